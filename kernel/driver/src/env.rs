@@ -1,0 +1,95 @@
+//! The world that a node runs in, as the few things that its loops ask of it.
+//!
+//! `runtime-real` implements these traits with tokio, files and the machine's clocks; `runtime-sim` with madsim and a
+//! disk that breaks. Everything else in this crate is the same code in both.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use mneme_kernel::time::{Monotonic, Wall};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A bidirectional byte stream to a client or another node.
+///
+/// Only tokio's *traits* are used: madsim's sockets implement them too.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A world: clocks, tasks, randomness and a disk.
+pub trait Env: Clone + Debug + Send + Sync + 'static {
+    /// The runtime that openraft's tasks and timers use.
+    type Runtime: openraft::AsyncRuntime;
+    /// Where Keepers keep their log and snapshots.
+    type Disk: Disk;
+
+    fn disk(&self) -> &Self::Disk;
+
+    /// Time since an arbitrary start; never goes back, counts the time that the machine was suspended.
+    fn monotonic(&self) -> Monotonic;
+
+    /// The wall clock; may jump either way.
+    fn wall(&self) -> Wall;
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+
+    /// 64 unpredictable bits; in the simulation, bits of the seed.
+    fn random(&self) -> u64;
+
+    /// Runs a task on the caller's runtime.
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static);
+
+    /// Runs a task that may block on the disk, so it gets a thread of its own where there are threads.
+    fn spawn_thread(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static);
+
+    /// Ends the process at once because going on could break a promise, for example after a failed sync.
+    /// In the simulation the node crashes; the returned future never completes.
+    fn fatal(&self, why: String) -> impl Future<Output = std::convert::Infallible> + Send;
+}
+
+/// A folder of files. Paths are relative, with `/` between their parts.
+pub trait Disk: Clone + Debug + Send + Sync + 'static {
+    type File: File;
+
+    /// Makes a folder; it is no error if it is there already.
+    fn create_dir(&self, dir: &str) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// The names of a folder's files, sorted. An absent folder is empty.
+    fn list(&self, dir: &str) -> impl Future<Output = io::Result<Vec<String>>> + Send;
+
+    /// Makes a new, empty file; an error if one is there already.
+    fn create(&self, path: &str) -> impl Future<Output = io::Result<Self::File>> + Send;
+
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &str) -> impl Future<Output = io::Result<Self::File>> + Send;
+
+    /// Renames a file, replacing the target. Durable after [`Disk::sync_dir`].
+    fn rename(&self, from: &str, to: &str) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Removes a file. Durable after [`Disk::sync_dir`].
+    fn remove(&self, path: &str) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Makes the creations, renames and removals in a folder durable.
+    fn sync_dir(&self, dir: &str) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// An open file. Writes are durable after [`File::sync`], and only then.
+pub trait File: Debug + Send + Sync + 'static {
+    fn len(&self) -> impl Future<Output = io::Result<u64>> + Send;
+
+    /// Reads exactly `len` bytes; an error of kind `UnexpectedEof` if the file is shorter.
+    fn read_at(&self, offset: u64, len: usize) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
+
+    /// Writes all bytes at an offset, growing the file if it must.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Grows the file to `len` zero bytes whose space is reserved.
+    fn allocate(&self, len: u64) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Cuts the file to `len` bytes.
+    fn truncate(&self, len: u64) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Returns after everything written before the call is on stable storage, with the file's length.
+    fn sync(&self) -> impl Future<Output = io::Result<()>> + Send;
+}

@@ -1,0 +1,119 @@
+//! One command in execution: how its code reads and changes the data, and what its reply then waits for.
+
+use crate::core::Core;
+use crate::effect::Effect;
+use crate::ids::{DbId, Seq};
+use crate::resp::{Args, Reply};
+use crate::session::Session;
+use crate::store::Item;
+use crate::time::{Monotonic, Wall};
+
+/// What a command's code is given.
+#[derive(Debug)]
+pub struct Call<'a> {
+    pub(crate) core: &'a mut Core,
+    pub(crate) session: &'a mut Session,
+    pub(crate) args: Args<'a>,
+    pub(crate) reply: &'a mut Reply,
+    /// The data's time: the wall clock, but never below what the log has seen.
+    pub(crate) now: Wall,
+    pub(crate) monotonic: Monotonic,
+    /// What is to happen beside the reply.
+    pub(crate) then: Then,
+    /// The newest batch that what was read depends on; may be accepted already.
+    pub(crate) depends: Seq,
+    /// Whether there were effects: then the reply waits for the batch that is open.
+    pub(crate) wrote: bool,
+}
+
+/// What a connection is to do after a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Then {
+    /// The reply stands; go on.
+    #[default]
+    Reply,
+    /// The reply stands; close once it has been sent.
+    Close,
+    /// There is no reply yet: check this password, then [`crate::connection::Connection::password_checked`].
+    CheckPassword(Credentials),
+    /// There is no reply: not now, ask again when the watermark has moved.
+    Retry,
+    /// There will be no reply: the server is to stop, as after SIGTERM.
+    Shutdown,
+}
+
+/// A password to be checked away from the store's lock: it is slow on purpose.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub user: alloc::string::String,
+    pub password: alloc::vec::Vec<u8>,
+    /// The user's hash; `None` if there is no such user, which must take as long to find out.
+    pub hash: Option<alloc::string::String>,
+}
+
+impl core::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn db(&self) -> DbId {
+        self.session.db
+    }
+
+    /// The key's item. One whose deadline has passed is deleted, as an effect that the reply waits for (rule 14).
+    pub(crate) fn get(&mut self, key: &[u8]) -> Option<&Item> {
+        let db = self.db();
+        match self.core.store.database(db).get(key) {
+            Some(item) if item.is_expired(self.now) => {
+                self.core.stats.expired_keys += 1;
+                self.effect(&Effect::Delete { db, key });
+            }
+            _ => self.depends = self.depends.max(self.core.changed.of_key(db, key)),
+        }
+        // Looked up again only for the borrow checker's sake; the deleted one is gone by now.
+        self.core.store.database(db).get(key)
+    }
+
+    /// As [`Call::get`], counted as a hit or a miss.
+    pub(crate) fn look_up(&mut self, key: &[u8]) -> Option<&Item> {
+        let hit = self.get(key).is_some();
+        self.core.stats.count_lookup(hit);
+        self.core.store.database(self.session.db).get(key)
+    }
+
+    pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {
+        let db = self.db();
+        self.effect(&Effect::Put { db, key, value, deadline });
+    }
+
+    pub(crate) fn delete(&mut self, key: &[u8]) {
+        let db = self.db();
+        self.effect(&Effect::Delete { db, key });
+    }
+
+    pub(crate) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
+        let db = self.db();
+        self.effect(&Effect::Deadline { db, key, deadline });
+    }
+
+    pub(crate) fn flush(&mut self, db: DbId) {
+        // Waits for the batch even if the database is empty here: it may be so only by what is not accepted yet.
+        self.effect(&Effect::Flush { db });
+    }
+
+    /// A reply about a whole database waits for its last change.
+    pub(crate) fn depend_on_database(&mut self, db: DbId) {
+        self.depends = self.depends.max(self.core.changed.of_database(db));
+    }
+
+    fn effect(&mut self, effect: &Effect<'_>) {
+        self.core.execute_effect(effect);
+        self.wrote = true;
+    }
+}

@@ -1,0 +1,287 @@
+//! The connection itself: greeting, authentication, database, name, level.
+
+use alloc::string::String;
+
+use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
+use crate::call::{Call, Credentials, Then};
+use crate::ids::DbId;
+use crate::level::Level;
+use crate::limits;
+use crate::resp::Protocol;
+use crate::session::Greeting;
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "hello",
+        arity: -1,
+        access: Access::Anyone,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+        summary: "Handshakes with the server.",
+        run: hello,
+    },
+    Command {
+        name: "auth",
+        arity: -2,
+        access: Access::Anyone,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+        summary: "Authenticates the connection.",
+        run: |call| {
+            let (user, password) = match call.args.len() {
+                2 => (call.core.config.default_user.clone(), call.args.at(1)),
+                3 => (lossy(call.args.at(1)), call.args.at(2)),
+                _ => return Err(CommandError::Syntax),
+            };
+            authenticate(call, password, Greeting { user, protocol: None, name: None })
+        },
+    },
+    Command {
+        name: "ping",
+        arity: -1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["fast"],
+        summary: "Returns the server's liveliness response.",
+        run: |call| {
+            match call.args.len() {
+                1 => call.reply.simple("PONG"),
+                2 => call.reply.bulk(call.args.at(1)),
+                _ => return Err(CommandError::Arity("ping")),
+            }
+            Ok(())
+        },
+    },
+    Command {
+        name: "echo",
+        arity: 2,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["loading", "stale", "fast"],
+        summary: "Returns the given string.",
+        run: |call| {
+            call.reply.bulk(call.args.at(1));
+            Ok(())
+        },
+    },
+    Command {
+        name: "quit",
+        arity: -1,
+        access: Access::Anyone,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+        summary: "Closes the connection.",
+        run: |call| {
+            call.reply.ok();
+            call.then = Then::Close;
+            Ok(())
+        },
+    },
+    Command {
+        name: "reset",
+        arity: 1,
+        access: Access::Anyone,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+        summary: "Resets the connection.",
+        run: |call| {
+            call.session.reset();
+            call.reply.protocol = Protocol::Resp2;
+            call.reply.simple("RESET");
+            Ok(())
+        },
+    },
+    Command {
+        name: "select",
+        arity: 2,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["loading", "stale", "fast"],
+        summary: "Changes the selected database.",
+        run: |call| {
+            let n = integer(call.args.at(1)).map_err(|_| CommandError::DbIndex)?;
+            let n = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
+            call.session.db = DbId(n);
+            call.reply.ok();
+            Ok(())
+        },
+    },
+    Command {
+        name: "client",
+        arity: -2,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale"],
+        summary: "A container for client connection commands.",
+        run: client,
+    },
+    // The prefix is taken off before the table is asked; this entry gives its arity, its place in COMMAND and its rights.
+    Command {
+        name: "consistency",
+        arity: -3,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["movablekeys"],
+        summary: "Runs one command at a consistency level: EVENTUAL, QUORUM or ALL.",
+        run: |_| Err(CommandError::Syntax),
+    },
+];
+
+/// What a wrong level is answered.
+pub(crate) const UNKNOWN_LEVEL: CommandError = CommandError::Other("unknown consistency level, use EVENTUAL, QUORUM or ALL");
+
+fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let protocol = match call.args.get(1) {
+        None => None,
+        Some(version) => match integer(version) {
+            Ok(2) => Some(Protocol::Resp2),
+            Ok(3) => Some(Protocol::Resp3),
+            Ok(_) => return Err(CommandError::NoProto),
+            Err(_) => return Err(CommandError::Other("Protocol version is not an integer or out of range")),
+        },
+    };
+    let mut credentials = None;
+    let mut name = None;
+    let mut i = 2;
+    while let Some(option) = call.args.get(i) {
+        let rest = call.args.len() - i - 1;
+        if is_word(option, "auth") && rest >= 2 {
+            credentials = Some((lossy(call.args.at(i + 1)), call.args.at(i + 2)));
+            i += 3;
+        } else if is_word(option, "setname") && rest >= 1 {
+            name = Some(client_name(call.args.at(i + 1))?);
+            i += 2;
+        } else {
+            return Err(CommandError::Text(alloc::format!("Syntax error in HELLO option '{}'", lossy(option))));
+        }
+    }
+    match credentials {
+        Some((user, password)) => authenticate(call, password, Greeting { user, protocol: protocol.or(Some(call.reply.protocol)), name }),
+        None if call.session.user.is_none() => Err(CommandError::HelloNoAuth),
+        None => {
+            greet(call, protocol, name);
+            Ok(())
+        }
+    }
+}
+
+fn greet(call: &mut Call<'_>, protocol: Option<Protocol>, name: Option<String>) {
+    if let Some(protocol) = protocol {
+        call.reply.protocol = protocol;
+    }
+    if let Some(name) = name {
+        call.session.name = name;
+    }
+    let proto = match call.reply.protocol {
+        Protocol::Resp2 => 2,
+        Protocol::Resp3 => 3,
+    };
+    let reply = &mut *call.reply;
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(crate::REDIS_VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.integer(proto);
+    reply.bulk(b"id");
+    reply.integer(call.session.id as i64);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(call.core.role_for_clients(call.session.port).as_bytes());
+    reply.bulk(b"modules");
+    reply.array(0);
+}
+
+fn authenticate(call: &mut Call<'_>, password: &[u8], greeting: Greeting) -> Result<(), CommandError> {
+    if password.len() > limits::MAX_PASSWORD {
+        return Err(CommandError::WrongPass);
+    }
+    call.then = Then::CheckPassword(Credentials {
+        user: greeting.user.clone(),
+        password: password.into(),
+        hash: call.core.users.get(&greeting.user).map(|user| user.password_hash.clone()),
+    });
+    call.session.greeting = Some(greeting);
+    Ok(())
+}
+
+/// Goes on where [`authenticate`] left off.
+pub(crate) fn password_checked(call: &mut Call<'_>, right: bool) -> Result<(), CommandError> {
+    let greeting = call.session.greeting.take().ok_or(CommandError::WrongPass)?;
+    if !right {
+        call.core.stats.rejected_passwords += 1;
+        return Err(CommandError::WrongPass);
+    }
+    call.session.user = Some(greeting.user);
+    match greeting.protocol {
+        None => call.reply.ok(),
+        Some(protocol) => greet(call, Some(protocol), greeting.name),
+    }
+    Ok(())
+}
+
+fn client_name(name: &[u8]) -> Result<String, CommandError> {
+    if name.len() > limits::MAX_CLIENT_NAME || !name.iter().all(|b| (b'!'..=b'~').contains(b)) {
+        return Err(CommandError::Other("Client names cannot contain spaces, newlines or special characters."));
+    }
+    Ok(lossy(name))
+}
+
+fn client(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let arity = |wanted: usize, name: &str| {
+        if call.args.len() == wanted { Ok(()) } else { Err(CommandError::SubcommandArity("client", name.into())) }
+    };
+    let subcommand = call.args.at(1);
+    if is_word(subcommand, "id") {
+        arity(2, "id")?;
+        call.reply.integer(call.session.id as i64);
+    } else if is_word(subcommand, "getname") {
+        arity(2, "getname")?;
+        let name = call.session.name.as_bytes();
+        call.reply.optional_bulk((!name.is_empty()).then_some(name));
+    } else if is_word(subcommand, "setname") {
+        arity(3, "setname")?;
+        call.session.name = client_name(call.args.at(2))?;
+        call.reply.ok();
+    } else if is_word(subcommand, "setinfo") {
+        arity(4, "setinfo")?;
+        let value = client_name(call.args.at(3))
+            .map_err(|_| CommandError::Other("lib-name and lib-ver cannot contain spaces, newlines or special characters."))?;
+        if is_word(call.args.at(2), "lib-name") {
+            call.session.library = value;
+        } else if is_word(call.args.at(2), "lib-ver") {
+            call.session.library_version = value;
+        } else {
+            return Err(CommandError::Text(alloc::format!("Unrecognized option '{}'", lossy(call.args.at(2)))));
+        }
+        call.reply.ok();
+    } else if is_word(subcommand, "consistency") {
+        consistency(call)?;
+    } else {
+        return Err(CommandError::unknown_subcommand(call.args, "CLIENT"));
+    }
+    Ok(())
+}
+
+/// `CLIENT CONSISTENCY [level | NEXT level]`.
+fn consistency(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let args = call.args;
+    match args.len() {
+        2 => {
+            let level = call.session.level.unwrap_or(call.core.config.default_level);
+            call.reply.bulk(level.name().as_bytes());
+        }
+        3 => {
+            call.session.level = Some(Level::parse(args.at(2)).ok_or(UNKNOWN_LEVEL)?);
+            call.reply.ok();
+        }
+        4 if is_word(args.at(2), "next") => {
+            call.session.next_level = Some(Level::parse(args.at(3)).ok_or(UNKNOWN_LEVEL)?);
+            call.reply.ok();
+        }
+        _ => return Err(CommandError::SubcommandArity("client", "consistency".into())),
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! The command table. A command's name, arity, flags, keys, access class and code stand together; dispatch, arity
+//! errors, rights, `COMMAND` and the metrics' labels all come from it.
+
+pub(crate) mod connection;
+mod keys;
+mod server;
+mod strings;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use hashbrown::HashMap;
+
+use crate::call::Call;
+use crate::resp::Args;
+
+/// Who may run a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nobody needs to have authenticated.
+    Anyone,
+    /// Every authenticated user; touches no data.
+    Connection,
+    Read,
+    Write,
+    Admin,
+}
+
+/// Which arguments are keys, in the convention of Redis's `COMMAND INFO`: positions from 1, a negative last one counts
+/// from the end, a first of 0 means none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    pub first: i32,
+    pub last: i32,
+    pub step: i32,
+}
+
+impl Keys {
+    pub const NONE: Keys = Keys { first: 0, last: 0, step: 0 };
+    pub const ONE: Keys = Keys { first: 1, last: 1, step: 1 };
+    pub const ALL: Keys = Keys { first: 1, last: -1, step: 1 };
+    pub const PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
+
+    /// The positions of the keys among `len` arguments.
+    pub fn positions(self, len: usize) -> impl Iterator<Item = usize> {
+        let last = if self.last < 0 { len as i64 + i64::from(self.last) } else { i64::from(self.last) };
+        let positions = if self.first == 0 { 0..=-1 } else { i64::from(self.first)..=last };
+        positions.step_by(self.step.max(1) as usize).map(|i| i as usize)
+    }
+}
+
+/// A command.
+#[derive(Debug)]
+pub struct Command {
+    /// In lower case, as errors and `COMMAND` show it.
+    pub name: &'static str,
+    /// Arguments with the name; negative: at least so many.
+    pub arity: i32,
+    pub access: Access,
+    pub keys: Keys,
+    /// Redis's flags beside those that follow from the access class.
+    pub flags: &'static [&'static str],
+    pub summary: &'static str,
+    pub(crate) run: fn(&mut Call<'_>) -> Result<(), CommandError>,
+}
+
+impl Command {
+    pub fn accepts(&self, args: usize) -> bool {
+        if self.arity < 0 { args as i64 >= -i64::from(self.arity) } else { args as i64 == i64::from(self.arity) }
+    }
+
+    pub fn is_write(&self) -> bool {
+        self.access == Access::Write
+    }
+}
+
+/// The table by name.
+#[derive(Debug)]
+pub struct Commands {
+    all: Vec<&'static Command>,
+    by_name: HashMap<&'static str, usize, foldhash::fast::FixedState>,
+}
+
+/// Bytes of the longest command name; longer words are no command.
+const LONGEST_NAME: usize = 32;
+
+impl Default for Commands {
+    fn default() -> Self {
+        let mut all: Vec<&'static Command> =
+            [connection::COMMANDS, keys::COMMANDS, server::COMMANDS, strings::COMMANDS].into_iter().flatten().collect();
+        all.sort_by_key(|command| command.name);
+        let by_name = all.iter().enumerate().map(|(i, command)| (command.name, i)).collect();
+        Self { all, by_name }
+    }
+}
+
+impl Commands {
+    /// All commands, sorted by name.
+    pub fn all(&self) -> &[&'static Command] {
+        &self.all
+    }
+
+    /// The command with this name in any case, and its place in [`Commands::all`].
+    pub fn find(&self, name: &[u8]) -> Option<(usize, &'static Command)> {
+        let mut lower = [0u8; LONGEST_NAME];
+        let lower = lower.get_mut(..name.len())?;
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        let i = *self.by_name.get(core::str::from_utf8(lower).ok()?)?;
+        Some((i, self.all[i]))
+    }
+
+    /// The command that `args` name, if there is one and it takes so many arguments.
+    pub fn resolve(&self, args: Args<'_>) -> Result<(usize, &'static Command), CommandError> {
+        let (i, command) = self.find(args.at(0)).ok_or_else(|| CommandError::unknown(args))?;
+        if !command.accepts(args.len()) {
+            return Err(CommandError::Arity(command.name));
+        }
+        Ok((i, command))
+    }
+}
+
+/// What a client gets instead of a result. Texts that clients match on are Redis's, to the letter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("ERR unknown command '{name}', with args beginning with: {args}")]
+    Unknown { name: String, args: String },
+    #[error("ERR unknown subcommand '{0}'. Try {1} HELP.")]
+    UnknownSubcommand(String, &'static str),
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(&'static str),
+    #[error("ERR wrong number of arguments for '{0}|{1}' command")]
+    SubcommandArity(&'static str, String),
+    #[error("ERR syntax error")]
+    Syntax,
+    #[error("ERR value is not an integer or out of range")]
+    NotAnInteger,
+    #[error("ERR increment or decrement would overflow")]
+    Overflow,
+    #[error("ERR invalid expire time in '{0}' command")]
+    ExpireTime(&'static str),
+    #[error("ERR invalid DB index")]
+    DbIndex,
+    #[error("ERR DB index is out of range")]
+    DbRange,
+    #[error("NOAUTH Authentication required.")]
+    NoAuth,
+    #[error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")]
+    HelloNoAuth,
+    #[error("NOPROTO unsupported protocol version")]
+    NoProto,
+    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
+    WrongPass,
+    #[error("NOPERM User {user} has no permissions to run the '{command}' command")]
+    NoPerm { user: String, command: &'static str },
+    #[error("READONLY You can't write against a read only replica.")]
+    ReadOnly,
+    #[error("LOADING Mneme is loading the dataset in memory")]
+    Loading,
+    #[error("ERR {0}")]
+    Other(&'static str),
+    #[error("ERR {0}")]
+    Text(String),
+}
+
+impl CommandError {
+    /// Redis shows what it got, cut to 128 bytes.
+    fn unknown(args: Args<'_>) -> Self {
+        let shown = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(128)]).into_owned();
+        let mut beginning = String::new();
+        for arg in args.skip(1).iter() {
+            if beginning.len() >= 128 {
+                break;
+            }
+            beginning.push_str(&alloc::format!("'{}' ", shown(&arg[..arg.len().min(128 - beginning.len())])));
+        }
+        CommandError::Unknown { name: shown(args.at(0)), args: beginning }
+    }
+
+    pub(crate) fn unknown_subcommand(args: Args<'_>, container: &'static str) -> Self {
+        CommandError::UnknownSubcommand(lossy(args.at(1)), container)
+    }
+}
+
+/// Text of a client's bytes, for errors and views.
+pub(crate) fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(128)]).into_owned()
+}
+
+/// An argument that must be an integer.
+pub(crate) fn integer(text: &[u8]) -> Result<i64, CommandError> {
+    crate::resp::parse_i64(text).ok_or(CommandError::NotAnInteger)
+}
+
+/// Whether an argument is this word, in any case.
+pub(crate) fn is_word(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
+}

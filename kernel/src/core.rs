@@ -1,0 +1,524 @@
+//! The Core: executes commands in memory, gathers their effects into batches, and knows what the log has accepted.
+//!
+//! Requests come in by [`Core::execute`], because they bring borrowed bytes and take a borrowed reply buffer; everything
+//! else comes in by [`Core::handle`]. Nothing leaves but return values and [`Output`]s.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::call::{Call, Then};
+use crate::changed::{Changed, KeyHash};
+use crate::codec::CodecError;
+use crate::commands::{Access, CommandError, Commands, connection, is_word};
+use crate::effect::{self, Effect, Effects};
+use crate::entry::Entry;
+use crate::ids::{Epoch, Incarnation, Index, Seq};
+use crate::level::Level;
+use crate::limits;
+use crate::resp::{Args, Reply};
+use crate::session::{Port, Session};
+use crate::stats::Stats;
+use crate::store::{Digest, Store};
+use crate::time::{Monotonic, Wall};
+use crate::users::{Role as UserRole, Users};
+use crate::verdict::{Verdict, Verdicts};
+
+/// What a Core is told once, at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node's name.
+    pub node: String,
+    /// Whom `AUTH password` means.
+    pub default_user: String,
+    pub default_level: Level,
+    /// How long a reply waits for its level before it becomes `-UNCERTAIN`.
+    pub level_timeout: core::time::Duration,
+    /// Seeds the hash tables; unpredictable in production.
+    pub seed: u64,
+    pub started: Monotonic,
+    pub process_id: u32,
+    /// The port that clients use, for `INFO`.
+    pub port: u16,
+    pub max_clients: u64,
+    /// What `CONFIG GET` shows, by name.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// Both clocks at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub wall: Wall,
+    pub monotonic: Monotonic,
+}
+
+/// What a Core is told beside requests.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The log can be written, and whatever was committed before this start will come: begin a life. The nonce is new.
+    Begin { nonce: u64 },
+    /// The next committed entry; `None` for one of Raft's own. Indexes grow by one.
+    Committed { index: Index, entry: Option<&'a [u8]> },
+    /// There is time to send what was executed, if anything was.
+    CloseBatch,
+    /// Nothing was heard of the oldest proposal for too long: it may be lost.
+    Resend,
+    /// There is no user yet: this is the first, an admin.
+    Found { admin: &'a str, password_hash: &'a str },
+}
+
+/// What a Core wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Write this into the log, behind everything proposed before.
+    Propose(Proposal),
+    /// The log accepted every batch up to this one: open the gates.
+    Accepted(Seq),
+    /// This Core is primary and has applied all there is.
+    Leads(Epoch),
+    /// Another claim was accepted. What was executed and not accepted is void; this memory must not be used again.
+    Deposed(Epoch),
+}
+
+/// An encoded entry, shared with whoever writes it.
+pub type Proposal = Arc<Vec<u8>>;
+
+/// A committed entry that cannot be applied: it is damaged, or a newer version wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the log's entry {index} cannot be read: {error}")]
+pub struct BadEntry {
+    pub index: Index,
+    pub error: CodecError,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub then: Then,
+    /// The reply must not leave before this batch is accepted.
+    pub wait: Option<Seq>,
+}
+
+#[derive(Debug)]
+enum Role {
+    /// Applies what comes; clients wait.
+    Recovering,
+    /// Has proposed its `Hello`.
+    Greeting { nonce: u64, proposal: Proposal },
+    /// Has proposed its `Claim`.
+    Claiming { incarnation: Incarnation, proposal: Proposal },
+    /// Executes.
+    Primary(Reign),
+    /// Executed things that never were.
+    Deposed,
+}
+
+/// A primary's own state.
+#[derive(Debug)]
+struct Reign {
+    epoch: Epoch,
+    /// The seq that the open batch will have.
+    next_seq: Seq,
+    accepted: Seq,
+    in_flight: VecDeque<Sent>,
+    /// Effects executed since the last batch.
+    open: Vec<u8>,
+    /// The keys that they change.
+    open_keys: Vec<KeyHash>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    seq: Seq,
+    proposal: Proposal,
+    keys: Vec<KeyHash>,
+    effect_bytes: usize,
+}
+
+/// A Core's whole state.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) config: Config,
+    pub(crate) commands: Commands,
+    pub(crate) store: Store,
+    pub(crate) users: Users,
+    pub(crate) changed: Changed,
+    pub stats: Stats,
+    verdicts: Verdicts,
+    role: Role,
+    /// The last committed entry that this memory contains.
+    applied: Option<Index>,
+    /// The highest wall clock in the log or used here: time never goes back for the data.
+    newest_wall: Wall,
+    /// Until then writers wait, so that a digest can be taken between batches.
+    hold_writes_until: Option<Monotonic>,
+}
+
+impl Core {
+    pub fn new(config: Config) -> Self {
+        let commands = Commands::default();
+        Self {
+            store: Store::new(config.seed),
+            changed: Changed::new(config.seed),
+            stats: Stats::new(commands.all().len()),
+            users: Users::default(),
+            verdicts: Verdicts::default(),
+            role: Role::Recovering,
+            applied: None,
+            newest_wall: Wall::default(),
+            hold_writes_until: None,
+            commands,
+            config,
+        }
+    }
+
+    /// Runs one request at once, in memory. The reply is appended to `reply`, unless the answer says otherwise.
+    pub fn execute(&mut self, now: Now, session: &mut Session, args: Args<'_>, reply: &mut Reply) -> Answer {
+        let mut call = self.call(now, session, args, reply);
+        // A request that is refused before it runs touches nothing, so its reply waits for nothing.
+        let level = call.dispatch().unwrap_or_else(|error| {
+            call.reply.error(error);
+            Level::Eventual
+        });
+        call.answer(level)
+    }
+
+    /// Goes on with the request that asked for a password check.
+    pub fn password_checked(&mut self, now: Now, session: &mut Session, reply: &mut Reply, right: bool) {
+        let mut call = self.call(now, session, Args::none(), reply);
+        if let Err(error) = connection::password_checked(&mut call, right) {
+            call.reply.error(error);
+        }
+    }
+
+    fn call<'a>(&'a mut self, now: Now, session: &'a mut Session, args: Args<'a>, reply: &'a mut Reply) -> Call<'a> {
+        self.newest_wall = self.newest_wall.max(now.wall);
+        Call {
+            now: self.newest_wall,
+            monotonic: now.monotonic,
+            core: self,
+            session,
+            args,
+            reply,
+            then: Then::Reply,
+            depends: Seq::ZERO,
+            wrote: false,
+        }
+    }
+
+    /// Everything but requests.
+    ///
+    /// # Errors
+    /// If a committed entry cannot be read; the Core must then stop.
+    pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Vec<Output>) -> Result<(), BadEntry> {
+        match input {
+            Input::Begin { nonce } => {
+                let hello = Entry::Hello { node: &self.config.node, nonce };
+                let proposal = Arc::new(hello.encode());
+                self.role = Role::Greeting { nonce, proposal: proposal.clone() };
+                out.push(Output::Propose(proposal));
+            }
+            Input::Committed { index, entry } => {
+                assert!(self.applied.is_none_or(|applied| applied.next() == index), "entry {index} after {:?}", self.applied);
+                if let Some(bytes) = entry {
+                    self.committed(index, bytes, out).map_err(|error| BadEntry { index, error })?;
+                }
+                self.applied = Some(index);
+            }
+            Input::CloseBatch => self.close_batch(now, out),
+            Input::Resend => self.resend(out),
+            Input::Found { admin, password_hash } => {
+                assert!(self.is_primary(), "only a primary founds");
+                self.execute_effect(&Effect::User { name: admin, password_hash, role: UserRole::Admin });
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, index: Index, bytes: &[u8], out: &mut Vec<Output>) -> Result<(), CodecError> {
+        let entry = Entry::decode(bytes)?;
+        let verdict = self.verdicts.judge(index, &entry);
+        match (entry, &mut self.role) {
+            (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
+                let claim = Entry::Claim {
+                    incarnation: Incarnation(index.0),
+                    previous_epoch: self.verdicts.epoch,
+                    last_renewal: self.verdicts.last_renewal,
+                };
+                let proposal = Arc::new(claim.encode());
+                self.role = Role::Claiming { incarnation: Incarnation(index.0), proposal: proposal.clone() };
+                out.push(Output::Propose(proposal));
+            }
+            (Entry::Claim { incarnation, .. }, Role::Claiming { incarnation: own, .. }) if incarnation == *own => {
+                // A claim sent twice is accepted once; the other one is fenced and means nothing.
+                if verdict == Verdict::Accepted {
+                    self.changed.clear();
+                    let epoch = self.verdicts.epoch;
+                    self.role = Role::Primary(Reign {
+                        epoch,
+                        next_seq: Seq(1),
+                        accepted: Seq::ZERO,
+                        in_flight: VecDeque::new(),
+                        open: Vec::new(),
+                        open_keys: Vec::new(),
+                    });
+                    out.push(Output::Leads(epoch));
+                }
+            }
+            (Entry::Claim { .. }, Role::Primary(_)) if verdict == Verdict::Accepted => {
+                self.role = Role::Deposed;
+                out.push(Output::Deposed(self.verdicts.epoch));
+            }
+            (Entry::Batch { epoch, seq, .. }, Role::Primary(reign)) if epoch == reign.epoch => {
+                if verdict == Verdict::Accepted {
+                    // It was executed when it was made.
+                    let sent = reign.in_flight.pop_front();
+                    let sent = sent.unwrap_or_else(|| panic!("batch {seq} of our own epoch was accepted but never sent"));
+                    assert_eq!(sent.seq, seq, "the log accepts batches in order");
+                    reign.accepted = seq;
+                    self.stats.batches_accepted += 1;
+                    self.stats.effect_bytes += sent.effect_bytes as u64;
+                    self.changed.accepted(seq, sent.keys);
+                    out.push(Output::Accepted(seq));
+                }
+            }
+            (Entry::Batch { wall, effects, .. }, _) if verdict == Verdict::Accepted => {
+                self.newest_wall = self.newest_wall.max(Wall(wall));
+                for effect in Effects::new(effects) {
+                    let effect = effect?;
+                    self.store.apply(&effect);
+                    self.users.apply(&effect);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close_batch(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.newest_wall = self.newest_wall.max(now.wall);
+        let wall = self.newest_wall.0;
+        let Role::Primary(reign) = &mut self.role else { return };
+        if reign.open.is_empty() || reign.in_flight.len() >= limits::BATCHES_IN_FLIGHT {
+            return;
+        }
+        let batch = Entry::Batch { epoch: reign.epoch, seq: reign.next_seq, wall, effects: &reign.open };
+        let proposal = Arc::new(batch.encode());
+        reign.in_flight.push_back(Sent {
+            seq: reign.next_seq,
+            proposal: proposal.clone(),
+            keys: core::mem::take(&mut reign.open_keys),
+            effect_bytes: reign.open.len(),
+        });
+        reign.next_seq = reign.next_seq.next();
+        reign.open.clear();
+        // A single huge batch must not hold its memory for ever.
+        reign.open.shrink_to(limits::BATCH_BYTES);
+        self.stats.batches_proposed += 1;
+        out.push(Output::Propose(proposal));
+    }
+
+    /// Sends again, with the same content, all that has not been accepted (rule 6). The log ignores what it knows.
+    fn resend(&mut self, out: &mut Vec<Output>) {
+        match &self.role {
+            Role::Greeting { proposal, .. } | Role::Claiming { proposal, .. } => out.push(Output::Propose(proposal.clone())),
+            Role::Primary(reign) => {
+                self.stats.batches_proposed += reign.in_flight.len() as u64;
+                out.extend(reign.in_flight.iter().map(|sent| Output::Propose(sent.proposal.clone())));
+            }
+            Role::Recovering | Role::Deposed => {}
+        }
+    }
+
+    /// Makes a change: in memory at once, in the open batch for everybody else.
+    pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
+        let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
+        self.store.apply(effect);
+        self.users.apply(effect);
+        effect::record(effect, &mut reign.open);
+        match *effect {
+            Effect::Put { db, key, .. } | Effect::Delete { db, key } | Effect::Deadline { db, key, .. } => {
+                reign.open_keys.push(self.changed.mark(db, key, reign.next_seq));
+            }
+            Effect::Flush { db } => self.changed.mark_flush(db, reign.next_seq),
+            Effect::User { .. } => {}
+        }
+    }
+
+    /// Whether writers must wait: the pipeline is full, or a digest is being taken.
+    fn holds_writes(&self, now: Monotonic) -> bool {
+        let Role::Primary(reign) = &self.role else { return true };
+        let full = reign.open.len() >= limits::BATCH_BYTES && reign.in_flight.len() >= limits::BATCHES_IN_FLIGHT;
+        full || self.hold_writes_until.is_some_and(|until| now < until)
+    }
+
+    /// The digest of the data at the index that it contains, or `None` while something executed is not accepted; then
+    /// writers are held back for a moment, so that asking again succeeds.
+    pub fn digest(&mut self, now: Monotonic) -> Option<(Index, Digest)> {
+        if self.accepted() != self.executed() {
+            self.hold_writes_until = Some(now + limits::DIGEST_HOLD);
+            return None;
+        }
+        self.hold_writes_until = None;
+        Some((self.applied?, self.store.digest(&self.users)))
+    }
+
+    /// The batch that contains the newest executed change, whether sent or not.
+    pub fn executed(&self) -> Seq {
+        match &self.role {
+            Role::Primary(reign) if reign.open.is_empty() => Seq(reign.next_seq.0 - 1),
+            Role::Primary(reign) => reign.next_seq,
+            _ => Seq::ZERO,
+        }
+    }
+
+    /// The newest accepted batch of this reign.
+    pub fn accepted(&self) -> Seq {
+        match &self.role {
+            Role::Primary(reign) => reign.accepted,
+            _ => Seq::ZERO,
+        }
+    }
+
+    /// Whether there are effects that [`Input::CloseBatch`] would send.
+    pub fn has_open_batch(&self) -> bool {
+        matches!(&self.role, Role::Primary(reign) if !reign.open.is_empty())
+    }
+
+    pub fn in_flight(&self) -> usize {
+        match &self.role {
+            Role::Primary(reign) => reign.in_flight.len(),
+            _ => 0,
+        }
+    }
+
+    /// Whether something was proposed whose verdict has not been heard.
+    pub fn awaits_verdict(&self) -> bool {
+        matches!(self.role, Role::Greeting { .. } | Role::Claiming { .. }) || self.in_flight() > 0
+    }
+
+    pub fn is_primary(&self) -> bool {
+        matches!(self.role, Role::Primary(_))
+    }
+
+    pub fn epoch(&self) -> Epoch {
+        self.verdicts.epoch
+    }
+
+    /// The last committed entry that this memory contains; zero before the first.
+    pub fn applied(&self) -> Index {
+        self.applied.unwrap_or_default()
+    }
+
+    pub fn has_user(&self, name: &str) -> bool {
+        self.users.get(name).is_some()
+    }
+
+    /// Bytes accounted for the data.
+    pub fn used_memory(&self) -> usize {
+        self.store.bytes()
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The role as Redis clients understand it: who writes to `master` may.
+    pub(crate) fn role_for_clients(&self, port: Port) -> &'static str {
+        match port {
+            Port::Main => "master",
+            Port::Read => "slave",
+        }
+    }
+
+    /// Asserts what must always hold. Reads everything: for tests and simulations.
+    pub fn check(&self) {
+        self.store.check();
+        if let Role::Primary(reign) = &self.role {
+            assert!(reign.in_flight.len() <= limits::BATCHES_IN_FLIGHT);
+            assert_eq!(reign.next_seq.0, reign.accepted.0 + reign.in_flight.len() as u64 + 1);
+            assert!(reign.in_flight.iter().zip(reign.accepted.0 + 1..).all(|(sent, seq)| sent.seq == Seq(seq)));
+            assert!(self.accepted() != self.executed() || self.changed.is_empty(), "keys stand changed with nothing open");
+        }
+    }
+}
+
+impl Call<'_> {
+    /// Finds the command and runs it; returns the level that its reply is held to.
+    fn dispatch(&mut self) -> Result<Level, CommandError> {
+        let mut level = None;
+        if is_word(self.args.at(0), "consistency") {
+            self.check_rights(self.core.commands.resolve(self.args)?.1)?;
+            level = Some(Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?);
+            self.args = self.args.skip(2);
+        }
+        let resolved = self.core.commands.resolve(self.args);
+        let (i, command) = resolved.inspect_err(|error| {
+            self.core.stats.unknown_commands += u64::from(matches!(error, CommandError::Unknown { .. }));
+        })?;
+        if let Err(error) = self.check_rights(command) {
+            self.core.stats.calls[i].failed += 1;
+            return Err(error);
+        }
+        if command.is_write() && self.core.holds_writes(self.monotonic) {
+            self.then = Then::Retry;
+            return Ok(Level::Quorum);
+        }
+        let one_shot = self.session.next_level.take();
+        let level = match self.session.port {
+            Port::Read => Level::Eventual,
+            Port::Main => level.or(one_shot).or(self.session.level).unwrap_or(self.core.config.default_level),
+        };
+        let start = self.reply.bytes.len();
+        let result = (command.run)(self);
+        let calls = &mut self.core.stats.calls[i];
+        match result {
+            Ok(()) if self.then == Then::Retry => {}
+            Ok(()) => calls.ok += 1,
+            Err(_) => calls.failed += 1,
+        }
+        // An error is a reply like any other: it may rest on a key that is not accepted yet, and waits for it.
+        if let Err(error) = result {
+            self.reply.bytes.truncate(start);
+            self.reply.error(error);
+        }
+        Ok(level)
+    }
+
+    fn check_rights(&self, command: &crate::commands::Command) -> Result<(), CommandError> {
+        if command.access == Access::Anyone {
+            return Ok(());
+        }
+        let name = self.session.user.as_ref().ok_or(CommandError::NoAuth)?;
+        let user = self.core.users.get(name).ok_or(CommandError::NoAuth)?;
+        if !user.role.allows(command.access) {
+            return Err(CommandError::NoPerm { user: name.clone(), command: command.name });
+        }
+        if self.session.port == Port::Read && command.is_write() {
+            return Err(CommandError::ReadOnly);
+        }
+        if !self.core.is_primary() {
+            return Err(CommandError::Loading);
+        }
+        Ok(())
+    }
+
+    /// Says what the reply waits for (rules 12 and 13).
+    fn answer(self, level: Level) -> Answer {
+        let wait = match level {
+            Level::Eventual => None,
+            Level::Quorum | Level::All if self.wrote => Some(self.core.executed()),
+            Level::Quorum | Level::All => (self.depends > self.core.accepted()).then_some(self.depends),
+        };
+        Answer { then: self.then, wait }
+    }
+}

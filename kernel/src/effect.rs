@@ -1,0 +1,58 @@
+//! What a command changed: physical, already decided, so that applying it can neither fail nor differ between nodes.
+
+use alloc::vec::Vec;
+
+use bincode::{BorrowDecode, Encode};
+
+use crate::codec::{self, CodecError};
+use crate::ids::DbId;
+
+/// One change of the data set. Deadlines are wall-clock milliseconds ([`crate::time::Wall`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub enum Effect<'a> {
+    /// The key now holds this byte string, with this deadline or none.
+    Put { db: DbId, key: &'a [u8], value: &'a [u8], deadline: Option<u64> },
+    /// The key is gone.
+    Delete { db: DbId, key: &'a [u8] },
+    /// The key's deadline is now this one, or none.
+    Deadline { db: DbId, key: &'a [u8], deadline: Option<u64> },
+    /// The database is empty.
+    Flush { db: DbId },
+    /// The user now exists, with this password hash (PHC string) and role.
+    User { name: &'a str, password_hash: &'a str, role: crate::users::Role },
+}
+
+/// The effects of a batch, one behind the other.
+#[derive(Clone, Debug)]
+pub struct Effects<'a>(&'a [u8]);
+
+impl<'a> Effects<'a> {
+    pub fn new(encoded: &'a [u8]) -> Self {
+        Self(encoded)
+    }
+}
+
+impl<'a> Iterator for Effects<'a> {
+    type Item = Result<Effect<'a>, CodecError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        match codec::decode(self.0) {
+            Ok((effect, rest)) => {
+                self.0 = rest;
+                Some(Ok(effect))
+            }
+            Err(error) => {
+                self.0 = &[];
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// Appends an effect to those of a batch.
+pub fn record(effect: &Effect<'_>, batch: &mut Vec<u8>) {
+    codec::encode(effect, batch);
+}

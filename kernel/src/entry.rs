@@ -1,0 +1,44 @@
+//! What Cores write into the Raft log.
+
+use alloc::vec::Vec;
+
+use bincode::{BorrowDecode, Encode};
+
+use crate::codec::{self, CodecError};
+use crate::ids::{Epoch, Incarnation, Index, Seq};
+
+/// One entry of the log, as Cores propose it. Raft's own entries (blank, membership) are none of these.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub enum Entry<'a> {
+    /// A Core begins a life; the entry's index is its [`Incarnation`]. The nonce tells its proposer that it is its own.
+    Hello { node: &'a str, nonce: u64 },
+    /// A Core asks to be primary (PROTOCOL rule 1).
+    Claim {
+        incarnation: Incarnation,
+        /// The epoch that the claimer believes is current.
+        previous_epoch: Epoch,
+        /// The newest accepted renewing entry of that epoch that the claimer has seen.
+        last_renewal: Index,
+    },
+    /// What a primary executed since its last batch.
+    Batch {
+        epoch: Epoch,
+        seq: Seq,
+        /// The primary's wall clock, milliseconds; never less than in the batch before.
+        wall: u64,
+        /// [`crate::effect::Effects`].
+        effects: &'a [u8],
+    },
+}
+
+impl<'a> Entry<'a> {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        codec::encode(self, &mut out);
+        out
+    }
+
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, CodecError> {
+        codec::decode_all(bytes)
+    }
+}

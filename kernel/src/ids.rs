@@ -1,0 +1,47 @@
+//! Numbers that must not be mistaken for each other.
+
+use bincode::{Decode, Encode};
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            pub const ZERO: Self = Self(0);
+
+            #[must_use]
+            pub fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(
+    /// A place in the Raft log. The first entry has index 0; an index never changes its meaning once committed.
+    Index
+);
+number!(
+    /// The index of the accepted `Claim` that began a primary's reign. Zero: there never was one.
+    Epoch
+);
+number!(
+    /// A batch's place in its epoch, from 1. Zero as a watermark: nothing yet.
+    Seq
+);
+number!(
+    /// The index of the logged `Hello` of one life of a Core: unique and ordered without a disk (PROTOCOL rule 3).
+    Incarnation
+);
+
+/// A numbered database, 0 to [`crate::limits::DATABASES`] - 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct DbId(pub u16);

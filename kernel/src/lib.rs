@@ -1,0 +1,35 @@
+//! Mneme's decisions: everything that is decided without a clock, without I/O and without threads.
+//!
+//! - [`core::Core`] executes commands and knows what the log accepted; [`connection::Connection`] is one client of it.
+//! - [`wal`] is the write-ahead log's format and what recovery makes of it.
+//! - [`commands`] is the command table; [`resp`] the Redis protocol; [`store`] the data.
+#![no_std]
+extern crate alloc;
+
+pub mod call;
+pub mod changed;
+pub mod codec;
+pub mod commands;
+pub mod connection;
+pub mod core;
+pub mod effect;
+pub mod entry;
+pub mod gate;
+pub mod glob;
+pub mod ids;
+mod info;
+pub mod level;
+pub mod limits;
+pub mod resp;
+pub mod session;
+pub mod stats;
+pub mod store;
+pub mod time;
+pub mod users;
+pub mod verdict;
+pub mod wal;
+
+/// The version of Redis whose behaviour is copied; clients choose features by it.
+pub const REDIS_VERSION: &str = "7.2.0";
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,40 @@
+//! Every bound of the kernel in one place, each with its unit and its reason.
+
+/// Numbered databases, as Redis's default configuration has them.
+pub const DATABASES: u16 = 16;
+
+/// Bytes of one argument of a command: Redis's `proto-max-bulk-len`.
+pub const MAX_BULK: usize = 512 << 20;
+/// Arguments of one command: Redis's bound on a multibulk request.
+pub const MAX_ARGS: usize = 1024 * 1024;
+/// Bytes of one request with all its arguments: Redis's `client-query-buffer-limit`.
+pub const MAX_REQUEST: usize = 1 << 30;
+/// Bytes of an inline command or of a length line: Redis's `PROTO_INLINE_MAX_SIZE`.
+pub const MAX_LINE: usize = 64 * 1024;
+/// Bytes of one argument before authentication, as in Redis: a stranger gets no memory.
+pub const MAX_BULK_STRANGER: usize = 16 * 1024;
+/// Arguments before authentication, as in Redis.
+pub const MAX_ARGS_STRANGER: usize = 10;
+
+/// Bytes of replies that a connection may have waiting before its further requests wait.
+pub const MAX_REPLIES_WAITING: usize = 8 << 20;
+
+/// Bytes of effects in a batch at which writers wait while the pipeline is full. One command's effects are never split,
+/// so a batch can be larger by one command.
+pub const BATCH_BYTES: usize = 4 << 20;
+/// Batches sent and not yet accepted. More hides latency of the log; fewer make larger groups.
+pub const BATCHES_IN_FLIGHT: usize = 8;
+
+/// Bytes that a decoder of log entries and records may allocate for one value; hostile lengths fail instead.
+pub const MAX_ENTRY: usize = (1 << 30) + (64 << 20);
+
+/// Bytes of a segment of the write-ahead log. A single larger record makes its own segment larger.
+pub const SEGMENT_BYTES: u64 = 32 << 20;
+
+/// Bytes of a connection's name or library, as in Redis bounded by good sense only; here by a number.
+pub const MAX_CLIENT_NAME: usize = 1024;
+/// Bytes of a password; Argon2id's time does not depend on it, but a queue of them does.
+pub const MAX_PASSWORD: usize = 1024;
+
+/// How long `DEBUG DIGEST` may hold back writers while the batches in flight are accepted.
+pub const DIGEST_HOLD: core::time::Duration = core::time::Duration::from_secs(2);

@@ -1,0 +1,10 @@
+//! The Redis protocol, versions 2 and 3: requests in, replies out, and a client's view of replies.
+
+mod reply;
+mod request;
+mod value;
+
+pub use reply::{Protocol, Reply};
+pub(crate) use request::parse_i64;
+pub use request::{Args, Decoder, ProtocolError, Trust};
+pub use value::{Value, ValueError, encode_command};

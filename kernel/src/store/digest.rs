@@ -1,0 +1,50 @@
+//! A number that says whether two data sets are the same, whatever order they were built in.
+
+use core::fmt;
+use core::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::Store;
+use crate::users::Users;
+
+/// A digest of a data set: equal for equal sets, different for different ones but for one chance in 2^128.
+/// It tells honest copies from diverged ones; it is no defence against someone who seeks a collision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Digest(pub u128);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Store {
+    /// The digest of all items and users: the sum of their hashes, so that order does not count. Reads everything.
+    pub fn digest(&self, users: &Users) -> Digest {
+        let mut sum = 0u128;
+        for (db, database) in self.databases() {
+            for (key, item) in &database.items {
+                let deadline = item.deadline.map_or(0, |deadline| deadline.get());
+                let mut hasher = SipHasher24::new();
+                hasher.write_u8(0);
+                hasher.write_u16(db.0);
+                hasher.write_u64(deadline);
+                hasher.write_u64(key.len() as u64);
+                hasher.write(key);
+                hasher.write(&item.value);
+                sum = sum.wrapping_add(hasher.finish128().as_u128());
+            }
+        }
+        for (name, user) in users.iter() {
+            let mut hasher = SipHasher24::new();
+            hasher.write_u8(1);
+            hasher.write_u8(user.role as u8);
+            hasher.write_u64(name.len() as u64);
+            hasher.write(name.as_bytes());
+            hasher.write(user.password_hash.as_bytes());
+            sum = sum.wrapping_add(hasher.finish128().as_u128());
+        }
+        Digest(sum)
+    }
+}
