@@ -17,6 +17,7 @@ use crate::entry::Entry;
 use crate::ids::{Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
+use crate::mutant::Mutant;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
 use crate::stats::Stats;
@@ -153,6 +154,8 @@ pub struct Core {
     newest_wall: Wall,
     /// Until then writers wait, so that a digest can be taken between batches.
     hold_writes_until: Option<Monotonic>,
+    /// Nothing is executed any more.
+    stopping: bool,
 }
 
 impl Core {
@@ -168,6 +171,7 @@ impl Core {
             applied: None,
             newest_wall: Wall::default(),
             hold_writes_until: None,
+            stopping: false,
             commands,
             config,
         }
@@ -286,7 +290,12 @@ impl Core {
             (Entry::Batch { wall, effects, .. }, _) if verdict == Verdict::Accepted => {
                 self.newest_wall = self.newest_wall.max(Wall(wall));
                 for effect in Effects::new(effects) {
-                    let effect = effect?;
+                    let mut effect = effect?;
+                    if let Effect::Put { deadline, .. } = &mut effect
+                        && Mutant::LoseDeadline.is_chosen()
+                    {
+                        *deadline = None;
+                    }
                     self.store.apply(&effect);
                     self.users.apply(&effect);
                 }
@@ -351,6 +360,12 @@ impl Core {
         let Role::Primary(reign) = &self.role else { return true };
         let full = reign.open.len() >= limits::BATCH_BYTES && reign.in_flight.len() >= limits::BATCHES_IN_FLIGHT;
         full || self.hold_writes_until.is_some_and(|until| now < until)
+    }
+
+    /// Executes nothing from now on: commands that need the data are answered `-LOADING`, which means that they were not
+    /// executed and may be sent again.
+    pub fn stop(&mut self) {
+        self.stopping = true;
     }
 
     /// The digest of the data at the index that it contains, or `None` while something executed is not accepted; then
@@ -506,7 +521,7 @@ impl Call<'_> {
         if self.session.port == Port::Read && command.is_write() {
             return Err(CommandError::ReadOnly);
         }
-        if !self.core.is_primary() {
+        if !self.core.is_primary() || self.core.stopping {
             return Err(CommandError::Loading);
         }
         Ok(())

@@ -20,6 +20,8 @@ pub mod ids;
 mod info;
 pub mod level;
 pub mod limits;
+pub mod members;
+pub mod mutant;
 pub mod resp;
 pub mod session;
 pub mod stats;

@@ -1,0 +1,10 @@
+//! The world as it is: tokio, rustls, files, HTTP. Thin: every decision is made further in.
+
+pub mod admin;
+mod disk;
+mod env;
+mod listen;
+mod metrics;
+mod passwords;
+pub mod server;
+pub mod trust;

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use mneme_kernel::call::Credentials;
 use mneme_kernel::time::{Monotonic, Wall};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -42,6 +43,12 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
 
     /// Runs a task that may block on the disk, so it gets a thread of its own where there are threads.
     fn spawn_thread(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static);
+
+    /// A salted hash of a password, as a PHC string. Slow on purpose in production.
+    fn hash_password(&self, password: Vec<u8>) -> impl Future<Output = String> + Send;
+
+    /// Whether a user's password has this hash; without one it takes as long and is wrong.
+    fn check_password(&self, credentials: Credentials) -> impl Future<Output = bool> + Send;
 
     /// Ends the process at once because going on could break a promise, for example after a failed sync.
     /// In the simulation the node crashes; the returned future never completes.

@@ -1,3 +1,18 @@
 //! Node loops and the openraft adapters: the only async code that production and simulation share.
+//!
+//! - [`node::Node`] is a running node; [`connection::serve`] is one client of it.
+//! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
+//! - [`env`] is all that is asked of the world.
 
+pub mod connection;
 pub mod env;
+pub mod keeper;
+pub mod log;
+pub mod node;
+mod peers;
+mod signal;
+mod state_machine;
+mod sync;
+pub mod types;
+mod wal;
+pub mod watermark;

@@ -8,12 +8,10 @@ use super::{ALIGNMENT, SegmentHeader};
 use crate::codec;
 use crate::limits;
 
-/// Raft's name of a log entry: who led when, and where it stands.
+/// Raft's name of a log entry: the term that it was proposed in (a term has one leader), and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct LogId {
     pub term: u64,
-    /// The leader of that term.
-    pub leader: u64,
     pub index: u64,
 }
 
@@ -21,8 +19,7 @@ pub struct LogId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Vote {
     pub term: u64,
-    /// The candidate, if the term has one already.
-    pub candidate: Option<u64>,
+    pub candidate: u64,
     /// Whether a majority elected it.
     pub committed: bool,
 }
@@ -110,13 +107,16 @@ impl<'a> Record<'a> {
 
     /// Reads the record at `offset` of a segment's bytes; `None` if there is none that is whole and right.
     pub fn decode(segment: &SegmentHeader, checksum: super::Checksum, bytes: &'a [u8], offset: u64) -> Option<(Self, RecordHead)> {
-        let at = usize::try_from(offset).ok()?;
-        let length = bytes.get(at..at + 4)?;
-        let payload = u32::from_le_bytes(length.try_into().ok()?) as usize;
+        Self::decode_at(segment, checksum, bytes.get(usize::try_from(offset).ok()?..)?, offset)
+    }
+
+    /// As [`Record::decode`], from bytes that begin with the record.
+    pub fn decode_at(segment: &SegmentHeader, checksum: super::Checksum, bytes: &'a [u8], offset: u64) -> Option<(Self, RecordHead)> {
+        let payload = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
         if payload > limits::MAX_ENTRY {
             return None;
         }
-        let record = bytes.get(at..at.checked_add(HEAD + payload)?)?;
+        let record = bytes.get(..HEAD.checked_add(payload)?)?;
         let claimed = u32::from_le_bytes(record[4..8].try_into().ok()?);
         if claimed != sum(segment, checksum, offset, record) {
             return None;

@@ -108,6 +108,9 @@ impl Recovery {
                 if last.is_some_and(|last| id.index != last + 1) {
                     return Err("the entry is not the next one");
                 }
+                if found.entries.back().is_some_and(|(last, _)| id.term < last.term) {
+                    return Err("the entry's term is older than that of the one before it");
+                }
                 found.entries.push_back((id, place));
             }
             Record::TruncateAfter(index) => {
@@ -139,7 +142,7 @@ mod tests {
     }
 
     fn entry(index: u64) -> Record<'static> {
-        Record::Entry { id: LogId { term: 1, leader: 1, index }, body: Body::Entry(b"some content") }
+        Record::Entry { id: LogId { term: 1, index }, body: Body::Entry(b"some content") }
     }
 
     /// A segment with these records, preallocated, and the offset of each.
@@ -173,8 +176,8 @@ mod tests {
 
     #[test]
     fn everything_written_is_found() {
-        let vote = Vote { term: 3, candidate: Some(1), committed: true };
-        let records = [entry(0), entry(1), Record::Vote(vote), Record::TruncateAfter(Some(0)), entry(1), entry(2), Record::Purge(LogId { term: 1, leader: 1, index: 0 })];
+        let vote = Vote { term: 3, candidate: 1, committed: true };
+        let records = [entry(0), entry(1), Record::Vote(vote), Record::TruncateAfter(Some(0)), entry(1), entry(2), Record::Purge(LogId { term: 1, index: 0 })];
         let (bytes, offsets) = segment(&HEADER, &records);
         let found = recover(&bytes).expect("an undamaged log");
         assert_eq!(indexes(&found), [1, 2]);

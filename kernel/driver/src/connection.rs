@@ -1,0 +1,113 @@
+//! Serves one client: moves bytes between its socket and its [`Connection`](mneme_kernel::connection::Connection), which
+//! decides everything.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use mneme_kernel::connection::Step;
+use mneme_kernel::session::Port;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::env::{Env, Stream};
+use crate::node::{Client, Node};
+
+/// What Redis says when there are too many clients.
+const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// Serves a client until either side has had enough.
+pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port) {
+    // Errors here mean that the client has gone: there is nobody to tell.
+    let _ = match node.connect(port) {
+        Some(client) => converse(client, &mut stream).await,
+        None => stream.write_all(TOO_MANY).await,
+    };
+    let _ = stream.shutdown().await;
+}
+
+async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::Result<()> {
+    let node = client.node.clone();
+    loop {
+        let step = client.run();
+        if let Step::CheckPassword(credentials) = step {
+            let right = node.env().check_password(credentials).await;
+            client.password_checked(right);
+            continue;
+        }
+        if matches!(step, Step::Close | Step::Shutdown) {
+            return drain(client, stream).await;
+        }
+        let accepted = node.accepted();
+        let held_at = client.connection.waits_for().map(|seq| seq.0);
+        // A held command may run after any progress, the next reply may leave after its own batch.
+        let wanted = if step == Step::Held { Some(accepted.value() + 1) } else { held_at };
+        let mut moved = wanted.map(|seq| accepted.reached(seq));
+        client.advance();
+        let progressed = poll_fn(|context| {
+            let wrote = poll_send(&mut client, stream, context)?;
+            client.note_replying(!client.connection.is_drained());
+            let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready());
+            let read = match step {
+                Step::Read => poll_receive(&mut client, stream, context)?,
+                _ => None,
+            };
+            match read {
+                Some(0) => Poll::Ready(Ok::<_, io::Error>(false)),
+                Some(_) => Poll::Ready(Ok(true)),
+                None if moved || (wrote && step == Step::Full) => Poll::Ready(Ok(true)),
+                None => Poll::Pending,
+            }
+        })
+        .await?;
+        if !progressed {
+            // The client sends no more; what it asked for is answered.
+            return drain(client, stream).await;
+        }
+    }
+}
+
+/// Sends all replies, each when its gate opens.
+async fn drain<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::Result<()> {
+    let node = client.node.clone();
+    loop {
+        client.advance();
+        poll_fn(|context| {
+            poll_send(&mut client, stream, context)?;
+            if client.connection.ready().is_empty() { Poll::Ready(Ok::<_, io::Error>(())) } else { Poll::Pending }
+        })
+        .await?;
+        match client.connection.waits_for() {
+            Some(seq) => node.accepted().reached(seq.0).await,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Sends what may leave, as far as the socket takes it; whether anything was sent.
+fn poll_send<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, context: &mut Context<'_>) -> io::Result<bool> {
+    let mut wrote = false;
+    while !client.connection.ready().is_empty() {
+        match Pin::new(&mut *stream).poll_write(context, client.connection.ready()) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(n)) => client.connection.sent(n),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => break,
+        }
+        wrote = true;
+    }
+    // TLS keeps what it has encrypted until it is flushed. Pending is fine: the socket wakes this task.
+    if let Poll::Ready(Err(error)) = Pin::new(stream).poll_flush(context) {
+        return Err(error);
+    }
+    Ok(wrote)
+}
+
+/// Receives what has arrived: how many bytes, 0 at the end of the stream, or `None` if nothing has.
+fn poll_receive<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, context: &mut Context<'_>) -> io::Result<Option<usize>> {
+    match pin!(stream.read_buf(client.connection.input())).poll(context) {
+        Poll::Ready(received) => received.map(Some),
+        Poll::Pending => Ok(None),
+    }
+}

@@ -1,0 +1,381 @@
+//! The Raft log as openraft sees it, and as the feed reads it: recent entries in memory, older ones where the writer put
+//! them on disk.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use futures::channel::{mpsc, oneshot};
+use futures::stream;
+use mneme_kernel::mutant::Mutant;
+use mneme_kernel::wal::{LogId as WalId, Place, Record, SegmentHeader, Vote as WalVote};
+use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use openraft::{EntryPayload, OptionalSend};
+
+use crate::env::{Disk, Env, File};
+use crate::sync::lock;
+use crate::types::{self, Entry, LogId, Peer, Proposal, Types, Vote, log_id};
+use crate::wal::{self, OpenError, Places, Request, Write, Writer};
+
+/// Bytes of entries kept in memory so that the feed and followers need not read the disk.
+const CACHE_BYTES: usize = 32 << 20;
+/// Bytes of entries read at once; more are read in several steps.
+const READ_BYTES: usize = 4 << 20;
+
+type FileOf<E> = <<E as Env>::Disk as Disk>::File;
+type Payload = EntryPayload<Proposal, u64, Peer>;
+
+/// The log of one Keeper. A clone is the same log.
+#[derive(Debug)]
+pub struct Log<E: Env> {
+    requests: mpsc::UnboundedSender<Request>,
+    index: Arc<Index<FileOf<E>>>,
+}
+
+impl<E: Env> Clone for Log<E> {
+    fn clone(&self) -> Self {
+        Self { requests: self.requests.clone(), index: self.index.clone() }
+    }
+}
+
+/// What is known of every entry.
+#[derive(Debug)]
+struct Index<F>(Mutex<Entries<F>>);
+
+#[derive(Debug)]
+struct Entries<F> {
+    vote: Option<WalVote>,
+    purged: Option<WalId>,
+    /// The index of the first slot.
+    first: u64,
+    slots: VecDeque<Slot>,
+    files: BTreeMap<u64, SegmentFile<F>>,
+    cached_bytes: usize,
+    /// Slots before this index have no payload in memory.
+    cached_from: u64,
+}
+
+#[derive(Debug)]
+struct SegmentFile<F> {
+    file: Arc<F>,
+    header: Option<SegmentHeader>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    term: u64,
+    /// Where it stands on disk, once it does.
+    place: Option<Place>,
+    payload: Option<Payload>,
+}
+
+/// How to get at an entry.
+enum Found<F> {
+    InMemory(Payload),
+    OnDisk(Place, Arc<F>, Option<SegmentHeader>),
+}
+
+impl<E: Env> Log<E> {
+    /// Recovers the log and starts its writer.
+    ///
+    /// # Errors
+    /// If it is damaged or cannot be read; then nothing has been changed.
+    pub async fn open(env: &E) -> Result<Self, OpenError> {
+        let (recovered, files) = wal::recover(env).await?;
+        let first = recovered.purged.map_or(0, |id| id.index + 1);
+        let slots: VecDeque<Slot> =
+            recovered.entries.iter().map(|(id, place)| Slot { term: id.term, place: Some(*place), payload: None }).collect();
+        let index = Arc::new(Index(Mutex::new(Entries {
+            vote: recovered.vote,
+            purged: recovered.purged,
+            first,
+            cached_bytes: 0,
+            cached_from: first + slots.len() as u64,
+            slots,
+            files: files.iter().map(|(n, file)| (*n, SegmentFile { file: file.clone(), header: None })).collect(),
+        })));
+        let writer = Writer::open(env.clone(), index.clone(), &recovered, &files).await?;
+        let (requests, receiver) = mpsc::unbounded();
+        env.spawn_thread("log", writer.run(receiver));
+        Ok(Self { requests, index })
+    }
+
+    /// Entries from `from` on and up to `to`, a bounded number of bytes of them and at least one, if there is one.
+    pub async fn read(&self, from: u64, to: u64) -> io::Result<Vec<(WalId, Payload)>> {
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        for at in from..=to {
+            let Some((id, found)) = self.find(at) else { break };
+            let payload = match found {
+                Found::InMemory(payload) => payload,
+                Found::OnDisk(place, file, header) => self.read_place(id, place, &file, header).await?,
+            };
+            bytes += size(&payload);
+            entries.push((id, payload));
+            if bytes >= READ_BYTES {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The newest vote.
+    pub fn vote(&self) -> Option<WalVote> {
+        lock(&self.index.0).vote
+    }
+
+    /// Completes when everything asked for before is on stable storage.
+    pub async fn flushed(&self) {
+        let (done, flushed) = oneshot::channel();
+        self.write(Vec::new(), move || {
+            let _ = done.send(());
+        });
+        // The writer ends only with the process.
+        let _ = flushed.await;
+    }
+
+    fn find(&self, at: u64) -> Option<(WalId, Found<FileOf<E>>)> {
+        let entries = lock(&self.index.0);
+        let slot = entries.slots.get(usize::try_from(at.checked_sub(entries.first)?).ok()?)?;
+        let id = WalId { term: slot.term, index: at };
+        let found = match (&slot.payload, slot.place) {
+            (Some(payload), _) => Found::InMemory(payload.clone()),
+            (None, Some(place)) => {
+                let segment = &entries.files[&place.segment];
+                Found::OnDisk(place, segment.file.clone(), segment.header)
+            }
+            (None, None) => unreachable!("an entry that is not on disk yet stays in memory"),
+        };
+        Some((id, found))
+    }
+
+    async fn read_place(&self, id: WalId, place: Place, file: &FileOf<E>, header: Option<SegmentHeader>) -> io::Result<Payload> {
+        let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let header = match header {
+            Some(header) => header,
+            None => {
+                let bytes = file.read_at(0, SegmentHeader::LEN as usize).await?;
+                let header = SegmentHeader::decode(wal::checksum, &bytes).map_err(|what| damaged(what.into()))?;
+                if let Some(segment) = lock(&self.index.0).files.get_mut(&place.segment) {
+                    segment.header = Some(header);
+                }
+                header
+            }
+        };
+        let bytes = file.read_at(place.offset, place.len as usize).await?;
+        match Record::decode_at(&header, wal::checksum, &bytes, place.offset) {
+            Some((Record::Entry { id: found, body }, _)) if found == id => types::from_body(body),
+            _ => {
+                let file = mneme_kernel::wal::file_name(place.segment);
+                Err(damaged(format!("log/{file} is damaged at offset {}: entry {} cannot be read any more", place.offset, id.index)))
+            }
+        }
+    }
+
+    fn write(&self, records: Vec<Write>, done: impl FnOnce() + Send + 'static) {
+        // The writer ends only with the process; then nobody waits for an answer either.
+        let _ = self.requests.unbounded_send(Request { records, done: Box::new(done) });
+    }
+}
+
+impl<F: Send + Sync + 'static> Places<F> for Index<F> {
+    fn placed(&self, id: WalId, place: Place) {
+        let mut entries = lock(&self.0);
+        let entries = &mut *entries;
+        // It may have been truncated and replaced meanwhile.
+        let i = id.index.checked_sub(entries.first).map(|i| i as usize);
+        if let Some(slot) = i.and_then(|i| entries.slots.get_mut(i)).filter(|slot| slot.term == id.term) {
+            slot.place = Some(place);
+        }
+        entries.evict();
+    }
+
+    fn opened(&self, segment: u64, file: Arc<F>) {
+        lock(&self.0).files.insert(segment, SegmentFile { file, header: None });
+    }
+}
+
+impl<F> Entries<F> {
+    fn append(&mut self, id: WalId, payload: Payload) {
+        if self.slots.is_empty() {
+            self.first = id.index;
+            self.cached_from = id.index;
+        }
+        assert_eq!(id.index, self.first + self.slots.len() as u64, "entries are appended without gaps");
+        let newest = self.slots.back().map(|slot| slot.term).or(self.purged.map(|id| id.term));
+        assert!(newest.is_none_or(|newest| newest <= id.term), "entry {id:?} is of an older term than {newest:?}");
+        self.cached_bytes += size(&payload);
+        self.slots.push_back(Slot { term: id.term, place: None, payload: Some(payload) });
+    }
+
+    fn truncate_after(&mut self, index: Option<u64>) {
+        let keep = index.map_or(0, |index| (index + 1).saturating_sub(self.first)) as usize;
+        while self.slots.len() > keep {
+            let slot = self.slots.pop_back();
+            self.cached_bytes -= slot.and_then(|slot| slot.payload).as_ref().map_or(0, size);
+        }
+        self.cached_from = self.cached_from.min(self.first + self.slots.len() as u64);
+    }
+
+    fn purge(&mut self, id: WalId) {
+        while self.first <= id.index {
+            let Some(slot) = self.slots.pop_front() else { break };
+            self.cached_bytes -= slot.payload.as_ref().map_or(0, size);
+            self.first += 1;
+        }
+        self.first = self.first.max(id.index + 1);
+        self.cached_from = self.cached_from.max(self.first);
+        self.purged = Some(id);
+    }
+
+    /// Drops from memory what is on disk, the oldest first, down to the bound.
+    fn evict(&mut self) {
+        while self.cached_bytes > CACHE_BYTES {
+            let i = (self.cached_from - self.first) as usize;
+            match self.slots.get_mut(i) {
+                Some(slot) if slot.place.is_some() => {
+                    self.cached_bytes -= slot.payload.take().as_ref().map_or(0, size);
+                    self.cached_from += 1;
+                }
+                _ => break,
+            }
+        }
+    }
+}
+
+fn size(payload: &Payload) -> usize {
+    /// Bytes of a slot and of what hangs on it.
+    const OVERHEAD: usize = 128;
+    OVERHEAD
+        + match payload {
+            EntryPayload::Normal(proposal) => proposal.0.len(),
+            EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+        }
+}
+
+impl<E: Env> RaftLogReader<Types<E::Runtime>> for Log<E> {
+    async fn try_get_log_entries<B: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: B,
+    ) -> io::Result<Vec<Entry<E::Runtime>>> {
+        let (mut from, to) = bounds(&range);
+        let mut entries = Vec::new();
+        while from <= to {
+            let more = self.limited_get_log_entries(from, to.saturating_add(1)).await?;
+            let Some(last) = more.last() else { break };
+            from = last.log_id.index + 1;
+            entries.extend(more);
+        }
+        Ok(entries)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry<E::Runtime>>> {
+        let Some(last) = end.checked_sub(1) else { return Ok(Vec::new()) };
+        let entries = self.read(start, last).await?;
+        Ok(entries.into_iter().map(|(id, payload)| Entry::<E::Runtime>::new(log_id::<E::Runtime>(id), payload)).collect())
+    }
+
+    /// In bounded memory: recovery reads the whole log by this.
+    async fn entries_stream<B: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: B,
+    ) -> impl futures::Stream<Item = io::Result<Entry<E::Runtime>>> + OptionalSend {
+        let (from, to) = bounds(&range);
+        let log = self.clone();
+        let pieces = stream::unfold(Some((log, from)), move |state| async move {
+            let (mut log, from) = state?;
+            match log.limited_get_log_entries(from, to.saturating_add(1)).await {
+                Ok(entries) => {
+                    let next = entries.last()?.log_id.index + 1;
+                    Some((entries.into_iter().map(Ok).collect::<Vec<_>>(), Some((log, next))))
+                }
+                Err(error) => Some((vec![Err(error)], None)),
+            }
+        });
+        Box::pin(pieces.map(stream::iter).flatten())
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote<E::Runtime>>> {
+        Ok(self.vote().map(types::vote::<E::Runtime>))
+    }
+}
+
+/// A range as its first and last index.
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let from = match range.start_bound() {
+        Bound::Included(from) => *from,
+        Bound::Excluded(before) => before + 1,
+        Bound::Unbounded => 0,
+    };
+    match range.end_bound() {
+        Bound::Included(to) => (from, *to),
+        Bound::Excluded(0) => (1, 0),
+        Bound::Excluded(end) => (from, end - 1),
+        Bound::Unbounded => (from, u64::MAX),
+    }
+}
+
+impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<Types<E::Runtime>>> {
+        let entries = lock(&self.index.0);
+        let purged = entries.purged.map(log_id::<E::Runtime>);
+        let last = entries.slots.back().map(|slot| {
+            let index = entries.first + entries.slots.len() as u64 - 1;
+            log_id::<E::Runtime>(WalId { term: slot.term, index })
+        });
+        Ok(LogState { last_purged_log_id: purged.clone(), last_log_id: last.or(purged) })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote<E::Runtime>) -> io::Result<()> {
+        let vote = types::to_wal_vote::<E::Runtime>(vote);
+        lock(&self.index.0).vote = Some(vote);
+        let records = if Mutant::ForgetVote.is_chosen() { vec![] } else { vec![Write::Vote(vote)] };
+        let (done, flushed) = oneshot::channel();
+        self.write(records, move || {
+            let _ = done.send(());
+        });
+        flushed.await.map_err(|_| io::Error::other("the log's writer has ended"))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types<E::Runtime>>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry<E::Runtime>> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut records = Vec::new();
+        {
+            let mut index = lock(&self.index.0);
+            for entry in entries {
+                let id = types::to_wal_id::<E::Runtime>(&entry.log_id);
+                index.append(id, entry.payload.clone());
+                records.push(Write::Entry(id, entry.payload));
+            }
+        }
+        self.write(records, move || callback.io_completed(Ok(())));
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId<E::Runtime>>) -> io::Result<()> {
+        let index = last.map(|id| id.index);
+        lock(&self.index.0).truncate_after(index);
+        self.write(vec![Write::TruncateAfter(index)], || {});
+        Ok(())
+    }
+
+    async fn purge(&mut self, id: LogId<E::Runtime>) -> io::Result<()> {
+        let id = types::to_wal_id::<E::Runtime>(&id);
+        lock(&self.index.0).purge(id);
+        self.write(vec![Write::Purge(id)], || {});
+        Ok(())
+    }
+}

@@ -1,0 +1,313 @@
+//! A node: a Core behind a lock, the Keeper beside it, and the loop that carries batches to the log and verdicts back.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use mneme_kernel::connection::{Connection, Step};
+use mneme_kernel::core::{BadEntry, Config, Core, Input, Now, Output};
+use mneme_kernel::ids::{Index, Seq};
+use mneme_kernel::members::Member;
+use mneme_kernel::session::Port;
+
+use crate::env::Env;
+use crate::keeper::{Keeper, StartError};
+use crate::signal::Signal;
+use crate::sync::lock;
+use crate::types::Proposal;
+use crate::watermark::Watermark;
+
+/// How often time-outs are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How long nothing may be heard of a proposal before it is sent again; doubles up to the second number.
+const SILENCE: Duration = Duration::from_millis(100);
+const LONGEST_SILENCE: Duration = Duration::from_secs(2);
+
+/// How long a stopping node waits for clients to take their last replies.
+const LAST_REPLIES: Duration = Duration::from_secs(2);
+
+/// What a node is told once, at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub core: Config,
+    /// How other nodes reach this one.
+    pub member: Member,
+    /// The password of the first user; used only if there is no such user yet.
+    pub admin_password: Vec<u8>,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node<E: Env> {
+    env: E,
+    core: Mutex<Core>,
+    keeper: Keeper<E>,
+    /// The newest accepted batch: gates wait for it.
+    accepted: Watermark,
+    /// 1 once this Core is primary.
+    leads: Watermark,
+    /// 1 once a client asked the server to stop.
+    shutdown: Watermark,
+    /// There is a batch to close.
+    work: Signal,
+    /// Whether this start made the first user.
+    founded: AtomicBool,
+    /// Connections that have replies which have not left.
+    replying: AtomicUsize,
+}
+
+impl<E: Env> Node<E> {
+    /// Recovers, becomes primary and founds the first user if there is none. Clients can be served when it returns.
+    ///
+    /// # Errors
+    /// If the log is damaged or cannot be read.
+    pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
+        let keeper = Keeper::start(&env, options.member).await?;
+        let node = Arc::new(Self {
+            env: env.clone(),
+            core: Mutex::new(Core::new(options.core)),
+            keeper,
+            accepted: Watermark::default(),
+            leads: Watermark::default(),
+            shutdown: Watermark::default(),
+            work: Signal::default(),
+            founded: AtomicBool::new(false),
+            replying: AtomicUsize::new(0),
+        });
+        env.spawn("core", node.clone().run_loop());
+        node.leads.reached(1).await;
+        node.found(options.admin_password).await;
+        Ok(node)
+    }
+
+    /// Makes the first user, durably, if there is none.
+    async fn found(&self, admin_password: Vec<u8>) {
+        let admin = self.with_core(|core| core.config().default_user.clone());
+        if self.with_core(|core| core.has_user(&admin)) {
+            return;
+        }
+        let hash = self.env.hash_password(admin_password).await;
+        let seq = {
+            let mut core = lock(&self.core);
+            let founded = core.handle(self.now(), Input::Found { admin: &admin, password_hash: &hash }, &mut Vec::new());
+            debug_assert!(founded.is_ok(), "founding reads no entry");
+            core.executed()
+        };
+        self.work.raise();
+        self.until_accepted(seq).await;
+        self.founded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this start made the first user, with the password that it was given.
+    pub fn founded(&self) -> bool {
+        self.founded.load(Ordering::Relaxed)
+    }
+
+    /// The loop between Core and log: what is committed goes in, what was executed goes out.
+    async fn run_loop(self: Arc<Self>) {
+        let mut outputs = Vec::new();
+        // How many entries of the log the Core knows.
+        let mut known = 0;
+        let mut heard = false;
+        let mut silence = Silence { since: self.env.monotonic(), patience: SILENCE };
+        self.tell(Input::Begin { nonce: self.env.random() }, &mut outputs).await;
+        self.carry_out(&mut outputs).await;
+        let mut tick = pin!(self.env.sleep(TICK));
+        loop {
+            let mut committed = pin!(self.keeper.committed().reached(known + 1));
+            let ticked = poll_fn(|context| {
+                let something = committed.as_mut().poll(context).is_ready() | self.work.poll(context).is_ready();
+                let ticked = tick.as_mut().poll(context).is_ready();
+                if something || ticked { Poll::Ready(ticked) } else { Poll::Pending }
+            })
+            .await;
+            let entries = match self.keeper.feed(known).await {
+                Ok(entries) => entries,
+                Err(error) => match self.env.fatal(format!("cannot read the log: {error}")).await {},
+            };
+            heard |= !entries.is_empty();
+            for (index, entry) in &entries {
+                known = index + 1;
+                self.tell(Input::Committed { index: Index(*index), entry: entry.as_ref().map(|p| &*p.0) }, &mut outputs).await;
+            }
+            if ticked {
+                tick.set(self.env.sleep(TICK));
+                let broken = std::mem::take(&mut heard) || !self.with_core(|core| core.awaits_verdict());
+                if silence.is_too_long(self.env.monotonic(), broken) {
+                    self.tell(Input::Resend, &mut outputs).await;
+                }
+                // Those who wait for their level look at the clock.
+                self.accepted.nudge();
+            }
+            self.tell(Input::CloseBatch, &mut outputs).await;
+            self.carry_out(&mut outputs).await;
+        }
+    }
+
+    async fn tell(&self, input: Input<'_>, outputs: &mut Vec<Output>) {
+        let told = lock(&self.core).handle(self.now(), input, outputs);
+        if let Err(BadEntry { .. }) = &told {
+            let why = told.map_or_else(|error| error.to_string(), |()| String::new());
+            self.env.fatal(why).await;
+        }
+    }
+
+    async fn carry_out(&self, outputs: &mut Vec<Output>) {
+        for output in outputs.drain(..) {
+            match output {
+                Output::Propose(proposal) => self.keeper.propose(Proposal::new(proposal)).await,
+                Output::Accepted(seq) => self.accepted.advance(seq.0),
+                Output::Leads(epoch) => {
+                    tracing::info!(epoch = epoch.0, "this Core is primary");
+                    self.leads.advance(1);
+                }
+                Output::Deposed(epoch) => {
+                    self.env.fatal(format!("another Core claimed epoch {epoch}; this one's memory is void")).await;
+                }
+            }
+        }
+    }
+
+    /// A new client, or `None` if there are too many.
+    pub fn connect(self: &Arc<Self>, port: Port) -> Option<Client<E>> {
+        let mut core = lock(&self.core);
+        if core.stats.connections_open >= core.config().max_clients {
+            core.stats.connections_rejected += 1;
+            return None;
+        }
+        core.stats.connections_open += 1;
+        core.stats.connections_accepted += 1;
+        let id = core.stats.connections_accepted;
+        Some(Client { node: self.clone(), replying: false, connection: Connection::new(id, port, self.env.monotonic()) })
+    }
+
+    /// Waits until a batch is accepted, however long that takes.
+    async fn until_accepted(&self, seq: Seq) {
+        while self.accepted.value() < seq.0 {
+            self.accepted.reached(seq.0).await;
+        }
+    }
+
+    /// Completes when a client has asked the server to stop.
+    pub async fn shutdown_requested(&self) {
+        self.shutdown.reached(1).await;
+    }
+
+    /// Stops in order: no further command is executed, everything executed becomes durable and is answered, the log is
+    /// closed.
+    pub async fn stop(&self) {
+        let seq = self.with_core(|core| {
+            core.stop();
+            core.executed()
+        });
+        self.work.raise();
+        self.until_accepted(seq).await;
+        let until = self.env.monotonic() + LAST_REPLIES;
+        while self.replying.load(Ordering::Relaxed) > 0 && self.env.monotonic() < until {
+            self.env.sleep(Duration::from_millis(5)).await;
+        }
+        self.keeper.stop().await;
+    }
+
+    /// A look at the Core, under its lock: keep it short.
+    pub fn with_core<T>(&self, look: impl FnOnce(&mut Core) -> T) -> T {
+        look(&mut lock(&self.core))
+    }
+
+    pub fn keeper(&self) -> &Keeper<E> {
+        &self.keeper
+    }
+
+    pub fn env(&self) -> &E {
+        &self.env
+    }
+
+    pub(crate) fn accepted(&self) -> &Watermark {
+        &self.accepted
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: self.env.wall(), monotonic: self.env.monotonic() }
+    }
+}
+
+/// How long nothing has been heard of what was proposed.
+struct Silence {
+    since: mneme_kernel::time::Monotonic,
+    patience: Duration,
+}
+
+impl Silence {
+    /// Whether it is time to send again; `broken` says that something was heard, or that nothing is waited for.
+    fn is_too_long(&mut self, now: mneme_kernel::time::Monotonic, broken: bool) -> bool {
+        if broken {
+            *self = Self { since: now, patience: SILENCE };
+            return false;
+        }
+        let too_long = now - self.since >= self.patience;
+        if too_long {
+            *self = Self { since: now, patience: (self.patience * 2).min(LONGEST_SILENCE) };
+        }
+        too_long
+    }
+}
+
+/// A connection of a client with the node that it is connected to.
+#[derive(Debug)]
+pub struct Client<E: Env> {
+    pub(crate) node: Arc<Node<E>>,
+    pub(crate) connection: Connection,
+    /// Whether it is counted in [`Node::replying`].
+    replying: bool,
+}
+
+impl<E: Env> Client<E> {
+    /// Lets a stopping node know whether there are replies which have not left.
+    pub(crate) fn note_replying(&mut self, replying: bool) {
+        if replying != self.replying {
+            self.replying = replying;
+            if replying {
+                self.node.replying.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.node.replying.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Runs what has arrived, under one lock.
+    pub(crate) fn run(&mut self) -> Step {
+        let now = self.node.now();
+        let mut core = lock(&self.node.core);
+        let step = self.connection.run(&mut core, now);
+        let has_work = core.has_open_batch();
+        drop(core);
+        if has_work {
+            self.node.work.raise();
+        }
+        if step == Step::Shutdown {
+            self.node.shutdown.advance(1);
+        }
+        step
+    }
+
+    /// Opens the gate as far as the log has got.
+    pub(crate) fn advance(&mut self) {
+        let accepted = Seq(self.node.accepted.value());
+        self.connection.advance(accepted, self.node.env.monotonic());
+    }
+
+    pub(crate) fn password_checked(&mut self, right: bool) {
+        let now = self.node.now();
+        self.connection.password_checked(&mut lock(&self.node.core), now, right);
+    }
+}
+
+impl<E: Env> Drop for Client<E> {
+    fn drop(&mut self) {
+        self.note_replying(false);
+        lock(&self.node.core).stats.connections_open -= 1;
+    }
+}

@@ -1,0 +1,311 @@
+//! Opens the write-ahead log, and writes it: one task, so that one sync covers everything that came together.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::channel::mpsc;
+use mneme_kernel::limits;
+use mneme_kernel::mutant::Mutant;
+use mneme_kernel::wal::{ALIGNMENT, Damage, LogId, Place, Record, Recovered, Recovery, SegmentHeader, Vote, file_name, segment_of};
+use openraft::EntryPayload;
+
+use crate::env::{Disk, Env, File};
+use crate::types::{self, Peer, Proposal};
+
+/// The folder of the log's segments.
+const FOLDER: &str = "log";
+
+/// Bytes of records that one group gathers at most, unless a single one is larger.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// CRC32C as the kernel wants it.
+pub(crate) fn checksum(before: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(before, bytes)
+}
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{FOLDER}/{0}")]
+    Damaged(#[from] Damage),
+    #[error("the log cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Something to write.
+pub(crate) enum Write {
+    Vote(Vote),
+    Entry(LogId, EntryPayload<Proposal, u64, Peer>),
+    TruncateAfter(Option<u64>),
+    Purge(LogId),
+}
+
+/// A request to the writer: records that become durable together, and who hears of it.
+pub(crate) struct Request {
+    pub records: Vec<Write>,
+    /// Called once they are on stable storage.
+    pub done: Box<dyn FnOnce() + Send>,
+}
+
+/// Who learns where the writer put the entries.
+pub(crate) trait Places<F>: Send + Sync + 'static {
+    /// An entry stands here now and can be read from there.
+    fn placed(&self, id: LogId, place: Place);
+    /// A segment begins.
+    fn opened(&self, segment: u64, file: Arc<F>);
+}
+
+/// A log's files by segment.
+pub(crate) type Files<F> = Vec<(u64, Arc<F>)>;
+
+/// Reads the whole log and says what is in it.
+pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Disk as Disk>::File>), OpenError> {
+    let disk = env.disk();
+    disk.create_dir(FOLDER).await?;
+    disk.sync_dir("").await?;
+    let mut segments: Vec<u64> = disk.list(FOLDER).await?.iter().filter_map(|name| segment_of(name)).collect();
+    segments.sort_unstable();
+    let mut files = Vec::new();
+    for number in &segments {
+        files.push((*number, Arc::new(disk.open(&path(*number)).await?)));
+    }
+    let mut recovery = Recovery::new(checksum);
+    for (i, (number, file)) in files.iter().enumerate() {
+        let next = match files.get(i + 1) {
+            Some((next, file)) => {
+                let len = file.len().await?.min(SegmentHeader::LEN);
+                let bytes = file.read_at(0, len as usize).await?;
+                let damaged = |what: &str| Damage { file: file_name(*next), offset: 0, what: what.into() };
+                Some(SegmentHeader::decode(checksum, &bytes).map_err(damaged)?)
+            }
+            None => None,
+        };
+        let bytes = file.read_at(0, file.len().await? as usize).await?;
+        recovery.segment(*number, &bytes, next.as_ref())?;
+    }
+    Ok((recovery.finish(), files))
+}
+
+fn path(segment: u64) -> String {
+    format!("{FOLDER}/{}", file_name(segment))
+}
+
+/// Writes the log.
+pub(crate) struct Writer<E: Env, P> {
+    env: E,
+    places: Arc<P>,
+    file: Arc<<E::Disk as Disk>::File>,
+    header: SegmentHeader,
+    /// Bytes that the segment has room for.
+    capacity: u64,
+    /// Where the next record goes.
+    offset: u64,
+    /// Everything of this segment below this is on stable storage.
+    synced_to: u64,
+    /// What a new segment repeats, so that older ones can go.
+    vote: Option<Vote>,
+    purged: Option<LogId>,
+    buffer: Vec<u8>,
+}
+
+impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
+    /// Begins a new segment behind what was recovered. What recovery read is synced first: a crash of the process alone
+    /// leaves bytes that no sync has covered.
+    pub(crate) async fn open(env: E, places: Arc<P>, recovered: &Recovered, files: &Files<<E::Disk as Disk>::File>) -> io::Result<Self> {
+        let header = match (&recovered.end, files.last()) {
+            (Some((last, end)), Some((_, file))) => {
+                file.sync().await?;
+                SegmentHeader { number: last.number + 1, log: last.log, salt: env.random(), previous_end: *end }
+            }
+            _ => SegmentHeader { number: 1, log: env.random(), salt: env.random(), previous_end: 0 },
+        };
+        let (file, capacity) = create(&env, &header, limits::SEGMENT_BYTES).await?;
+        if let (Some((_, end)), Some((_, file))) = (&recovered.end, files.last()) {
+            // What stands behind the end is void from now on; its space can go.
+            file.truncate(*end).await?;
+        }
+        let mut writer = Self {
+            env,
+            places,
+            file,
+            header,
+            capacity,
+            offset: SegmentHeader::LEN,
+            synced_to: SegmentHeader::LEN,
+            vote: recovered.vote,
+            purged: recovered.purged,
+            buffer: Vec::new(),
+        };
+        writer.begin_segment();
+        Ok(writer)
+    }
+
+    /// Writes what is asked, group by group, until nobody can ask any more.
+    pub(crate) async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
+        let mut next = None;
+        loop {
+            let Some(first) = (match next.take() {
+                Some(request) => Some(request),
+                None => requests.next().await,
+            }) else {
+                return;
+            };
+            let mut group = vec![first];
+            let mut bytes = group[0].size();
+            while bytes < GROUP_BYTES {
+                let Ok(request) = requests.try_recv() else { break };
+                bytes += request.size();
+                group.push(request);
+            }
+            if let Err(error) = self.write_group(group, bytes).await {
+                // What a failed sync left on disk is unknown, and asking again would be answered "done" (DESIGN.md
+                // section 4). Recovery finds out what is there.
+                let file = path(self.header.number);
+                self.env.fatal(format!("cannot write the log {file}: {error}")).await;
+            }
+            next = requests.try_recv().ok();
+            if next.is_none() {
+                // Nobody waits: say now what is synced, for the next group may be far away.
+                self.attest().await;
+            }
+        }
+    }
+
+    async fn write_group(&mut self, group: Vec<Request>, bytes: usize) -> io::Result<()> {
+        let room = bytes as u64 + ATTEST_BYTES;
+        if self.offset + room > self.capacity {
+            self.rotate(room).await?;
+        }
+        let mut placed = Vec::new();
+        self.append(&Record::Attest { synced_to: self.synced_to });
+        let mut membership = Vec::new();
+        for write in group.iter().flat_map(|request| &request.records) {
+            match write {
+                Write::Vote(vote) => {
+                    self.vote = Some(*vote);
+                    self.append(&Record::Vote(*vote));
+                }
+                Write::Entry(id, payload) => {
+                    let offset = self.offset + self.buffer.len() as u64;
+                    membership.clear();
+                    let body = types::to_body(payload, &mut membership);
+                    self.append(&Record::Entry { id: *id, body });
+                    let len = self.offset + self.buffer.len() as u64 - offset;
+                    placed.push((*id, Place { segment: self.header.number, offset, len }));
+                }
+                Write::TruncateAfter(index) => self.append(&Record::TruncateAfter(*index)),
+                Write::Purge(id) => {
+                    self.purged = Some(*id);
+                    self.append(&Record::Purge(*id));
+                }
+            }
+        }
+        self.write_buffer().await?;
+        let mut group = Some(group);
+        let mut acknowledge = |places: &P| {
+            for (id, place) in placed.drain(..) {
+                places.placed(id, place);
+            }
+            group.take().into_iter().flatten().for_each(|request| (request.done)());
+        };
+        if Mutant::AcknowledgeBeforeSync.is_chosen() {
+            acknowledge(&self.places);
+        }
+        if !Mutant::SkipSync.is_chosen() {
+            self.file.sync().await?;
+        }
+        self.synced_to = self.offset;
+        acknowledge(&self.places);
+        Ok(())
+    }
+
+    /// Says in the log what is synced. Not synced itself: it is lost only together with the knowledge that it adds.
+    async fn attest(&mut self) {
+        if self.offset + ATTEST_BYTES > self.capacity {
+            return;
+        }
+        self.append(&Record::Attest { synced_to: self.synced_to });
+        if let Err(error) = self.write_buffer().await {
+            // Nothing rests on it. If the disk is broken, the next group will find out.
+            tracing::warn!("cannot attest the log's last sync: {error}");
+        }
+    }
+
+    /// Begins the next segment; the one before is synced to its last record.
+    async fn rotate(&mut self, room: u64) -> io::Result<()> {
+        self.file.sync().await?;
+        let header =
+            SegmentHeader { number: self.header.number + 1, salt: self.env.random(), previous_end: self.offset, ..self.header };
+        let needed = SegmentHeader::LEN + CARRIED_BYTES + room;
+        (self.file, self.capacity) = create(&self.env, &header, limits::SEGMENT_BYTES.max(needed)).await?;
+        self.header = header;
+        self.offset = SegmentHeader::LEN;
+        self.synced_to = SegmentHeader::LEN;
+        self.begin_segment();
+        Ok(())
+    }
+
+    /// Repeats the vote and what was purged; they go out with the next group.
+    fn begin_segment(&mut self) {
+        self.places.opened(self.header.number, self.file.clone());
+        if let Some(vote) = self.vote {
+            self.append(&Record::Vote(vote));
+        }
+        if let Some(purged) = self.purged {
+            self.append(&Record::Purge(purged));
+        }
+    }
+
+    fn append(&mut self, record: &Record<'_>) {
+        let offset = self.offset + self.buffer.len() as u64;
+        record.encode(&self.header, checksum, offset, &mut self.buffer);
+    }
+
+    async fn write_buffer(&mut self) -> io::Result<()> {
+        self.file.write_at(self.offset, &self.buffer).await?;
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        self.buffer.shrink_to(GROUP_BYTES);
+        Ok(())
+    }
+}
+
+/// Bytes of an attestation in the log, with room to spare.
+const ATTEST_BYTES: u64 = 4 * ALIGNMENT;
+/// Bytes of the records that a segment begins with, with room to spare.
+const CARRIED_BYTES: u64 = 256;
+
+impl Request {
+    /// At least the bytes that its records will take.
+    fn size(&self) -> usize {
+        /// A record's head, ids and padding.
+        const OVERHEAD: usize = 64;
+        let size = |write: &Write| match write {
+            Write::Entry(_, EntryPayload::Normal(proposal)) => proposal.0.len() + OVERHEAD,
+            Write::Entry(_, EntryPayload::Membership(membership)) => {
+                let nodes = membership.nodes().map(|(_, peer)| peer.0.name.len() + peer.0.address.len() + OVERHEAD);
+                nodes.sum::<usize>() * (membership.get_joint_config().len() + 1) + OVERHEAD
+            }
+            Write::Entry(_, EntryPayload::Blank) | Write::Vote(_) | Write::TruncateAfter(_) | Write::Purge(_) => OVERHEAD,
+        };
+        self.records.iter().map(size).sum()
+    }
+}
+
+/// Makes a segment's file: it gets its name when its header and its space are on stable storage.
+async fn create<E: Env>(env: &E, header: &SegmentHeader, capacity: u64) -> io::Result<(Arc<<E::Disk as Disk>::File>, u64)> {
+    let disk = env.disk();
+    let name = path(header.number);
+    let unfinished = format!("{FOLDER}/new-segment");
+    if disk.list(FOLDER).await?.iter().any(|name| name == "new-segment") {
+        disk.remove(&unfinished).await?;
+    }
+    let file = disk.create(&unfinished).await?;
+    file.allocate(capacity).await?;
+    file.write_at(0, &header.encode(checksum)).await?;
+    file.sync().await?;
+    disk.rename(&unfinished, &name).await?;
+    disk.sync_dir(FOLDER).await?;
+    Ok((Arc::new(file), capacity))
+}

@@ -1,0 +1,23 @@
+//! The Raft group's members, as the log and snapshots hold them.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bincode::{Decode, Encode};
+
+/// One Keeper.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Member {
+    /// The node's name.
+    pub name: String,
+    /// What other nodes dial: `host:port`.
+    pub address: String,
+}
+
+/// A configuration of the group; two sets of voters while it changes from one to the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Members {
+    pub voters: Vec<Vec<u64>>,
+    /// All members by id, voters and learners.
+    pub members: Vec<(u64, Member)>,
+}

@@ -1,0 +1,79 @@
+//! The world for a node's loops: tokio's tasks and timers, the machine's clocks, a folder.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mneme_driver::env::Env;
+use mneme_kernel::call::Credentials;
+use mneme_kernel::time::{Monotonic, Wall};
+use openraft_rt_tokio::TokioRuntime;
+
+use crate::disk::RealDisk;
+use crate::passwords::Passwords;
+
+/// The real world.
+#[derive(Clone, Debug)]
+pub struct RealEnv {
+    disk: RealDisk,
+    passwords: Arc<Passwords>,
+}
+
+impl RealEnv {
+    pub fn new(disk: RealDisk) -> Self {
+        Self { disk, passwords: Arc::new(Passwords::new()) }
+    }
+}
+
+impl Env for RealEnv {
+    type Runtime = TokioRuntime;
+    type Disk = RealDisk;
+
+    fn disk(&self) -> &RealDisk {
+        &self.disk
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        // The one that goes on while the machine is suspended.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Monotonic(Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32))
+    }
+
+    fn wall(&self) -> Wall {
+        // A clock before 1970 is as good as one at 1970: the log's own time is never below what it has seen.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Wall(since.as_millis() as u64)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        crate::passwords::fill_random(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn spawn(&self, _: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+
+    fn spawn_thread(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        crate::listen::run_on_thread(name, task);
+    }
+
+    async fn hash_password(&self, password: Vec<u8>) -> String {
+        self.passwords.hash(password).await
+    }
+
+    async fn check_password(&self, credentials: Credentials) -> bool {
+        self.passwords.check(credentials).await
+    }
+
+    async fn fatal(&self, why: String) -> Infallible {
+        tracing::error!("stopping at once: {why}");
+        std::process::exit(1)
+    }
+}

@@ -1,0 +1,118 @@
+//! A node's world in the simulation.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use madsim::runtime::Handle;
+use madsim::time::TimeHandle;
+use mneme_driver::env::Env;
+use mneme_kernel::call::Credentials;
+use mneme_kernel::time::{Monotonic, Wall};
+
+use crate::{SimDisk, SimRuntime, lock, sleep};
+
+/// What hashing a password takes; about that of Argon2id in production.
+const PASSWORD_HASHING: Duration = Duration::from_millis(20);
+
+/// The world of one life of a node. Clones are the same world; the test keeps one to look at it.
+///
+/// It is made outside of the node, and its methods of [`Env`] are called by tasks of the node.
+#[derive(Clone, Debug)]
+pub struct SimEnv {
+    disk: SimDisk,
+    /// Milliseconds; of the machine, so it stays through the node's lives.
+    wall_offset: Arc<AtomicI64>,
+    fatal: Arc<Mutex<Option<String>>>,
+}
+
+impl SimEnv {
+    /// The first life of a node on the machine with that disk, which this mounts.
+    pub fn new(disk: &SimDisk) -> SimEnv {
+        SimEnv { disk: disk.mount(), wall_offset: Arc::default(), fatal: Arc::default() }
+    }
+
+    /// The next life of the node on the same machine: its disk mounted anew, its wall clock still off.
+    #[must_use]
+    pub fn next_life(&self) -> SimEnv {
+        SimEnv { disk: self.disk.mount(), wall_offset: self.wall_offset.clone(), fatal: Arc::default() }
+    }
+
+    /// Sets how far the wall clock is ahead of the simulation's, in milliseconds; negative is behind.
+    pub fn set_wall_offset(&self, millis: i64) {
+        self.wall_offset.store(millis, Ordering::Relaxed);
+    }
+
+    /// Why this life of the node ended itself, if it did. madsim's `Handle::is_exit` is then true of the node.
+    pub fn fatal_reason(&self) -> Option<String> {
+        lock(&self.fatal).clone()
+    }
+}
+
+impl Env for SimEnv {
+    type Runtime = SimRuntime;
+    type Disk = SimDisk;
+
+    fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(TimeHandle::current().elapsed())
+    }
+
+    fn wall(&self) -> Wall {
+        let now = TimeHandle::current().now_time();
+        let millis = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        Wall(millis.saturating_add_signed(self.wall_offset.load(Ordering::Relaxed)))
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        sleep::sleep(duration)
+    }
+
+    fn random(&self) -> u64 {
+        madsim::rand::random()
+    }
+
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        drop(madsim::task::Builder::new().name(name).spawn(task));
+    }
+
+    fn spawn_thread(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(name, task);
+    }
+
+    async fn hash_password(&self, password: Vec<u8>) -> String {
+        sleep::sleep(PASSWORD_HASHING).await;
+        password_hash(self.random(), &password)
+    }
+
+    async fn check_password(&self, credentials: Credentials) -> bool {
+        sleep::sleep(PASSWORD_HASHING).await;
+        let Credentials { password, hash, .. } = credentials;
+        hash.is_some_and(|hash| salt_of(&hash).is_some_and(|salt| password_hash(salt, &password) == hash))
+    }
+
+    /// Kills the node that the calling task runs on. Its disk loses nothing by that.
+    async fn fatal(&self, why: String) -> Infallible {
+        lock(&self.fatal).get_or_insert(why);
+        Handle::current().kill(madsim::plugin::node());
+        std::future::pending().await
+    }
+}
+
+/// In the form of a PHC string, but not slow: here it is time that passes, not work.
+fn password_hash(salt: u64, password: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    (salt, password).hash(&mut hasher);
+    format!("$sim${salt:016x}${:016x}", hasher.finish())
+}
+
+fn salt_of(hash: &str) -> Option<u64> {
+    let (salt, _) = hash.strip_prefix("$sim$")?.split_once('$')?;
+    u64::from_str_radix(salt, 16).ok()
+}
