@@ -417,6 +417,11 @@ impl Core {
         matches!(self.role, Role::Primary(_))
     }
 
+    /// Whether commands are executed now.
+    pub fn serves(&self) -> bool {
+        self.is_primary() && !self.stopping
+    }
+
     pub fn epoch(&self) -> Epoch {
         self.verdicts.epoch
     }
@@ -521,7 +526,7 @@ impl Call<'_> {
         if self.session.port == Port::Read && command.is_write() {
             return Err(CommandError::ReadOnly);
         }
-        if !self.core.is_primary() || self.core.stopping {
+        if !self.core.serves() {
             return Err(CommandError::Loading);
         }
         Ok(())

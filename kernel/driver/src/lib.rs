@@ -14,5 +14,5 @@ mod signal;
 mod state_machine;
 mod sync;
 pub mod types;
-mod wal;
+pub mod wal;
 pub mod watermark;

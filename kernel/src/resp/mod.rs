@@ -7,4 +7,4 @@ mod value;
 pub use reply::{Protocol, Reply};
 pub(crate) use request::parse_i64;
 pub use request::{Args, Decoder, ProtocolError, Trust};
-pub use value::{Value, ValueError, encode_command};
+pub use value::{Value, ValueDecoder, ValueError, encode_command};

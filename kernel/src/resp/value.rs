@@ -85,12 +85,12 @@ pub enum ValueError {
 impl Value {
     /// The value at the start of `buf` and the number of its bytes; `None` if they have not all arrived.
     ///
-    /// Starts from the first byte every time. A connection whose values arrive in many pieces uses a [`Decoder`].
+    /// Starts from the first byte every time. A connection whose values arrive in many pieces uses a [`ValueDecoder`].
     ///
     /// # Errors
     /// If no continuation can make the bytes a value, or it exceeds a limit of this module.
     pub fn decode(buf: &[u8]) -> Result<Option<(Value, usize)>, ValueError> {
-        let (used, value) = Decoder::default().decode(buf)?;
+        let (used, value) = ValueDecoder::default().decode(buf)?;
         Ok(value.map(|v| (v, used)))
     }
 
@@ -134,12 +134,12 @@ fn push_head(kind: u8, mut n: usize, out: &mut Vec<u8>) {
 
 /// Decodes one value after another from a stream, keeping what it has of an unfinished one.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub struct ValueDecoder {
     /// The aggregates that are open, the outermost first; at most [`MAX_DEPTH`].
     open: Vec<Open>,
 }
 
-impl Decoder {
+impl ValueDecoder {
     /// Takes bytes from the start of `buf`: how many, which the caller drops, and the value if it is whole now.
     /// Without a value, call again with the rest and at least one more byte.
     ///
@@ -252,7 +252,9 @@ fn token(buf: &[u8]) -> Result<Option<(Token, usize)>, ValueError> {
         b'$' | b'!' | b'=' => match length(line, MAX_BULK)? {
             None => Value::Null,
             Some(len) => {
-                return Ok(blob(kind, &buf[head..], len)?.map(|v| (Token::Whole(v), head + len + 2)));
+                return Ok(
+                    blob(kind, &buf[head..], len)?.map(|v| (Token::Whole(v), head + len + 2))
+                );
             }
         },
         _ => match length(line, MAX_ELEMENTS)? {
@@ -483,7 +485,7 @@ mod tests {
     #[test]
     fn an_announcement_takes_no_memory() {
         let wire = "*1073741824\r\n".repeat(MAX_DEPTH);
-        let mut decoder = Decoder::default();
+        let mut decoder = ValueDecoder::default();
         assert_eq!(decoder.decode(wire.as_bytes()), Ok((wire.len(), None)));
         assert!(decoder.open.iter().all(|o| o.items.capacity() == 0));
         assert_eq!(Value::decode(b"$536870912\r\nabc"), Ok(None));
@@ -580,7 +582,7 @@ mod tests {
         fn pieces_of_any_size_make_the_same_value(value in any_value(), step in 1usize..9) {
             let mut wire = Vec::new();
             encode(&value, &mut wire);
-            let (mut decoder, mut buf, mut got) = (Decoder::default(), Vec::new(), None);
+            let (mut decoder, mut buf, mut got) = (ValueDecoder::default(), Vec::new(), None);
             for piece in wire.chunks(step) {
                 prop_assert_eq!(got, None);
                 buf.extend_from_slice(piece);

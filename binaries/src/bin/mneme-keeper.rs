@@ -1,0 +1,5 @@
+//! A Keeper alone.
+
+fn main() -> std::process::ExitCode {
+    mneme_binaries::server::keeper()
+}

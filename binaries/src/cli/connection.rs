@@ -1,0 +1,220 @@
+//! A connection to a server: dialled, verified, logged in.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mneme_kernel::resp::{Value, ValueDecoder, encode_command};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use super::Words;
+use super::stop::Stop;
+use super::trust::Trust;
+use crate::address::HostPort;
+
+/// How long dialling one address may take, and then TLS. Afterwards a command may take as long as it likes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How much is read at once.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Where the server is.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// The first of these that answers, and is trusted.
+    Hosts { hosts: Vec<HostPort>, trust: Trust },
+    /// A socket of this machine, in clear.
+    Socket(PathBuf),
+}
+
+/// A stream of commands one way and values the other.
+pub struct Connection {
+    stream: Box<dyn Stream>,
+    /// The server's name for people: where it was found.
+    peer: String,
+    decoder: ValueDecoder,
+    input: Vec<u8>,
+    /// How much of `input` is decoded.
+    used: usize,
+}
+
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+impl Connection {
+    /// Connects, and sends the commands that begin the connection all at once.
+    ///
+    /// # Errors
+    /// If no server can be reached and trusted, or it refuses one of the commands.
+    pub fn open(target: &Target, opening: &[Words]) -> Result<Connection, Stop> {
+        let (stream, peer) = dial(target)?;
+        let mut connection = Connection {
+            stream,
+            peer,
+            decoder: ValueDecoder::default(),
+            input: Vec::new(),
+            used: 0,
+        };
+        let mut bytes = Vec::new();
+        opening
+            .iter()
+            .for_each(|command| encode_command(command, &mut bytes));
+        connection.send(&bytes)?;
+        for command in opening {
+            if let Value::Error(message) = connection.reply(command)? {
+                return Err(Stop::Server(message));
+            }
+        }
+        Ok(connection)
+    }
+
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Sends encoded commands.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    pub fn send(&mut self, commands: &[u8]) -> Result<(), Stop> {
+        let sent = self
+            .stream
+            .write_all(commands)
+            .and_then(|()| self.stream.flush());
+        sent.map_err(|e| self.lost(&e))
+    }
+
+    /// The answer to the oldest command not yet answered, which is given. What the server pushes meanwhile is dropped.
+    ///
+    /// # Errors
+    /// If the connection is lost, or what arrives is not the protocol.
+    pub fn reply(&mut self, command: &Words) -> Result<Value, Stop> {
+        loop {
+            match self.message()? {
+                // SUBSCRIBE and its kin are answered by a push of their own name.
+                Value::Push(items) if !is_named(&items, command) => {}
+                value => return Ok(value),
+            }
+        }
+    }
+
+    /// The next value, whatever it is.
+    ///
+    /// # Errors
+    /// As [`Connection::reply`].
+    pub fn message(&mut self) -> Result<Value, Stop> {
+        loop {
+            let decoded = self.decoder.decode(&self.input[self.used..]);
+            let (used, value) = decoded.map_err(|e| {
+                Stop::Connection(format!("{}: not the Redis protocol: {e}", self.peer))
+            })?;
+            self.used += used;
+            match value {
+                Some(value) => return Ok(value),
+                None => self.read().map_err(|e| self.lost(&e))?,
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        self.input.drain(..self.used);
+        self.used = 0;
+        let have = self.input.len();
+        self.input.resize(have + READ_SIZE, 0);
+        let got = self.stream.read(&mut self.input[have..]);
+        self.input.truncate(have + *got.as_ref().unwrap_or(&0));
+        match got {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    fn lost(&self, error: &io::Error) -> Stop {
+        Stop::Connection(match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                format!("{}: the server closed the connection", self.peer)
+            }
+            _ => format!("{}: connection lost: {error}", self.peer),
+        })
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a push is what a command answers.
+fn is_named(push: &[Value], command: &Words) -> bool {
+    match (push.first().and_then(Value::as_bytes), command.first()) {
+        (Some(kind), Some(name)) => kind.eq_ignore_ascii_case(name),
+        _ => false,
+    }
+}
+
+fn dial(target: &Target) -> Result<(Box<dyn Stream>, String), Stop> {
+    let (hosts, trust) = match target {
+        Target::Hosts { hosts, trust } => (hosts, trust),
+        Target::Socket(path) => {
+            let peer = path.display().to_string();
+            return match UnixStream::connect(path) {
+                Ok(stream) => Ok((Box::new(stream), peer)),
+                Err(e) => Err(Stop::Connection(format!("{peer}: {e}"))),
+            };
+        }
+    };
+    let config = trust.config()?;
+    let mut problems = Vec::new();
+    for host in hosts {
+        match dial_host(host, trust, &config) {
+            Ok(stream) => return Ok((Box::new(stream), host.to_string())),
+            Err(problem) => problems.push(format!("{host}: {problem}")),
+        }
+    }
+    Err(Stop::Connection(problems.join("\n")))
+}
+
+fn dial_host(
+    host: &HostPort,
+    trust: &Trust,
+    config: &Arc<ClientConfig>,
+) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
+    let name = ServerName::try_from(host.host.clone())
+        .map_err(|_| "neither a host name nor an address".to_owned())?;
+    let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(|e| e.to_string())?;
+    let mut tcp = connect(host)?;
+    handshake(&mut tls, &mut tcp).map_err(|e| trust.explain(&host.host, &e))?;
+    Ok(StreamOwned::new(tls, tcp))
+}
+
+/// Dials a host's addresses in turn.
+fn connect(host: &HostPort) -> Result<TcpStream, String> {
+    let mut problem = String::new();
+    for address in host.resolve()? {
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+            Ok(stream) => return Ok(stream),
+            Err(e) => problem = e.to_string(),
+        }
+    }
+    Err(problem)
+}
+
+fn handshake(tls: &mut ClientConnection, tcp: &mut TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    tcp.set_read_timeout(Some(CONNECT_TIMEOUT))?;
+    tcp.set_write_timeout(Some(CONNECT_TIMEOUT))?;
+    while tls.is_handshaking() {
+        tls.complete_io(tcp)?;
+    }
+    tcp.set_read_timeout(None)?;
+    tcp.set_write_timeout(None)
+}

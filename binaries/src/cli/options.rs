@@ -1,0 +1,251 @@
+//! The client's flags.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::Words;
+use super::connection::Target;
+use super::output::Form;
+use super::stop::Stop;
+use super::trust::Trust;
+use crate::address::HostPort;
+
+/// What the client was asked to do.
+#[derive(Debug)]
+pub struct Options {
+    pub target: Target,
+    /// The commands that begin a connection: who, which protocol, which database and level.
+    pub opening: Vec<Words>,
+    /// The form of the output, if one was asked for.
+    pub form: Option<Form>,
+    /// Empty: commands come from standard input.
+    pub command: Words,
+}
+
+impl Options {
+    /// Reads the flags; `password` is the environment's.
+    ///
+    /// # Errors
+    /// If they are wrong, or `--help` was asked for.
+    pub fn parse(
+        args: impl IntoIterator<Item = OsString>,
+        password: Option<String>,
+    ) -> Result<Options, Stop> {
+        let flags = command()
+            .try_get_matches_from(args)
+            .map_err(|e| match e.use_stderr() {
+                true => Stop::Usage(e.to_string()),
+                false => Stop::Answer(e.to_string()),
+            })?;
+        let password = match (flags.get_one::<String>("pass"), flags.get_flag("askpass")) {
+            (Some(given), _) => Some(given.clone()),
+            (None, true) => Some(rpassword::prompt_password("Password: ")?),
+            (None, false) => password,
+        };
+        Ok(Options {
+            target: target(&flags)?,
+            opening: opening(&flags, password)?,
+            form: form(&flags),
+            command: words(&flags),
+        })
+    }
+}
+
+fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .help(help)
+            .action(ArgAction::SetTrue)
+    };
+    let value = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let levels = PossibleValuesParser::new(["EVENTUAL", "QUORUM", "ALL"]);
+    Command::new("mneme-cli")
+        .about("Every command of a Mneme server: one-shot, piped or interactive")
+        .version(env!("CARGO_PKG_VERSION"))
+        .override_usage("mneme-cli [FLAGS] [COMMAND [ARG]...]")
+        .after_help(
+            "Without a command, commands are read from standard input, one a line, quoted as in redis-cli.\n\
+             Exit codes: 0 done, 1 the server answered an error, 2 wrong usage, 3 no connection.",
+        )
+        .term_width(100)
+        .args([
+            value("host", "HOST:PORT[,HOST:PORT]", "Servers, tried in turn; an IPv6 address in brackets")
+                .short('H')
+                .default_value("127.0.0.1:6379"),
+            value("unix-socket", "PATH", "A server's socket on this machine, no TLS")
+                .value_parser(ValueParser::path_buf())
+                .conflicts_with_all(["host", "insecure", "ca-cert"]),
+            flag("insecure", "Do not verify who the server is"),
+            value("ca-cert", "FILE", "Trust this CA, PEM; else ./mneme-data/ca.crt if there, else the system's roots")
+                .value_parser(ValueParser::path_buf())
+                .conflicts_with("insecure"),
+            value("user", "NAME", "Log in as this user").short('u'),
+            value("pass", "PASSWORD", "Seen by every user of this machine: prefer MNEME_PASSWORD or --askpass")
+                .short('p')
+                .conflicts_with("askpass"),
+            flag("askpass", "Ask for the password"),
+            value("database", "DB", "Number or name of the database").short('n'),
+            value("consistency", "LEVEL", "Level of every command")
+                .short('c')
+                .ignore_case(true)
+                .value_parser(levels),
+            flag("json", "Print JSON, one value a reply"),
+            flag("csv", "Print CSV").conflicts_with("json"),
+            flag("raw", "Print values as they are, one a line").conflicts_with_all(["json", "csv"]),
+            flag("resp2", "Speak RESP2").short('2'),
+            flag("resp3", "Speak RESP3, which is the default").short('3').conflicts_with("resp2"),
+        ])
+        // What follows the flags is the server's business, dashes included.
+        .disable_help_subcommand(true)
+        .allow_external_subcommands(true)
+        .external_subcommand_value_parser(ValueParser::os_string())
+}
+
+fn target(flags: &ArgMatches) -> Result<Target, Stop> {
+    if let Some(path) = flags.get_one::<PathBuf>("unix-socket") {
+        return Ok(Target::Socket(path.clone()));
+    }
+    let list = flags.get_one::<String>("host").map_or("", String::as_str);
+    let hosts: Result<_, String> = list
+        .split(',')
+        .map(|h| HostPort::parse(h, Some(6379)))
+        .collect();
+    Ok(Target::Hosts {
+        hosts: hosts.map_err(|problem| Stop::Usage(format!("--host: {problem}")))?,
+        trust: Trust::choose(
+            flags.get_flag("insecure"),
+            flags.get_one::<PathBuf>("ca-cert"),
+        ),
+    })
+}
+
+fn opening(flags: &ArgMatches, password: Option<String>) -> Result<Vec<Words>, Stop> {
+    let words = |words: &[&str]| words.iter().map(|w| w.as_bytes().to_vec()).collect();
+    let mut opening: Vec<Words> = Vec::new();
+    // AUTH stands alone, not inside HELLO: only so can the server choose the user that a password alone means.
+    match (flags.get_one::<String>("user"), password) {
+        (Some(user), Some(password)) => opening.push(words(&["AUTH", user, &password])),
+        (None, Some(password)) => opening.push(words(&["AUTH", &password])),
+        (Some(_), None) => {
+            let mend = "--user: no password; use MNEME_PASSWORD, --askpass or --pass";
+            return Err(Stop::Usage(mend.to_owned()));
+        }
+        (None, None) => {}
+    }
+    if !flags.get_flag("resp2") {
+        opening.push(words(&["HELLO", "3"]));
+    }
+    if let Some(database) = flags.get_one::<String>("database") {
+        opening.push(words(&["SELECT", database]));
+    }
+    if let Some(level) = flags.get_one::<String>("consistency") {
+        opening.push(words(&["CLIENT", "CONSISTENCY", &level.to_uppercase()]));
+    }
+    Ok(opening)
+}
+
+fn form(flags: &ArgMatches) -> Option<Form> {
+    let forms = [("json", Form::Json), ("csv", Form::Csv), ("raw", Form::Raw)];
+    forms
+        .into_iter()
+        .find(|(flag, _)| flags.get_flag(flag))
+        .map(|(_, form)| form)
+}
+
+/// The command behind the flags.
+fn words(flags: &ArgMatches) -> Words {
+    let Some((name, rest)) = flags.subcommand() else {
+        return Words::new();
+    };
+    let rest = rest.get_many::<OsString>("").into_iter().flatten();
+    let bytes = |word: &OsString| word.as_encoded_bytes().to_vec();
+    [name.as_bytes().to_vec()]
+        .into_iter()
+        .chain(rest.map(bytes))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str], password: Option<&str>) -> Result<Options, Stop> {
+        let args = ["mneme-cli"].iter().chain(args).map(OsString::from);
+        Options::parse(args, password.map(str::to_owned))
+    }
+
+    fn opening(args: &[&str], password: Option<&str>) -> String {
+        let opening = parse(args, password).expect("good flags").opening;
+        let lines: Vec<_> = opening.iter().map(|words| words.join(&b' ')).collect();
+        String::from_utf8(lines.join(&b';')).expect("text")
+    }
+
+    #[test]
+    fn what_follows_the_flags_is_sent_as_typed() {
+        for (args, command) in [
+            (&["get", "a"][..], "get a"),
+            (&["--json", "set", "-k", "--json", "-1"], "set -k --json -1"),
+            (&["help", "@list"], "help @list"),
+            (&["set", "k", ""], "set k "),
+            (&["cluster", "status"], "cluster status"),
+            (&[], ""),
+        ] {
+            let options = parse(args, None).expect("good flags");
+            assert_eq!(options.command.join(&b' '), command.as_bytes(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_opens_as_asked() {
+        for (args, password, commands) in [
+            (&[][..], None, "HELLO 3"),
+            (&["-u", "ann", "-p", "s"], None, "AUTH ann s;HELLO 3"),
+            (&["-u", "ann"], Some("env"), "AUTH ann env;HELLO 3"),
+            (&["-u", "ann", "-p", "s"], Some("env"), "AUTH ann s;HELLO 3"),
+            (&[], Some("env"), "AUTH env;HELLO 3"),
+            (&["-2"], None, ""),
+            (
+                &["-3", "-n", "7", "-c", "all"],
+                None,
+                "HELLO 3;SELECT 7;CLIENT CONSISTENCY ALL",
+            ),
+        ] {
+            assert_eq!(opening(args, password), commands, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_read_in_order() {
+        let options = parse(&["-H", "n1:1,[::1]:2,n3"], None).expect("good flags");
+        let Target::Hosts { hosts, .. } = options.target else {
+            panic!("hosts are hosts");
+        };
+        let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+        assert_eq!(hosts, ["n1:1", "[::1]:2", "n3:6379"]);
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for args in [
+            &["--nope", "ping"][..],
+            &["-H", "::1", "ping"],
+            &["-H", "", "ping"],
+            &["-u", "ann", "ping"],
+            &["-c", "sometimes", "ping"],
+            &["--json", "--csv", "ping"],
+            &["-2", "-3", "ping"],
+            &["-p", "x", "--askpass", "ping"],
+            &["--insecure", "--ca-cert", "f", "ping"],
+            &["--unix-socket", "s", "-H", "h", "ping"],
+        ] {
+            assert!(matches!(parse(args, None), Err(Stop::Usage(_))), "{args:?}");
+        }
+        assert!(matches!(parse(&["--help"], None), Err(Stop::Answer(_))));
+    }
+}

@@ -1,0 +1,49 @@
+//! How the client ends when it does not simply succeed.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Why the client ends.
+#[derive(Debug)]
+pub enum Stop {
+    /// `--help` or `--version`: the answer, for standard output.
+    Answer(String),
+    /// A reply was an error, as the server worded it.
+    Server(String),
+    /// A reply was an error, and has been shown.
+    Shown,
+    /// The client was called wrongly, or cannot read a file it was told to use.
+    Usage(String),
+    /// There is no connection: refused, lost, or not to be trusted.
+    Connection(String),
+    /// Standard input or output is of no use.
+    Stream(io::Error),
+}
+
+impl Stop {
+    /// Says why, where it belongs; answers the exit code.
+    pub fn report(&self) -> ExitCode {
+        let (code, message) = match self {
+            Stop::Answer(text) => {
+                let _ = io::stdout().write_all(text.as_bytes());
+                return ExitCode::SUCCESS;
+            }
+            // Whoever read our output has seen enough, such as `| head`.
+            Stop::Stream(e) if e.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Stop::Shown => return ExitCode::from(1),
+            Stop::Server(message) => (1, message.clone()),
+            Stop::Stream(e) => (1, e.to_string()),
+            Stop::Usage(message) => (2, message.clone()),
+            Stop::Connection(message) => (3, message.clone()),
+        };
+        // A closed standard error is no reason to end differently.
+        let _ = writeln!(io::stderr(), "{}", message.trim_end());
+        ExitCode::from(code)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Stream(error)
+    }
+}

@@ -1,0 +1,6 @@
+//! What the programs share: the servers' settings, and the command line client.
+
+pub mod address;
+pub mod cli;
+pub mod config;
+pub mod server;

@@ -1,0 +1,138 @@
+//! What the servers' `main` functions do.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use mneme_kernel::limits;
+use mneme_runtime_real::server::{self, Options};
+use mneme_runtime_real::trust::KeyFiles;
+
+use crate::config::{EXIT_BAD_CONFIGURATION, KeeperPlace, Loaded, LogFormat, Machine, Program, Role, Settings, load};
+
+/// The exit code of a server whose data is damaged or foreign.
+const EXIT_DAMAGED_DATA: u8 = 3;
+
+/// A Core, with its Keeper inside.
+pub fn core() -> ExitCode {
+    let machine = Machine::this();
+    let settings = match configured(Program::Core, &machine) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    if let Some(what) = needs_a_cluster(&settings) {
+        eprintln!("mneme-core: {what}: this version runs a single node with its Keeper inside; clusters come with a later one");
+        return ExitCode::from(EXIT_BAD_CONFIGURATION);
+    }
+    match server::run(options(settings, &machine)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mneme-core: {error}");
+            if error.is_damage() { ExitCode::from(EXIT_DAMAGED_DATA) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// A Keeper alone.
+pub fn keeper() -> ExitCode {
+    match configured(Program::Keeper, &Machine::this()) {
+        Ok(_) => {
+            eprintln!("mneme-keeper: a Keeper alone serves a cluster, and this version runs single nodes: start mneme-core, which has its Keeper inside");
+            ExitCode::from(EXIT_BAD_CONFIGURATION)
+        }
+        Err(code) => code,
+    }
+}
+
+/// Reads the settings and starts logging.
+fn configured(program: Program, machine: &Machine) -> Result<Settings, ExitCode> {
+    let loaded = load(program, std::env::args_os(), std::env::vars_os(), machine);
+    let Loaded { settings, warnings } = loaded.map_err(|stop| stop.report())?;
+    log_as(&settings);
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(settings)
+}
+
+fn log_as(settings: &Settings) {
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    // openraft reports its every step at `info`; what it means to an operator is reported by this program.
+    let quiet = settings.log_level.min(tracing::level_filters::LevelFilter::WARN);
+    let quieter = if settings.log_level > tracing::level_filters::LevelFilter::INFO { settings.log_level } else { quiet };
+    let filter = Targets::new().with_default(settings.log_level).with_target("openraft", quieter);
+    let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(filter);
+    match settings.log_format {
+        LogFormat::Text => registry.with(output.with_target(false)).init(),
+        LogFormat::Json => registry.with(output.json()).init(),
+    }
+}
+
+/// The setting, if any, that only a cluster has a use for.
+fn needs_a_cluster(settings: &Settings) -> Option<&'static str> {
+    if !settings.join.is_empty() {
+        Some("--join")
+    } else if settings.keeper == KeeperPlace::None {
+        Some("--keeper none")
+    } else if settings.role == Role::Replica {
+        Some("--role replica")
+    } else if settings.expect_keepers > 1 {
+        Some("--expect-keepers")
+    } else {
+        None
+    }
+}
+
+fn options(settings: Settings, machine: &Machine) -> Options {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
+    names.extend([machine.host_name.clone(), settings.advertise.host.clone()]);
+    names.extend(settings.tls_san.iter().cloned());
+    names.extend([settings.listen, settings.read_listen].iter().map(|a| a.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()));
+    names.sort_unstable();
+    names.dedup();
+    Options {
+        parameters: parameters(&settings),
+        listen: settings.listen,
+        read_listen: settings.read_listen,
+        unix_socket: settings.unix_socket.map(|path| (path, settings.unix_socket_mode)),
+        admin_listen: settings.admin_listen,
+        advertise: settings.advertise.to_string(),
+        threads: settings.threads,
+        max_clients: settings.max_clients as u64,
+        level_timeout: settings.level_timeout,
+        default_user: settings.default_user,
+        default_level: settings.default_consistency,
+        tls: settings.tls.map(|files| KeyFiles { certificate: files.cert, key: files.key }),
+        names,
+        admin_password: settings.admin_password.map(|secret| secret.expose().as_bytes().to_vec()),
+        cluster_secret: settings.cluster_secret.map(|secret| secret.expose().to_string()),
+        node: settings.node,
+        data: settings.data,
+    }
+}
+
+/// What `CONFIG GET` shows: Redis's names where clients ask for them, with what is true here.
+fn parameters(settings: &Settings) -> Vec<(String, String)> {
+    let parameters = [
+        ("appendfsync", "always".to_string()),
+        ("appendonly", "yes".into()),
+        ("bind", settings.listen.ip().to_string()),
+        ("databases", limits::DATABASES.to_string()),
+        ("default-consistency", settings.default_consistency.to_string()),
+        ("default-user", settings.default_user.clone()),
+        ("dir", settings.data.display().to_string()),
+        ("level-timeout", format!("{}ms", settings.level_timeout.as_millis())),
+        ("maxclients", settings.max_clients.to_string()),
+        ("maxmemory", settings.maxmemory.map_or(0, |bytes| bytes.get()).to_string()),
+        ("maxmemory-policy", "noeviction".into()),
+        ("node", settings.node.clone()),
+        ("port", "0".into()),
+        ("proto-max-bulk-len", limits::MAX_BULK.to_string()),
+        ("replica-read-only", "yes".into()),
+        ("save", String::new()),
+        ("threads", settings.threads.to_string()),
+        ("timeout", "0".into()),
+        ("tls-port", settings.listen.port().to_string()),
+    ];
+    parameters.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}

@@ -1,0 +1,49 @@
+//! The admin port: `/metrics`, `/livez`, `/readyz`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use mneme_driver::node::Node;
+use tokio::net::TcpListener;
+
+use crate::env::RealEnv;
+use crate::metrics::{self, TlsMetrics};
+
+/// What the admin port shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    pub node: Arc<Node<RealEnv>>,
+    pub tls: Arc<TlsMetrics>,
+}
+
+/// Serves the admin port for ever.
+pub(crate) async fn serve(listener: TcpListener, admin: Admin) {
+    let routes = Router::new()
+        .route("/metrics", get(metrics_page))
+        // The process answers: whoever restarts it for any other reason makes things worse.
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(admin);
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!("the admin port is closed: {error}");
+    }
+}
+
+async fn metrics_page(State(admin): State<Admin>) -> impl IntoResponse {
+    match metrics::text(&admin.node, &admin.tls) {
+        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], format!("{error}\n")),
+    }
+}
+
+async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if admin.node.with_core(|core| core.serves()) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not primary, or stopping\n")
+    }
+}

@@ -1,0 +1,171 @@
+//! Clients' sockets: one acceptor a port, connections dealt in turn to network threads.
+//!
+//! One acceptor, not one a thread with SO_REUSEPORT: threads get equal shares of the connections, and a second server
+//! on the same port is an error instead of half of the clients.
+
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mneme_driver::connection;
+use mneme_driver::node::Node;
+use mneme_kernel::session::Port;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use crate::env::RealEnv;
+use crate::metrics::TlsMetrics;
+
+/// How long a client may take to finish its TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 4096;
+/// How long to wait after an accept that failed, for example for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs a task on a thread of its own, with its own runtime.
+pub(crate) fn run_on_thread(name: &str, task: impl Future<Output = ()> + Send + 'static) {
+    let runtime = runtime();
+    let thread = std::thread::Builder::new().name(name.into()).spawn(move || runtime.block_on(task));
+    // Only at a start; without the thread there is no server.
+    thread.unwrap_or_else(|error| panic!("cannot start the thread {name}: {error}"));
+}
+
+/// A runtime of one thread.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.unwrap_or_else(|error| panic!("cannot start a runtime: {error}"))
+}
+
+/// A client that has just connected.
+enum Arrival {
+    Tcp(std::net::TcpStream, Port),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// The network threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Threads {
+    queues: Arc<[mpsc::UnboundedSender<Arrival>]>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Threads {
+    pub(crate) fn start(count: usize, node: &Arc<Node<RealEnv>>, tls: &Arc<ServerConfig>, metrics: &Arc<TlsMetrics>) -> Self {
+        let start = |i| {
+            // Bounded by the number of clients: who is one too many is told so and closed.
+            let (queue, arrivals) = mpsc::unbounded_channel();
+            let desk = Desk { node: node.clone(), tls: TlsAcceptor::from(tls.clone()), metrics: metrics.clone() };
+            run_on_thread(&format!("network-{i}"), desk.receive(arrivals));
+            queue
+        };
+        Self { queues: (0..count).map(start).collect(), next: Arc::default() }
+    }
+
+    fn deal(&self, arrival: Arrival) {
+        let i = self.next.fetch_add(1, Ordering::Relaxed) % self.queues.len();
+        // The threads end only with the process.
+        let _ = self.queues[i].send(arrival);
+    }
+
+    /// Accepts clients on a TCP port for ever.
+    pub(crate) async fn accept_tcp(self, listener: TcpListener, port: Port) {
+        loop {
+            match listener.accept().await.and_then(|(socket, _)| socket.into_std()) {
+                Ok(socket) => self.deal(Arrival::Tcp(socket, port)),
+                Err(error) => pause(&error).await,
+            }
+        }
+    }
+
+    /// Accepts clients on a Unix socket for ever.
+    pub(crate) async fn accept_unix(self, listener: UnixListener) {
+        loop {
+            match listener.accept().await.and_then(|(socket, _)| socket.into_std()) {
+                Ok(socket) => self.deal(Arrival::Unix(socket)),
+                Err(error) => pause(&error).await,
+            }
+        }
+    }
+}
+
+async fn pause(error: &io::Error) {
+    tracing::warn!("cannot accept a connection: {error}");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// One network thread's work.
+struct Desk {
+    node: Arc<Node<RealEnv>>,
+    tls: TlsAcceptor,
+    metrics: Arc<TlsMetrics>,
+}
+
+impl Desk {
+    async fn receive(self, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
+        while let Some(arrival) = arrivals.recv().await {
+            match arrival {
+                Arrival::Tcp(socket, port) => {
+                    tokio::spawn(serve_tcp(self.node.clone(), self.tls.clone(), self.metrics.clone(), socket, port));
+                }
+                Arrival::Unix(socket) => match UnixStream::from_std(socket) {
+                    Ok(stream) => {
+                        tokio::spawn(connection::serve(self.node.clone(), stream, Port::Main));
+                    }
+                    Err(error) => tracing::warn!("cannot serve a connection: {error}"),
+                },
+            }
+        }
+    }
+}
+
+async fn serve_tcp(node: Arc<Node<RealEnv>>, tls: TlsAcceptor, metrics: Arc<TlsMetrics>, socket: std::net::TcpStream, port: Port) {
+    let shaken = async {
+        socket.set_nodelay(true)?;
+        let socket = TcpStream::from_std(socket)?;
+        tokio::time::timeout(HANDSHAKE, tls.accept(socket)).await.unwrap_or_else(|late| Err(late.into()))
+    };
+    match shaken.await {
+        Ok(stream) => {
+            metrics.completed.fetch_add(1, Ordering::Relaxed);
+            connection::serve(node, stream, port).await;
+        }
+        Err(error) => {
+            metrics.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!("a client's TLS handshake failed: {error}");
+        }
+    }
+}
+
+/// Binds a TCP port. A port that a stopped server has just left can be bound at once.
+pub(crate) fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Binds a Unix socket; one that a stopped server left behind is replaced.
+pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process is listening there"));
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(listener)
+}
