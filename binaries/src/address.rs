@@ -29,10 +29,7 @@ impl HostPort {
                 (host, port)
             }
             None if text.parse::<Ipv6Addr>().is_ok() => {
-                return Err(format!(
-                    "\"{text}\" needs brackets: \"[{text}]:{}\"",
-                    default_port.unwrap_or(6379)
-                ));
+                return Err(format!("\"{text}\" needs brackets: \"[{text}]:{}\"", default_port.unwrap_or(6379)));
             }
             None => match text.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -43,9 +40,7 @@ impl HostPort {
             return Err(bad());
         }
         let port = match port {
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                digits.parse().map_err(|_| bad())?
-            }
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().map_err(|_| bad())?,
             Some(_) => return Err(bad()),
             None => default_port.ok_or_else(bad)?,
         };
@@ -64,10 +59,7 @@ impl HostPort {
     /// # Errors
     /// If the name has no address, or cannot be looked up.
     pub fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
-        let found: Vec<_> = (self.host.as_str(), self.port)
-            .to_socket_addrs()
-            .map_err(|e| e.to_string())?
-            .collect();
+        let found: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs().map_err(|e| e.to_string())?.collect();
         match found.is_empty() {
             true => Err("the name has no address".to_owned()),
             false => Ok(found),
@@ -124,12 +116,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_is_shown_with_brackets() {
-        assert_eq!(
-            HostPort::parse("[fe80::1]:5", None)
-                .expect("valid")
-                .to_string(),
-            "[fe80::1]:5"
-        );
+        assert_eq!(HostPort::parse("[fe80::1]:5", None).expect("valid").to_string(), "[fe80::1]:5");
     }
 
     #[test]
@@ -142,11 +129,7 @@ mod tests {
             ("127.0.0.1:1", false),
             ("n1:1", false),
         ] {
-            assert_eq!(
-                HostPort::parse(text, None).expect(text).is_wildcard(),
-                wildcard,
-                "{text}"
-            );
+            assert_eq!(HostPort::parse(text, None).expect(text).is_wildcard(), wildcard, "{text}");
         }
     }
 }

@@ -56,12 +56,7 @@ fn run(options: &Options) -> Result<(), Stop> {
 }
 
 /// Sends one command and prints what it answers.
-fn one_shot(
-    connection: &mut Connection,
-    command: &Words,
-    form: Form,
-    mut out: impl Write,
-) -> Result<(), Stop> {
+fn one_shot(connection: &mut Connection, command: &Words, form: Form, mut out: impl Write) -> Result<(), Stop> {
     let mut bytes = Vec::new();
     encode_command(command, &mut bytes);
     connection.send(&bytes)?;
@@ -75,18 +70,9 @@ fn one_shot(
 }
 
 /// Goes on printing what the server sends if the command asked for messages; until it is interrupted.
-fn listen(
-    connection: &mut Connection,
-    command: &Words,
-    form: Form,
-    mut out: impl Write,
-) -> Result<(), Stop> {
+fn listen(connection: &mut Connection, command: &Words, form: Form, mut out: impl Write) -> Result<(), Stop> {
     const ENDLESS: [&str; 4] = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"];
-    let is = |name: &str| {
-        command
-            .first()
-            .is_some_and(|w| w.eq_ignore_ascii_case(name.as_bytes()))
-    };
+    let is = |name: &str| command.first().is_some_and(|w| w.eq_ignore_ascii_case(name.as_bytes()));
     if ENDLESS.into_iter().any(is) {
         loop {
             print(form, &connection.message()?, &mut out)?;

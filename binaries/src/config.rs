@@ -41,9 +41,7 @@ pub fn load(
 ) -> Result<Loaded, Stop> {
     let bad = |message| Stop::Bad(format!("{}: {message}", program.name()));
     let env = mneme_variables(env).map_err(bad)?;
-    let flags = help::command(program, &Values::defaults(machine))
-        .try_get_matches_from(args)
-        .map_err(Stop::from)?;
+    let flags = help::command(program, &Values::defaults(machine)).try_get_matches_from(args).map_err(Stop::from)?;
     let values = Values::gather(program, machine, &env, &flags);
     if flags.get_flag("help") {
         return Err(Stop::Answer(help::text(program, machine, values, &env)));
@@ -134,17 +132,13 @@ impl Machine {
 /// The variables that are ours, in order.
 type Environment = BTreeMap<String, String>;
 
-fn mneme_variables(
-    env: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Environment, String> {
+fn mneme_variables(env: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Environment, String> {
     let mut ours = BTreeMap::new();
     for (name, value) in env {
         let Some(name) = name.to_str().filter(|n| n.starts_with("MNEME_")) else {
             continue;
         };
-        let value = value
-            .into_string()
-            .map_err(|_| format!("${name}: not UTF-8"))?;
+        let value = value.into_string().map_err(|_| format!("${name}: not UTF-8"))?;
         ours.insert(name.to_owned(), value);
     }
     Ok(ours)

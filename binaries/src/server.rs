@@ -20,7 +20,9 @@ pub fn core() -> ExitCode {
         Err(code) => return code,
     };
     if let Some(what) = needs_a_cluster(&settings) {
-        eprintln!("mneme-core: {what}: this version runs a single node with its Keeper inside; clusters come with a later one");
+        eprintln!(
+            "mneme-core: {what}: this version runs a single node with its Keeper inside; clusters come with a later one"
+        );
         return ExitCode::from(EXIT_BAD_CONFIGURATION);
     }
     match server::run(options(settings, &machine)) {
@@ -36,7 +38,9 @@ pub fn core() -> ExitCode {
 pub fn keeper() -> ExitCode {
     match configured(Program::Keeper, &Machine::this()) {
         Ok(_) => {
-            eprintln!("mneme-keeper: a Keeper alone serves a cluster, and this version runs single nodes: start mneme-core, which has its Keeper inside");
+            eprintln!(
+                "mneme-keeper: a Keeper alone serves a cluster, and this version runs single nodes: start mneme-core, which has its Keeper inside"
+            );
             ExitCode::from(EXIT_BAD_CONFIGURATION)
         }
         Err(code) => code,
@@ -58,9 +62,11 @@ fn log_as(settings: &Settings) {
     use tracing_subscriber::util::SubscriberInitExt;
     // openraft reports its every step at `info`; what it means to an operator is reported by this program.
     let quiet = settings.log_level.min(tracing::level_filters::LevelFilter::WARN);
-    let quieter = if settings.log_level > tracing::level_filters::LevelFilter::INFO { settings.log_level } else { quiet };
+    let quieter =
+        if settings.log_level > tracing::level_filters::LevelFilter::INFO { settings.log_level } else { quiet };
     let filter = Targets::new().with_default(settings.log_level).with_target("openraft", quieter);
-    let output = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let output =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     match settings.log_format {
         LogFormat::Text => registry.with(output.with_target(false)).init(),
@@ -87,7 +93,13 @@ fn options(settings: Settings, machine: &Machine) -> Options {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
     names.extend([machine.host_name.clone(), settings.advertise.host.clone()]);
     names.extend(settings.tls_san.iter().cloned());
-    names.extend([settings.listen, settings.read_listen].iter().map(|a| a.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()));
+    names.extend(
+        [settings.listen, settings.read_listen]
+            .iter()
+            .map(|a| a.ip())
+            .filter(|ip| !ip.is_unspecified())
+            .map(|ip| ip.to_string()),
+    );
     names.sort_unstable();
     names.dedup();
     Options {

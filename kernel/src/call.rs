@@ -1,10 +1,12 @@
 //! One command in execution: how its code reads and changes the data, and what its reply then waits for.
 
-use crate::core::Core;
+use crate::commands::{Access, Command, CommandError, connection, is_word};
+use crate::core::{Answer, Core};
 use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
+use crate::level::Level;
 use crate::resp::{Args, Reply};
-use crate::session::Session;
+use crate::session::{Port, Session};
 use crate::store::Item;
 use crate::time::{Monotonic, Wall};
 
@@ -115,5 +117,76 @@ impl<'a> Call<'a> {
     fn effect(&mut self, effect: &Effect<'_>) {
         self.core.execute_effect(effect);
         self.wrote = true;
+    }
+}
+
+impl Call<'_> {
+    /// Finds the command and runs it; returns the level that its reply is held to.
+    pub(crate) fn dispatch(&mut self) -> Result<Level, CommandError> {
+        let mut level = None;
+        if is_word(self.args.at(0), "consistency") {
+            self.check_rights(self.core.commands.resolve(self.args)?.1)?;
+            level = Some(Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?);
+            self.args = self.args.skip(2);
+        }
+        let resolved = self.core.commands.resolve(self.args);
+        let (i, command) = resolved.inspect_err(|error| {
+            self.core.stats.unknown_commands += u64::from(matches!(error, CommandError::Unknown { .. }));
+        })?;
+        if let Err(error) = self.check_rights(command) {
+            self.core.stats.calls[i].failed += 1;
+            return Err(error);
+        }
+        if command.is_write() && self.core.holds_writes(self.monotonic) {
+            self.then = Then::Retry;
+            return Ok(Level::Quorum);
+        }
+        let one_shot = self.session.next_level.take();
+        let level = match self.session.port {
+            Port::Read => Level::Eventual,
+            Port::Main => level.or(one_shot).or(self.session.level).unwrap_or(self.core.config.default_level),
+        };
+        let start = self.reply.bytes.len();
+        let result = (command.run)(self);
+        let calls = &mut self.core.stats.calls[i];
+        match result {
+            Ok(()) if self.then == Then::Retry => {}
+            Ok(()) => calls.ok += 1,
+            Err(_) => calls.failed += 1,
+        }
+        // An error is a reply like any other: it may rest on a key that is not accepted yet, and waits for it.
+        if let Err(error) = result {
+            self.reply.bytes.truncate(start);
+            self.reply.error(error);
+        }
+        Ok(level)
+    }
+
+    fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
+        if command.access == Access::Anyone {
+            return Ok(());
+        }
+        let name = self.session.user.as_ref().ok_or(CommandError::NoAuth)?;
+        let user = self.core.users.get(name).ok_or(CommandError::NoAuth)?;
+        if !user.role.allows(command.access) {
+            return Err(CommandError::NoPerm { user: name.clone(), command: command.name });
+        }
+        if self.session.port == Port::Read && command.is_write() {
+            return Err(CommandError::ReadOnly);
+        }
+        if !self.core.serves() {
+            return Err(CommandError::Loading);
+        }
+        Ok(())
+    }
+
+    /// Says what the reply waits for (rules 12 and 13).
+    pub(crate) fn answer(self, level: Level) -> Answer {
+        let wait = match level {
+            Level::Eventual => None,
+            Level::Quorum | Level::All if self.wrote => Some(self.core.executed()),
+            Level::Quorum | Level::All => (self.depends > self.core.accepted()).then_some(self.depends),
+        };
+        Answer { then: self.then, wait }
     }
 }

@@ -3,21 +3,21 @@
 //! Requests come in by [`Core::execute`], because they bring borrowed bytes and take a borrowed reply buffer; everything
 //! else comes in by [`Core::handle`]. Nothing leaves but return values and [`Output`]s.
 
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::call::{Call, Then};
-use crate::changed::{Changed, KeyHash};
+use crate::changed::Changed;
 use crate::codec::CodecError;
-use crate::commands::{Access, CommandError, Commands, connection, is_word};
+use crate::commands::{Commands, connection};
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
 use crate::ids::{Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
+use crate::reign::Reign;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
 use crate::stats::Stats;
@@ -115,28 +115,6 @@ enum Role {
     Deposed,
 }
 
-/// A primary's own state.
-#[derive(Debug)]
-struct Reign {
-    epoch: Epoch,
-    /// The seq that the open batch will have.
-    next_seq: Seq,
-    accepted: Seq,
-    in_flight: VecDeque<Sent>,
-    /// Effects executed since the last batch.
-    open: Vec<u8>,
-    /// The keys that they change.
-    open_keys: Vec<KeyHash>,
-}
-
-#[derive(Debug)]
-struct Sent {
-    seq: Seq,
-    proposal: Proposal,
-    keys: Vec<KeyHash>,
-    effect_bytes: usize,
-}
-
 /// A Core's whole state.
 #[derive(Debug)]
 pub struct Core {
@@ -224,7 +202,11 @@ impl Core {
                 out.push(Output::Propose(proposal));
             }
             Input::Committed { index, entry } => {
-                assert!(self.applied.is_none_or(|applied| applied.next() == index), "entry {index} after {:?}", self.applied);
+                assert!(
+                    self.applied.is_none_or(|applied| applied.next() == index),
+                    "entry {index} after {:?}",
+                    self.applied
+                );
                 if let Some(bytes) = entry {
                     self.committed(index, bytes, out).map_err(|error| BadEntry { index, error })?;
                 }
@@ -245,47 +227,31 @@ impl Core {
         let verdict = self.verdicts.judge(index, &entry);
         match (entry, &mut self.role) {
             (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
-                let claim = Entry::Claim {
-                    incarnation: Incarnation(index.0),
-                    previous_epoch: self.verdicts.epoch,
-                    last_renewal: self.verdicts.last_renewal,
-                };
-                let proposal = Arc::new(claim.encode());
-                self.role = Role::Claiming { incarnation: Incarnation(index.0), proposal: proposal.clone() };
-                out.push(Output::Propose(proposal));
+                self.claim(Incarnation(index.0), out);
             }
             (Entry::Claim { incarnation, .. }, Role::Claiming { incarnation: own, .. }) if incarnation == *own => {
-                // A claim sent twice is accepted once; the other one is fenced and means nothing.
                 if verdict == Verdict::Accepted {
                     self.changed.clear();
-                    let epoch = self.verdicts.epoch;
-                    self.role = Role::Primary(Reign {
-                        epoch,
-                        next_seq: Seq(1),
-                        accepted: Seq::ZERO,
-                        in_flight: VecDeque::new(),
-                        open: Vec::new(),
-                        open_keys: Vec::new(),
-                    });
-                    out.push(Output::Leads(epoch));
+                    self.role = Role::Primary(Reign::new(self.verdicts.epoch));
+                    out.push(Output::Leads(self.verdicts.epoch));
+                } else {
+                    // It named a renewal that was not the newest any more.
+                    self.claim(incarnation, out);
                 }
             }
             (Entry::Claim { .. }, Role::Primary(_)) if verdict == Verdict::Accepted => {
                 self.role = Role::Deposed;
                 out.push(Output::Deposed(self.verdicts.epoch));
             }
-            (Entry::Batch { epoch, seq, .. }, Role::Primary(reign)) if epoch == reign.epoch => {
-                if verdict == Verdict::Accepted {
-                    // It was executed when it was made.
-                    let sent = reign.in_flight.pop_front();
-                    let sent = sent.unwrap_or_else(|| panic!("batch {seq} of our own epoch was accepted but never sent"));
-                    assert_eq!(sent.seq, seq, "the log accepts batches in order");
-                    reign.accepted = seq;
-                    self.stats.batches_accepted += 1;
-                    self.stats.effect_bytes += sent.effect_bytes as u64;
-                    self.changed.accepted(seq, sent.keys);
-                    out.push(Output::Accepted(seq));
-                }
+            (Entry::Batch { epoch, seq, .. }, Role::Primary(reign))
+                if epoch == reign.epoch && verdict == Verdict::Accepted =>
+            {
+                // It was executed when it was made.
+                let sent = reign.accept(seq);
+                self.stats.batches_accepted += 1;
+                self.stats.effect_bytes += sent.effect_bytes as u64;
+                self.changed.accepted(seq, sent.keys);
+                out.push(Output::Accepted(seq));
             }
             (Entry::Batch { wall, effects, .. }, _) if verdict == Verdict::Accepted => {
                 self.newest_wall = self.newest_wall.max(Wall(wall));
@@ -305,33 +271,29 @@ impl Core {
         Ok(())
     }
 
+    fn claim(&mut self, incarnation: Incarnation, out: &mut Vec<Output>) {
+        let (previous_epoch, last_renewal) = (self.verdicts.epoch, self.verdicts.last_renewal);
+        let proposal = Arc::new(Entry::Claim { incarnation, previous_epoch, last_renewal }.encode());
+        self.role = Role::Claiming { incarnation, proposal: proposal.clone() };
+        out.push(Output::Propose(proposal));
+    }
+
     fn close_batch(&mut self, now: Now, out: &mut Vec<Output>) {
         self.newest_wall = self.newest_wall.max(now.wall);
         let wall = self.newest_wall.0;
         let Role::Primary(reign) = &mut self.role else { return };
-        if reign.open.is_empty() || reign.in_flight.len() >= limits::BATCHES_IN_FLIGHT {
-            return;
+        if let Some(proposal) = reign.close_batch(wall) {
+            self.stats.batches_proposed += 1;
+            out.push(Output::Propose(proposal));
         }
-        let batch = Entry::Batch { epoch: reign.epoch, seq: reign.next_seq, wall, effects: &reign.open };
-        let proposal = Arc::new(batch.encode());
-        reign.in_flight.push_back(Sent {
-            seq: reign.next_seq,
-            proposal: proposal.clone(),
-            keys: core::mem::take(&mut reign.open_keys),
-            effect_bytes: reign.open.len(),
-        });
-        reign.next_seq = reign.next_seq.next();
-        reign.open.clear();
-        // A single huge batch must not hold its memory for ever.
-        reign.open.shrink_to(limits::BATCH_BYTES);
-        self.stats.batches_proposed += 1;
-        out.push(Output::Propose(proposal));
     }
 
     /// Sends again, with the same content, all that has not been accepted (rule 6). The log ignores what it knows.
     fn resend(&mut self, out: &mut Vec<Output>) {
         match &self.role {
-            Role::Greeting { proposal, .. } | Role::Claiming { proposal, .. } => out.push(Output::Propose(proposal.clone())),
+            Role::Greeting { proposal, .. } | Role::Claiming { proposal, .. } => {
+                out.push(Output::Propose(proposal.clone()))
+            }
             Role::Primary(reign) => {
                 self.stats.batches_proposed += reign.in_flight.len() as u64;
                 out.extend(reign.in_flight.iter().map(|sent| Output::Propose(sent.proposal.clone())));
@@ -356,10 +318,9 @@ impl Core {
     }
 
     /// Whether writers must wait: the pipeline is full, or a digest is being taken.
-    fn holds_writes(&self, now: Monotonic) -> bool {
+    pub(crate) fn holds_writes(&self, now: Monotonic) -> bool {
         let Role::Primary(reign) = &self.role else { return true };
-        let full = reign.open.len() >= limits::BATCH_BYTES && reign.in_flight.len() >= limits::BATCHES_IN_FLIGHT;
-        full || self.hold_writes_until.is_some_and(|until| now < until)
+        reign.is_full() || self.hold_writes_until.is_some_and(|until| now < until)
     }
 
     /// Executes nothing from now on: commands that need the data are answered `-LOADING`, which means that they were not
@@ -382,8 +343,7 @@ impl Core {
     /// The batch that contains the newest executed change, whether sent or not.
     pub fn executed(&self) -> Seq {
         match &self.role {
-            Role::Primary(reign) if reign.open.is_empty() => Seq(reign.next_seq.0 - 1),
-            Role::Primary(reign) => reign.next_seq,
+            Role::Primary(reign) => reign.executed(),
             _ => Seq::ZERO,
         }
     }
@@ -464,81 +424,11 @@ impl Core {
     pub fn check(&self) {
         self.store.check();
         if let Role::Primary(reign) = &self.role {
-            assert!(reign.in_flight.len() <= limits::BATCHES_IN_FLIGHT);
-            assert_eq!(reign.next_seq.0, reign.accepted.0 + reign.in_flight.len() as u64 + 1);
-            assert!(reign.in_flight.iter().zip(reign.accepted.0 + 1..).all(|(sent, seq)| sent.seq == Seq(seq)));
-            assert!(self.accepted() != self.executed() || self.changed.is_empty(), "keys stand changed with nothing open");
+            reign.check();
+            assert!(
+                self.accepted() != self.executed() || self.changed.is_empty(),
+                "keys stand changed with nothing open"
+            );
         }
-    }
-}
-
-impl Call<'_> {
-    /// Finds the command and runs it; returns the level that its reply is held to.
-    fn dispatch(&mut self) -> Result<Level, CommandError> {
-        let mut level = None;
-        if is_word(self.args.at(0), "consistency") {
-            self.check_rights(self.core.commands.resolve(self.args)?.1)?;
-            level = Some(Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?);
-            self.args = self.args.skip(2);
-        }
-        let resolved = self.core.commands.resolve(self.args);
-        let (i, command) = resolved.inspect_err(|error| {
-            self.core.stats.unknown_commands += u64::from(matches!(error, CommandError::Unknown { .. }));
-        })?;
-        if let Err(error) = self.check_rights(command) {
-            self.core.stats.calls[i].failed += 1;
-            return Err(error);
-        }
-        if command.is_write() && self.core.holds_writes(self.monotonic) {
-            self.then = Then::Retry;
-            return Ok(Level::Quorum);
-        }
-        let one_shot = self.session.next_level.take();
-        let level = match self.session.port {
-            Port::Read => Level::Eventual,
-            Port::Main => level.or(one_shot).or(self.session.level).unwrap_or(self.core.config.default_level),
-        };
-        let start = self.reply.bytes.len();
-        let result = (command.run)(self);
-        let calls = &mut self.core.stats.calls[i];
-        match result {
-            Ok(()) if self.then == Then::Retry => {}
-            Ok(()) => calls.ok += 1,
-            Err(_) => calls.failed += 1,
-        }
-        // An error is a reply like any other: it may rest on a key that is not accepted yet, and waits for it.
-        if let Err(error) = result {
-            self.reply.bytes.truncate(start);
-            self.reply.error(error);
-        }
-        Ok(level)
-    }
-
-    fn check_rights(&self, command: &crate::commands::Command) -> Result<(), CommandError> {
-        if command.access == Access::Anyone {
-            return Ok(());
-        }
-        let name = self.session.user.as_ref().ok_or(CommandError::NoAuth)?;
-        let user = self.core.users.get(name).ok_or(CommandError::NoAuth)?;
-        if !user.role.allows(command.access) {
-            return Err(CommandError::NoPerm { user: name.clone(), command: command.name });
-        }
-        if self.session.port == Port::Read && command.is_write() {
-            return Err(CommandError::ReadOnly);
-        }
-        if !self.core.serves() {
-            return Err(CommandError::Loading);
-        }
-        Ok(())
-    }
-
-    /// Says what the reply waits for (rules 12 and 13).
-    fn answer(self, level: Level) -> Answer {
-        let wait = match level {
-            Level::Eventual => None,
-            Level::Quorum | Level::All if self.wrote => Some(self.core.executed()),
-            Level::Quorum | Level::All => (self.depends > self.core.accepted()).then_some(self.depends),
-        };
-        Answer { then: self.then, wait }
     }
 }

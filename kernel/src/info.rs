@@ -9,7 +9,7 @@ use crate::time::Monotonic;
 
 /// The sections asked for, or the default ones. Unknown sections are left out, as in Redis.
 pub(crate) fn text(core: &Core, port: Port, now: Monotonic, sections: &[String]) -> String {
-    let all: [(&str, fn(&mut Section<'_>)); 7] = [
+    let all: [(&str, Writer); 7] = [
         ("Server", server),
         ("Clients", clients),
         ("Memory", memory),
@@ -20,7 +20,9 @@ pub(crate) fn text(core: &Core, port: Port, now: Monotonic, sections: &[String])
     ];
     let wanted = |name: &str| {
         sections.is_empty()
-            || sections.iter().any(|s| s.eq_ignore_ascii_case(name) || ["default", "all", "everything"].contains(&s.as_str()))
+            || sections
+                .iter()
+                .any(|s| s.eq_ignore_ascii_case(name) || ["default", "all", "everything"].contains(&s.as_str()))
     };
     let mut out = String::new();
     for (name, write) in all.into_iter().filter(|(name, _)| wanted(name)) {
@@ -34,6 +36,9 @@ pub(crate) fn text(core: &Core, port: Port, now: Monotonic, sections: &[String])
     }
     out
 }
+
+/// What writes a section's lines.
+type Writer = fn(&mut Section<'_>);
 
 struct Section<'a> {
     out: &'a mut String,

@@ -17,7 +17,9 @@ pub enum Level {
 impl Level {
     /// Reads a level as users type it, in any case.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        [Level::Eventual, Level::Quorum, Level::All].into_iter().find(|level| level.name().as_bytes().eq_ignore_ascii_case(text))
+        [Level::Eventual, Level::Quorum, Level::All]
+            .into_iter()
+            .find(|level| level.name().as_bytes().eq_ignore_ascii_case(text))
     }
 
     pub fn name(self) -> &'static str {

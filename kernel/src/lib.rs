@@ -22,6 +22,7 @@ pub mod level;
 pub mod limits;
 pub mod members;
 pub mod mutant;
+mod reign;
 pub mod resp;
 pub mod session;
 pub mod stats;

@@ -64,7 +64,11 @@ mod tests {
     use super::*;
 
     fn claim(previous_epoch: u64, last_renewal: u64) -> Entry<'static> {
-        Entry::Claim { incarnation: Incarnation(1), previous_epoch: Epoch(previous_epoch), last_renewal: Index(last_renewal) }
+        Entry::Claim {
+            incarnation: Incarnation(1),
+            previous_epoch: Epoch(previous_epoch),
+            last_renewal: Index(last_renewal),
+        }
     }
 
     fn batch(epoch: u64, seq: u64) -> Entry<'static> {

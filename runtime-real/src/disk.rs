@@ -74,7 +74,7 @@ impl Disk for RealDisk {
 pub struct RealFile(fs::File);
 
 impl File for RealFile {
-    async fn len(&self) -> io::Result<u64> {
+    async fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

@@ -59,7 +59,12 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    pub(crate) fn start(count: usize, node: &Arc<Node<RealEnv>>, tls: &Arc<ServerConfig>, metrics: &Arc<TlsMetrics>) -> Self {
+    pub(crate) fn start(
+        count: usize,
+        node: &Arc<Node<RealEnv>>,
+        tls: &Arc<ServerConfig>,
+        metrics: &Arc<TlsMetrics>,
+    ) -> Self {
         let start = |i| {
             // Bounded by the number of clients: who is one too many is told so and closed.
             let (queue, arrivals) = mpsc::unbounded_channel();
@@ -127,7 +132,13 @@ impl Desk {
     }
 }
 
-async fn serve_tcp(node: Arc<Node<RealEnv>>, tls: TlsAcceptor, metrics: Arc<TlsMetrics>, socket: std::net::TcpStream, port: Port) {
+async fn serve_tcp(
+    node: Arc<Node<RealEnv>>,
+    tls: TlsAcceptor,
+    metrics: Arc<TlsMetrics>,
+    socket: std::net::TcpStream,
+    port: Port,
+) {
     let shaken = async {
         socket.set_nodelay(true)?;
         let socket = TcpStream::from_std(socket)?;

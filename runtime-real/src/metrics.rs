@@ -24,8 +24,18 @@ pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> prometheus::Result
     let page = Page(Registry::new());
     node.with_core(|core| {
         let stats = &core.stats;
-        page.counter("connections_accepted_total", "Client connections accepted.", &[], &[(&[], stats.connections_accepted)])?;
-        page.counter("connections_rejected_total", "Client connections refused because there were too many.", &[], &[(&[], stats.connections_rejected)])?;
+        page.counter(
+            "connections_accepted_total",
+            "Client connections accepted.",
+            &[],
+            &[(&[], stats.connections_accepted)],
+        )?;
+        page.counter(
+            "connections_rejected_total",
+            "Client connections refused because there were too many.",
+            &[],
+            &[(&[], stats.connections_rejected)],
+        )?;
         page.gauge("connections", "Open client connections.", &[], &[(&[], stats.connections_open)])?;
         let commands: Vec<_> = core.commands().all().iter().zip(&stats.calls).collect();
         let mut calls: Vec<([&str; 2], u64)> = Vec::new();
@@ -36,19 +46,45 @@ pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> prometheus::Result
         calls.push((["other", "error"], stats.unknown_commands));
         let calls: Vec<(&[&str], u64)> = calls.iter().map(|(labels, n)| (labels.as_slice(), *n)).collect();
         page.counter("commands_total", "Commands by name and outcome.", &["command", "outcome"], &calls)?;
-        page.counter("passwords_rejected_total", "Authentications with a wrong user or password.", &[], &[(&[], stats.rejected_passwords)])?;
+        page.counter(
+            "passwords_rejected_total",
+            "Authentications with a wrong user or password.",
+            &[],
+            &[(&[], stats.rejected_passwords)],
+        )?;
         page.counter("keyspace_hits_total", "Reads that found their key.", &[], &[(&[], stats.keyspace_hits)])?;
         page.counter("keyspace_misses_total", "Reads that found no key.", &[], &[(&[], stats.keyspace_misses)])?;
-        page.counter("expired_keys_total", "Keys deleted because their deadline had passed.", &[], &[(&[], stats.expired_keys)])?;
+        page.counter(
+            "expired_keys_total",
+            "Keys deleted because their deadline had passed.",
+            &[],
+            &[(&[], stats.expired_keys)],
+        )?;
         page.gauge("memory_used_bytes", "Memory accounted for the data.", &[], &[(&[], core.used_memory() as u64)])?;
-        let databases: Vec<(String, usize)> = core.store().databases().map(|(db, d)| (db.0.to_string(), d.len())).collect();
+        let databases: Vec<(String, usize)> =
+            core.store().databases().map(|(db, d)| (db.0.to_string(), d.len())).collect();
         let databases: Vec<([&str; 1], u64)> = databases.iter().map(|(db, n)| ([db.as_str()], *n as u64)).collect();
         let databases: Vec<(&[&str], u64)> = databases.iter().map(|(labels, n)| (labels.as_slice(), *n)).collect();
         page.gauge("keys", "Keys by database.", &["database"], &databases)?;
-        page.counter("batches_proposed_total", "Batches handed to Raft, repeated ones counted again.", &[], &[(&[], stats.batches_proposed)])?;
-        page.counter("batches_accepted_total", "Batches that the log accepted.", &[], &[(&[], stats.batches_accepted)])?;
+        page.counter(
+            "batches_proposed_total",
+            "Batches handed to Raft, repeated ones counted again.",
+            &[],
+            &[(&[], stats.batches_proposed)],
+        )?;
+        page.counter(
+            "batches_accepted_total",
+            "Batches that the log accepted.",
+            &[],
+            &[(&[], stats.batches_accepted)],
+        )?;
         page.counter("effect_bytes_total", "Bytes of changes in accepted batches.", &[], &[(&[], stats.effect_bytes)])?;
-        page.gauge("batches_in_flight", "Batches handed to Raft and not accepted yet.", &[], &[(&[], core.in_flight() as u64)])?;
+        page.gauge(
+            "batches_in_flight",
+            "Batches handed to Raft and not accepted yet.",
+            &[],
+            &[(&[], core.in_flight() as u64)],
+        )?;
         page.gauge("applied_index", "The last log entry that the memory contains.", &[], &[(&[], core.applied().0)])?;
         page.gauge("epoch", "The current epoch.", &[], &[(&[], core.epoch().0)])?;
         page.gauge("primary", "1 if this Core is the primary.", &[], &[(&[], u64::from(core.is_primary()))])
@@ -58,7 +94,12 @@ pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> prometheus::Result
         [(&["ok"], tls.completed.load(Ordering::Relaxed)), (&["error"], tls.failed.load(Ordering::Relaxed))];
     page.counter("tls_handshakes_total", "TLS handshakes with clients by outcome.", &["outcome"], &handshakes)?;
     let expiry = tls.certificate_expiry.load(Ordering::Relaxed);
-    page.gauge("tls_certificate_expiry_timestamp_seconds", "When the clients' certificate ends.", &[], &[(&[], expiry)])?;
+    page.gauge(
+        "tls_certificate_expiry_timestamp_seconds",
+        "When the clients' certificate ends.",
+        &[],
+        &[(&[], expiry)],
+    )?;
     page.gauge("build_info", "This program.", &["version"], &[(&[mneme_kernel::VERSION], 1)])?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.0.gather(), &mut text)?;

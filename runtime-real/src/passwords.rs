@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use aws_lc_rs::{hmac, rand};
 use mneme_kernel::call::Credentials;
 use tokio::sync::Semaphore;
@@ -81,7 +81,8 @@ impl Passwords {
 fn hash(password: &[u8]) -> String {
     let mut salt = [0; 16];
     fill_random(&mut salt);
-    let salted = SaltString::encode_b64(&salt).and_then(|salt| Ok(Argon2::default().hash_password(password, &salt)?.to_string()));
+    let salted = SaltString::encode_b64(&salt)
+        .and_then(|salt| Ok(Argon2::default().hash_password(password, &salt)?.to_string()));
     salted.unwrap_or_else(|error| panic!("Argon2id with its default parameters: {error}"))
 }
 

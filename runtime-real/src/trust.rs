@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -101,21 +102,29 @@ fn covers(certificate: &Path, names: &[String]) -> Result<bool, TrustError> {
     let fresh_until = (now + RENEW_BEFORE).as_secs() as i64;
     parse(certificate, |parsed| {
         let named: Vec<String> = match parsed.subject_alternative_name() {
-            Ok(Some(san)) => san.value.general_names.iter().filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_string()),
-                GeneralName::IPAddress(bytes) => match bytes.len() {
-                    4 => <[u8; 4]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
-                    _ => <[u8; 16]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
-                },
-                _ => None,
-            }).collect(),
+            Ok(Some(san)) => san
+                .value
+                .general_names
+                .iter()
+                .filter_map(|name| match name {
+                    GeneralName::DNSName(name) => Some((*name).to_string()),
+                    GeneralName::IPAddress(bytes) => match bytes.len() {
+                        4 => <[u8; 4]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
+                        _ => <[u8; 16]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
+                    },
+                    _ => None,
+                })
+                .collect(),
             _ => Vec::new(),
         };
         parsed.validity().not_after.timestamp() > fresh_until && names.iter().all(|name| named.contains(name))
     })
 }
 
-fn parse<T>(certificate: &Path, look: impl FnOnce(&x509_parser::certificate::X509Certificate<'_>) -> T) -> Result<T, TrustError> {
+fn parse<T>(
+    certificate: &Path,
+    look: impl FnOnce(&x509_parser::certificate::X509Certificate<'_>) -> T,
+) -> Result<T, TrustError> {
     let bad = |what: String| TrustError::Content { path: certificate.to_path_buf(), what };
     let der = CertificateDer::from_pem_file(certificate).map_err(|error| bad(error.to_string()))?;
     let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|error| bad(error.to_string()))?;

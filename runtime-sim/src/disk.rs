@@ -225,7 +225,7 @@ impl SimFile {
 }
 
 impl File for SimFile {
-    async fn len(&self) -> io::Result<u64> {
+    async fn size(&self) -> io::Result<u64> {
         self.disk.read(|_| Ok(lock(&self.inode).len())).await
     }
 

@@ -50,7 +50,7 @@ async fn content(disk: &SimDisk, path: &str) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    let len = file.len().await?;
+    let len = file.size().await?;
     file.read_at(0, len as usize).await.map(Some)
 }
 
@@ -140,7 +140,7 @@ fn an_unsynced_length_holds_or_not() {
         disk.open("grown").await?.allocate(64 << 20).await?;
         disk.open("cut").await?.truncate(50).await?;
         let disk = crash(&disk).await;
-        Ok((disk.open("grown").await?.len().await?, disk.open("cut").await?.len().await?))
+        Ok((disk.open("grown").await?.size().await?, disk.open("cut").await?.size().await?))
     });
     let lengths: BTreeSet<_> = lengths.into_iter().collect();
     assert_eq!(lengths, BTreeSet::from([(100, 50), (100, 100), (64 << 20, 50), (64 << 20, 100)]));

@@ -53,17 +53,9 @@ impl Connection {
     /// If no server can be reached and trusted, or it refuses one of the commands.
     pub fn open(target: &Target, opening: &[Words]) -> Result<Connection, Stop> {
         let (stream, peer) = dial(target)?;
-        let mut connection = Connection {
-            stream,
-            peer,
-            decoder: ValueDecoder::default(),
-            input: Vec::new(),
-            used: 0,
-        };
+        let mut connection = Connection { stream, peer, decoder: ValueDecoder::default(), input: Vec::new(), used: 0 };
         let mut bytes = Vec::new();
-        opening
-            .iter()
-            .for_each(|command| encode_command(command, &mut bytes));
+        opening.iter().for_each(|command| encode_command(command, &mut bytes));
         connection.send(&bytes)?;
         for command in opening {
             if let Value::Error(message) = connection.reply(command)? {
@@ -82,10 +74,7 @@ impl Connection {
     /// # Errors
     /// If the connection is lost.
     pub fn send(&mut self, commands: &[u8]) -> Result<(), Stop> {
-        let sent = self
-            .stream
-            .write_all(commands)
-            .and_then(|()| self.stream.flush());
+        let sent = self.stream.write_all(commands).and_then(|()| self.stream.flush());
         sent.map_err(|e| self.lost(&e))
     }
 
@@ -110,9 +99,8 @@ impl Connection {
     pub fn message(&mut self) -> Result<Value, Stop> {
         loop {
             let decoded = self.decoder.decode(&self.input[self.used..]);
-            let (used, value) = decoded.map_err(|e| {
-                Stop::Connection(format!("{}: not the Redis protocol: {e}", self.peer))
-            })?;
+            let (used, value) =
+                decoded.map_err(|e| Stop::Connection(format!("{}: not the Redis protocol: {e}", self.peer)))?;
             self.used += used;
             match value {
                 Some(value) => return Ok(value),
@@ -147,9 +135,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -188,8 +174,7 @@ fn dial_host(
     trust: &Trust,
     config: &Arc<ClientConfig>,
 ) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
-    let name = ServerName::try_from(host.host.clone())
-        .map_err(|_| "neither a host name nor an address".to_owned())?;
+    let name = ServerName::try_from(host.host.clone()).map_err(|_| "neither a host name nor an address".to_owned())?;
     let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(|e| e.to_string())?;
     let mut tcp = connect(host)?;
     handshake(&mut tls, &mut tcp).map_err(|e| trust.explain(&host.host, &e))?;

@@ -30,16 +30,11 @@ impl Options {
     ///
     /// # Errors
     /// If they are wrong, or `--help` was asked for.
-    pub fn parse(
-        args: impl IntoIterator<Item = OsString>,
-        password: Option<String>,
-    ) -> Result<Options, Stop> {
-        let flags = command()
-            .try_get_matches_from(args)
-            .map_err(|e| match e.use_stderr() {
-                true => Stop::Usage(e.to_string()),
-                false => Stop::Answer(e.to_string()),
-            })?;
+    pub fn parse(args: impl IntoIterator<Item = OsString>, password: Option<String>) -> Result<Options, Stop> {
+        let flags = command().try_get_matches_from(args).map_err(|e| match e.use_stderr() {
+            true => Stop::Usage(e.to_string()),
+            false => Stop::Answer(e.to_string()),
+        })?;
         let password = match (flags.get_one::<String>("pass"), flags.get_flag("askpass")) {
             (Some(given), _) => Some(given.clone()),
             (None, true) => Some(rpassword::prompt_password("Password: ")?),
@@ -55,12 +50,7 @@ impl Options {
 }
 
 fn command() -> Command {
-    let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .help(help)
-            .action(ArgAction::SetTrue)
-    };
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
     let value = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
@@ -91,10 +81,7 @@ fn command() -> Command {
                 .conflicts_with("askpass"),
             flag("askpass", "Ask for the password"),
             value("database", "DB", "Number or name of the database").short('n'),
-            value("consistency", "LEVEL", "Level of every command")
-                .short('c')
-                .ignore_case(true)
-                .value_parser(levels),
+            value("consistency", "LEVEL", "Level of every command").short('c').ignore_case(true).value_parser(levels),
             flag("json", "Print JSON, one value a reply"),
             flag("csv", "Print CSV").conflicts_with("json"),
             flag("raw", "Print values as they are, one a line").conflicts_with_all(["json", "csv"]),
@@ -112,16 +99,10 @@ fn target(flags: &ArgMatches) -> Result<Target, Stop> {
         return Ok(Target::Socket(path.clone()));
     }
     let list = flags.get_one::<String>("host").map_or("", String::as_str);
-    let hosts: Result<_, String> = list
-        .split(',')
-        .map(|h| HostPort::parse(h, Some(6379)))
-        .collect();
+    let hosts: Result<_, String> = list.split(',').map(|h| HostPort::parse(h, Some(6379))).collect();
     Ok(Target::Hosts {
         hosts: hosts.map_err(|problem| Stop::Usage(format!("--host: {problem}")))?,
-        trust: Trust::choose(
-            flags.get_flag("insecure"),
-            flags.get_one::<PathBuf>("ca-cert"),
-        ),
+        trust: Trust::choose(flags.get_flag("insecure"), flags.get_one::<PathBuf>("ca-cert")),
     })
 }
 
@@ -152,10 +133,7 @@ fn opening(flags: &ArgMatches, password: Option<String>) -> Result<Vec<Words>, S
 
 fn form(flags: &ArgMatches) -> Option<Form> {
     let forms = [("json", Form::Json), ("csv", Form::Csv), ("raw", Form::Raw)];
-    forms
-        .into_iter()
-        .find(|(flag, _)| flags.get_flag(flag))
-        .map(|(_, form)| form)
+    forms.into_iter().find(|(flag, _)| flags.get_flag(flag)).map(|(_, form)| form)
 }
 
 /// The command behind the flags.
@@ -165,10 +143,7 @@ fn words(flags: &ArgMatches) -> Words {
     };
     let rest = rest.get_many::<OsString>("").into_iter().flatten();
     let bytes = |word: &OsString| word.as_encoded_bytes().to_vec();
-    [name.as_bytes().to_vec()]
-        .into_iter()
-        .chain(rest.map(bytes))
-        .collect()
+    [name.as_bytes().to_vec()].into_iter().chain(rest.map(bytes)).collect()
 }
 
 #[cfg(test)]
@@ -210,11 +185,7 @@ mod tests {
             (&["-u", "ann", "-p", "s"], Some("env"), "AUTH ann s;HELLO 3"),
             (&[], Some("env"), "AUTH env;HELLO 3"),
             (&["-2"], None, ""),
-            (
-                &["-3", "-n", "7", "-c", "all"],
-                None,
-                "HELLO 3;SELECT 7;CLIENT CONSISTENCY ALL",
-            ),
+            (&["-3", "-n", "7", "-c", "all"], None, "HELLO 3;SELECT 7;CLIENT CONSISTENCY ALL"),
         ] {
             assert_eq!(opening(args, password), commands, "{args:?}");
         }

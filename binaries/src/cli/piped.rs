@@ -18,16 +18,8 @@ const BATCH_BYTES: usize = 32 * 1024;
 ///
 /// # Errors
 /// If the connection is lost, a line is malformed, or any answer was an error: those have been shown.
-pub fn run(
-    connection: &mut Connection,
-    form: Form,
-    input: impl Read,
-    mut out: impl Write,
-) -> Result<(), Stop> {
-    let mut lines = Lines {
-        input: BufReader::new(input),
-        number: 0,
-    };
+pub fn run(connection: &mut Connection, form: Form, input: impl Read, mut out: impl Write) -> Result<(), Stop> {
+    let mut lines = Lines { input: BufReader::new(input), number: 0 };
     let mut failed = false;
     loop {
         let (batch, end) = lines.batch();
@@ -90,23 +82,15 @@ impl<R: Read> Lines<R> {
         }
         self.number += 1;
         let number = self.number;
-        let words = quote::split(&line)
-            .map_err(|_| Stop::Usage(format!("line {number}: unbalanced quotes")))?;
+        let words = quote::split(&line).map_err(|_| Stop::Usage(format!("line {number}: unbalanced quotes")))?;
         Ok(Some(Line { number, words }))
     }
 }
 
 /// Sends a batch and prints its answers. Answers whether any was an error.
-fn exchange(
-    connection: &mut Connection,
-    batch: &[Line],
-    form: Form,
-    out: &mut impl Write,
-) -> Result<bool, Stop> {
+fn exchange(connection: &mut Connection, batch: &[Line], form: Form, out: &mut impl Write) -> Result<bool, Stop> {
     let mut bytes = Vec::new();
-    batch
-        .iter()
-        .for_each(|line| encode_command(&line.words, &mut bytes));
+    batch.iter().for_each(|line| encode_command(&line.words, &mut bytes));
     connection.send(&bytes)?;
     let (mut text, mut failed) = (Vec::new(), false);
     for line in batch {
@@ -144,10 +128,7 @@ mod tests {
 
     /// The numbers of the lines in each batch, and how the input ended.
     fn batches(input: &str) -> (Vec<Vec<usize>>, Option<Stop>) {
-        let mut lines = Lines {
-            input: BufReader::new(input.as_bytes()),
-            number: 0,
-        };
+        let mut lines = Lines { input: BufReader::new(input.as_bytes()), number: 0 };
         let mut all = Vec::new();
         loop {
             let (batch, end) = lines.batch();

@@ -106,10 +106,7 @@ mod tests {
             ("  get \t a  ", &[b"get", b"a"]),
             (r#"set k "hello world""#, &[b"set", b"k", b"hello world"]),
             (r#""" ''"#, &[b"", b""]),
-            (
-                r#""\x00\xfF\n\r\t\b\a\\\"\q""#,
-                &[b"\x00\xff\n\r\t\x08\x07\\\"q"],
-            ),
+            (r#""\x00\xfF\n\r\t\b\a\\\"\q""#, &[b"\x00\xff\n\r\t\x08\x07\\\"q"]),
             (r#""\xg0\x1""#, &[b"xg0x1"]),
             (r"'it\'s \n raw'", &[br"it's \n raw"]),
             (r#"a"b c" d'e f'"#, &[b"ab c", b"de f"]),
@@ -117,26 +114,13 @@ mod tests {
             ("ä \u{1F600}", &["ä".as_bytes(), "\u{1F600}".as_bytes()]),
         ] {
             let got = split(line.as_bytes());
-            assert_eq!(
-                got,
-                Ok(words.iter().map(|w| w.to_vec()).collect()),
-                "{line}"
-            );
+            assert_eq!(got, Ok(words.iter().map(|w| w.to_vec()).collect()), "{line}");
         }
     }
 
     #[test]
     fn unbalanced_quotes_are_refused() {
-        for line in [
-            "\"",
-            "'",
-            "set a \"b",
-            "set a 'b",
-            "\"a\"b",
-            "'a'b",
-            "\"a\\\"",
-            r#""a\"#,
-        ] {
+        for line in ["\"", "'", "set a \"b", "set a 'b", "\"a\"b", "'a'b", "\"a\\\"", r#""a\"#] {
             assert_eq!(split(line.as_bytes()), Err(Unbalanced), "{line}");
         }
     }

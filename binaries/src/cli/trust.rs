@@ -8,9 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::stop::Stop;
 
@@ -53,12 +51,8 @@ impl Trust {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
                 .with_no_client_auth(),
-            Trust::File(path) => builder
-                .with_root_certificates(roots_of(path)?)
-                .with_no_client_auth(),
-            Trust::System => builder
-                .with_root_certificates(system_roots())
-                .with_no_client_auth(),
+            Trust::File(path) => builder.with_root_certificates(roots_of(path)?).with_no_client_auth(),
+            Trust::System => builder.with_root_certificates(system_roots()).with_no_client_auth(),
         };
         Ok(Arc::new(config))
     }
@@ -109,21 +103,15 @@ impl Trust {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn roots_of(path: &Path) -> Result<RootCertStore, Stop> {
-    let bad =
-        |problem: &dyn std::fmt::Display| Stop::Usage(format!("{}: {problem}", path.display()));
+    let bad = |problem: &dyn std::fmt::Display| Stop::Usage(format!("{}: {problem}", path.display()));
     let certificates = CertificateDer::pem_file_iter(path).map_err(|e| bad(&e))?;
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        roots
-            .add(certificate.map_err(|e| bad(&e))?)
-            .map_err(|e| bad(&e))?;
+        roots.add(certificate.map_err(|e| bad(&e))?).map_err(|e| bad(&e))?;
     }
     match roots.is_empty() {
         true => Err(bad(&"no certificate in it")),
@@ -160,12 +148,7 @@ impl ServerCertVerifier for Unverified {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        crypto::verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -174,12 +157,7 @@ impl ServerCertVerifier for Unverified {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        crypto::verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -196,31 +174,16 @@ mod tests {
         let trust = Trust::File("ca.crt".into());
         let certificate = |e| io::Error::other(Error::InvalidCertificate(e));
         for (error, parts) in [
-            (
-                certificate(CertificateError::UnknownIssuer),
-                ["not in ca.crt", "--ca-cert DATA/ca.crt"],
-            ),
-            (
-                certificate(CertificateError::NotValidForName),
-                ["not for \"n1\"", "--tls-san n1"],
-            ),
+            (certificate(CertificateError::UnknownIssuer), ["not in ca.crt", "--ca-cert DATA/ca.crt"]),
+            (certificate(CertificateError::NotValidForName), ["not for \"n1\"", "--tls-san n1"]),
             (certificate(CertificateError::Expired), ["expired", "clock"]),
-            (
-                certificate(CertificateError::NotValidYet),
-                ["not valid yet", "clock"],
-            ),
-            (
-                certificate(CertificateError::BadSignature),
-                ["cannot be verified", "--ca-cert"],
-            ),
+            (certificate(CertificateError::NotValidYet), ["not valid yet", "clock"]),
+            (certificate(CertificateError::BadSignature), ["cannot be verified", "--ca-cert"]),
             (io::ErrorKind::WouldBlock.into(), ["does not answer", "TLS"]),
             (io::ErrorKind::UnexpectedEof.into(), ["closed", "TLS"]),
         ] {
             let message = trust.explain("n1", &error);
-            assert!(
-                parts.iter().all(|part| message.contains(part)),
-                "{error}: {message}"
-            );
+            assert!(parts.iter().all(|part| message.contains(part)), "{error}: {message}");
         }
         let message = Trust::System.explain("n1", &certificate(CertificateError::UnknownIssuer));
         assert!(message.contains("this system's roots"), "{message}");
@@ -229,9 +192,7 @@ mod tests {
     #[test]
     fn a_file_without_a_certificate_is_refused() {
         for path in ["/nowhere/ca.crt", "/dev/null"] {
-            assert!(
-                matches!(roots_of(Path::new(path)), Err(Stop::Usage(m)) if m.starts_with(path))
-            );
+            assert!(matches!(roots_of(Path::new(path)), Err(Stop::Usage(m)) if m.starts_with(path)));
         }
     }
 }

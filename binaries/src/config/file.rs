@@ -50,11 +50,7 @@ impl ConfigFile {
             let setting = setting(&key, program).map_err(place)?;
             let text = as_flag(setting, value.get_ref())
                 .ok_or_else(|| place(format!("{key}: neither text nor a decimal number")))?;
-            entries.push(Entry {
-                setting,
-                text,
-                line,
-            });
+            entries.push(Entry { setting, text, line });
         }
         let path = path.to_owned();
         Ok(ConfigFile { path, entries })
@@ -69,10 +65,7 @@ impl ConfigFile {
 fn setting(key: &str, program: Program) -> Result<&'static Setting, String> {
     match table::all().find(|s| s.key() == key) {
         Some(setting) if setting.is_of(program) => Ok(setting),
-        Some(_) => Err(format!(
-            "\"{key}\" is a setting of mneme-core, not of {}",
-            program.name()
-        )),
+        Some(_) => Err(format!("\"{key}\" is a setting of mneme-core, not of {}", program.name())),
         None => {
             let known: Vec<String> = table::of(program).map(|s| s.key()).collect();
             let hint = did_you_mean(key, known.iter().map(String::as_str), "");

@@ -30,31 +30,18 @@ pub fn command(program: Program, values: &Values) -> Command {
         .term_width(100)
         .disable_help_flag(true)
         .arg(help_flag())
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .help("Settings in TOML"),
-        )
+        .arg(Arg::new("config").long("config").value_name("FILE").help("Settings in TOML"))
         .args(settings)
 }
 
 /// What `--help` answers. A configuration that cannot be read is no reason to withhold it.
-pub fn text(
-    program: Program,
-    machine: &Machine,
-    values: Result<Values, String>,
-    env: &Environment,
-) -> String {
+pub fn text(program: Program, machine: &Machine, values: Result<Values, String>, env: &Environment) -> String {
     let (values, problem) = match values {
         Ok(values) => (values, String::new()),
         Err(problem) => (Values::defaults(machine), format!("\n\nBut now: {problem}")),
     };
     let footer = format!("{}\n{PRECEDENCE}{problem}", secrets(env));
-    command(program, &values)
-        .after_help(footer)
-        .render_help()
-        .to_string()
+    command(program, &values).after_help(footer).render_help().to_string()
 }
 
 const PRECEDENCE: &str = "Every flag is also a key of the file (dashes as underscores) and a variable of the \
@@ -64,11 +51,7 @@ const PRECEDENCE: &str = "Every flag is also a key of the file (dashes as unders
 /// Our own, so that it is answered after file and environment have been read.
 fn help_flag() -> Arg {
     let help = "Print this help, with the values in force";
-    Arg::new("help")
-        .long("help")
-        .short('h')
-        .action(ArgAction::SetTrue)
-        .help(help)
+    Arg::new("help").long("help").short('h').action(ArgAction::SetTrue).help(help)
 }
 
 fn meaning(given: &Given) -> String {
@@ -86,10 +69,7 @@ fn secrets(env: &Environment) -> String {
     let mut lines = "Secrets, from the environment or a file it names:\n".to_owned();
     for (variable, meaning) in SECRETS {
         let file = format!("{variable}_FILE");
-        let set = |name: &str| {
-            env.contains_key(name)
-                .then(|| format!(" [now: from ${name}]"))
-        };
+        let set = |name: &str| env.contains_key(name).then(|| format!(" [now: from ${name}]"));
         let now = set(variable).or_else(|| set(&file)).unwrap_or_default();
         lines += &format!("  {variable}, or {file}: {meaning}{now}\n");
     }

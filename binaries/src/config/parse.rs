@@ -21,30 +21,23 @@ pub fn name(text: &str) -> Parsed<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match text.len() <= 64 && !text.is_empty() && text.chars().all(plain) {
         true => Ok(text.to_owned()),
-        false => Err(format!(
-            "\"{text}\" is not a name of up to 64 letters, digits, dots, dashes and underscores"
-        )),
+        false => Err(format!("\"{text}\" is not a name of up to 64 letters, digits, dots, dashes and underscores")),
     }
 }
 
 /// An address to listen on. A name is resolved, to its IPv4 address if it has one.
 pub fn listen(text: &str) -> Parsed<SocketAddr> {
     let address = HostPort::parse(text, None)?;
-    let found = address
-        .resolve()
-        .map_err(|problem| format!("\"{text}\": {problem}"))?;
+    let found = address.resolve().map_err(|problem| format!("\"{text}\": {problem}"))?;
     let best = found.iter().find(|a| a.is_ipv4()).or(found.first());
-    best.copied()
-        .ok_or_else(|| format!("\"{text}\" has no address"))
+    best.copied().ok_or_else(|| format!("\"{text}\" has no address"))
 }
 
 /// An address that others dial.
 pub fn dial(text: &str) -> Parsed<HostPort> {
     let address = HostPort::parse(text, None)?;
     if address.is_wildcard() {
-        return Err(format!(
-            "\"{text}\" is a wildcard, which nobody can dial; name a host"
-        ));
+        return Err(format!("\"{text}\" is a wildcard, which nobody can dial; name a host"));
     }
     match address.port {
         0 => Err(format!("\"{text}\" has no port that could be dialled")),
@@ -67,11 +60,7 @@ pub fn san(text: &str) -> Parsed<String> {
 
 /// At least one.
 pub fn count<T: TryFrom<u64>>(text: &str) -> Parsed<T> {
-    let number = text
-        .parse::<u64>()
-        .ok()
-        .filter(|n| *n > 0)
-        .and_then(|n| T::try_from(n).ok());
+    let number = text.parse::<u64>().ok().filter(|n| *n > 0).and_then(|n| T::try_from(n).ok());
     number.ok_or_else(|| format!("\"{text}\" is not a number from 1 up"))
 }
 
@@ -86,11 +75,8 @@ pub fn duration(text: &str) -> Parsed<Duration> {
         "d" => Some(24 * 60 * 60 * 1000),
         _ => None,
     };
-    let total = number
-        .zip(milliseconds)
-        .and_then(|(n, ms)| n.checked_mul(ms));
-    let total =
-        total.ok_or_else(|| format!("\"{text}\" is not a time such as 500ms, 5s or 15m"))?;
+    let total = number.zip(milliseconds).and_then(|(n, ms)| n.checked_mul(ms));
+    let total = total.ok_or_else(|| format!("\"{text}\" is not a time such as 500ms, 5s or 15m"))?;
     Ok(Duration::from_millis(total))
 }
 
@@ -107,34 +93,26 @@ pub fn bytes(text: &str) -> Parsed<u64> {
         "gb" => Some(1 << 30),
         _ => None,
     };
-    let total = number
-        .zip(scale)
-        .and_then(|(n, scale)| n.checked_mul(scale));
+    let total = number.zip(scale).and_then(|(n, scale)| n.checked_mul(scale));
     total.ok_or_else(|| format!("\"{text}\" is not a size such as 1048576, 512mb or 2gb"))
 }
 
 fn number_and_unit(text: &str) -> (Option<u64>, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number.parse().ok(), unit)
 }
 
 /// A file mode in octal, up to `0777`.
 pub fn file_mode(text: &str) -> Parsed<u32> {
-    let mode = u32::from_str_radix(text, 8)
-        .ok()
-        .filter(|m| *m <= 0o777 && !text.starts_with('+'));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|m| *m <= 0o777 && !text.starts_with('+'));
     mode.ok_or_else(|| format!("\"{text}\" is not an octal file mode such as 0600"))
 }
 
 /// One of a few words, in any case.
 pub fn word<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Parsed<T> {
     move |text| {
-        let found = choices
-            .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(text));
+        let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
         found.map(|(_, value)| *value).ok_or_else(|| {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
             format!("\"{text}\" is none of {}", words.join(", "))

@@ -7,14 +7,8 @@ use super::Environment;
 
 /// The secrets that servers know, with what they are for.
 pub const SECRETS: &[(&str, &str)] = &[
-    (
-        "MNEME_ADMIN_PASSWORD",
-        "the admin user's first password; unset: one is made and printed once",
-    ),
-    (
-        "MNEME_CLUSTER_SECRET",
-        "admits nodes to the cluster; unset on a founder: one is made",
-    ),
+    ("MNEME_ADMIN_PASSWORD", "the admin user's first password; unset: one is made and printed once"),
+    ("MNEME_CLUSTER_SECRET", "admits nodes to the cluster; unset on a founder: one is made"),
 ];
 
 /// Text that must not be seen: it does not print itself.
@@ -47,17 +41,13 @@ pub fn read(variable: &str, env: &Environment) -> Result<Option<Secret>, String>
     let (text, place) = match (env.get(variable), env.get(&file_variable)) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
-            return Err(format!(
-                "${variable} and ${file_variable} are both set; keep one"
-            ));
+            return Err(format!("${variable} and ${file_variable} are both set; keep one"));
         }
         (Some(text), None) => (text.clone(), format!("${variable}")),
         (None, Some(path)) => {
             let place = format!("${file_variable}: {path}");
             let text = fs::read_to_string(path).map_err(|e| format!("{place}: {e}"))?;
-            let line = text
-                .strip_suffix('\n')
-                .map(|t| t.strip_suffix('\r').unwrap_or(t));
+            let line = text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t));
             (line.unwrap_or(&text).to_owned(), place)
         }
     };
@@ -69,7 +59,5 @@ pub fn read(variable: &str, env: &Environment) -> Result<Option<Secret>, String>
 
 /// Every variable that gives a secret.
 pub fn variables() -> impl Iterator<Item = String> {
-    SECRETS
-        .iter()
-        .flat_map(|(name, _)| [(*name).to_owned(), format!("{name}_FILE")])
+    SECRETS.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("{name}_FILE")])
 }

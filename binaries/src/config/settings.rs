@@ -125,17 +125,9 @@ impl Settings {
         Ok(Settings {
             data: from.one("data", parse::path)?,
             node: from.one("node", parse::name)?,
-            role: from.one(
-                "role",
-                parse::word(&[("core", Role::Core), ("replica", Role::Replica)]),
-            )?,
-            keeper: from.one(
-                "keeper",
-                parse::word(&[
-                    ("embedded", KeeperPlace::Embedded),
-                    ("none", KeeperPlace::None),
-                ]),
-            )?,
+            role: from.one("role", parse::word(&[("core", Role::Core), ("replica", Role::Replica)]))?,
+            keeper: from
+                .one("keeper", parse::word(&[("embedded", KeeperPlace::Embedded), ("none", KeeperPlace::None)]))?,
             threads: from.one("threads", parse::count)?,
             listen: from.one("listen", parse::listen)?,
             read_listen: from.one("read-listen", parse::listen)?,
@@ -146,34 +138,24 @@ impl Settings {
                 .maybe("advertise", parse::dial)?
                 .unwrap_or_else(|| dialled_by_default(cluster_listen, machine)),
             admin_listen: from.one("admin-listen", parse::listen)?,
-            join: from
-                .maybe("join", parse::list(parse::dial))?
-                .unwrap_or_default(),
+            join: from.maybe("join", parse::list(parse::dial))?.unwrap_or_default(),
             expect_keepers: from.one("expect-keepers", parse::count)?,
             max_clients: from.one("max-clients", parse::count)?,
             default_user: from.one("default-user", parse::name)?,
             tls: tls_files(from)?,
-            tls_san: from
-                .maybe("tls-san", parse::list(parse::san))?
-                .unwrap_or_default(),
+            tls_san: from.maybe("tls-san", parse::list(parse::san))?.unwrap_or_default(),
             default_consistency: from.one("default-consistency", parse::level)?,
             level_timeout: from.one("level-timeout", parse::duration)?,
             park_timeout: from.one("park-timeout", parse::duration)?,
             reads: from.one(
                 "reads",
-                parse::word(&[
-                    ("lease", ReadSafety::Lease),
-                    ("quorum-check", ReadSafety::QuorumCheck),
-                ]),
+                parse::word(&[("lease", ReadSafety::Lease), ("quorum-check", ReadSafety::QuorumCheck)]),
             )?,
             maxmemory: NonZeroU64::new(from.one("maxmemory", parse::bytes)?),
             snapshot_interval: from.one("snapshot-interval", parse::duration)?,
             snapshot_log_bytes: from.one("snapshot-log-bytes", parse::bytes)?,
             log_level: from.one("log-level", parse::log_level)?,
-            log_format: from.one(
-                "log-format",
-                parse::word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]),
-            )?,
+            log_format: from.one("log-format", parse::word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))?,
             admin_password: None,
             cluster_secret: None,
         })

@@ -97,13 +97,7 @@ const fn row(
     owner: Owner,
     meaning: &'static str,
 ) -> Setting {
-    Setting {
-        name,
-        value,
-        default,
-        owner,
-        meaning,
-    }
+    Setting { name, value, default, owner, meaning }
 }
 
 /// Every setting of every program.

@@ -32,14 +32,9 @@ impl Drop for Folder {
 }
 
 fn run(program: Program, args: &[&str], env: &[(&str, &str)]) -> Result<Loaded, Stop> {
-    let machine = Machine {
-        host_name: "box".to_owned(),
-        cpus: 4,
-    };
+    let machine = Machine { host_name: "box".to_owned(), cpus: 4 };
     let args = ["program"].iter().chain(args).map(OsString::from);
-    let env = env
-        .iter()
-        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     load(program, args, env, &machine)
 }
 
@@ -78,10 +73,7 @@ fn help_lists_every_setting() {
 #[test]
 fn help_tells_where_each_value_comes_from() {
     let folder = Folder::new("help");
-    let file = folder.write(
-        "c.toml",
-        "# addresses\n\nlisten = \"0.0.0.0:1\"\nthreads = 2\n",
-    );
+    let file = folder.write("c.toml", "# addresses\n\nlisten = \"0.0.0.0:1\"\nthreads = 2\n");
     let args = ["--config", &file, "--node", "n7", "--help"];
     let env = [("MNEME_THREADS", "3"), ("MNEME_ADMIN_PASSWORD", "hush")];
     let text = help(Program::Core, &args, &env).replace(&file, "c.toml");
@@ -100,15 +92,8 @@ fn help_tells_where_each_value_comes_from() {
 
 #[test]
 fn help_is_given_even_where_the_configuration_is_bad() {
-    let text = help(
-        Program::Core,
-        &["--help", "--config", "/nowhere/c.toml"],
-        &[],
-    );
-    assert!(
-        text.contains("--listen") && text.contains("But now: /nowhere/c.toml: "),
-        "{text}"
-    );
+    let text = help(Program::Core, &["--help", "--config", "/nowhere/c.toml"], &[]);
+    assert!(text.contains("--listen") && text.contains("But now: /nowhere/c.toml: "), "{text}");
 }
 
 #[test]
@@ -135,15 +120,7 @@ fn later_wins_of_default_file_environment_and_flag() {
 fn a_file_may_say_everything() {
     let folder = Folder::new("all");
     let mut text: String = table::all()
-        .filter_map(|s| {
-            Some((
-                s,
-                s.default.text(&Machine {
-                    host_name: "h".into(),
-                    cpus: 1,
-                })?,
-            ))
-        })
+        .filter_map(|s| Some((s, s.default.text(&Machine { host_name: "h".into(), cpus: 1 })?)))
         .map(|(s, value)| format!("{} = \"{value}\"\n", s.key()))
         .collect();
     text += "join = [\"a:1\", \"b:2\"]\nunix_socket = '/run/m'\nadvertise = 'n:1'\n";
@@ -169,183 +146,72 @@ fn every_setting_has_an_effect() {
             "tls-key" => Some(("MNEME_TLS_CERT", "c")),
             _ => None,
         };
-        let mut tried = texts.clone().map(|text| {
-            [(variable.as_str(), text)]
-                .into_iter()
-                .chain(partner)
-                .collect::<Vec<_>>()
-        });
-        assert!(
-            tried.any(|env| unlike_default(&env)),
-            "{} is read by nobody",
-            setting.name
-        );
+        let mut tried =
+            texts.clone().map(|text| [(variable.as_str(), text)].into_iter().chain(partner).collect::<Vec<_>>());
+        assert!(tried.any(|env| unlike_default(&env)), "{} is read by nobody", setting.name);
     }
 }
 
 #[test]
 fn numbers_in_a_file_need_no_quotes() {
     let folder = Folder::new("numbers");
-    let file = folder.write(
-        "c.toml",
-        "threads = 3\nmax_clients = 1_000\nunix_socket_mode = 0o660",
-    );
+    let file = folder.write("c.toml", "threads = 3\nmax_clients = 1_000\nunix_socket_mode = 0o660");
     let got = settings(&["--config", &file], &[]);
-    assert_eq!(
-        (got.threads, got.max_clients, got.unix_socket_mode),
-        (3, 1000, 0o660)
-    );
+    assert_eq!((got.threads, got.max_clients, got.unix_socket_mode), (3, 1000, 0o660));
 }
 
 #[test]
 fn a_bad_file_is_refused_with_its_line() {
     let folder = Folder::new("bad");
     for (text, expected) in [
-        (
-            "listenn = 'x'",
-            "c.toml:1: unknown key \"listenn\"; did you mean \"listen\"?",
-        ),
-        (
-            "\n# x\nread-listen = 'x'",
-            "c.toml:3: unknown key \"read-listen\"; did you mean \"read_listen\"?",
-        ),
+        ("listenn = 'x'", "c.toml:1: unknown key \"listenn\"; did you mean \"listen\"?"),
+        ("\n# x\nread-listen = 'x'", "c.toml:3: unknown key \"read-listen\"; did you mean \"read_listen\"?"),
         ("zzz = 1", "c.toml:1: unknown key \"zzz\""),
-        (
-            "[listen]\na = 1",
-            "c.toml:1: listen: neither text nor a decimal number",
-        ),
-        (
-            "threads = 0x10",
-            "c.toml:1: threads: neither text nor a decimal number",
-        ),
-        (
-            "threads = 0o10",
-            "c.toml:1: threads: neither text nor a decimal number",
-        ),
-        (
-            "node = ''",
-            "c.toml:1: node: empty; leave it out for the default",
-        ),
-        (
-            "node = 'n'\nlisten = 'here'",
-            "c.toml:2: listen: \"here\" is not HOST:PORT",
-        ),
-        (
-            "node = 'n'\nlisten = 1\n\nlisten = 2",
-            "c.toml:4: duplicate key",
-        ),
+        ("[listen]\na = 1", "c.toml:1: listen: neither text nor a decimal number"),
+        ("threads = 0x10", "c.toml:1: threads: neither text nor a decimal number"),
+        ("threads = 0o10", "c.toml:1: threads: neither text nor a decimal number"),
+        ("node = ''", "c.toml:1: node: empty; leave it out for the default"),
+        ("node = 'n'\nlisten = 'here'", "c.toml:2: listen: \"here\" is not HOST:PORT"),
+        ("node = 'n'\nlisten = 1\n\nlisten = 2", "c.toml:4: duplicate key"),
         ("node = 'n'\nlisten 1", "c.toml:2: "),
-        (
-            "admin_password = 'x'",
-            "c.toml:1: unknown key \"admin_password\"",
-        ),
+        ("admin_password = 'x'", "c.toml:1: unknown key \"admin_password\""),
     ] {
         let file = folder.write("c.toml", text);
         let message = problem(&["--config", &file], &[]).replace(&file, "c.toml");
-        assert!(
-            message.starts_with(&format!("mneme-core: {expected}")),
-            "{text:?}: {message}"
-        );
+        assert!(message.starts_with(&format!("mneme-core: {expected}")), "{text:?}: {message}");
     }
     let message = problem(&["--config", "/nowhere/c.toml"], &[]);
-    assert!(
-        message.starts_with("mneme-core: /nowhere/c.toml: "),
-        "{message}"
-    );
+    assert!(message.starts_with("mneme-core: /nowhere/c.toml: "), "{message}");
 }
 
 #[test]
 fn a_bad_value_is_refused_with_its_place() {
     for (flag, value, expected) in [
         ("listen", "6379", "\"6379\" is not HOST:PORT"),
-        (
-            "listen",
-            "127.0.0.1:70000",
-            "\"127.0.0.1:70000\" is not HOST:PORT",
-        ),
-        (
-            "advertise",
-            "0.0.0.0:7379",
-            "\"0.0.0.0:7379\" is a wildcard, which nobody can dial; name a host",
-        ),
-        (
-            "advertise",
-            "[::]:7379",
-            "\"[::]:7379\" is a wildcard, which nobody can dial; name a host",
-        ),
-        (
-            "advertise",
-            "n1:0",
-            "\"n1:0\" has no port that could be dialled",
-        ),
+        ("listen", "127.0.0.1:70000", "\"127.0.0.1:70000\" is not HOST:PORT"),
+        ("advertise", "0.0.0.0:7379", "\"0.0.0.0:7379\" is a wildcard, which nobody can dial; name a host"),
+        ("advertise", "[::]:7379", "\"[::]:7379\" is a wildcard, which nobody can dial; name a host"),
+        ("advertise", "n1:0", "\"n1:0\" has no port that could be dialled"),
         ("join", "a:1,,b:2", "\"\" is not HOST:PORT"),
         ("role", "boss", "\"boss\" is none of core, replica"),
         ("keeper", "yes", "\"yes\" is none of embedded, none"),
         ("reads", "dirty", "\"dirty\" is none of lease, quorum-check"),
-        (
-            "default-consistency",
-            "some",
-            "\"some\" is none of eventual, quorum, all",
-        ),
+        ("default-consistency", "some", "\"some\" is none of eventual, quorum, all"),
         ("threads", "0", "\"0\" is not a number from 1 up"),
         ("expect-keepers", "-1", "\"-1\" is not a number from 1 up"),
-        (
-            "expect-keepers",
-            "4294967296",
-            "\"4294967296\" is not a number from 1 up",
-        ),
-        (
-            "level-timeout",
-            "5",
-            "\"5\" is not a time such as 500ms, 5s or 15m",
-        ),
-        (
-            "park-timeout",
-            "-1s",
-            "\"-1s\" is not a time such as 500ms, 5s or 15m",
-        ),
-        (
-            "snapshot-interval",
-            "99999999999999999d",
-            "\"99999999999999999d\" is not a time such as 500ms, 5s or 15m",
-        ),
-        (
-            "maxmemory",
-            "much",
-            "\"much\" is not a size such as 1048576, 512mb or 2gb",
-        ),
-        (
-            "maxmemory",
-            "20000000000gb",
-            "\"20000000000gb\" is not a size such as 1048576, 512mb or 2gb",
-        ),
-        (
-            "unix-socket-mode",
-            "0888",
-            "\"0888\" is not an octal file mode such as 0600",
-        ),
-        (
-            "unix-socket-mode",
-            "1777",
-            "\"1777\" is not an octal file mode such as 0600",
-        ),
-        (
-            "node",
-            "a b",
-            "\"a b\" is not a name of up to 64 letters, digits, dots, dashes and underscores",
-        ),
-        (
-            "tls-san",
-            "a..b",
-            "\"a..b\" is neither a host name nor an address",
-        ),
+        ("expect-keepers", "4294967296", "\"4294967296\" is not a number from 1 up"),
+        ("level-timeout", "5", "\"5\" is not a time such as 500ms, 5s or 15m"),
+        ("park-timeout", "-1s", "\"-1s\" is not a time such as 500ms, 5s or 15m"),
+        ("snapshot-interval", "99999999999999999d", "\"99999999999999999d\" is not a time such as 500ms, 5s or 15m"),
+        ("maxmemory", "much", "\"much\" is not a size such as 1048576, 512mb or 2gb"),
+        ("maxmemory", "20000000000gb", "\"20000000000gb\" is not a size such as 1048576, 512mb or 2gb"),
+        ("unix-socket-mode", "0888", "\"0888\" is not an octal file mode such as 0600"),
+        ("unix-socket-mode", "1777", "\"1777\" is not an octal file mode such as 0600"),
+        ("node", "a b", "\"a b\" is not a name of up to 64 letters, digits, dots, dashes and underscores"),
+        ("tls-san", "a..b", "\"a..b\" is neither a host name nor an address"),
         ("tls-cert", "c.pem", "given without tls-key"),
         ("tls-key", "c.pem", "given without tls-cert"),
-        (
-            "log-level",
-            "loud",
-            "\"loud\" is none of off, error, warn, info, debug, trace",
-        ),
+        ("log-level", "loud", "\"loud\" is none of off, error, warn, info, debug, trace"),
         ("log-format", "xml", "\"xml\" is none of text, json"),
         ("node", "", "empty; leave it out for the default"),
     ] {
@@ -359,12 +225,7 @@ fn a_bad_value_is_refused_with_its_place() {
 
 #[test]
 fn unknown_flags_and_stray_words_are_refused() {
-    for args in [
-        &["--listenn", "x"][..],
-        &["serve"],
-        &["--listen"],
-        &["--node", "a", "--node", "b"],
-    ] {
+    for args in [&["--listenn", "x"][..], &["serve"], &["--listen"], &["--node", "a", "--node", "b"]] {
         assert!(problem(args, &[]).starts_with("error: "), "{args:?}");
     }
 }
@@ -372,16 +233,7 @@ fn unknown_flags_and_stray_words_are_refused() {
 #[test]
 fn values_are_understood() {
     let got = settings(
-        &[
-            "--listen",
-            "localhost:1",
-            "--cluster-listen",
-            "[::1]:2",
-            "--join",
-            "a:1, [::1]:7",
-            "--role",
-            "Replica",
-        ],
+        &["--listen", "localhost:1", "--cluster-listen", "[::1]:2", "--join", "a:1, [::1]:7", "--role", "Replica"],
         &[
             ("MNEME_MAXMEMORY", "512MB"),
             ("MNEME_SNAPSHOT_LOG_BYTES", "2g"),
@@ -396,10 +248,7 @@ fn values_are_understood() {
     assert!(got.listen.ip().is_loopback());
     assert_eq!(got.cluster_listen.to_string(), "[::1]:2");
     assert_eq!(got.advertise.to_string(), "[::1]:2");
-    assert_eq!(
-        got.join.iter().map(HostPort::to_string).collect::<Vec<_>>(),
-        ["a:1", "[::1]:7"]
-    );
+    assert_eq!(got.join.iter().map(HostPort::to_string).collect::<Vec<_>>(), ["a:1", "[::1]:7"]);
     assert_eq!(got.role, Role::Replica);
     assert_eq!(got.maxmemory.map(u64::from), Some(512 << 20));
     assert_eq!(got.snapshot_log_bytes, 2_000_000_000);
@@ -435,23 +284,9 @@ fn a_node_that_listens_everywhere_is_dialled_by_its_host_name() {
 
 #[test]
 fn a_keeper_takes_its_own_settings_only() {
-    let keeper = run(
-        Program::Keeper,
-        &["--join", "c1:7379"],
-        &[("MNEME_LISTEN", "bad")],
-    );
-    assert_eq!(
-        keeper
-            .expect("the variable is for the Core beside it")
-            .settings
-            .join
-            .len(),
-        1
-    );
-    assert!(matches!(
-        run(Program::Keeper, &["--listen", "a:1"], &[]),
-        Err(Stop::Bad(_))
-    ));
+    let keeper = run(Program::Keeper, &["--join", "c1:7379"], &[("MNEME_LISTEN", "bad")]);
+    assert_eq!(keeper.expect("the variable is for the Core beside it").settings.join.len(), 1);
+    assert!(matches!(run(Program::Keeper, &["--listen", "a:1"], &[]), Err(Stop::Bad(_))));
     let folder = Folder::new("keeper");
     let file = folder.write("c.toml", "node = 'k1'\nlisten = 'a:1'");
     let Err(Stop::Bad(message)) = run(Program::Keeper, &["--config", &file], &[]) else {
@@ -464,22 +299,14 @@ fn a_keeper_takes_its_own_settings_only() {
 #[test]
 fn secrets_come_from_a_variable_or_a_file() {
     let folder = Folder::new("secrets");
-    for (text, secret) in [
-        ("s3cret\n", "s3cret"),
-        ("s3cret", "s3cret"),
-        ("a\n\n", "a\n"),
-        (" a \r\n", " a "),
-    ] {
+    for (text, secret) in [("s3cret\n", "s3cret"), ("s3cret", "s3cret"), ("a\n\n", "a\n"), (" a \r\n", " a ")] {
         let file = folder.write("secret", text);
         let got = settings(&[], &[("MNEME_CLUSTER_SECRET_FILE", &file)]);
         assert_eq!(got.cluster_secret, Some(Secret::new(secret)), "{text:?}");
         assert_eq!(got.admin_password, None);
     }
     let got = settings(&[], &[("MNEME_ADMIN_PASSWORD", "p4ss")]);
-    assert_eq!(
-        got.admin_password.as_ref().map(Secret::expose),
-        Some("p4ss")
-    );
+    assert_eq!(got.admin_password.as_ref().map(Secret::expose), Some("p4ss"));
     assert!(!format!("{got:?}").contains("p4ss"));
 }
 
@@ -489,14 +316,8 @@ fn a_doubtful_secret_is_refused() {
     let (good, empty) = (folder.write("good", "x"), folder.write("empty", "\n"));
     let (variable, file) = ("MNEME_CLUSTER_SECRET", "MNEME_CLUSTER_SECRET_FILE");
     for (env, expected) in [
-        (
-            &[(variable, "x"), (file, good.as_str())][..],
-            "are both set",
-        ),
-        (
-            &[(file, "/nowhere/secret")],
-            "$MNEME_CLUSTER_SECRET_FILE: /nowhere/secret: ",
-        ),
+        (&[(variable, "x"), (file, good.as_str())][..], "are both set"),
+        (&[(file, "/nowhere/secret")], "$MNEME_CLUSTER_SECRET_FILE: /nowhere/secret: "),
         (&[(file, &empty)], "empty"),
         (&[(variable, "")], "$MNEME_CLUSTER_SECRET: empty"),
     ] {
@@ -507,21 +328,11 @@ fn a_doubtful_secret_is_refused() {
 
 #[test]
 fn variables_that_are_no_settings_are_warned_about() {
-    let env = [
-        ("MNEME_LISTENN", "x"),
-        ("MNEME_QQ", ""),
-        ("MNEME_PASSWORD", "x"),
-        ("PATH", "x"),
-    ];
-    let warnings = run(Program::Core, &[], &env)
-        .expect("only warnings")
-        .warnings;
+    let env = [("MNEME_LISTENN", "x"), ("MNEME_QQ", ""), ("MNEME_PASSWORD", "x"), ("PATH", "x")];
+    let warnings = run(Program::Core, &[], &env).expect("only warnings").warnings;
     assert_eq!(
         warnings,
-        [
-            "$MNEME_LISTENN is not a setting; did you mean $MNEME_LISTEN?",
-            "$MNEME_QQ is not a setting"
-        ]
+        ["$MNEME_LISTENN is not a setting; did you mean $MNEME_LISTEN?", "$MNEME_QQ is not a setting"]
     );
 }
 

@@ -35,11 +35,8 @@ pub enum Origin {
 impl Values {
     /// What holds when nobody says anything.
     pub fn defaults(machine: &Machine) -> Values {
-        let given = |setting: &'static Setting| Given {
-            setting,
-            text: setting.default.text(machine),
-            origin: Origin::Default,
-        };
+        let given =
+            |setting: &'static Setting| Given { setting, text: setting.default.text(machine), origin: Origin::Default };
         Values(table::all().map(given).collect())
     }
 
@@ -48,19 +45,9 @@ impl Values {
     ///
     /// # Errors
     /// If the file cannot be read or has a key that is no setting, or a value is empty.
-    pub fn gather(
-        program: Program,
-        machine: &Machine,
-        env: &Environment,
-        flags: &ArgMatches,
-    ) -> Parsed<Values> {
-        let path = flags
-            .get_one::<String>("config")
-            .or(env.get("MNEME_CONFIG"));
-        let file = path
-            .map(|path| ConfigFile::read(path, program))
-            .transpose()?
-            .unwrap_or_default();
+    pub fn gather(program: Program, machine: &Machine, env: &Environment, flags: &ArgMatches) -> Parsed<Values> {
+        let path = flags.get_one::<String>("config").or(env.get("MNEME_CONFIG"));
+        let file = path.map(|path| ConfigFile::read(path, program)).transpose()?.unwrap_or_default();
         let mut values = Values::defaults(machine);
         for given in values.0.iter_mut().filter(|g| g.setting.is_of(program)) {
             let setting = given.setting;

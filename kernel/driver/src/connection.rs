@@ -105,7 +105,11 @@ fn poll_send<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, context:
 }
 
 /// Receives what has arrived: how many bytes, 0 at the end of the stream, or `None` if nothing has.
-fn poll_receive<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, context: &mut Context<'_>) -> io::Result<Option<usize>> {
+fn poll_receive<E: Env, S: Stream>(
+    client: &mut Client<E>,
+    stream: &mut S,
+    context: &mut Context<'_>,
+) -> io::Result<Option<usize>> {
     match pin!(stream.read_buf(client.connection.input())).poll(context) {
         Poll::Ready(received) => received.map(Some),
         Poll::Pending => Ok(None),

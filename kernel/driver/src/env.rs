@@ -59,19 +59,21 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
 pub trait Disk: Clone + Debug + Send + Sync + 'static {
     type File: File;
 
-    /// Makes a folder; it is no error if it is there already.
+    /// Makes a folder in one that is there; it is no error if it is there already. Durable after [`Disk::sync_dir`] of
+    /// the folder above, the topmost of which is `""`.
     fn create_dir(&self, dir: &str) -> impl Future<Output = io::Result<()>> + Send;
 
     /// The names of a folder's files, sorted. An absent folder is empty.
     fn list(&self, dir: &str) -> impl Future<Output = io::Result<Vec<String>>> + Send;
 
-    /// Makes a new, empty file; an error if one is there already.
+    /// Makes a new, empty file in a folder that is there; an error if the file is there already. Its name is durable
+    /// after [`Disk::sync_dir`].
     fn create(&self, path: &str) -> impl Future<Output = io::Result<Self::File>> + Send;
 
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &str) -> impl Future<Output = io::Result<Self::File>> + Send;
 
-    /// Renames a file, replacing the target. Durable after [`Disk::sync_dir`].
+    /// Renames a file, replacing the target. Durable after [`Disk::sync_dir`] of the target's folder.
     fn rename(&self, from: &str, to: &str) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Removes a file. Durable after [`Disk::sync_dir`].
@@ -83,7 +85,8 @@ pub trait Disk: Clone + Debug + Send + Sync + 'static {
 
 /// An open file. Writes are durable after [`File::sync`], and only then.
 pub trait File: Debug + Send + Sync + 'static {
-    fn len(&self) -> impl Future<Output = io::Result<u64>> + Send;
+    /// Bytes in the file.
+    fn size(&self) -> impl Future<Output = io::Result<u64>> + Send;
 
     /// Reads exactly `len` bytes; an error of kind `UnexpectedEof` if the file is shorter.
     fn read_at(&self, offset: u64, len: usize) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
@@ -91,7 +94,7 @@ pub trait File: Debug + Send + Sync + 'static {
     /// Writes all bytes at an offset, growing the file if it must.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Grows the file to `len` zero bytes whose space is reserved.
+    /// Grows the file to `len` zero bytes whose space is reserved; never shrinks it.
     fn allocate(&self, len: u64) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Cuts the file to `len` bytes.

@@ -51,7 +51,9 @@ impl<E: Env> Keeper<E> {
         let failed = |error: &dyn std::fmt::Display| StartError::Raft(error.to_string());
         let config = raft_config().validate().map_err(|error| failed(&error))?;
         let state_machine = Applied::new(committed.clone());
-        let raft = Raft::new(FOUNDER, Arc::new(config), Peers, log.clone(), state_machine).await.map_err(|error| failed(&error))?;
+        let raft = Raft::new(FOUNDER, Arc::new(config), Peers, log.clone(), state_machine)
+            .await
+            .map_err(|error| failed(&error))?;
         if !raft.is_initialized().await.map_err(|error| failed(&error))? {
             raft.initialize(BTreeMap::from([(FOUNDER, Peer(member))])).await.map_err(|error| failed(&error))?;
         } else {

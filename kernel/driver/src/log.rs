@@ -87,8 +87,11 @@ impl<E: Env> Log<E> {
     pub async fn open(env: &E) -> Result<Self, OpenError> {
         let (recovered, files) = wal::recover(env).await?;
         let first = recovered.purged.map_or(0, |id| id.index + 1);
-        let slots: VecDeque<Slot> =
-            recovered.entries.iter().map(|(id, place)| Slot { term: id.term, place: Some(*place), payload: None }).collect();
+        let slots: VecDeque<Slot> = recovered
+            .entries
+            .iter()
+            .map(|(id, place)| Slot { term: id.term, place: Some(*place), payload: None })
+            .collect();
         let index = Arc::new(Index(Mutex::new(Entries {
             vote: recovered.vote,
             purged: recovered.purged,
@@ -153,7 +156,13 @@ impl<E: Env> Log<E> {
         Some((id, found))
     }
 
-    async fn read_place(&self, id: WalId, place: Place, file: &FileOf<E>, header: Option<SegmentHeader>) -> io::Result<Payload> {
+    async fn read_place(
+        &self,
+        id: WalId,
+        place: Place,
+        file: &FileOf<E>,
+        header: Option<SegmentHeader>,
+    ) -> io::Result<Payload> {
         let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
         let header = match header {
             Some(header) => header,
@@ -171,7 +180,10 @@ impl<E: Env> Log<E> {
             Some((Record::Entry { id: found, body }, _)) if found == id => types::from_body(body),
             _ => {
                 let file = mneme_kernel::wal::file_name(place.segment);
-                Err(damaged(format!("log/{file} is damaged at offset {}: entry {} cannot be read any more", place.offset, id.index)))
+                Err(damaged(format!(
+                    "log/{file} is damaged at offset {}: entry {} cannot be read any more",
+                    place.offset, id.index
+                )))
             }
         }
     }
@@ -276,7 +288,10 @@ impl<E: Env> RaftLogReader<Types<E::Runtime>> for Log<E> {
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry<E::Runtime>>> {
         let Some(last) = end.checked_sub(1) else { return Ok(Vec::new()) };
         let entries = self.read(start, last).await?;
-        Ok(entries.into_iter().map(|(id, payload)| Entry::<E::Runtime>::new(log_id::<E::Runtime>(id), payload)).collect())
+        Ok(entries
+            .into_iter()
+            .map(|(id, payload)| Entry::<E::Runtime>::new(log_id::<E::Runtime>(id), payload))
+            .collect())
     }
 
     /// In bounded memory: recovery reads the whole log by this.
@@ -329,7 +344,7 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
             let index = entries.first + entries.slots.len() as u64 - 1;
             log_id::<E::Runtime>(WalId { term: slot.term, index })
         });
-        Ok(LogState { last_purged_log_id: purged.clone(), last_log_id: last.or(purged) })
+        Ok(LogState { last_purged_log_id: purged, last_log_id: last.or(purged) })
     }
 
     async fn get_log_reader(&mut self) -> Self {

@@ -92,7 +92,8 @@ impl<E: Env> Node<E> {
         let hash = self.env.hash_password(admin_password).await;
         let seq = {
             let mut core = lock(&self.core);
-            let founded = core.handle(self.now(), Input::Found { admin: &admin, password_hash: &hash }, &mut Vec::new());
+            let founded =
+                core.handle(self.now(), Input::Found { admin: &admin, password_hash: &hash }, &mut Vec::new());
             debug_assert!(founded.is_ok(), "founding reads no entry");
             core.executed()
         };
@@ -131,7 +132,11 @@ impl<E: Env> Node<E> {
             heard |= !entries.is_empty();
             for (index, entry) in &entries {
                 known = index + 1;
-                self.tell(Input::Committed { index: Index(*index), entry: entry.as_ref().map(|p| &*p.0) }, &mut outputs).await;
+                self.tell(
+                    Input::Committed { index: Index(*index), entry: entry.as_ref().map(|p| &*p.0) },
+                    &mut outputs,
+                )
+                .await;
             }
             if ticked {
                 tick.set(self.env.sleep(TICK));
@@ -181,7 +186,11 @@ impl<E: Env> Node<E> {
         core.stats.connections_open += 1;
         core.stats.connections_accepted += 1;
         let id = core.stats.connections_accepted;
-        Some(Client { node: self.clone(), replying: false, connection: Connection::new(id, port, self.env.monotonic()) })
+        Some(Client {
+            node: self.clone(),
+            replying: false,
+            connection: Connection::new(id, port, self.env.monotonic()),
+        })
     }
 
     /// Waits until a batch is accepted, however long that takes.

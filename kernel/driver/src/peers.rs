@@ -42,12 +42,20 @@ impl<R: AsyncRuntime> RaftNetworkV2<Types<R>> for Link {
         Err(self.unreachable().into())
     }
 
-    async fn vote(&mut self, _: VoteRequest<Types<R>>, _: RPCOption) -> Result<VoteResponse<Types<R>>, RPCError<Types<R>>> {
+    async fn vote(
+        &mut self,
+        _: VoteRequest<Types<R>>,
+        _: RPCOption,
+    ) -> Result<VoteResponse<Types<R>>, RPCError<Types<R>>> {
         Err(self.unreachable().into())
     }
 
     /// openraft's own default grants.
-    async fn pre_vote(&mut self, _: VoteRequest<Types<R>>, _: RPCOption) -> Result<VoteResponse<Types<R>>, RPCError<Types<R>>> {
+    async fn pre_vote(
+        &mut self,
+        _: VoteRequest<Types<R>>,
+        _: RPCOption,
+    ) -> Result<VoteResponse<Types<R>>, RPCError<Types<R>>> {
         Err(self.unreachable().into())
     }
 

@@ -48,7 +48,7 @@ impl<R: AsyncRuntime> RaftStateMachine<Config<R>> for Applied<R> {
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId<R>>, StoredMembershipOf<R>)> {
         let state = lock(&self.state);
-        Ok((state.last.clone(), state.membership.clone()))
+        Ok((state.last, state.membership.clone()))
     }
 
     async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
@@ -60,7 +60,7 @@ impl<R: AsyncRuntime> RaftStateMachine<Config<R>> for Applied<R> {
             let index = entry.log_id.index;
             {
                 let mut state = lock(&self.state);
-                state.last = Some(entry.log_id.clone());
+                state.last = Some(entry.log_id);
                 if let EntryPayload::Membership(membership) = entry.payload {
                     state.membership = StoredMembership::new(Some(entry.log_id), membership);
                 }

@@ -126,7 +126,11 @@ pub fn to_wal_id<R: AsyncRuntime>(id: &LogId<R>) -> wal::LogId {
 }
 
 pub fn vote<R: AsyncRuntime>(vote: wal::Vote) -> Vote<R> {
-    if vote.committed { Vote::<R>::new_committed(vote.term, vote.candidate) } else { Vote::<R>::new(vote.term, vote.candidate) }
+    if vote.committed {
+        Vote::<R>::new_committed(vote.term, vote.candidate)
+    } else {
+        Vote::<R>::new(vote.term, vote.candidate)
+    }
 }
 
 pub fn to_wal_vote<R: AsyncRuntime>(vote: &Vote<R>) -> wal::Vote {
@@ -159,7 +163,8 @@ pub fn from_body(body: wal::Body<'_>) -> io::Result<EntryPayload<Proposal, u64, 
             let invalid = |error: &dyn fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
             let members: Members = codec::decode_all(bytes).map_err(|error| invalid(&error))?;
             let voters = members.voters.into_iter().map(BTreeSet::from_iter).collect();
-            let nodes: BTreeMap<u64, Peer> = members.members.into_iter().map(|(id, member)| (id, Peer(member))).collect();
+            let nodes: BTreeMap<u64, Peer> =
+                members.members.into_iter().map(|(id, member)| (id, Peer(member))).collect();
             EntryPayload::Membership(Membership::new(voters, nodes).map_err(|error| invalid(&error))?)
         }
     })

@@ -7,7 +7,9 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use mneme_kernel::limits;
 use mneme_kernel::mutant::Mutant;
-use mneme_kernel::wal::{ALIGNMENT, Damage, LogId, Place, Record, Recovered, Recovery, SegmentHeader, Vote, file_name, segment_of};
+use mneme_kernel::wal::{
+    ALIGNMENT, Damage, LogId, Place, Record, Recovered, Recovery, SegmentHeader, Vote, file_name, segment_of,
+};
 use openraft::EntryPayload;
 
 use crate::env::{Disk, Env, File};
@@ -74,14 +76,14 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
     for (i, (number, file)) in files.iter().enumerate() {
         let next = match files.get(i + 1) {
             Some((next, file)) => {
-                let len = file.len().await?.min(SegmentHeader::LEN);
+                let len = file.size().await?.min(SegmentHeader::LEN);
                 let bytes = file.read_at(0, len as usize).await?;
                 let damaged = |what: &str| Damage { file: file_name(*next), offset: 0, what: what.into() };
                 Some(SegmentHeader::decode(checksum, &bytes).map_err(damaged)?)
             }
             None => None,
         };
-        let bytes = file.read_at(0, file.len().await? as usize).await?;
+        let bytes = file.read_at(0, file.size().await? as usize).await?;
         recovery.segment(*number, &bytes, next.as_ref())?;
     }
     Ok((recovery.finish(), files))
@@ -112,7 +114,12 @@ pub(crate) struct Writer<E: Env, P> {
 impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
     /// Begins a new segment behind what was recovered. What recovery read is synced first: a crash of the process alone
     /// leaves bytes that no sync has covered.
-    pub(crate) async fn open(env: E, places: Arc<P>, recovered: &Recovered, files: &Files<<E::Disk as Disk>::File>) -> io::Result<Self> {
+    pub(crate) async fn open(
+        env: E,
+        places: Arc<P>,
+        recovered: &Recovered,
+        files: &Files<<E::Disk as Disk>::File>,
+    ) -> io::Result<Self> {
         let header = match (&recovered.end, files.last()) {
             (Some((last, end)), Some((_, file))) => {
                 file.sync().await?;
@@ -235,8 +242,12 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
     /// Begins the next segment; the one before is synced to its last record.
     async fn rotate(&mut self, room: u64) -> io::Result<()> {
         self.file.sync().await?;
-        let header =
-            SegmentHeader { number: self.header.number + 1, salt: self.env.random(), previous_end: self.offset, ..self.header };
+        let header = SegmentHeader {
+            number: self.header.number + 1,
+            salt: self.env.random(),
+            previous_end: self.offset,
+            ..self.header
+        };
         let needed = SegmentHeader::LEN + CARRIED_BYTES + room;
         (self.file, self.capacity) = create(&self.env, &header, limits::SEGMENT_BYTES.max(needed)).await?;
         self.header = header;
@@ -287,14 +298,20 @@ impl Request {
                 let nodes = membership.nodes().map(|(_, peer)| peer.0.name.len() + peer.0.address.len() + OVERHEAD);
                 nodes.sum::<usize>() * (membership.get_joint_config().len() + 1) + OVERHEAD
             }
-            Write::Entry(_, EntryPayload::Blank) | Write::Vote(_) | Write::TruncateAfter(_) | Write::Purge(_) => OVERHEAD,
+            Write::Entry(_, EntryPayload::Blank) | Write::Vote(_) | Write::TruncateAfter(_) | Write::Purge(_) => {
+                OVERHEAD
+            }
         };
         self.records.iter().map(size).sum()
     }
 }
 
 /// Makes a segment's file: it gets its name when its header and its space are on stable storage.
-async fn create<E: Env>(env: &E, header: &SegmentHeader, capacity: u64) -> io::Result<(Arc<<E::Disk as Disk>::File>, u64)> {
+async fn create<E: Env>(
+    env: &E,
+    header: &SegmentHeader,
+    capacity: u64,
+) -> io::Result<(Arc<<E::Disk as Disk>::File>, u64)> {
     let disk = env.disk();
     let name = path(header.number);
     let unfinished = format!("{FOLDER}/new-segment");

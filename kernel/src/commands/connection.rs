@@ -128,7 +128,8 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 /// What a wrong level is answered.
-pub(crate) const UNKNOWN_LEVEL: CommandError = CommandError::Other("unknown consistency level, use EVENTUAL, QUORUM or ALL");
+pub(crate) const UNKNOWN_LEVEL: CommandError =
+    CommandError::Other("unknown consistency level, use EVENTUAL, QUORUM or ALL");
 
 fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     let protocol = match call.args.get(1) {
@@ -156,7 +157,9 @@ fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
         }
     }
     match credentials {
-        Some((user, password)) => authenticate(call, password, Greeting { user, protocol: protocol.or(Some(call.reply.protocol)), name }),
+        Some((user, password)) => {
+            authenticate(call, password, Greeting { user, protocol: protocol.or(Some(call.reply.protocol)), name })
+        }
         None if call.session.user.is_none() => Err(CommandError::HelloNoAuth),
         None => {
             greet(call, protocol, name);
@@ -247,8 +250,9 @@ fn client(call: &mut Call<'_>) -> Result<(), CommandError> {
         call.reply.ok();
     } else if is_word(subcommand, "setinfo") {
         arity(4, "setinfo")?;
-        let value = client_name(call.args.at(3))
-            .map_err(|_| CommandError::Other("lib-name and lib-ver cannot contain spaces, newlines or special characters."))?;
+        let value = client_name(call.args.at(3)).map_err(|_| {
+            CommandError::Other("lib-name and lib-ver cannot contain spaces, newlines or special characters.")
+        })?;
         if is_word(call.args.at(2), "lib-name") {
             call.session.library = value;
         } else if is_word(call.args.at(2), "lib-ver") {

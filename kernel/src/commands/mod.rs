@@ -44,8 +44,8 @@ impl Keys {
     /// The positions of the keys among `len` arguments.
     pub fn positions(self, len: usize) -> impl Iterator<Item = usize> {
         let last = if self.last < 0 { len as i64 + i64::from(self.last) } else { i64::from(self.last) };
-        let positions = if self.first == 0 { 0..=-1 } else { i64::from(self.first)..=last };
-        positions.step_by(self.step.max(1) as usize).map(|i| i as usize)
+        let end = if self.first == 0 { 0 } else { last + 1 };
+        (i64::from(self.first)..end).step_by(self.step.max(1) as usize).map(|i| i as usize)
     }
 }
 
@@ -145,7 +145,9 @@ pub enum CommandError {
     DbRange,
     #[error("NOAUTH Authentication required.")]
     NoAuth,
-    #[error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")]
+    #[error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+    )]
     HelloNoAuth,
     #[error("NOPROTO unsupported protocol version")]
     NoProto,

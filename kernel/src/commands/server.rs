@@ -26,7 +26,8 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["loading", "stale"],
         summary: "Returns information and statistics about the server.",
         run: |call| {
-            let sections: Vec<String> = call.args.skip(1).iter().map(|s| super::lossy(s).to_ascii_lowercase()).collect();
+            let sections: Vec<String> =
+                call.args.skip(1).iter().map(|s| super::lossy(s).to_ascii_lowercase()).collect();
             let text = info::text(call.core, call.session.port, call.monotonic, &sections);
             call.reply.verbatim(&text);
             Ok(())
@@ -131,7 +132,8 @@ fn command(call: &mut Call<'_>) -> Result<(), CommandError> {
         if is_word(inner.at(0), "consistency") && inner.len() > 2 {
             inner = inner.skip(2);
         }
-        let (_, command) = call.core.commands.find(inner.at(0)).ok_or(CommandError::Other("Invalid command specified"))?;
+        let (_, command) =
+            call.core.commands.find(inner.at(0)).ok_or(CommandError::Other("Invalid command specified"))?;
         if !command.accepts(inner.len()) {
             return Err(CommandError::Other("Invalid number of arguments specified for command"));
         }

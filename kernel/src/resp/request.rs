@@ -301,8 +301,13 @@ mod tests {
 
     #[test]
     fn requests_follow_each_other() {
-        let got = decode_all(b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\nECHO \"a b\\x41\\n\" 'c\\'d' e\r\n*0\r\n\r\n");
-        assert_eq!(got, Ok(vec![words(&["GET", "a"]), words(&["PING"]), words(&["ECHO", "a bA\n", "c'd", "e"]), vec![], vec![]]));
+        let got = decode_all(
+            b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\nECHO \"a b\\x41\\n\" 'c\\'d' e\r\n*0\r\n\r\n",
+        );
+        assert_eq!(
+            got,
+            Ok(vec![words(&["GET", "a"]), words(&["PING"]), words(&["ECHO", "a bA\n", "c'd", "e"]), vec![], vec![]])
+        );
     }
 
     #[test]
@@ -316,7 +321,11 @@ mod tests {
             (b"GET 'a\r\n", "unbalanced quotes in request"),
             (b"*1\r\n$1\r\nabc", "expected CRLF behind an argument"),
         ] {
-            assert_eq!(decode_all(input).map_err(|e| alloc::string::ToString::to_string(&e)), Err(text.into()), "{input:?}");
+            assert_eq!(
+                decode_all(input).map_err(|e| alloc::string::ToString::to_string(&e)),
+                Err(text.into()),
+                "{input:?}"
+            );
         }
         assert_eq!(decode_all(&vec![b'a'; 70_000]), Err(ProtocolError::InlineLine));
     }

@@ -252,9 +252,7 @@ fn token(buf: &[u8]) -> Result<Option<(Token, usize)>, ValueError> {
         b'$' | b'!' | b'=' => match length(line, MAX_BULK)? {
             None => Value::Null,
             Some(len) => {
-                return Ok(
-                    blob(kind, &buf[head..], len)?.map(|v| (Token::Whole(v), head + len + 2))
-                );
+                return Ok(blob(kind, &buf[head..], len)?.map(|v| (Token::Whole(v), head + len + 2)));
             }
         },
         _ => match length(line, MAX_ELEMENTS)? {
@@ -295,10 +293,7 @@ fn blob(kind: u8, body: &[u8], len: usize) -> Result<Option<Value>, ValueError> 
     let body = &body[..len];
     Ok(Some(match (kind, body) {
         (b'!', _) => Value::Error(text(body)),
-        (b'=', &[a, b, c, b':', ref text @ ..]) => Value::Verbatim {
-            format: [a, b, c],
-            text: text.to_vec(),
-        },
+        (b'=', &[a, b, c, b':', ref text @ ..]) => Value::Verbatim { format: [a, b, c], text: text.to_vec() },
         (b'=', _) => return Err(ValueError::Verbatim),
         _ => Value::Bulk(body.to_vec()),
     }))
@@ -338,10 +333,7 @@ fn double(line: &[u8]) -> Result<f64, ValueError> {
 }
 
 fn big_number(line: &[u8]) -> Result<String, ValueError> {
-    let digits = line
-        .strip_prefix(b"-")
-        .or(line.strip_prefix(b"+"))
-        .unwrap_or(line);
+    let digits = line.strip_prefix(b"-").or(line.strip_prefix(b"+")).unwrap_or(line);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(ValueError::Number);
     }
@@ -386,16 +378,10 @@ mod tests {
             ("*-1\r\n", Value::Null),
             ("_\r\n", Value::Null),
             ("*0\r\n", Value::Array(vec![])),
-            (
-                "*2\r\n:1\r\n*1\r\n_\r\n",
-                Value::Array(vec![Value::Int(1), Value::Array(vec![Value::Null])]),
-            ),
+            ("*2\r\n:1\r\n*1\r\n_\r\n", Value::Array(vec![Value::Int(1), Value::Array(vec![Value::Null])])),
             (
                 "%1\r\n+k\r\n~1\r\n#t\r\n",
-                Value::Map(vec![(
-                    Value::Simple("k".into()),
-                    Value::Set(vec![Value::Bool(true)]),
-                )]),
+                Value::Map(vec![(Value::Simple("k".into()), Value::Set(vec![Value::Bool(true)]))]),
             ),
             (">1\r\n+m\r\n", Value::Push(vec![Value::Simple("m".into())])),
             (",1.5\r\n", Value::Double(1.5)),
@@ -406,29 +392,16 @@ mod tests {
                 Value::BigNumber("-3492890328409238509324850943850943825024385".into()),
             ),
             ("!6\r\nERR no\r\n", Value::Error("ERR no".into())),
-            (
-                "=7\r\ntxt:abc\r\n",
-                Value::Verbatim {
-                    format: *b"txt",
-                    text: b"abc".to_vec(),
-                },
-            ),
+            ("=7\r\ntxt:abc\r\n", Value::Verbatim { format: *b"txt", text: b"abc".to_vec() }),
         ];
         for (wire, value) in table {
-            assert_eq!(
-                Value::decode(wire.as_bytes()),
-                Ok(Some((value.clone(), wire.len()))),
-                "{wire:?}"
-            );
+            assert_eq!(Value::decode(wire.as_bytes()), Ok(Some((value.clone(), wire.len()))), "{wire:?}");
         }
     }
 
     #[test]
     fn a_value_ends_where_the_next_begins() {
-        assert_eq!(
-            Value::decode(b"+OK\r\n:1\r\n"),
-            Ok(Some((Value::Simple("OK".into()), 5)))
-        );
+        assert_eq!(Value::decode(b"+OK\r\n:1\r\n"), Ok(Some((Value::Simple("OK".into()), 5))));
     }
 
     #[test]
@@ -463,23 +436,14 @@ mod tests {
             assert_eq!(Value::decode(wire.as_bytes()), Err(*error), "{wire:?}");
         }
         let endless = vec![b'a'; MAX_LINE + 2];
-        assert_eq!(
-            Value::decode(&[b"+", &endless[..]].concat()),
-            Err(ValueError::LineTooLong)
-        );
+        assert_eq!(Value::decode(&[b"+", &endless[..]].concat()), Err(ValueError::LineTooLong));
     }
 
     #[test]
     fn nesting_is_bounded() {
         let nested = |depth: usize| ["*1\r\n".repeat(depth), ":1\r\n".to_string()].concat();
-        assert!(matches!(
-            Value::decode(nested(MAX_DEPTH).as_bytes()),
-            Ok(Some(_))
-        ));
-        assert_eq!(
-            Value::decode(nested(MAX_DEPTH + 1).as_bytes()),
-            Err(ValueError::TooDeep)
-        );
+        assert!(matches!(Value::decode(nested(MAX_DEPTH).as_bytes()), Ok(Some(_))));
+        assert_eq!(Value::decode(nested(MAX_DEPTH + 1).as_bytes()), Err(ValueError::TooDeep));
     }
 
     #[test]
@@ -496,10 +460,7 @@ mod tests {
         let mut out = Vec::new();
         encode_command(&["SET", "k", "0123456789"], &mut out);
         encode_command::<&str>(&[], &mut out);
-        assert_eq!(
-            out,
-            b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10\r\n0123456789\r\n*0\r\n"
-        );
+        assert_eq!(out, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10\r\n0123456789\r\n*0\r\n");
     }
 
     /// The wire form of a value, for the tests alone: servers have an encoder of their own.
@@ -513,9 +474,7 @@ mod tests {
             Value::Simple(s) => out.extend(format!("+{s}\r\n").bytes()),
             Value::Error(s) => out.extend(format!("!{}\r\n{s}\r\n", s.len()).bytes()),
             Value::Int(n) => out.extend(format!(":{n}\r\n").bytes()),
-            Value::Bulk(b) => {
-                out.extend([format!("${}\r\n", b.len()).as_bytes(), b, b"\r\n"].concat())
-            }
+            Value::Bulk(b) => out.extend([format!("${}\r\n", b.len()).as_bytes(), b, b"\r\n"].concat()),
             Value::Null => out.extend(b"_\r\n"),
             Value::Array(v) => all('*', &v.iter().collect::<Vec<_>>()),
             Value::Set(v) => all('~', &v.iter().collect::<Vec<_>>()),
@@ -525,16 +484,7 @@ mod tests {
             Value::Bool(b) => out.extend(if *b { b"#t\r\n" } else { b"#f\r\n" }),
             Value::BigNumber(n) => out.extend(format!("({n}\r\n").bytes()),
             Value::Verbatim { format: f, text } => {
-                out.extend(
-                    [
-                        format!("={}\r\n", text.len() + 4).as_bytes(),
-                        f,
-                        b":",
-                        text,
-                        b"\r\n",
-                    ]
-                    .concat(),
-                );
+                out.extend([format!("={}\r\n", text.len() + 4).as_bytes(), f, b":", text, b"\r\n"].concat());
             }
         }
     }

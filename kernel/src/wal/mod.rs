@@ -9,7 +9,7 @@ mod record;
 mod recovery;
 mod segment;
 
-pub use record::{Body, LogId, Record, RecordHead, Vote};
+pub use record::{Body, LogId, Record, Vote};
 pub use recovery::{Damage, Place, Recovered, Recovery};
 pub use segment::{SegmentHeader, file_name, segment_of};
 

@@ -39,9 +39,14 @@ pub enum Body<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
     /// Every byte of this segment below `synced_to`, and all of the segments before, is on stable storage.
-    Attest { synced_to: u64 },
+    Attest {
+        synced_to: u64,
+    },
     Vote(Vote),
-    Entry { id: LogId, body: Body<'a> },
+    Entry {
+        id: LogId,
+        body: Body<'a>,
+    },
     /// Every entry behind this index is void; `None`: every entry.
     TruncateAfter(Option<u64>),
     /// The entries up to this one are in a snapshot and are not needed any more.
@@ -59,21 +64,9 @@ const HEAD: usize = 9;
 /// Bytes of an attestation's payload.
 const ATTEST_PAYLOAD: usize = 8;
 
-/// What stands at a record's front.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordHead {
-    payload: usize,
-}
-
-impl RecordHead {
-    /// Bytes that the record takes, with the padding to the next one.
-    pub fn len(self) -> u64 {
-        ((HEAD + self.payload) as u64).next_multiple_of(ALIGNMENT)
-    }
-
-    pub fn is_empty(self) -> bool {
-        false
-    }
+/// Bytes that a record with so much payload takes, with the padding to the next one.
+fn padded(payload: usize) -> u64 {
+    ((HEAD + payload) as u64).next_multiple_of(ALIGNMENT)
 }
 
 impl<'a> Record<'a> {
@@ -102,16 +95,27 @@ impl<'a> Record<'a> {
         out[start..start + 4].copy_from_slice(&(payload as u32).to_le_bytes());
         let sum = sum(segment, checksum, offset, &out[start..]);
         out[start + 4..start + 8].copy_from_slice(&sum.to_le_bytes());
-        out.resize(start + RecordHead { payload }.len() as usize, 0);
+        out.resize(start + padded(payload) as usize, 0);
     }
 
-    /// Reads the record at `offset` of a segment's bytes; `None` if there is none that is whole and right.
-    pub fn decode(segment: &SegmentHeader, checksum: super::Checksum, bytes: &'a [u8], offset: u64) -> Option<(Self, RecordHead)> {
+    /// Reads the record at `offset` of a segment's bytes, and how many bytes it takes; `None` if there is none that is
+    /// whole and right.
+    pub fn decode(
+        segment: &SegmentHeader,
+        checksum: super::Checksum,
+        bytes: &'a [u8],
+        offset: u64,
+    ) -> Option<(Self, u64)> {
         Self::decode_at(segment, checksum, bytes.get(usize::try_from(offset).ok()?..)?, offset)
     }
 
     /// As [`Record::decode`], from bytes that begin with the record.
-    pub fn decode_at(segment: &SegmentHeader, checksum: super::Checksum, bytes: &'a [u8], offset: u64) -> Option<(Self, RecordHead)> {
+    pub fn decode_at(
+        segment: &SegmentHeader,
+        checksum: super::Checksum,
+        bytes: &'a [u8],
+        offset: u64,
+    ) -> Option<(Self, u64)> {
         let payload = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
         if payload > limits::MAX_ENTRY {
             return None;
@@ -133,11 +137,16 @@ impl<'a> Record<'a> {
             PURGE => Record::Purge(codec::decode_all(content).ok()?),
             _ => return None,
         };
-        Some((record, RecordHead { payload }))
+        Some((record, padded(payload)))
     }
 
     /// The attestation at `offset`, if one stands there: cheap enough to ask at every offset.
-    pub(super) fn attestation_at(segment: &SegmentHeader, checksum: super::Checksum, bytes: &[u8], offset: u64) -> Option<u64> {
+    pub(super) fn attestation_at(
+        segment: &SegmentHeader,
+        checksum: super::Checksum,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Option<u64> {
         let at = usize::try_from(offset).ok()?;
         let head = bytes.get(at..at + HEAD)?;
         if head[..4] != (ATTEST_PAYLOAD as u32).to_le_bytes() || head[HEAD - 1] != ATTEST {

@@ -65,17 +65,21 @@ impl Recovery {
                 return Err(damage(0, "the segment belongs to another log"));
             }
             if number != last.number + 1 {
-                return Err(Damage { file: file_name(last.number + 1), offset: 0, what: "the segment is missing".into() });
+                return Err(Damage {
+                    file: file_name(last.number + 1),
+                    offset: 0,
+                    what: "the segment is missing".into(),
+                });
             }
         }
         let attested = next.map(|next| next.previous_end);
         let mut offset = SegmentHeader::LEN;
         while attested.is_none_or(|end| offset < end) {
-            let Some((record, head)) = Record::decode(&header, self.checksum, bytes, offset) else {
+            let Some((record, len)) = Record::decode(&header, self.checksum, bytes, offset) else {
                 break;
             };
-            self.record(&record, Place { segment: number, offset, len: head.len() }).map_err(|what| damage(offset, what))?;
-            offset += head.len();
+            self.record(&record, Place { segment: number, offset, len }).map_err(|what| damage(offset, what))?;
+            offset += len;
         }
         let synced_to = attested.unwrap_or_else(|| self.highest_attestation(&header, bytes));
         if offset < synced_to {
@@ -177,7 +181,15 @@ mod tests {
     #[test]
     fn everything_written_is_found() {
         let vote = Vote { term: 3, candidate: 1, committed: true };
-        let records = [entry(0), entry(1), Record::Vote(vote), Record::TruncateAfter(Some(0)), entry(1), entry(2), Record::Purge(LogId { term: 1, index: 0 })];
+        let records = [
+            entry(0),
+            entry(1),
+            Record::Vote(vote),
+            Record::TruncateAfter(Some(0)),
+            entry(1),
+            entry(2),
+            Record::Purge(LogId { term: 1, index: 0 }),
+        ];
         let (bytes, offsets) = segment(&HEADER, &records);
         let found = recover(&bytes).expect("an undamaged log");
         assert_eq!(indexes(&found), [1, 2]);

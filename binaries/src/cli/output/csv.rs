@@ -19,9 +19,7 @@ pub fn write(value: &Value, out: &mut Vec<u8>) {
 
 fn row<'a>(values: impl IntoIterator<Item = &'a Value>, out: &mut Vec<u8>) {
     let mut first = true;
-    values
-        .into_iter()
-        .for_each(|value| fields(value, &mut first, out));
+    values.into_iter().for_each(|value| fields(value, &mut first, out));
     out.push(b'\n');
 }
 

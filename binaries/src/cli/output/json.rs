@@ -46,12 +46,7 @@ fn plain(value: &Value, out: &mut Vec<u8>) {
     out.extend(super::text(value).unwrap_or_default().iter());
 }
 
-fn separated<T>(
-    brackets: &[u8; 2],
-    items: &[T],
-    out: &mut Vec<u8>,
-    write_item: impl Fn(&T, &mut Vec<u8>),
-) {
+fn separated<T>(brackets: &[u8; 2], items: &[T], out: &mut Vec<u8>, write_item: impl Fn(&T, &mut Vec<u8>)) {
     out.push(brackets[0]);
     for (i, item) in items.iter().enumerate() {
         if i > 0 {

@@ -63,11 +63,7 @@ fn map(pairs: &[(Value, Value)], indent: usize, out: &mut Vec<u8>) {
         out.pop(); // The newline: a plain value follows on the same line.
         out.extend(b" =>");
         let indent = indent + width + 2;
-        let gap = if is_list(value) {
-            format!("\n{:indent$}", "")
-        } else {
-            " ".to_owned()
-        };
+        let gap = if is_list(value) { format!("\n{:indent$}", "") } else { " ".to_owned() };
         out.extend(gap.bytes());
         write_at(value, indent, out);
     }

@@ -188,10 +188,7 @@ fn every_reply_has_every_form() {
         ] {
             let mut out = Vec::new();
             form.write(&value, &mut out);
-            let (got, expected) = (
-                String::from_utf8_lossy(&out),
-                String::from_utf8_lossy(expected),
-            );
+            let (got, expected) = (String::from_utf8_lossy(&out), String::from_utf8_lossy(expected));
             assert_eq!(got, expected, "{wire:?} as {form:?}");
         }
     }
