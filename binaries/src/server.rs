@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use mneme_driver::keeper::Schedule;
 use mneme_kernel::limits;
 use mneme_runtime_real::server::{self, Options};
 use mneme_runtime_real::trust::KeyFiles;
@@ -113,6 +114,7 @@ fn options(settings: Settings, machine: &Machine) -> Options {
         max_clients: settings.max_clients as u64,
         level_timeout: settings.level_timeout,
         default_user: settings.default_user,
+        snapshots: Schedule { log_bytes: settings.snapshot_log_bytes, interval: settings.snapshot_interval },
         default_level: settings.default_consistency,
         tls: settings.tls.map(|files| KeyFiles { certificate: files.cert, key: files.key }),
         names,

@@ -167,7 +167,7 @@ impl Call<'_> {
             return Ok(());
         }
         let name = self.session.user.as_ref().ok_or(CommandError::NoAuth)?;
-        let user = self.core.users.get(name).ok_or(CommandError::NoAuth)?;
+        let user = self.core.system.users.get(name).ok_or(CommandError::NoAuth)?;
         if !user.role.allows(command.access) {
             return Err(CommandError::NoPerm { user: name.clone(), command: command.name });
         }

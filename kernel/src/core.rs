@@ -22,9 +22,10 @@ use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
 use crate::stats::Stats;
 use crate::store::{Digest, Store};
+use crate::system::System;
 use crate::time::{Monotonic, Wall};
-use crate::users::{Role as UserRole, Users};
-use crate::verdict::{Verdict, Verdicts};
+use crate::users::Role as UserRole;
+use crate::verdict::Verdict;
 
 /// What a Core is told once, at its start.
 #[derive(Clone, Debug)]
@@ -65,6 +66,10 @@ pub enum Input<'a> {
     CloseBatch,
     /// Nothing was heard of the oldest proposal for too long: it may be lost.
     Resend,
+    /// A snapshot, which contains everything up to and with `index`, begins; the Core is empty. Its items follow.
+    Snapshot { index: Index, system: System, items: &'a [u64] },
+    /// Some of the snapshot's items.
+    Items(&'a [u8]),
     /// There is no user yet: this is the first, an admin.
     Found { admin: &'a str, password_hash: &'a str },
 }
@@ -121,14 +126,13 @@ pub struct Core {
     pub(crate) config: Config,
     pub(crate) commands: Commands,
     pub(crate) store: Store,
-    pub(crate) users: Users,
+    pub(crate) system: System,
     pub(crate) changed: Changed,
     pub stats: Stats,
-    verdicts: Verdicts,
     role: Role,
     /// The last committed entry that this memory contains.
     applied: Option<Index>,
-    /// The highest wall clock in the log or used here: time never goes back for the data.
+    /// The highest wall clock in the log or used here, sent or not: time never goes back for the data.
     newest_wall: Wall,
     /// Until then writers wait, so that a digest can be taken between batches.
     hold_writes_until: Option<Monotonic>,
@@ -143,8 +147,7 @@ impl Core {
             store: Store::new(config.seed),
             changed: Changed::new(config.seed),
             stats: Stats::new(commands.all().len()),
-            users: Users::default(),
-            verdicts: Verdicts::default(),
+            system: System::default(),
             role: Role::Recovering,
             applied: None,
             newest_wall: Wall::default(),
@@ -212,6 +215,16 @@ impl Core {
                 }
                 self.applied = Some(index);
             }
+            Input::Snapshot { index, system, items } => {
+                assert!(self.applied.is_none(), "a snapshot is installed into an empty Core");
+                self.applied = Some(index);
+                self.newest_wall = self.newest_wall.max(system.newest_wall);
+                self.system = system;
+                self.store.reserve(items);
+            }
+            Input::Items(effects) => {
+                self.apply_all(effects).map_err(|error| BadEntry { index: self.applied(), error })?;
+            }
             Input::CloseBatch => self.close_batch(now, out),
             Input::Resend => self.resend(out),
             Input::Found { admin, password_hash } => {
@@ -224,7 +237,7 @@ impl Core {
 
     fn committed(&mut self, index: Index, bytes: &[u8], out: &mut Vec<Output>) -> Result<(), CodecError> {
         let entry = Entry::decode(bytes)?;
-        let verdict = self.verdicts.judge(index, &entry);
+        let verdict = self.system.judge(index, &entry);
         match (entry, &mut self.role) {
             (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
                 self.claim(Incarnation(index.0), out);
@@ -232,8 +245,8 @@ impl Core {
             (Entry::Claim { incarnation, .. }, Role::Claiming { incarnation: own, .. }) if incarnation == *own => {
                 if verdict == Verdict::Accepted {
                     self.changed.clear();
-                    self.role = Role::Primary(Reign::new(self.verdicts.epoch));
-                    out.push(Output::Leads(self.verdicts.epoch));
+                    self.role = Role::Primary(Reign::new(self.system.verdicts.epoch));
+                    out.push(Output::Leads(self.system.verdicts.epoch));
                 } else {
                     // It named a renewal that was not the newest any more.
                     self.claim(incarnation, out);
@@ -241,7 +254,7 @@ impl Core {
             }
             (Entry::Claim { .. }, Role::Primary(_)) if verdict == Verdict::Accepted => {
                 self.role = Role::Deposed;
-                out.push(Output::Deposed(self.verdicts.epoch));
+                out.push(Output::Deposed(self.system.verdicts.epoch));
             }
             (Entry::Batch { epoch, seq, .. }, Role::Primary(reign))
                 if epoch == reign.epoch && verdict == Verdict::Accepted =>
@@ -253,26 +266,31 @@ impl Core {
                 self.changed.accepted(seq, sent.keys);
                 out.push(Output::Accepted(seq));
             }
-            (Entry::Batch { wall, effects, .. }, _) if verdict == Verdict::Accepted => {
-                self.newest_wall = self.newest_wall.max(Wall(wall));
-                for effect in Effects::new(effects) {
-                    let mut effect = effect?;
-                    if let Effect::Put { deadline, .. } = &mut effect
-                        && Mutant::LoseDeadline.is_chosen()
-                    {
-                        *deadline = None;
-                    }
-                    self.store.apply(&effect);
-                    self.users.apply(&effect);
-                }
+            (Entry::Batch { effects, .. }, _) if verdict == Verdict::Accepted => {
+                self.newest_wall = self.newest_wall.max(self.system.newest_wall);
+                self.apply_all(effects)?;
             }
             _ => {}
         }
         Ok(())
     }
 
+    fn apply_all(&mut self, effects: &[u8]) -> Result<(), CodecError> {
+        for effect in Effects::new(effects) {
+            let mut effect = effect?;
+            if let Effect::Put { deadline, .. } = &mut effect
+                && Mutant::LoseDeadline.is_chosen()
+            {
+                *deadline = None;
+            }
+            self.store.apply(&effect);
+            self.system.apply(&effect);
+        }
+        Ok(())
+    }
+
     fn claim(&mut self, incarnation: Incarnation, out: &mut Vec<Output>) {
-        let (previous_epoch, last_renewal) = (self.verdicts.epoch, self.verdicts.last_renewal);
+        let (previous_epoch, last_renewal) = (self.system.verdicts.epoch, self.system.verdicts.last_renewal);
         let proposal = Arc::new(Entry::Claim { incarnation, previous_epoch, last_renewal }.encode());
         self.role = Role::Claiming { incarnation, proposal: proposal.clone() };
         out.push(Output::Propose(proposal));
@@ -306,7 +324,7 @@ impl Core {
     pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
         let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
         self.store.apply(effect);
-        self.users.apply(effect);
+        self.system.apply(effect);
         effect::record(effect, &mut reign.open);
         match *effect {
             Effect::Put { db, key, .. } | Effect::Delete { db, key } | Effect::Deadline { db, key, .. } => {
@@ -337,7 +355,7 @@ impl Core {
             return None;
         }
         self.hold_writes_until = None;
-        Some((self.applied?, self.store.digest(&self.users)))
+        Some((self.applied?, self.store.digest(&self.system.users)))
     }
 
     /// The batch that contains the newest executed change, whether sent or not.
@@ -383,7 +401,7 @@ impl Core {
     }
 
     pub fn epoch(&self) -> Epoch {
-        self.verdicts.epoch
+        self.system.verdicts.epoch
     }
 
     /// The last committed entry that this memory contains; zero before the first.
@@ -392,7 +410,7 @@ impl Core {
     }
 
     pub fn has_user(&self, name: &str) -> bool {
-        self.users.get(name).is_some()
+        self.system.users.get(name).is_some()
     }
 
     /// Bytes accounted for the data.

@@ -22,6 +22,18 @@ pub enum Effect<'a> {
     User { name: &'a str, password_hash: &'a str, role: crate::users::Role },
 }
 
+impl<'a> Effect<'a> {
+    /// The key that it changes, if it is about one.
+    pub fn key(&self) -> Option<(DbId, &'a [u8])> {
+        match *self {
+            Effect::Put { db, key, .. } | Effect::Delete { db, key } | Effect::Deadline { db, key, .. } => {
+                Some((db, key))
+            }
+            Effect::Flush { .. } | Effect::User { .. } => None,
+        }
+    }
+}
+
 /// The effects of a batch, one behind the other.
 #[derive(Clone, Debug)]
 pub struct Effects<'a>(&'a [u8]);

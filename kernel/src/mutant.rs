@@ -12,14 +12,38 @@ pub enum Mutant {
     ForgetVote,
     /// Recovery drops deadlines.
     LoseDeadline,
+    /// A corrupt record below an attested position is cut as if it were a torn tail.
+    CutCorruptRecord,
+    /// A snapshot leaves out one partition's items.
+    DropPartition,
+    /// The log is purged before the snapshot that replaces it has its name.
+    PurgeBeforeRename,
+    /// A snapshot holds an empty system state.
+    ForgetSystemState,
+    /// A snapshot's name is not made durable before the log is purged.
+    SkipFolderSync,
+    /// A sync that failed is tried again.
+    RetryFailedSync,
+    /// Clients are served while the log is still being applied.
+    ServeBeforeRecovered,
+    /// A snapshot's block is used whatever its checksum says.
+    IgnoreBlockChecksum,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 4] = [
+    pub const ALL: [(&'static str, Mutant); 12] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
         ("lose-deadline", Mutant::LoseDeadline),
+        ("cut-corrupt-record", Mutant::CutCorruptRecord),
+        ("drop-partition", Mutant::DropPartition),
+        ("purge-before-rename", Mutant::PurgeBeforeRename),
+        ("forget-system-state", Mutant::ForgetSystemState),
+        ("skip-folder-sync", Mutant::SkipFolderSync),
+        ("retry-failed-sync", Mutant::RetryFailedSync),
+        ("serve-before-recovered", Mutant::ServeBeforeRecovered),
+        ("ignore-block-checksum", Mutant::IgnoreBlockChecksum),
     ];
 
     /// Whether this mistake is to be made now.

@@ -3,8 +3,10 @@
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
+use bincode::{Decode, Encode};
+
 /// Wall-clock time in milliseconds since 1970-01-01 UTC, as in Redis's `EXPIREAT`. May jump either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Wall(pub u64);
 
 /// Time since an arbitrary start. Never goes back; counts suspended time.

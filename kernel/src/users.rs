@@ -30,7 +30,7 @@ impl Role {
 }
 
 /// A user as the log knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct User {
     /// Argon2id, as a PHC string.
     pub password_hash: String,
@@ -38,7 +38,7 @@ pub struct User {
 }
 
 /// All users by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Users(BTreeMap<String, User>);
 
 impl Users {

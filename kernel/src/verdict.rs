@@ -1,6 +1,8 @@
 //! The log's verdict: which entries count. A pure function of the log, so every node that read up to an index has
 //! passed the same verdicts (DESIGN.md section 3, PROTOCOL rules 1, 3 and 6).
 
+use bincode::{Decode, Encode};
+
 use crate::entry::Entry;
 use crate::ids::{Epoch, Incarnation, Index, Seq};
 
@@ -18,7 +20,7 @@ pub enum Verdict {
 }
 
 /// What decides about the next entry: all there is to know of the log so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Verdicts {
     /// The current epoch; zero before the first accepted claim.
     pub epoch: Epoch,

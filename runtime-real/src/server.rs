@@ -9,9 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mneme_driver::env::Env;
-use mneme_driver::keeper::StartError;
+use mneme_driver::keeper::{Schedule, StartError};
 use mneme_driver::node::{Node, Options as NodeOptions};
-use mneme_driver::wal::OpenError;
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
@@ -45,6 +44,7 @@ pub struct Options {
     pub level_timeout: Duration,
     pub default_user: String,
     pub default_level: Level,
+    pub snapshots: Schedule,
     /// The operator's own certificate for clients.
     pub tls: Option<KeyFiles>,
     /// What clients call this node beside what it knows itself.
@@ -77,7 +77,7 @@ pub enum ServerError {
 impl ServerError {
     /// Whether the data on disk is damaged or foreign: exit code 3.
     pub fn is_damage(&self) -> bool {
-        matches!(self, ServerError::Start { error: StartError::Open(OpenError::Damaged(_)), .. })
+        matches!(self, ServerError::Start { error: StartError::Open(error), .. } if error.is_damage())
     }
 }
 
@@ -160,6 +160,7 @@ async fn start_node(options: &Options, made_password: Option<&str>) -> Result<Ar
             parameters: options.parameters.clone(),
         },
         member: Member { name: options.node.clone(), address: options.advertise.clone() },
+        snapshots: options.snapshots,
         admin_password: password.unwrap_or_default(),
     };
     let (started, node) = oneshot::channel();

@@ -1,16 +1,22 @@
-//! A Keeper: a voter of the Raft group with a durable log, and the feed of what the group has committed.
+//! A Keeper: a voter of the Raft group with a durable log, snapshots of it, and the feed of what the group has committed.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use mneme_kernel::members::Member;
+use mneme_kernel::snapshot::{Manifest, SystemPartition};
+use mneme_kernel::time::Monotonic;
 use openraft::{Config, EntryPayload, Raft, ServerState, SnapshotPolicy};
 
 use crate::env::Env;
 use crate::log::Log;
 use crate::peers::Peers;
-use crate::state_machine::Applied;
+use crate::snapshot;
+use crate::state_machine::{Applied, Progress};
+use crate::sync::lock;
 use crate::types::{Peer, Proposal, Types};
 use crate::wal::OpenError;
 use crate::watermark::Watermark;
@@ -24,36 +30,57 @@ pub enum StartError {
     Raft(String),
 }
 
+/// When snapshots are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// When the log since the last one has so many bytes, or half of the last one's if that is more.
+    pub log_bytes: u64,
+    /// After so long, if anything changed.
+    pub interval: Duration,
+}
+
 /// A running Keeper.
 pub struct Keeper<E: Env> {
-    raft: Raft<Types<E::Runtime>, Applied<E::Runtime>>,
+    raft: Raft<Types<E::Runtime>, Applied<E>>,
     log: Log<E>,
-    committed: Arc<Watermark>,
+    progress: Arc<Progress>,
 }
 
 impl<E: Env> std::fmt::Debug for Keeper<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keeper").field("committed", &self.committed.value()).finish_non_exhaustive()
+        f.debug_struct("Keeper").field("committed", &self.progress.committed.value()).finish_non_exhaustive()
     }
 }
 
 /// The id of the Keeper that founds a group.
 const FOUNDER: u64 = 1;
+/// How often it is looked whether a snapshot is due.
+const SCHEDULE_TICK: Duration = Duration::from_millis(100);
 
 impl<E: Env> Keeper<E> {
-    /// Recovers the log and runs a group of which this is the only voter.
+    /// Recovers the log and runs a group of which this is the only voter. Also returns the snapshot that the log goes
+    /// on from.
     ///
     /// # Errors
-    /// If the log is damaged or cannot be read.
-    pub async fn start(env: &E, member: Member) -> Result<Self, StartError> {
-        let log = Log::open(env).await?;
-        let committed = Arc::new(Watermark::default());
+    /// If log or snapshot are damaged or cannot be read; then nothing has been changed.
+    pub async fn start(env: &E, member: Member) -> Result<(Self, Option<(Manifest, SystemPartition)>), StartError> {
+        let manifest = snapshot::newest(env).await.map_err(OpenError::from)?;
+        let start = match manifest {
+            Some(manifest) => {
+                let system = snapshot::read_system(env, &manifest).await.map_err(OpenError::from)?;
+                Some((manifest, system))
+            }
+            None => None,
+        };
+        let current = start.as_ref().map(|(manifest, _)| manifest);
+        let log = Log::open(env, current).await?;
+        snapshot::clean(env, current).await.map_err(OpenError::from)?;
+        let (applied, progress) = Applied::new(env.clone(), log.clone(), start.clone()).map_err(OpenError::from)?;
+
         let failed = |error: &dyn std::fmt::Display| StartError::Raft(error.to_string());
         let config = raft_config().validate().map_err(|error| failed(&error))?;
-        let state_machine = Applied::new(committed.clone());
-        let raft = Raft::new(FOUNDER, Arc::new(config), Peers, log.clone(), state_machine)
-            .await
-            .map_err(|error| failed(&error))?;
+        let raft = Raft::new(FOUNDER, Arc::new(config), Peers, log.clone(), applied).await;
+        let raft = raft.map_err(|error| failed(&error))?;
         if !raft.is_initialized().await.map_err(|error| failed(&error))? {
             raft.initialize(BTreeMap::from([(FOUNDER, Peer(member))])).await.map_err(|error| failed(&error))?;
         } else {
@@ -62,7 +89,7 @@ impl<E: Env> Keeper<E> {
         }
         let leads = raft.wait(None).state(ServerState::Leader, "the only voter leads").await;
         leads.map_err(|error| failed(&error))?;
-        Ok(Self { raft, log, committed })
+        Ok((Self { raft, log, progress }, start))
     }
 
     /// Hands an entry to Raft. There is no answer: what became of it is read from the log.
@@ -74,7 +101,7 @@ impl<E: Env> Keeper<E> {
 
     /// How many entries, counted from the log's beginning, are committed.
     pub fn committed(&self) -> &Watermark {
-        &self.committed
+        &self.progress.committed
     }
 
     /// The feed: the next committed entries behind the first `known` ones, as many as can be had in one read; none if
@@ -83,7 +110,7 @@ impl<E: Env> Keeper<E> {
     /// # Errors
     /// If the log cannot be read.
     pub async fn feed(&self, known: u64) -> io::Result<Vec<(u64, Option<Proposal>)>> {
-        let committed = self.committed.value();
+        let committed = self.progress.committed.value();
         if committed <= known {
             return Ok(Vec::new());
         }
@@ -93,6 +120,58 @@ impl<E: Env> Keeper<E> {
             EntryPayload::Blank | EntryPayload::Membership(_) => None,
         };
         Ok(entries.into_iter().map(|(id, payload)| (id.index, own(payload))).collect())
+    }
+
+    /// Notes that the Core beside this Keeper has taken the first `known` entries.
+    pub(crate) fn fed(&self, known: u64) {
+        self.progress.fed.store(known, Ordering::Release);
+    }
+
+    /// Makes snapshots when they are due, for ever.
+    pub(crate) async fn make_snapshots(&self, env: &E, schedule: Schedule) {
+        let mut last = env.monotonic();
+        loop {
+            env.sleep(SCHEDULE_TICK).await;
+            if self.is_due(schedule, last, env.monotonic()) {
+                self.snapshot().await;
+                last = env.monotonic();
+            }
+        }
+    }
+
+    fn is_due(&self, schedule: Schedule, last: Monotonic, now: Monotonic) -> bool {
+        let bytes = lock(&self.progress.snapshot).as_ref().map_or(0, Manifest::bytes);
+        let changed =
+            self.log.bytes() > 0 && self.progress.fed.load(Ordering::Relaxed) > self.progress.snapshotted.value();
+        changed && (self.log.bytes() > schedule.log_bytes.max(bytes / 2) || now - last >= schedule.interval)
+    }
+
+    /// Makes a snapshot that contains at least what the Core beside has applied now.
+    pub async fn snapshot(&self) {
+        let wanted = self.progress.fed.load(Ordering::Acquire);
+        while self.progress.snapshotted.value() < wanted {
+            // One that is being made already is followed by another if it does not reach far enough.
+            if let Err(error) = self.raft.trigger().snapshot().await {
+                tracing::warn!("no snapshot: {error}");
+                return;
+            }
+            self.progress.snapshotted.reached(self.progress.snapshotted.value() + 1).await;
+        }
+    }
+
+    /// The newest snapshot.
+    pub fn newest_snapshot(&self) -> Option<Manifest> {
+        lock(&self.progress.snapshot).clone()
+    }
+
+    /// How often a snapshot could not be made since the start.
+    pub fn snapshot_failures(&self) -> u64 {
+        self.progress.failures.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the log since the newest snapshot.
+    pub fn log_bytes(&self) -> u64 {
+        self.log.bytes()
     }
 
     /// Raft's current term.
@@ -115,8 +194,9 @@ fn raft_config() -> Config {
         heartbeat_interval: 100,
         election_timeout_min: 300,
         election_timeout_max: 600,
-        // Snapshots are the Keeper's own business.
+        // The Keeper's own schedule decides, by bytes; what a snapshot contains is purged at once.
         snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: 0,
         // A restarted leader that goes on leading served stale reads in simulation (DESIGN.md section 10).
         enable_leader_restore: Some(false),
         allow_log_reversion: Some(false),

@@ -4,13 +4,16 @@
 //! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
 //! - [`env`] is all that is asked of the world.
 
+mod compaction;
 pub mod connection;
 pub mod env;
 pub mod keeper;
 pub mod log;
 pub mod node;
 mod peers;
+mod recovery;
 mod signal;
+pub mod snapshot;
 mod state_machine;
 mod sync;
 pub mod types;

@@ -11,7 +11,8 @@ use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use futures::stream;
 use mneme_kernel::mutant::Mutant;
-use mneme_kernel::wal::{LogId as WalId, Place, Record, SegmentHeader, Vote as WalVote};
+use mneme_kernel::snapshot::Manifest;
+use mneme_kernel::wal::{LogId as WalId, Place, Record, Recovered, SegmentHeader, Vote as WalVote};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend};
@@ -32,13 +33,14 @@ type Payload = EntryPayload<Proposal, u64, Peer>;
 /// The log of one Keeper. A clone is the same log.
 #[derive(Debug)]
 pub struct Log<E: Env> {
+    id: u64,
     requests: mpsc::UnboundedSender<Request>,
     index: Arc<Index<FileOf<E>>>,
 }
 
 impl<E: Env> Clone for Log<E> {
     fn clone(&self) -> Self {
-        Self { requests: self.requests.clone(), index: self.index.clone() }
+        Self { id: self.id, requests: self.requests.clone(), index: self.index.clone() }
     }
 }
 
@@ -55,6 +57,7 @@ struct Entries<F> {
     slots: VecDeque<Slot>,
     files: BTreeMap<u64, SegmentFile<F>>,
     cached_bytes: usize,
+    placed_bytes: u64,
     /// Slots before this index have no payload in memory.
     cached_from: u64,
 }
@@ -80,12 +83,13 @@ enum Found<F> {
 }
 
 impl<E: Env> Log<E> {
-    /// Recovers the log and starts its writer.
+    /// Recovers the log and starts its writer. `snapshot` is what there is of the log's beginning.
     ///
     /// # Errors
     /// If it is damaged or cannot be read; then nothing has been changed.
-    pub async fn open(env: &E) -> Result<Self, OpenError> {
+    pub async fn open(env: &E, snapshot: Option<&Manifest>) -> Result<Self, OpenError> {
         let (recovered, files) = wal::recover(env).await?;
+        check_together(&recovered, snapshot)?;
         let first = recovered.purged.map_or(0, |id| id.index + 1);
         let slots: VecDeque<Slot> = recovered
             .entries
@@ -97,14 +101,16 @@ impl<E: Env> Log<E> {
             purged: recovered.purged,
             first,
             cached_bytes: 0,
+            placed_bytes: recovered.entries.iter().map(|(_, place)| place.len).sum(),
             cached_from: first + slots.len() as u64,
             slots,
             files: files.iter().map(|(n, file)| (*n, SegmentFile { file: file.clone(), header: None })).collect(),
         })));
         let writer = Writer::open(env.clone(), index.clone(), &recovered, &files).await?;
+        let id = writer.log_id();
         let (requests, receiver) = mpsc::unbounded();
         env.spawn_thread("log", writer.run(receiver));
-        Ok(Self { requests, index })
+        Ok(Self { id, requests, index })
     }
 
     /// Entries from `from` on and up to `to`, a bounded number of bytes of them and at least one, if there is one.
@@ -124,6 +130,28 @@ impl<E: Env> Log<E> {
             }
         }
         Ok(entries)
+    }
+
+    /// Which log this is: drawn when it was founded.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Bytes on disk of the entries that have not been purged.
+    pub fn bytes(&self) -> u64 {
+        lock(&self.index.0).placed_bytes
+    }
+
+    /// The place of an entry that is in the log.
+    pub fn id_at(&self, index: u64) -> Option<WalId> {
+        self.find(index).map(|(id, _)| id)
+    }
+
+    /// Forgets the entries up to this one, which a snapshot contains; completes when that is on stable storage.
+    pub(crate) async fn purge_to(&self, id: WalId) {
+        lock(&self.index.0).purge(id);
+        self.write(vec![Write::Purge(id)], || {});
+        self.flushed().await;
     }
 
     /// The newest vote.
@@ -194,6 +222,32 @@ impl<E: Env> Log<E> {
     }
 }
 
+/// Whether a log and a snapshot are of one history, without a hole between them.
+fn check_together(recovered: &Recovered, snapshot: Option<&Manifest>) -> Result<(), OpenError> {
+    let wrong = |what: String| Err(OpenError::Foreign(what));
+    let purged = recovered.purged.map(|id| id.index);
+    let Some(snapshot) = snapshot else {
+        return match purged {
+            Some(purged) => wrong(format!("the log begins behind entry {purged}, and there is no snapshot")),
+            None => Ok(()),
+        };
+    };
+    let last = snapshot.last.index;
+    let newest = recovered.entries.back().map(|(id, _)| id.index).or(purged);
+    match &recovered.end {
+        None => wrong(format!("there is a snapshot up to entry {last}, and no log")),
+        Some((header, _)) if header.log != snapshot.log => wrong("they are of different logs".into()),
+        _ if purged.is_some_and(|purged| purged > last) => wrong(format!(
+            "the log begins behind entry {}, the snapshot ends with entry {last}",
+            purged.unwrap_or_default()
+        )),
+        _ if newest.is_none_or(|newest| newest < last) => {
+            wrong(format!("the snapshot ends with entry {last}, the log before it"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl<F: Send + Sync + 'static> Places<F> for Index<F> {
     fn placed(&self, id: WalId, place: Place) {
         let mut entries = lock(&self.0);
@@ -202,12 +256,21 @@ impl<F: Send + Sync + 'static> Places<F> for Index<F> {
         let i = id.index.checked_sub(entries.first).map(|i| i as usize);
         if let Some(slot) = i.and_then(|i| entries.slots.get_mut(i)).filter(|slot| slot.term == id.term) {
             slot.place = Some(place);
+            entries.placed_bytes += place.len;
         }
         entries.evict();
     }
 
     fn opened(&self, segment: u64, file: Arc<F>) {
         lock(&self.0).files.insert(segment, SegmentFile { file, header: None });
+    }
+
+    fn obsolete(&self, current: u64) -> Vec<u64> {
+        let mut entries = lock(&self.0);
+        // Without a place it is still to be written, into the current segment or a later one.
+        let needed = entries.slots.front().and_then(|slot| slot.place).map_or(current, |place| place.segment);
+        let kept = entries.files.split_off(&needed);
+        std::mem::replace(&mut entries.files, kept).into_keys().collect()
     }
 }
 
@@ -227,8 +290,9 @@ impl<F> Entries<F> {
     fn truncate_after(&mut self, index: Option<u64>) {
         let keep = index.map_or(0, |index| (index + 1).saturating_sub(self.first)) as usize;
         while self.slots.len() > keep {
-            let slot = self.slots.pop_back();
-            self.cached_bytes -= slot.and_then(|slot| slot.payload).as_ref().map_or(0, size);
+            if let Some(slot) = self.slots.pop_back() {
+                self.drop_slot(&slot);
+            }
         }
         self.cached_from = self.cached_from.min(self.first + self.slots.len() as u64);
     }
@@ -236,12 +300,17 @@ impl<F> Entries<F> {
     fn purge(&mut self, id: WalId) {
         while self.first <= id.index {
             let Some(slot) = self.slots.pop_front() else { break };
-            self.cached_bytes -= slot.payload.as_ref().map_or(0, size);
+            self.drop_slot(&slot);
             self.first += 1;
         }
         self.first = self.first.max(id.index + 1);
         self.cached_from = self.cached_from.max(self.first);
         self.purged = Some(id);
+    }
+
+    fn drop_slot(&mut self, slot: &Slot) {
+        self.cached_bytes -= slot.payload.as_ref().map_or(0, size);
+        self.placed_bytes -= slot.place.map_or(0, |place| place.len);
     }
 
     /// Drops from memory what is on disk, the oldest first, down to the bound.
@@ -388,9 +457,7 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
     }
 
     async fn purge(&mut self, id: LogId<E::Runtime>) -> io::Result<()> {
-        let id = types::to_wal_id::<E::Runtime>(&id);
-        lock(&self.index.0).purge(id);
-        self.write(vec![Write::Purge(id)], || {});
+        self.purge_to(types::to_wal_id::<E::Runtime>(&id)).await;
         Ok(())
     }
 }

@@ -11,13 +11,16 @@ use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{BadEntry, Config, Core, Input, Now, Output};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::members::Member;
+use mneme_kernel::mutant::Mutant;
 use mneme_kernel::session::Port;
 
 use crate::env::Env;
-use crate::keeper::{Keeper, StartError};
+use crate::keeper::{Keeper, Schedule, StartError};
+use crate::recovery;
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::types::Proposal;
+use crate::wal::OpenError;
 use crate::watermark::Watermark;
 
 /// How often time-outs are looked at.
@@ -35,6 +38,7 @@ pub struct Options {
     pub core: Config,
     /// How other nodes reach this one.
     pub member: Member,
+    pub snapshots: Schedule,
     /// The password of the first user; used only if there is no such user yet.
     pub admin_password: Vec<u8>,
 }
@@ -65,7 +69,7 @@ impl<E: Env> Node<E> {
     /// # Errors
     /// If the log is damaged or cannot be read.
     pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
-        let keeper = Keeper::start(&env, options.member).await?;
+        let (keeper, snapshot) = Keeper::start(&env, options.member).await?;
         let node = Arc::new(Self {
             env: env.clone(),
             core: Mutex::new(Core::new(options.core)),
@@ -77,8 +81,21 @@ impl<E: Env> Node<E> {
             founded: AtomicBool::new(false),
             replying: AtomicUsize::new(0),
         });
-        env.spawn("core", node.clone().run_loop());
-        node.leads.reached(1).await;
+        let known = match snapshot {
+            Some((manifest, system)) => {
+                recovery::load(&env, &node.core, &manifest, system.system).await.map_err(OpenError::from)?;
+                manifest.last.index + 1
+            }
+            None => 0,
+        };
+        env.spawn("core", node.clone().run_loop(known));
+        let scheduled = node.clone();
+        env.spawn("snapshots", async move {
+            scheduled.keeper.make_snapshots(&scheduled.env, options.snapshots).await;
+        });
+        if !Mutant::ServeBeforeRecovered.is_chosen() {
+            node.leads.reached(1).await;
+        }
         node.found(options.admin_password).await;
         Ok(node)
     }
@@ -107,11 +124,10 @@ impl<E: Env> Node<E> {
         self.founded.load(Ordering::Relaxed)
     }
 
-    /// The loop between Core and log: what is committed goes in, what was executed goes out.
-    async fn run_loop(self: Arc<Self>) {
+    /// The loop between Core and log: what is committed goes in, what was executed goes out. The Core knows the first
+    /// `known` entries of the log.
+    async fn run_loop(self: Arc<Self>, mut known: u64) {
         let mut outputs = Vec::new();
-        // How many entries of the log the Core knows.
-        let mut known = 0;
         let mut heard = false;
         let mut silence = Silence { since: self.env.monotonic(), patience: SILENCE };
         self.tell(Input::Begin { nonce: self.env.random() }, &mut outputs).await;
@@ -138,6 +154,7 @@ impl<E: Env> Node<E> {
                 )
                 .await;
             }
+            self.keeper.fed(known);
             if ticked {
                 tick.set(self.env.sleep(TICK));
                 let broken = std::mem::take(&mut heard) || !self.with_core(|core| core.awaits_verdict());

@@ -1,59 +1,123 @@
-//! What a Keeper does with committed entries: it knows how far they reach and who the members are, and lets the feed
-//! know. The data is the Cores' business.
+//! What a Keeper does with committed entries: it knows how far they reach and who the members are, lets the feed know,
+//! and makes snapshots of them. The data is the Cores' business.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures::channel::oneshot;
 use futures::{Stream, StreamExt};
+use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
-use openraft::{AsyncRuntime, EntryPayload, OptionalSend, StoredMembership};
+use openraft::{EntryPayload, OptionalSend, StoredMembership};
 
+use crate::compaction::compact;
+use crate::env::Env;
+use crate::log::Log;
+use crate::snapshot;
 use crate::sync::lock;
-use crate::types::{LogId, Types};
+use crate::types::{LogId, Types, from_members, log_id};
 use crate::watermark::Watermark;
 
-type Config<R> = Types<R>;
-type SnapshotOf<R> = openraft::alias::SnapshotOf<Config<R>, ()>;
-type SnapshotMetaOf<R> = openraft::alias::SnapshotMetaOf<Config<R>>;
-type StoredMembershipOf<R> = openraft::alias::StoredMembershipOf<Config<R>>;
+type Config<E> = Types<<E as Env>::Runtime>;
+type SnapshotOf<E> = openraft::alias::SnapshotOf<Config<E>, ()>;
+type SnapshotMetaOf<E> = openraft::alias::SnapshotMetaOf<Config<E>>;
+type StoredMembershipOf<E> = openraft::alias::StoredMembershipOf<Config<E>>;
 
-/// The state machine that openraft applies to. Snapshots are not made yet: the whole log is kept.
-pub(crate) struct Applied<R: AsyncRuntime> {
-    state: Arc<Mutex<State<R>>>,
+/// How long to wait after a snapshot that could not be made, doubling up to the second number.
+const RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// What the state machine shares with its Keeper.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
     /// One more than the last committed index: how many entries the feed may hand out.
-    committed: Arc<Watermark>,
+    pub committed: Watermark,
+    /// How many entries the Core beside this Keeper has taken. A snapshot must not purge what it has not read.
+    pub fed: AtomicU64,
+    /// One more than the last entry of the newest snapshot.
+    pub snapshotted: Watermark,
+    /// Snapshots that could not be made.
+    pub failures: AtomicU64,
+    /// The newest snapshot.
+    pub snapshot: Mutex<Option<Manifest>>,
 }
 
-struct State<R: AsyncRuntime> {
-    last: Option<LogId<R>>,
-    membership: StoredMembershipOf<R>,
+/// The state machine that openraft applies to.
+pub(crate) struct Applied<E: Env> {
+    env: E,
+    log: Log<E>,
+    state: Arc<Mutex<State<E>>>,
+    progress: Arc<Progress>,
 }
 
-impl<R: AsyncRuntime> Applied<R> {
-    pub(crate) fn new(committed: Arc<Watermark>) -> Self {
-        let state = State { last: None, membership: StoredMembership::default() };
-        Self { state: Arc::new(Mutex::new(state)), committed }
+struct State<E: Env> {
+    last: Option<LogId<E::Runtime>>,
+    membership: StoredMembershipOf<E>,
+    /// The membership that the newest snapshot contains.
+    snapshot_membership: StoredMembershipOf<E>,
+}
+
+impl<E: Env> Applied<E> {
+    /// Starts behind a snapshot, or at the log's beginning.
+    pub(crate) fn new(
+        env: E,
+        log: Log<E>,
+        start: Option<(Manifest, SystemPartition)>,
+    ) -> io::Result<(Self, Arc<Progress>)> {
+        let progress = Arc::new(Progress::default());
+        let mut state = State {
+            last: None,
+            membership: StoredMembership::default(),
+            snapshot_membership: StoredMembership::default(),
+        };
+        if let Some((manifest, system)) = start {
+            let next = manifest.last.index + 1;
+            state.last = Some(log_id::<E::Runtime>(manifest.last));
+            if let Some(at) = system.members_at {
+                state.membership = StoredMembership::new(Some(log_id::<E::Runtime>(at)), from_members(system.members)?);
+            }
+            state.snapshot_membership = state.membership.clone();
+            progress.committed.advance(next);
+            progress.snapshotted.advance(next);
+            *lock(&progress.snapshot) = Some(manifest);
+        }
+        let applied = Self { env, log, state: Arc::new(Mutex::new(state)), progress: progress.clone() };
+        Ok((applied, progress))
+    }
+
+    fn current_snapshot(&self) -> Option<SnapshotOf<E>> {
+        let last = lock(&self.progress.snapshot).as_ref()?.last;
+        let last_membership = lock(&self.state).snapshot_membership.clone();
+        let last_log_id = Some(log_id::<E::Runtime>(last));
+        Some(SnapshotOf::<E> { meta: SnapshotMetaOf::<E> { last_log_id, last_membership }, snapshot: () })
     }
 }
 
-impl<R: AsyncRuntime> Clone for Applied<R> {
+impl<E: Env> Clone for Applied<E> {
     fn clone(&self) -> Self {
-        Self { state: self.state.clone(), committed: self.committed.clone() }
+        Self {
+            env: self.env.clone(),
+            log: self.log.clone(),
+            state: self.state.clone(),
+            progress: self.progress.clone(),
+        }
     }
 }
 
-impl<R: AsyncRuntime> RaftStateMachine<Config<R>> for Applied<R> {
+impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
     type SnapshotData = ();
     type SnapshotBuilder = Self;
 
-    async fn applied_state(&mut self) -> io::Result<(Option<LogId<R>>, StoredMembershipOf<R>)> {
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId<E::Runtime>>, StoredMembershipOf<E>)> {
         let state = lock(&self.state);
         Ok((state.last, state.membership.clone()))
     }
 
     async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
     where
-        S: Stream<Item = io::Result<EntryResponder<Config<R>>>> + Unpin + OptionalSend,
+        S: Stream<Item = io::Result<EntryResponder<Config<E>>>> + Unpin + OptionalSend,
     {
         while let Some(entry) = entries.next().await {
             let (entry, responder) = entry?;
@@ -65,7 +129,7 @@ impl<R: AsyncRuntime> RaftStateMachine<Config<R>> for Applied<R> {
                     state.membership = StoredMembership::new(Some(entry.log_id), membership);
                 }
             }
-            self.committed.advance(index + 1);
+            self.progress.committed.advance(index + 1);
             if let Some(responder) = responder {
                 responder.send(());
             }
@@ -77,23 +141,63 @@ impl<R: AsyncRuntime> RaftStateMachine<Config<R>> for Applied<R> {
         self.clone()
     }
 
-    async fn install_snapshot(&mut self, _: &SnapshotMetaOf<R>, _: ()) -> io::Result<()> {
-        Err(unsupported())
+    async fn install_snapshot(&mut self, _: &SnapshotMetaOf<E>, _: ()) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a group of one receives no snapshots"))
     }
 
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<R>>> {
-        Ok(None)
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<E>>> {
+        Ok(self.current_snapshot())
     }
 }
 
-impl<R: AsyncRuntime> RaftSnapshotBuilder<Config<R>> for Applied<R> {
+impl<E: Env> RaftSnapshotBuilder<Config<E>> for Applied<E> {
     type SnapshotData = ();
 
-    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<R>> {
-        Err(unsupported())
+    /// Tries until it succeeds: an error here would stop Raft, and the log is whole without a snapshot.
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<E>> {
+        let mut pause = RETRY;
+        while let Err(why) = self.try_build().await {
+            self.progress.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("cannot make a snapshot, the log is kept: {why}");
+            self.env.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_RETRY);
+        }
+        self.current_snapshot().ok_or_else(|| io::Error::other("the snapshot that was made is not there"))
     }
 }
 
-fn unsupported() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "this version makes no snapshots")
+impl<E: Env> Applied<E> {
+    async fn try_build(&self) -> Result<(), String> {
+        let membership = lock(&self.state).membership.clone();
+        let fed = self.progress.fed.load(Ordering::Acquire);
+        let before = lock(&self.progress.snapshot).clone();
+        if fed <= before.as_ref().map_or(0, |manifest| manifest.last.index + 1) {
+            return if before.is_some() { Ok(()) } else { Err("nothing has been applied yet".into()) };
+        }
+        let last = self.log.id_at(fed - 1).ok_or("the last applied entry is not in the log")?;
+        if membership.log_id().is_some_and(|id| id.index > last.index) {
+            return Err("the membership has just changed".into());
+        }
+        // On a thread of its own: it blocks on the disk and takes its time.
+        let (done, made) = oneshot::channel();
+        let (env, log) = (self.env.clone(), self.log.clone());
+        self.env.spawn_thread("snapshot", async move {
+            let made = compact(&env, &log, before.as_ref(), last).await;
+            if made.is_err() {
+                // What it has written so far may be what fills the disk.
+                let _ = snapshot::clean(&env, before.as_ref()).await;
+            }
+            let _ = done.send(made);
+        });
+        let made = made.await.map_err(|_| "its thread has ended")?;
+        let manifest = made.map_err(|error| error.to_string())?;
+        tracing::info!(last = manifest.last.index, bytes = manifest.bytes(), "made a snapshot");
+        *lock(&self.progress.snapshot) = Some(manifest.clone());
+        lock(&self.state).snapshot_membership = membership;
+        self.progress.snapshotted.advance(manifest.last.index + 1);
+        if let Err(error) = snapshot::clean(&self.env, Some(&manifest)).await {
+            tracing::warn!("cannot remove what older snapshots left: {error}");
+        }
+        Ok(())
+    }
 }

@@ -144,11 +144,7 @@ pub fn to_body<'a>(payload: &'a EntryPayload<Proposal, u64, Peer>, buffer: &'a m
         EntryPayload::Blank => wal::Body::Blank,
         EntryPayload::Normal(proposal) => wal::Body::Entry(&proposal.0),
         EntryPayload::Membership(membership) => {
-            let members = Members {
-                voters: membership.get_joint_config().iter().map(|set| set.iter().copied().collect()).collect(),
-                members: membership.nodes().map(|(id, peer)| (*id, peer.0.clone())).collect(),
-            };
-            codec::encode(&members, buffer);
+            codec::encode(&to_members(membership), buffer);
             wal::Body::Membership(buffer)
         }
     }
@@ -162,10 +158,25 @@ pub fn from_body(body: wal::Body<'_>) -> io::Result<EntryPayload<Proposal, u64, 
         wal::Body::Membership(bytes) => {
             let invalid = |error: &dyn fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
             let members: Members = codec::decode_all(bytes).map_err(|error| invalid(&error))?;
-            let voters = members.voters.into_iter().map(BTreeSet::from_iter).collect();
-            let nodes: BTreeMap<u64, Peer> =
-                members.members.into_iter().map(|(id, member)| (id, Peer(member))).collect();
-            EntryPayload::Membership(Membership::new(voters, nodes).map_err(|error| invalid(&error))?)
+            EntryPayload::Membership(from_members(members)?)
         }
     })
+}
+
+/// A membership as the log and snapshots hold it.
+pub fn to_members(membership: &Membership) -> Members {
+    Members {
+        voters: membership.get_joint_config().iter().map(|set| set.iter().copied().collect()).collect(),
+        members: membership.nodes().map(|(id, peer)| (*id, peer.0.clone())).collect(),
+    }
+}
+
+/// The opposite of [`to_members`].
+///
+/// # Errors
+/// If there are voters that are no members.
+pub fn from_members(members: Members) -> io::Result<Membership> {
+    let voters = members.voters.into_iter().map(BTreeSet::from_iter).collect();
+    let nodes: BTreeMap<u64, Peer> = members.members.into_iter().map(|(id, member)| (id, Peer(member))).collect();
+    Membership::new(voters, nodes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
 }

@@ -13,6 +13,7 @@ use mneme_kernel::wal::{
 use openraft::EntryPayload;
 
 use crate::env::{Disk, Env, File};
+use crate::snapshot::SnapshotError;
 use crate::types::{self, Peer, Proposal};
 
 /// The folder of the log's segments.
@@ -31,8 +32,22 @@ pub(crate) fn checksum(before: u32, bytes: &[u8]) -> u32 {
 pub enum OpenError {
     #[error("{FOLDER}/{0}")]
     Damaged(#[from] Damage),
+    #[error("{0}")]
+    Snapshot(#[from] SnapshotError),
+    #[error("the log and the snapshot do not belong together: {0}")]
+    Foreign(String),
     #[error("the log cannot be read: {0}")]
     Io(#[from] io::Error),
+}
+
+impl OpenError {
+    /// Whether what is on disk is damaged or foreign, rather than out of reach.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            OpenError::Damaged(_) | OpenError::Foreign(_) | OpenError::Snapshot(SnapshotError::Damaged { .. }) => true,
+            OpenError::Snapshot(SnapshotError::Io { .. }) | OpenError::Io(_) => false,
+        }
+    }
 }
 
 /// Something to write.
@@ -56,6 +71,8 @@ pub(crate) trait Places<F>: Send + Sync + 'static {
     fn placed(&self, id: LogId, place: Place);
     /// A segment begins.
     fn opened(&self, segment: u64, file: Arc<F>);
+    /// Which segments before this one hold no entry that is needed; they will be removed.
+    fn obsolete(&self, current: u64) -> Vec<u64>;
 }
 
 /// A log's files by segment.
@@ -86,7 +103,7 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
         let bytes = file.read_at(0, file.size().await? as usize).await?;
         recovery.segment(*number, &bytes, next.as_ref())?;
     }
-    Ok((recovery.finish(), files))
+    Ok((recovery.finish()?, files))
 }
 
 fn path(segment: u64) -> String {
@@ -148,6 +165,11 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         Ok(writer)
     }
 
+    /// Which log it is.
+    pub(crate) fn log_id(&self) -> u64 {
+        self.header.log
+    }
+
     /// Writes what is asked, group by group, until nobody can ask any more.
     pub(crate) async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
         let mut next = None;
@@ -185,6 +207,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             self.rotate(room).await?;
         }
         let mut placed = Vec::new();
+        let mut purges = false;
         self.append(&Record::Attest { synced_to: self.synced_to });
         let mut membership = Vec::new();
         for write in group.iter().flat_map(|request| &request.records) {
@@ -203,6 +226,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
                 }
                 Write::TruncateAfter(index) => self.append(&Record::TruncateAfter(*index)),
                 Write::Purge(id) => {
+                    purges = true;
                     self.purged = Some(*id);
                     self.append(&Record::Purge(*id));
                 }
@@ -224,6 +248,21 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         }
         self.synced_to = self.offset;
         acknowledge(&self.places);
+        if purges {
+            self.remove_obsolete().await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the segments that a purge has made obsolete. The current one repeats what is still needed of them, and
+    /// has been synced.
+    async fn remove_obsolete(&self) -> io::Result<()> {
+        let obsolete = self.places.obsolete(self.header.number);
+        // From the front, each durably: a log may lack its beginning, but never something in its middle.
+        for segment in obsolete {
+            self.env.disk().remove(&path(segment)).await?;
+            self.env.disk().sync_dir(FOLDER).await?;
+        }
         Ok(())
     }
 

@@ -204,7 +204,7 @@ fn authenticate(call: &mut Call<'_>, password: &[u8], greeting: Greeting) -> Res
     call.then = Then::CheckPassword(Credentials {
         user: greeting.user.clone(),
         password: password.into(),
-        hash: call.core.users.get(&greeting.user).map(|user| user.password_hash.clone()),
+        hash: call.core.system.users.get(&greeting.user).map(|user| user.password_hash.clone()),
     });
     call.session.greeting = Some(greeting);
     Ok(())

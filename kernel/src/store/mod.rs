@@ -125,6 +125,30 @@ impl Store {
         self.databases.iter().map(|db| db.bytes).sum()
     }
 
+    /// Makes room for so many items by database, so that loading them moves nothing.
+    pub fn reserve(&mut self, items: &[u64]) {
+        for (database, items) in self.databases.iter_mut().zip(items) {
+            database.items.reserve(usize::try_from(*items).unwrap_or(0));
+        }
+    }
+
+    /// Items by database.
+    pub fn counts(&self) -> Vec<u64> {
+        self.databases.iter().map(|database| database.len() as u64).collect()
+    }
+
+    /// Every item as the effect that makes it, in no order that means anything.
+    pub fn effects(&self) -> impl Iterator<Item = Effect<'_>> {
+        self.databases().flat_map(|(db, database)| {
+            database.items.iter().map(move |(key, item)| Effect::Put {
+                db,
+                key,
+                value: &item.value,
+                deadline: item.deadline.map(NonZeroU64::get),
+            })
+        })
+    }
+
     /// Applies a change. Effects on keys that are gone change nothing.
     pub fn apply(&mut self, effect: &Effect<'_>) {
         match *effect {

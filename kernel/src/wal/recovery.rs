@@ -7,6 +7,8 @@
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
+use crate::mutant::Mutant;
+
 use super::{ALIGNMENT, Checksum, LogId, Record, SegmentHeader, Vote, file_name};
 
 /// Where an entry stands, so that it can be read again.
@@ -82,15 +84,27 @@ impl Recovery {
             offset += len;
         }
         let synced_to = attested.unwrap_or_else(|| self.highest_attestation(&header, bytes));
-        if offset < synced_to {
+        if offset < synced_to && !Mutant::CutCorruptRecord.is_chosen() {
             return Err(damage(offset, "the record there was on disk and cannot be read"));
         }
         self.found.end = Some((header, offset));
         Ok(())
     }
 
-    pub fn finish(self) -> Recovered {
-        self.found
+    /// What was found.
+    ///
+    /// # Errors
+    /// If entries are missing between what was purged and the first that is there.
+    pub fn finish(self) -> Result<Recovered, Damage> {
+        let wanted = self.found.purged.map_or(0, |id| id.index + 1);
+        match self.found.entries.front() {
+            Some((id, place)) if id.index != wanted => Err(Damage {
+                file: file_name(place.segment),
+                offset: place.offset,
+                what: alloc::format!("the log goes on with entry {}, but entry {wanted} is missing", id.index),
+            }),
+            _ => Ok(self.found),
+        }
     }
 
     /// The highest position that any record of the segment attests, also behind a hole.
@@ -108,8 +122,7 @@ impl Recovery {
             Record::Attest { .. } => {}
             Record::Vote(vote) => found.vote = Some(vote),
             Record::Entry { id, .. } => {
-                let last = found.entries.back().map(|(id, _)| id.index).or(found.purged.map(|id| id.index));
-                if last.is_some_and(|last| id.index != last + 1) {
+                if found.entries.back().is_some_and(|(last, _)| id.index != last.index + 1) {
                     return Err("the entry is not the next one");
                 }
                 if found.entries.back().is_some_and(|(last, _)| id.term < last.term) {
@@ -171,7 +184,7 @@ mod tests {
     fn recover(bytes: &[u8]) -> Result<Recovered, Damage> {
         let mut recovery = Recovery::new(crc);
         recovery.segment(1, bytes, None)?;
-        Ok(recovery.finish())
+        recovery.finish()
     }
 
     fn indexes(found: &Recovered) -> Vec<u64> {

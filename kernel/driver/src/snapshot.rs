@@ -1,0 +1,218 @@
+//! Snapshots on disk: reading them, writing their files, and which one is current.
+
+use std::io;
+
+use mneme_kernel::codec;
+use mneme_kernel::effect::{self, Effect};
+use mneme_kernel::mutant::Mutant;
+use mneme_kernel::snapshot::{
+    BadManifest, BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition, manifest_file, snapshot_of,
+};
+
+use crate::env::{Disk, Env, File};
+use crate::wal::checksum;
+
+/// The folder of snapshots.
+pub(crate) const FOLDER: &str = "snapshot";
+/// A manifest before it has its name.
+const UNFINISHED: &str = "new-manifest";
+
+/// Bytes written between two syncs, so that a snapshot's syncs do not hold up those of the log for long.
+const SYNC_BYTES: u64 = 4 << 20;
+
+/// A snapshot that cannot be used; nothing is changed on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("{FOLDER}/{file} is damaged: {what}")]
+    Damaged { file: String, what: String },
+    #[error("{FOLDER}/{file}: {error}")]
+    Io { file: String, error: io::Error },
+}
+
+impl SnapshotError {
+    fn damaged(file: &str, what: impl ToString) -> Self {
+        Self::Damaged { file: file.into(), what: what.to_string() }
+    }
+
+    /// A file that should be there and is not, or is too short, is damage; anything else may pass.
+    fn io(file: &str) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => Self::damaged(file, error),
+            _ => Self::Io { file: file.into(), error },
+        }
+    }
+}
+
+pub(crate) fn path(file: &str) -> String {
+    format!("{FOLDER}/{file}")
+}
+
+/// Finds the newest snapshot, if there is one.
+pub(crate) async fn newest<E: Env>(env: &E) -> Result<Option<Manifest>, SnapshotError> {
+    let disk = env.disk();
+    disk.create_dir(FOLDER).await.map_err(SnapshotError::io(""))?;
+    disk.sync_dir("").await.map_err(SnapshotError::io(""))?;
+    let names = disk.list(FOLDER).await.map_err(SnapshotError::io(""))?;
+    let Some(last) = names.iter().filter_map(|name| snapshot_of(name)).max() else { return Ok(None) };
+    let name = manifest_file(last);
+    let bytes = read_file(env, &name).await?;
+    let manifest =
+        Manifest::decode(checksum, &bytes).map_err(|error: BadManifest| SnapshotError::damaged(&name, error))?;
+    if manifest.last.index != last {
+        return Err(SnapshotError::damaged(&name, "the manifest's name is not its own"));
+    }
+    Ok(Some(manifest))
+}
+
+async fn read_file<E: Env>(env: &E, name: &str) -> Result<Vec<u8>, SnapshotError> {
+    let file = env.disk().open(&path(name)).await.map_err(SnapshotError::io(name))?;
+    let len = file.size().await.map_err(SnapshotError::io(name))?;
+    file.read_at(0, len as usize).await.map_err(SnapshotError::io(name))
+}
+
+/// Reads a partition's file; its blocks are verified by [`blocks`].
+pub(crate) async fn read_partition<E: Env>(env: &E, file: &PartitionFile) -> Result<Vec<u8>, SnapshotError> {
+    let name = file.name();
+    let bytes = read_file(env, &name).await?;
+    if bytes.len() as u64 != file.len {
+        return Err(SnapshotError::damaged(&name, format!("it has {} bytes instead of {}", bytes.len(), file.len)));
+    }
+    Ok(bytes)
+}
+
+/// The verified contents of a partition's blocks.
+pub(crate) fn blocks<'a>(
+    log: u64,
+    file: &'a PartitionFile,
+    bytes: &'a [u8],
+) -> impl Iterator<Item = Result<&'a [u8], SnapshotError>> {
+    BlockReader::new(file.id(log), checksum, bytes)
+        .map(|block| block.map_err(|error| SnapshotError::damaged(&file.name(), error)))
+}
+
+pub(crate) async fn read_system<E: Env>(env: &E, manifest: &Manifest) -> Result<SystemPartition, SnapshotError> {
+    let bytes = read_partition(env, &manifest.system).await?;
+    let mut content = Vec::new();
+    for block in blocks(manifest.log, &manifest.system, &bytes) {
+        content.extend_from_slice(block?);
+    }
+    codec::decode_all(&content).map_err(|error| SnapshotError::damaged(&manifest.system.name(), error))
+}
+
+/// Writes a file of effects and syncs it; returns its length.
+pub(crate) async fn write_partition<'a, E: Env>(
+    env: &E,
+    name: &str,
+    id: FileId,
+    effects: impl Iterator<Item = Effect<'a>>,
+) -> io::Result<u64> {
+    let mut blocks = BlockWriter::new(id, checksum);
+    let mut writer = FileWriter::create(env, name).await?;
+    for effect in effects {
+        effect::record(&effect, blocks.content());
+        blocks.close_full(&mut writer.buffer);
+        writer.flush_full().await?;
+    }
+    let len = blocks.finish(&mut writer.buffer);
+    writer.finish().await?;
+    Ok(len)
+}
+
+/// Writes the system partition and syncs it; returns its length.
+pub(crate) async fn write_system<E: Env>(env: &E, name: &str, id: FileId, system: &SystemPartition) -> io::Result<u64> {
+    let mut blocks = BlockWriter::new(id, checksum);
+    let mut writer = FileWriter::create(env, name).await?;
+    codec::encode(system, blocks.content());
+    let len = blocks.finish(&mut writer.buffer);
+    writer.finish().await?;
+    Ok(len)
+}
+
+/// Gives a snapshot its name: from here on it is the newest. Its files are on stable storage already.
+pub(crate) async fn publish<E: Env>(env: &E, manifest: &Manifest) -> io::Result<()> {
+    let disk = env.disk();
+    let mut writer = FileWriter::create(env, UNFINISHED).await?;
+    writer.buffer = manifest.encode(checksum);
+    writer.finish().await?;
+    disk.rename(&path(UNFINISHED), &path(&manifest_file(manifest.last.index))).await?;
+    if !Mutant::SkipFolderSync.is_chosen() {
+        disk.sync_dir(FOLDER).await?;
+    }
+    Ok(())
+}
+
+/// Removes what no snapshot needs any more, and what unfinished ones left behind.
+pub(crate) async fn clean<E: Env>(env: &E, current: Option<&Manifest>) -> io::Result<()> {
+    let disk = env.disk();
+    let needed: Vec<String> = current
+        .map(|manifest| manifest.files().chain([manifest_file(manifest.last.index)]).collect())
+        .unwrap_or_default();
+    let mut unneeded = disk.list(FOLDER).await?;
+    unneeded.retain(|name| !needed.contains(name));
+    // Older manifests first, durably: one must not outlive the files that it names.
+    let (manifests, files): (Vec<String>, Vec<String>) =
+        unneeded.into_iter().partition(|name| snapshot_of(name).is_some());
+    for names in [manifests, files] {
+        for name in &names {
+            disk.remove(&path(name)).await?;
+        }
+        if !names.is_empty() {
+            disk.sync_dir(FOLDER).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a new file from its beginning.
+pub(crate) struct FileWriter<E: Env> {
+    file: <E::Disk as Disk>::File,
+    pub buffer: Vec<u8>,
+    written: u64,
+    synced: u64,
+}
+
+impl<E: Env> FileWriter<E> {
+    /// Begins a file. One that an unfinished attempt left is replaced.
+    pub(crate) async fn create(env: &E, name: &str) -> io::Result<Self> {
+        let path = path(name);
+        let file = match env.disk().create(&path).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                env.disk().remove(&path).await?;
+                env.disk().create(&path).await?
+            }
+            created => created?,
+        };
+        Ok(Self { file, buffer: Vec::new(), written: 0, synced: 0 })
+    }
+
+    /// Writes the buffer out if it has grown large.
+    pub(crate) async fn flush_full(&mut self) -> io::Result<()> {
+        if self.buffer.len() >= 1 << 20 { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes the buffer out; returns where in the file it stands.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.file.write_at(self.written, &self.buffer).await?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.written - self.synced >= SYNC_BYTES {
+            self.file.sync().await?;
+            self.synced = self.written;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and syncs the file.
+    async fn finish(mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.file.sync().await
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    pub(crate) fn file(&self) -> &<E::Disk as Disk>::File {
+        &self.file
+    }
+}

@@ -1,0 +1,39 @@
+//! The state that is not keys: who leads, what was accepted, who the users are. It is the same on every node that has
+//! read the same log, and a partition of its own in every snapshot (PROTOCOL rule 19).
+
+use bincode::{Decode, Encode};
+
+use crate::effect::Effect;
+use crate::entry::Entry;
+use crate::ids::Index;
+use crate::time::Wall;
+use crate::users::Users;
+use crate::verdict::{Verdict, Verdicts};
+
+/// What the log has said so far, beside the keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct System {
+    pub verdicts: Verdicts,
+    pub users: Users,
+    /// The highest wall clock in an accepted batch.
+    pub newest_wall: Wall,
+}
+
+impl System {
+    /// Judges the entry at `index` and takes it into account, but for the effects of a batch: those of an accepted one
+    /// are to be applied next.
+    pub fn judge(&mut self, index: Index, entry: &Entry<'_>) -> Verdict {
+        let verdict = self.verdicts.judge(index, entry);
+        if let Entry::Batch { wall, .. } = entry
+            && verdict == Verdict::Accepted
+        {
+            self.newest_wall = self.newest_wall.max(Wall(*wall));
+        }
+        verdict
+    }
+
+    /// Applies an effect; those on keys do not concern it.
+    pub fn apply(&mut self, effect: &Effect<'_>) {
+        self.users.apply(effect);
+    }
+}
