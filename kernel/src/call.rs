@@ -40,6 +40,10 @@ pub enum Then {
     CheckPassword(Credentials),
     /// There is no reply: not now, ask again when the watermark has moved.
     Retry,
+    /// There is no reply yet: make a snapshot, then [`crate::connection::Connection::saved`].
+    Save,
+    /// The reply stands; make a snapshot in the background.
+    SaveLater,
     /// There will be no reply: the server is to stop, as after SIGTERM.
     Shutdown,
 }
@@ -136,6 +140,10 @@ impl Call<'_> {
         if let Err(error) = self.check_rights(command) {
             self.core.stats.calls[i].failed += 1;
             return Err(error);
+        }
+        if command.is_write() && self.core.keeper.disk_full {
+            self.core.stats.calls[i].failed += 1;
+            return Err(CommandError::DiskFull);
         }
         if command.is_write() && self.core.holds_writes(self.monotonic) {
             self.then = Then::Retry;

@@ -23,6 +23,10 @@ pub enum Step {
     Full,
     /// Check this password, then call [`Connection::password_checked`].
     CheckPassword(Credentials),
+    /// Make a snapshot, then call [`Connection::saved`].
+    Save,
+    /// Make a snapshot without waiting for it; then run again.
+    SaveLater,
     /// Close once all replies have left.
     Close,
     /// Close, and stop the server as asked.
@@ -110,6 +114,10 @@ impl Connection {
                     self.consumed += len;
                     return Step::CheckPassword(credentials);
                 }
+                Then::Save | Then::SaveLater => {
+                    self.consumed += len;
+                    return if answer.then == Then::Save { Step::Save } else { Step::SaveLater };
+                }
                 Then::Shutdown => {
                     self.consumed += len;
                     self.closing = true;
@@ -122,6 +130,11 @@ impl Connection {
     /// The outcome of the password check that [`Step::CheckPassword`] asked for; then run again.
     pub fn password_checked(&mut self, core: &mut Core, now: Now, right: bool) {
         core.password_checked(now, &mut self.session, &mut self.gate.reply, right);
+    }
+
+    /// The snapshot that [`Step::Save`] asked for has been made; then run again.
+    pub fn saved(&mut self) {
+        self.gate.reply.ok();
     }
 
     /// Says why the connection will be closed, once what was answered before has left.

@@ -62,6 +62,8 @@ pub enum Input<'a> {
     Begin { nonce: u64 },
     /// The next committed entry; `None` for one of Raft's own. Indexes grow by one.
     Committed { index: Index, entry: Option<&'a [u8]> },
+    /// The Keeper's newest state.
+    Keeper(KeeperState),
     /// There is time to send what was executed, if anything was.
     CloseBatch,
     /// Nothing was heard of the oldest proposal for too long: it may be lost.
@@ -72,6 +74,20 @@ pub enum Input<'a> {
     Items(&'a [u8]),
     /// There is no user yet: this is the first, an admin.
     Found { admin: &'a str, password_hash: &'a str },
+}
+
+/// What a Core knows of the Keeper beside it: to refuse what cannot become durable, and to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeeperState {
+    /// There is no space for the log.
+    pub disk_full: bool,
+    /// Bytes of the log since the newest snapshot.
+    pub log_bytes: u64,
+    /// The last entry of the newest snapshot.
+    pub snapshot_index: Option<Index>,
+    pub snapshot_bytes: u64,
+    /// Snapshots that could not be made since the start.
+    pub snapshot_failures: u64,
 }
 
 /// What a Core wants done.
@@ -138,6 +154,9 @@ pub struct Core {
     hold_writes_until: Option<Monotonic>,
     /// Nothing is executed any more.
     stopping: bool,
+    pub(crate) keeper: KeeperState,
+    /// When a newer snapshot was first heard of.
+    last_save: Option<Wall>,
 }
 
 impl Core {
@@ -153,6 +172,8 @@ impl Core {
             newest_wall: Wall::default(),
             hold_writes_until: None,
             stopping: false,
+            keeper: KeeperState::default(),
+            last_save: None,
             commands,
             config,
         }
@@ -224,6 +245,12 @@ impl Core {
             }
             Input::Items(effects) => {
                 self.apply_all(effects).map_err(|error| BadEntry { index: self.applied(), error })?;
+            }
+            Input::Keeper(state) => {
+                if state.snapshot_index != self.keeper.snapshot_index {
+                    self.last_save = Some(now.wall);
+                }
+                self.keeper = state;
             }
             Input::CloseBatch => self.close_batch(now, out),
             Input::Resend => self.resend(out),
@@ -393,6 +420,21 @@ impl Core {
 
     pub fn is_primary(&self) -> bool {
         matches!(self.role, Role::Primary(_))
+    }
+
+    /// When the newest snapshot was made, or this process started.
+    pub(crate) fn last_save(&self, now: Wall, monotonic: Monotonic) -> Wall {
+        let uptime = (monotonic - self.config.started).as_millis() as u64;
+        self.last_save.unwrap_or(Wall(now.0.saturating_sub(uptime)))
+    }
+
+    pub fn keeper(&self) -> &KeeperState {
+        &self.keeper
+    }
+
+    /// Whether writes are executed now.
+    pub fn takes_writes(&self) -> bool {
+        self.serves() && !self.keeper.disk_full
     }
 
     /// Whether commands are executed now.

@@ -5,10 +5,10 @@ use core::fmt::Write;
 
 use crate::core::Core;
 use crate::session::Port;
-use crate::time::Monotonic;
+use crate::time::{Monotonic, Wall};
 
 /// The sections asked for, or the default ones. Unknown sections are left out, as in Redis.
-pub(crate) fn text(core: &Core, port: Port, now: Monotonic, sections: &[String]) -> String {
+pub(crate) fn text(core: &Core, port: Port, wall: Wall, now: Monotonic, sections: &[String]) -> String {
     let all: [(&str, Writer); 7] = [
         ("Server", server),
         ("Clients", clients),
@@ -32,7 +32,7 @@ pub(crate) fn text(core: &Core, port: Port, now: Monotonic, sections: &[String])
         out.push_str("# ");
         out.push_str(name);
         out.push_str("\r\n");
-        write(&mut Section { out: &mut out, core, port, now });
+        write(&mut Section { out: &mut out, core, port, wall, now });
     }
     out
 }
@@ -44,6 +44,7 @@ struct Section<'a> {
     out: &'a mut String,
     core: &'a Core,
     port: Port,
+    wall: Wall,
     now: Monotonic,
 }
 
@@ -87,6 +88,14 @@ fn persistence(s: &mut Section<'_>) {
     }
     s.line("aof_enabled", 1);
     s.line("rdb_bgsave_in_progress", 0);
+    s.line("rdb_last_save_time", s.core.last_save(s.wall, s.now).0 / 1000);
+    s.line("disk_full", u8::from(s.core.keeper.disk_full));
+    s.line("log_bytes", s.core.keeper.log_bytes);
+    s.line("snapshot_bytes", s.core.keeper.snapshot_bytes);
+    s.line("snapshot_failures", s.core.keeper.snapshot_failures);
+    if let Some(index) = s.core.keeper.snapshot_index {
+        s.line("snapshot_index", index);
+    }
     s.line("batches_in_flight", s.core.in_flight());
     s.line("applied_index", s.core.applied());
 }

@@ -41,9 +41,16 @@ async fn metrics_page(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.node.with_core(|core| core.serves()) {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not primary, or stopping\n")
-    }
+    admin.node.with_core(|core| {
+        if core.takes_writes() {
+            (StatusCode::OK, "ok\n")
+        } else if core.keeper().disk_full {
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the disk is full: reads are answered, writes refused until there is space\n",
+            )
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "not primary, or stopping\n")
+        }
+    })
 }

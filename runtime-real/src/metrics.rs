@@ -87,6 +87,22 @@ pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> prometheus::Result
         )?;
         page.gauge("applied_index", "The last log entry that the memory contains.", &[], &[(&[], core.applied().0)])?;
         page.gauge("epoch", "The current epoch.", &[], &[(&[], core.epoch().0)])?;
+        let keeper = core.keeper();
+        page.gauge("disk_full", "1 if there is no space for the log.", &[], &[(&[], u64::from(keeper.disk_full))])?;
+        page.gauge("log_bytes", "Bytes of the log since the newest snapshot.", &[], &[(&[], keeper.log_bytes)])?;
+        page.gauge("snapshot_bytes", "Bytes of the newest snapshot.", &[], &[(&[], keeper.snapshot_bytes)])?;
+        page.gauge(
+            "snapshot_index",
+            "The last log entry of the newest snapshot.",
+            &[],
+            &[(&[], keeper.snapshot_index.unwrap_or_default().0)],
+        )?;
+        page.counter(
+            "snapshot_failures_total",
+            "Snapshots that could not be made.",
+            &[],
+            &[(&[], keeper.snapshot_failures)],
+        )?;
         page.gauge("primary", "1 if this Core is the primary.", &[], &[(&[], u64::from(core.is_primary()))])
     })?;
     page.gauge("raft_term", "Raft's term.", &[], &[(&[], node.keeper().term())])?;

@@ -36,6 +36,16 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> i
             client.password_checked(right);
             continue;
         }
+        if step == Step::Save {
+            node.snapshot().await;
+            client.saved();
+            continue;
+        }
+        if step == Step::SaveLater {
+            let node = node.clone();
+            node.env().clone().spawn("save", async move { node.snapshot().await });
+            continue;
+        }
         if matches!(step, Step::Close | Step::Shutdown) {
             return drain(client, stream).await;
         }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mneme_kernel::core::KeeperState;
+use mneme_kernel::ids::Index;
 use mneme_kernel::members::Member;
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
@@ -89,6 +91,10 @@ impl<E: Env> Keeper<E> {
         }
         let leads = raft.wait(None).state(ServerState::Leader, "the only voter leads").await;
         leads.map_err(|error| failed(&error))?;
+        if let Some((manifest, _)) = &start {
+            // The last life may have ended between the snapshot and the purge.
+            raft.trigger().purge_log(manifest.last.index).await.map_err(|error| failed(&error))?;
+        }
         Ok((Self { raft, log, progress }, start))
     }
 
@@ -159,19 +165,16 @@ impl<E: Env> Keeper<E> {
         }
     }
 
-    /// The newest snapshot.
-    pub fn newest_snapshot(&self) -> Option<Manifest> {
-        lock(&self.progress.snapshot).clone()
-    }
-
-    /// How often a snapshot could not be made since the start.
-    pub fn snapshot_failures(&self) -> u64 {
-        self.progress.failures.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of the log since the newest snapshot.
-    pub fn log_bytes(&self) -> u64 {
-        self.log.bytes()
+    /// What the Core beside shows of this Keeper.
+    pub fn state(&self) -> KeeperState {
+        let snapshot = lock(&self.progress.snapshot);
+        KeeperState {
+            disk_full: self.log.is_full(),
+            log_bytes: self.log.bytes(),
+            snapshot_index: snapshot.as_ref().map(|manifest| Index(manifest.last.index)),
+            snapshot_bytes: snapshot.as_ref().map_or(0, Manifest::bytes),
+            snapshot_failures: self.progress.failures.load(Ordering::Relaxed),
+        }
     }
 
     /// Raft's current term.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
@@ -46,7 +47,11 @@ impl<E: Env> Clone for Log<E> {
 
 /// What is known of every entry.
 #[derive(Debug)]
-struct Index<F>(Mutex<Entries<F>>);
+struct Index<F> {
+    entries: Mutex<Entries<F>>,
+    /// Whether there is no space for what is to be written.
+    full: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Entries<F> {
@@ -96,7 +101,7 @@ impl<E: Env> Log<E> {
             .iter()
             .map(|(id, place)| Slot { term: id.term, place: Some(*place), payload: None })
             .collect();
-        let index = Arc::new(Index(Mutex::new(Entries {
+        let entries = Mutex::new(Entries {
             vote: recovered.vote,
             purged: recovered.purged,
             first,
@@ -105,7 +110,8 @@ impl<E: Env> Log<E> {
             cached_from: first + slots.len() as u64,
             slots,
             files: files.iter().map(|(n, file)| (*n, SegmentFile { file: file.clone(), header: None })).collect(),
-        })));
+        });
+        let index = Arc::new(Index { entries, full: AtomicBool::new(false) });
         let writer = Writer::open(env.clone(), index.clone(), &recovered, &files).await?;
         let id = writer.log_id();
         let (requests, receiver) = mpsc::unbounded();
@@ -139,7 +145,12 @@ impl<E: Env> Log<E> {
 
     /// Bytes on disk of the entries that have not been purged.
     pub fn bytes(&self) -> u64 {
-        lock(&self.index.0).placed_bytes
+        lock(&self.index.entries).placed_bytes
+    }
+
+    /// Whether there is no space for what is to be written.
+    pub fn is_full(&self) -> bool {
+        self.index.full.load(Ordering::Relaxed)
     }
 
     /// The place of an entry that is in the log.
@@ -149,14 +160,14 @@ impl<E: Env> Log<E> {
 
     /// Forgets the entries up to this one, which a snapshot contains; completes when that is on stable storage.
     pub(crate) async fn purge_to(&self, id: WalId) {
-        lock(&self.index.0).purge(id);
+        lock(&self.index.entries).purge(id);
         self.write(vec![Write::Purge(id)], || {});
         self.flushed().await;
     }
 
     /// The newest vote.
     pub fn vote(&self) -> Option<WalVote> {
-        lock(&self.index.0).vote
+        lock(&self.index.entries).vote
     }
 
     /// Completes when everything asked for before is on stable storage.
@@ -170,7 +181,7 @@ impl<E: Env> Log<E> {
     }
 
     fn find(&self, at: u64) -> Option<(WalId, Found<FileOf<E>>)> {
-        let entries = lock(&self.index.0);
+        let entries = lock(&self.index.entries);
         let slot = entries.slots.get(usize::try_from(at.checked_sub(entries.first)?).ok()?)?;
         let id = WalId { term: slot.term, index: at };
         let found = match (&slot.payload, slot.place) {
@@ -197,7 +208,7 @@ impl<E: Env> Log<E> {
             None => {
                 let bytes = file.read_at(0, SegmentHeader::LEN as usize).await?;
                 let header = SegmentHeader::decode(wal::checksum, &bytes).map_err(|what| damaged(what.into()))?;
-                if let Some(segment) = lock(&self.index.0).files.get_mut(&place.segment) {
+                if let Some(segment) = lock(&self.index.entries).files.get_mut(&place.segment) {
                     segment.header = Some(header);
                 }
                 header
@@ -250,7 +261,7 @@ fn check_together(recovered: &Recovered, snapshot: Option<&Manifest>) -> Result<
 
 impl<F: Send + Sync + 'static> Places<F> for Index<F> {
     fn placed(&self, id: WalId, place: Place) {
-        let mut entries = lock(&self.0);
+        let mut entries = lock(&self.entries);
         let entries = &mut *entries;
         // It may have been truncated and replaced meanwhile.
         let i = id.index.checked_sub(entries.first).map(|i| i as usize);
@@ -262,11 +273,15 @@ impl<F: Send + Sync + 'static> Places<F> for Index<F> {
     }
 
     fn opened(&self, segment: u64, file: Arc<F>) {
-        lock(&self.0).files.insert(segment, SegmentFile { file, header: None });
+        lock(&self.entries).files.insert(segment, SegmentFile { file, header: None });
+    }
+
+    fn set_full(&self, full: bool) -> bool {
+        self.full.swap(full, Ordering::Relaxed)
     }
 
     fn obsolete(&self, current: u64) -> Vec<u64> {
-        let mut entries = lock(&self.0);
+        let mut entries = lock(&self.entries);
         // Without a place it is still to be written, into the current segment or a later one.
         let needed = entries.slots.front().and_then(|slot| slot.place).map_or(current, |place| place.segment);
         let kept = entries.files.split_off(&needed);
@@ -407,7 +422,7 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<Types<E::Runtime>>> {
-        let entries = lock(&self.index.0);
+        let entries = lock(&self.index.entries);
         let purged = entries.purged.map(log_id::<E::Runtime>);
         let last = entries.slots.back().map(|slot| {
             let index = entries.first + entries.slots.len() as u64 - 1;
@@ -422,7 +437,7 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
 
     async fn save_vote(&mut self, vote: &Vote<E::Runtime>) -> io::Result<()> {
         let vote = types::to_wal_vote::<E::Runtime>(vote);
-        lock(&self.index.0).vote = Some(vote);
+        lock(&self.index.entries).vote = Some(vote);
         let records = if Mutant::ForgetVote.is_chosen() { vec![] } else { vec![Write::Vote(vote)] };
         let (done, flushed) = oneshot::channel();
         self.write(records, move || {
@@ -438,7 +453,7 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
     {
         let mut records = Vec::new();
         {
-            let mut index = lock(&self.index.0);
+            let mut index = lock(&self.index.entries);
             for entry in entries {
                 let id = types::to_wal_id::<E::Runtime>(&entry.log_id);
                 index.append(id, entry.payload.clone());
@@ -451,7 +466,7 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
 
     async fn truncate_after(&mut self, last: Option<LogId<E::Runtime>>) -> io::Result<()> {
         let index = last.map(|id| id.index);
-        lock(&self.index.0).truncate_after(index);
+        lock(&self.index.entries).truncate_after(index);
         self.write(vec![Write::TruncateAfter(index)], || {});
         Ok(())
     }

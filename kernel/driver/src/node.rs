@@ -161,6 +161,7 @@ impl<E: Env> Node<E> {
                 if silence.is_too_long(self.env.monotonic(), broken) {
                     self.tell(Input::Resend, &mut outputs).await;
                 }
+                self.tell(Input::Keeper(self.keeper.state()), &mut outputs).await;
                 // Those who wait for their level look at the clock.
                 self.accepted.nudge();
             }
@@ -215,6 +216,13 @@ impl<E: Env> Node<E> {
         while self.accepted.value() < seq.0 {
             self.accepted.reached(seq.0).await;
         }
+    }
+
+    /// Makes a snapshot of what has been accepted by now.
+    pub(crate) async fn snapshot(&self) {
+        self.keeper.snapshot().await;
+        let known = lock(&self.core).handle(self.now(), Input::Keeper(self.keeper.state()), &mut Vec::new());
+        debug_assert!(known.is_ok(), "a Keeper's state is no entry");
     }
 
     /// Completes when a client has asked the server to stop.
@@ -323,6 +331,10 @@ impl<E: Env> Client<E> {
     pub(crate) fn advance(&mut self) {
         let accepted = Seq(self.node.accepted.value());
         self.connection.advance(accepted, self.node.env.monotonic());
+    }
+
+    pub(crate) fn saved(&mut self) {
+        self.connection.saved();
     }
 
     pub(crate) fn password_checked(&mut self, right: bool) {

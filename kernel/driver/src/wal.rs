@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::channel::mpsc;
@@ -21,6 +22,9 @@ const FOLDER: &str = "log";
 
 /// Bytes of records that one group gathers at most, unless a single one is larger.
 const GROUP_BYTES: usize = 8 << 20;
+
+/// How long to wait before a full disk is tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(100);
 
 /// CRC32C as the kernel wants it.
 pub(crate) fn checksum(before: u32, bytes: &[u8]) -> u32 {
@@ -50,6 +54,23 @@ impl OpenError {
     }
 }
 
+/// Why a group was not written.
+enum WriteError {
+    /// There is no space: it can be tried again, nothing has happened.
+    Full(io::Error),
+    /// What is on disk is not known any more.
+    Fatal(io::Error),
+}
+
+impl WriteError {
+    fn of_write(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error),
+            _ => Self::Fatal(error),
+        }
+    }
+}
+
 /// Something to write.
 pub(crate) enum Write {
     Vote(Vote),
@@ -71,6 +92,8 @@ pub(crate) trait Places<F>: Send + Sync + 'static {
     fn placed(&self, id: LogId, place: Place);
     /// A segment begins.
     fn opened(&self, segment: u64, file: Arc<F>);
+    /// Whether there is no space for what is to be written; returns what was known before.
+    fn set_full(&self, full: bool) -> bool;
     /// Which segments before this one hold no entry that is needed; they will be removed.
     fn obsolete(&self, current: u64) -> Vec<u64>;
 }
@@ -90,6 +113,7 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
         files.push((*number, Arc::new(disk.open(&path(*number)).await?)));
     }
     let mut recovery = Recovery::new(checksum);
+    let mut void = Vec::new();
     for (i, (number, file)) in files.iter().enumerate() {
         let next = match files.get(i + 1) {
             Some((next, file)) => {
@@ -100,10 +124,20 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
             }
             None => None,
         };
-        let bytes = file.read_at(0, file.size().await? as usize).await?;
+        let size = file.size().await?;
+        let end = next.as_ref().map_or(size, |next| size.min(next.previous_end));
+        let bytes = file.read_at(0, end as usize).await?;
         recovery.segment(*number, &bytes, next.as_ref())?;
+        if end < size {
+            void.push((file.clone(), end));
+        }
     }
-    Ok((recovery.finish()?, files))
+    let recovered = recovery.finish()?;
+    // A life that ended early left the space of a whole segment; a loop of crashes would fill the disk with them.
+    for (file, end) in void {
+        file.truncate(end).await?;
+    }
+    Ok((recovered, files))
 }
 
 fn path(segment: u64) -> String {
@@ -180,18 +214,33 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             }) else {
                 return;
             };
+            let mut bytes = first.size();
             let mut group = vec![first];
-            let mut bytes = group[0].size();
             while bytes < GROUP_BYTES {
                 let Ok(request) = requests.try_recv() else { break };
                 bytes += request.size();
                 group.push(request);
             }
-            if let Err(error) = self.write_group(group, bytes).await {
-                // What a failed sync left on disk is unknown, and asking again would be answered "done" (DESIGN.md
-                // section 4). Recovery finds out what is there.
+            while let Err(error) = self.write_group(&mut group, bytes).await {
                 let file = path(self.header.number);
-                self.env.fatal(format!("cannot write the log {file}: {error}")).await;
+                match error {
+                    WriteError::Full(error) => {
+                        if !self.places.set_full(true) {
+                            tracing::error!(
+                                "no space for the log: {error}; nothing is acknowledged until there is some"
+                            );
+                        }
+                        self.env.sleep(FULL_PAUSE).await;
+                    }
+                    // What a failed sync left on disk is unknown, and asking again would be answered "done" (DESIGN.md
+                    // section 4). Recovery finds out what is there.
+                    WriteError::Fatal(error) => {
+                        self.env.fatal(format!("cannot write the log {file}: {error}")).await;
+                    }
+                }
+            }
+            if self.places.set_full(false) {
+                tracing::info!("there is space for the log again");
             }
             next = requests.try_recv().ok();
             if next.is_none() {
@@ -201,15 +250,48 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         }
     }
 
-    async fn write_group(&mut self, group: Vec<Request>, bytes: usize) -> io::Result<()> {
+    /// Writes and syncs a group and lets everybody know; then it is empty. If there is no space, nothing has happened.
+    async fn write_group(&mut self, group: &mut Vec<Request>, bytes: usize) -> Result<(), WriteError> {
         let room = bytes as u64 + ATTEST_BYTES;
         if self.offset + room > self.capacity {
             self.rotate(room).await?;
         }
+        let begun = self.buffer.len();
+        let (vote, purged) = (self.vote, self.purged);
+        let placed = self.append_group(group);
+        if let Err(error) = self.write_buffer().await {
+            self.buffer.truncate(begun);
+            (self.vote, self.purged) = (vote, purged);
+            return Err(WriteError::of_write(error));
+        }
+        let purges = self.purged != purged;
+        let acknowledge = |group: &mut Vec<Request>, places: &P| {
+            for (id, place) in &placed {
+                places.placed(*id, *place);
+            }
+            group.drain(..).for_each(|request| (request.done)());
+        };
+        if Mutant::AcknowledgeBeforeSync.is_chosen() {
+            acknowledge(group, &self.places);
+        }
+        if !Mutant::SkipSync.is_chosen() {
+            self.sync().await?;
+        }
+        self.synced_to = self.offset;
+        if !Mutant::AcknowledgeBeforeSync.is_chosen() {
+            acknowledge(group, &self.places);
+        }
+        if purges {
+            self.remove_obsolete().await.map_err(WriteError::Fatal)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a group's records into the buffer; returns where each entry will stand.
+    fn append_group(&mut self, group: &[Request]) -> Vec<(LogId, Place)> {
         let mut placed = Vec::new();
-        let mut purges = false;
-        self.append(&Record::Attest { synced_to: self.synced_to });
         let mut membership = Vec::new();
+        self.append(&Record::Attest { synced_to: self.synced_to });
         for write in group.iter().flat_map(|request| &request.records) {
             match write {
                 Write::Vote(vote) => {
@@ -226,32 +308,20 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
                 }
                 Write::TruncateAfter(index) => self.append(&Record::TruncateAfter(*index)),
                 Write::Purge(id) => {
-                    purges = true;
                     self.purged = Some(*id);
                     self.append(&Record::Purge(*id));
                 }
             }
         }
-        self.write_buffer().await?;
-        let mut group = Some(group);
-        let mut acknowledge = |places: &P| {
-            for (id, place) in placed.drain(..) {
-                places.placed(id, place);
-            }
-            group.take().into_iter().flatten().for_each(|request| (request.done)());
-        };
-        if Mutant::AcknowledgeBeforeSync.is_chosen() {
-            acknowledge(&self.places);
+        placed
+    }
+
+    async fn sync(&self) -> Result<(), WriteError> {
+        match self.file.sync().await {
+            Err(_) if Mutant::RetryFailedSync.is_chosen() => self.file.sync().await,
+            synced => synced,
         }
-        if !Mutant::SkipSync.is_chosen() {
-            self.file.sync().await?;
-        }
-        self.synced_to = self.offset;
-        acknowledge(&self.places);
-        if purges {
-            self.remove_obsolete().await?;
-        }
-        Ok(())
+        .map_err(WriteError::Fatal)
     }
 
     /// Removes the segments that a purge has made obsolete. The current one repeats what is still needed of them, and
@@ -279,8 +349,8 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
     }
 
     /// Begins the next segment; the one before is synced to its last record.
-    async fn rotate(&mut self, room: u64) -> io::Result<()> {
-        self.file.sync().await?;
+    async fn rotate(&mut self, room: u64) -> Result<(), WriteError> {
+        self.sync().await?;
         let header = SegmentHeader {
             number: self.header.number + 1,
             salt: self.env.random(),
@@ -288,7 +358,8 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             ..self.header
         };
         let needed = SegmentHeader::LEN + CARRIED_BYTES + room;
-        (self.file, self.capacity) = create(&self.env, &header, limits::SEGMENT_BYTES.max(needed)).await?;
+        let created = create(&self.env, &header, limits::SEGMENT_BYTES.max(needed)).await;
+        (self.file, self.capacity) = created.map_err(WriteError::of_write)?;
         self.header = header;
         self.offset = SegmentHeader::LEN;
         self.synced_to = SegmentHeader::LEN;

@@ -159,6 +159,8 @@ pub enum CommandError {
     ReadOnly,
     #[error("LOADING Mneme is loading the dataset in memory")]
     Loading,
+    #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
+    DiskFull,
     #[error("ERR {0}")]
     Other(&'static str),
     #[error("ERR {0}")]

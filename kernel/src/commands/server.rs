@@ -28,7 +28,7 @@ pub(super) const COMMANDS: &[Command] = &[
         run: |call| {
             let sections: Vec<String> =
                 call.args.skip(1).iter().map(|s| super::lossy(s).to_ascii_lowercase()).collect();
-            let text = info::text(call.core, call.session.port, call.monotonic, &sections);
+            let text = info::text(call.core, call.session.port, call.now, call.monotonic, &sections);
             call.reply.verbatim(&text);
             Ok(())
         },
@@ -77,6 +77,49 @@ pub(super) const COMMANDS: &[Command] = &[
                     call.reply.bulk(digest.to_string().as_bytes());
                 }
             }
+            Ok(())
+        },
+    },
+    Command {
+        name: "save",
+        arity: 1,
+        access: Access::Admin,
+        keys: Keys::NONE,
+        flags: &["noscript"],
+        summary: "Makes a snapshot and waits for it. Other clients are served meanwhile.",
+        run: |call| {
+            call.then = Then::Save;
+            Ok(())
+        },
+    },
+    Command {
+        name: "bgsave",
+        arity: -1,
+        access: Access::Admin,
+        keys: Keys::NONE,
+        flags: &["noscript"],
+        summary: "Makes a snapshot in the background.",
+        run: |call| {
+            match call.args.get(1) {
+                Some(option) if call.args.len() > 2 || !is_word(option, "schedule") => {
+                    return Err(CommandError::Syntax);
+                }
+                _ => call.reply.simple("Background saving started"),
+            }
+            call.then = Then::SaveLater;
+            Ok(())
+        },
+    },
+    Command {
+        name: "lastsave",
+        arity: 1,
+        access: Access::Admin,
+        keys: Keys::NONE,
+        flags: &["loading", "stale", "fast"],
+        summary: "Returns the Unix time of the last snapshot, or of the start if there was none since.",
+        run: |call| {
+            let at = call.core.last_save(call.now, call.monotonic);
+            call.reply.integer((at.0 / 1000) as i64);
             Ok(())
         },
     },
