@@ -1,6 +1,10 @@
 //! Numbers that must not be mistaken for each other.
 
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
+
+use crate::limits;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
@@ -42,6 +46,14 @@ number!(
     Incarnation
 );
 
-/// A numbered database, 0 to [`crate::limits::DATABASES`] - 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+/// A numbered database, 0 to [`limits::DATABASES`] - 1; others are not decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct DbId(pub u16);
+
+impl<C> Decode<C> for DbId {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let n = u16::decode(decoder)?;
+        if n < limits::DATABASES { Ok(Self(n)) } else { Err(DecodeError::Other("there is no such database")) }
+    }
+}
+bincode::impl_borrow_decode!(DbId);

@@ -13,6 +13,9 @@ use openraft_rt_tokio::TokioRuntime;
 use crate::disk::RealDisk;
 use crate::passwords::Passwords;
 
+/// The priority of background work: a tenth of a client's, so that it goes on under full load too.
+const BACKGROUND_NICE: i32 = 10;
+
 /// The real world.
 #[derive(Clone, Debug)]
 pub struct RealEnv {
@@ -62,6 +65,14 @@ impl Env for RealEnv {
 
     fn spawn_thread(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         crate::listen::run_on_thread(name, task);
+    }
+
+    fn spawn_background(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        crate::listen::run_on_thread(name, async move {
+            // Linux gives each thread a priority of its own. If it cannot be lowered, the work is done all the same.
+            let _ = rustix::process::setpriority_process(None, BACKGROUND_NICE);
+            task.await;
+        });
     }
 
     async fn hash_password(&self, password: Vec<u8>) -> String {

@@ -24,7 +24,7 @@ use crate::types;
 use crate::wal::checksum;
 
 /// Bytes of effects held in memory before they are spilled.
-const BUCKET_BYTES: usize = 8 << 20;
+const BUCKET_BYTES: usize = 2 << 20;
 /// The temporary file that buckets spill into.
 const SPILL: &str = "new-buckets";
 
@@ -114,8 +114,8 @@ async fn sort<E: Env>(
                             let effect = effect.map_err(damaged)?;
                             system.system.apply(&effect);
                             buckets.add(&effect);
+                            buckets.spill_full().await?;
                         }
-                        buckets.spill_full().await?;
                     }
                 }
             }

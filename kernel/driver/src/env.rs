@@ -44,6 +44,11 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
     /// Runs a task that may block on the disk, so it gets a thread of its own where there are threads.
     fn spawn_thread(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static);
 
+    /// As [`Env::spawn_thread`], for work that must not take time from clients.
+    fn spawn_background(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_thread(name, task);
+    }
+
     /// A salted hash of a password, as a PHC string. Slow on purpose in production.
     fn hash_password(&self, password: Vec<u8>) -> impl Future<Output = String> + Send;
 

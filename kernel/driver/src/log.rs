@@ -8,6 +8,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use futures::stream;
@@ -214,9 +215,9 @@ impl<E: Env> Log<E> {
                 header
             }
         };
-        let bytes = file.read_at(place.offset, place.len as usize).await?;
+        let bytes = Bytes::from(file.read_at(place.offset, place.len as usize).await?);
         match Record::decode_at(&header, wal::checksum, &bytes, place.offset) {
-            Some((Record::Entry { id: found, body }, _)) if found == id => types::from_body(body),
+            Some((Record::Entry { id: found, body }, _)) if found == id => types::from_body(body, &bytes),
             _ => {
                 let file = mneme_kernel::wal::file_name(place.segment);
                 Err(damaged(format!(

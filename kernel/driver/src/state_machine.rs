@@ -181,7 +181,7 @@ impl<E: Env> Applied<E> {
         // On a thread of its own: it blocks on the disk and takes its time.
         let (done, made) = oneshot::channel();
         let (env, log) = (self.env.clone(), self.log.clone());
-        self.env.spawn_thread("snapshot", async move {
+        self.env.spawn_background("snapshot", async move {
             let made = compact(&env, &log, before.as_ref(), last).await;
             if made.is_err() {
                 // What it has written so far may be what fills the disk.

@@ -150,11 +150,11 @@ pub fn to_body<'a>(payload: &'a EntryPayload<Proposal, u64, Peer>, buffer: &'a m
     }
 }
 
-/// The opposite of [`to_body`].
-pub fn from_body(body: wal::Body<'_>) -> io::Result<EntryPayload<Proposal, u64, Peer>> {
+/// The opposite of [`to_body`]: the body stands in `record`, and an entry's bytes go on living there.
+pub fn from_body(body: wal::Body<'_>, record: &Bytes) -> io::Result<EntryPayload<Proposal, u64, Peer>> {
     Ok(match body {
         wal::Body::Blank => EntryPayload::Blank,
-        wal::Body::Entry(bytes) => EntryPayload::Normal(Proposal(Bytes::copy_from_slice(bytes))),
+        wal::Body::Entry(bytes) => EntryPayload::Normal(Proposal(record.slice_ref(bytes))),
         wal::Body::Membership(bytes) => {
             let invalid = |error: &dyn fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
             let members: Members = codec::decode_all(bytes).map_err(|error| invalid(&error))?;

@@ -106,6 +106,8 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
     let disk = env.disk();
     disk.create_dir(FOLDER).await?;
     disk.sync_dir("").await?;
+    // A life that was killed may have left a name that no sync has covered: one that comes now must not outlast it.
+    disk.sync_dir(FOLDER).await?;
     let mut segments: Vec<u64> = disk.list(FOLDER).await?.iter().filter_map(|name| segment_of(name)).collect();
     segments.sort_unstable();
     let mut files = Vec::new();

@@ -69,8 +69,12 @@ pub enum BadManifest {
 }
 
 const MAGIC: &[u8; 8] = b"MNEMESNP";
-/// Bytes before the content: magic (8), version (4), CRC32C of the content (4).
+/// Bytes before the content: magic (8), version (4), CRC32C of both and the content (4).
 const HEAD: usize = 16;
+
+fn sum(checksum: Checksum, bytes: &[u8]) -> u32 {
+    checksum(checksum(0, &bytes[..12]), &bytes[HEAD..])
+}
 
 impl Manifest {
     /// The number that the system partition's file has in place of a partition's.
@@ -82,7 +86,7 @@ impl Manifest {
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         codec::encode(self, &mut out);
-        let sum = checksum(0, &out[HEAD..]);
+        let sum = sum(checksum, &out);
         out[12..HEAD].copy_from_slice(&sum.to_le_bytes());
         out
     }
@@ -96,11 +100,11 @@ impl Manifest {
             return Err(BadManifest::Newer);
         }
         let claimed = u32::from_le_bytes([head[12], head[13], head[14], head[15]]);
-        if claimed != checksum(0, content) {
+        if claimed != sum(checksum, bytes) {
             return Err(BadManifest::Damaged);
         }
         let manifest: Self = codec::decode_all(content).map_err(|_| BadManifest::Damaged)?;
-        if manifest.partitions.len() != 1 << manifest.bits {
+        if 1usize.checked_shl(manifest.bits.into()) != Some(manifest.partitions.len()) {
             return Err(BadManifest::Damaged);
         }
         Ok(manifest)

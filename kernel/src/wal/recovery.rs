@@ -96,7 +96,7 @@ impl Recovery {
     /// # Errors
     /// If entries are missing between what was purged and the first that is there.
     pub fn finish(self) -> Result<Recovered, Damage> {
-        let wanted = self.found.purged.map_or(0, |id| id.index + 1);
+        let wanted = self.found.purged.map_or(0, |id| id.index.saturating_add(1));
         match self.found.entries.front() {
             Some((id, place)) if id.index != wanted => Err(Damage {
                 file: file_name(place.segment),
@@ -122,7 +122,7 @@ impl Recovery {
             Record::Attest { .. } => {}
             Record::Vote(vote) => found.vote = Some(vote),
             Record::Entry { id, .. } => {
-                if found.entries.back().is_some_and(|(last, _)| id.index != last.index + 1) {
+                if found.entries.back().is_some_and(|(last, _)| last.index.checked_add(1) != Some(id.index)) {
                     return Err("the entry is not the next one");
                 }
                 if found.entries.back().is_some_and(|(last, _)| id.term < last.term) {

@@ -1,0 +1,48 @@
+# The habits of this project. `just` lists them.
+
+default:
+    @just --list
+
+# Everything that CI demands
+check:
+    ./scripts/test
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Clippy, with warnings as errors
+lint:
+    ./scripts/test clippy sim-lint
+
+# Unit tests, without the simulation
+test *ARGS:
+    cargo test --locked {{ARGS}}
+
+# Seeded fault simulation: just sim 1000 --from 300
+sim SEEDS="300" *ARGS:
+    cargo sim run --seeds {{SEEDS}} {{ARGS}}
+
+# One seed again
+replay SEED *ARGS:
+    cargo sim replay {{SEED}} {{ARGS}}
+
+# Whether a seed decides everything, and whether the checks see mistakes
+trust-sim:
+    ./scripts/test sim-meta mutants
+
+# The kernel without an operating system
+kernel:
+    ./scripts/test kernel
+
+# Bans, licences and sources of the dependencies
+deny:
+    ./scripts/deny
+
+# Compare with redis-server on this machine
+bench-redis *ARGS:
+    ./scripts/bench-redis {{ARGS}}
+
+# Black-box checks by number, where their folder lies beside this one
+accept ISSUE *ARGS:
+    ../shared/accept/run {{ISSUE}} {{ARGS}}
