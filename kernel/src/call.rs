@@ -150,9 +150,11 @@ impl Call<'_> {
             return Ok(Level::Quorum);
         }
         let one_shot = self.session.next_level.take();
+        let asked = level.or(one_shot).or(self.session.level);
         let level = match self.session.port {
-            Port::Read => Level::Eventual,
-            Port::Main => level.or(one_shot).or(self.session.level).unwrap_or(self.core.config.default_level),
+            Port::Main => asked.unwrap_or(self.core.config.default_level),
+            Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Level::Eventual,
+            Port::Read => return Err(CommandError::ReadPortLevel),
         };
         let start = self.reply.bytes.len();
         let result = (command.run)(self);

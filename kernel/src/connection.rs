@@ -132,9 +132,12 @@ impl Connection {
         core.password_checked(now, &mut self.session, &mut self.gate.reply, right);
     }
 
-    /// The snapshot that [`Step::Save`] asked for has been made; then run again.
-    pub fn saved(&mut self) {
-        self.gate.reply.ok();
+    /// What became of the snapshot that [`Step::Save`] asked for; then run again.
+    pub fn saved(&mut self, made: Result<(), impl core::fmt::Display>) {
+        match made {
+            Ok(()) => self.gate.reply.ok(),
+            Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
+        }
     }
 
     /// Says why the connection will be closed, once what was answered before has left.

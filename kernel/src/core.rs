@@ -437,6 +437,10 @@ impl Core {
         self.serves() && !self.keeper.disk_full
     }
 
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     /// Whether commands are executed now.
     pub fn serves(&self) -> bool {
         self.is_primary() && !self.stopping

@@ -5,7 +5,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +31,11 @@ impl Disk for RealDisk {
     type File = RealFile;
 
     async fn create_dir(&self, dir: &str) -> io::Result<()> {
-        fs::create_dir_all(self.path(dir))
+        // What clients store, and password hashes, are nobody else's business.
+        match fs::DirBuilder::new().mode(0o700).create(self.path(dir)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            created => created,
+        }
     }
 
     async fn list(&self, dir: &str) -> io::Result<Vec<String>> {

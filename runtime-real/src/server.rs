@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mneme_driver::env::Env;
 use mneme_driver::keeper::{Schedule, StartError};
-use mneme_driver::node::{Node, Options as NodeOptions};
+use mneme_driver::node::{FirstPassword, Node, Options as NodeOptions};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
@@ -86,7 +86,18 @@ impl ServerError {
 /// # Errors
 /// If it cannot start. After a start it ends in order, or the process ends at once.
 pub fn run(options: Options) -> Result<(), ServerError> {
+    raise_file_limit();
     listen::runtime().block_on(serve(options))
+}
+
+/// Lets the process have as many connections as the system allows it.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
 }
 
 async fn serve(options: Options) -> Result<(), ServerError> {
@@ -103,8 +114,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
 
-    let made_password = options.admin_password.is_none().then(make_secret);
-    let node = start_node(&options, made_password.as_deref()).await?;
+    let node = start_node(&options).await?;
     let threads = Threads::start(options.threads, &node, &tls, &metrics);
     tokio::spawn(threads.clone().accept_tcp(ports.main, Port::Main));
     tokio::spawn(threads.clone().accept_tcp(ports.read, Port::Read));
@@ -113,9 +123,6 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     }
     tokio::spawn(admin::serve(ports.admin, Admin { node: node.clone(), tls: metrics }));
 
-    if let Some(password) = made_password.filter(|_| node.founded()) {
-        println!("made a password for user {}, shown only now: {password}", options.default_user);
-    }
     println!(
         "ready node={} role=primary listen={} read_listen={} admin_listen={} data={}",
         options.node,
@@ -143,9 +150,15 @@ async fn serve(options: Options) -> Result<(), ServerError> {
 }
 
 /// Starts the node on its own thread, where Raft's tasks and the loop to the log then run.
-async fn start_node(options: &Options, made_password: Option<&str>) -> Result<Arc<Node<RealEnv>>, ServerError> {
+async fn start_node(options: &Options) -> Result<Arc<Node<RealEnv>>, ServerError> {
     let env = RealEnv::new(RealDisk::new(&options.data));
-    let password = options.admin_password.clone().or_else(|| made_password.map(|made| made.as_bytes().to_vec()));
+    let admin_password = match &options.admin_password {
+        Some(password) => FirstPassword::Given(password.clone()),
+        None => FirstPassword::Made {
+            password: make_secret(),
+            show: |user, password| println!("made a password for user {user}, shown only now: {password}"),
+        },
+    };
     let node_options = NodeOptions {
         core: Config {
             node: options.node.clone(),
@@ -161,7 +174,7 @@ async fn start_node(options: &Options, made_password: Option<&str>) -> Result<Ar
         },
         member: Member { name: options.node.clone(), address: options.advertise.clone() },
         snapshots: options.snapshots,
-        admin_password: password.unwrap_or_default(),
+        admin_password,
     };
     let (started, node) = oneshot::channel();
     listen::run_on_thread("node", async move {

@@ -59,7 +59,7 @@ pub fn identity(data: &Path, node: &str, names: &[String]) -> Result<KeyFiles, T
         write_private(&ca.key, &key.serialize_pem())?;
         write_file(&ca.certificate, &ca_params().self_signed(&key)?.pem(), 0o644)?;
     }
-    let is_current = own.key.exists() && own.certificate.exists() && covers(&own.certificate, names)?;
+    let is_current = own.key.exists() && own.certificate.exists() && covers(&own, names)?;
     if !is_current {
         let ca_key = KeyPair::from_pem(&read(&ca.key)?)?;
         let issuer = Issuer::from_ca_cert_pem(&read(&ca.certificate)?, ca_key)?;
@@ -95,12 +95,14 @@ pub fn expiry(certificate: &Path) -> Result<i64, TrustError> {
     parse(certificate, |parsed| parsed.validity().not_after.timestamp())
 }
 
-/// Whether a certificate lasts long enough and names all of these.
-fn covers(certificate: &Path, names: &[String]) -> Result<bool, TrustError> {
+/// Whether a certificate is that of its key, lasts long enough and names all of these.
+fn covers(own: &KeyFiles, names: &[String]) -> Result<bool, TrustError> {
     use x509_parser::extensions::GeneralName;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let fresh_until = (now + RENEW_BEFORE).as_secs() as i64;
-    parse(certificate, |parsed| {
+    // A crash between the two files leaves a new key with an old certificate.
+    let key = KeyPair::from_pem(&read(&own.key)?)?;
+    parse(&own.certificate, |parsed| {
         let named: Vec<String> = match parsed.subject_alternative_name() {
             Ok(Some(san)) => san
                 .value
@@ -117,7 +119,9 @@ fn covers(certificate: &Path, names: &[String]) -> Result<bool, TrustError> {
                 .collect(),
             _ => Vec::new(),
         };
-        parsed.validity().not_after.timestamp() > fresh_until && names.iter().all(|name| named.contains(name))
+        parsed.public_key().subject_public_key.data == key.public_key_raw()
+            && parsed.validity().not_after.timestamp() > fresh_until
+            && names.iter().all(|name| named.contains(name))
     })
 }
 

@@ -37,13 +37,16 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> i
             continue;
         }
         if step == Step::Save {
-            node.snapshot().await;
-            client.saved();
+            let made = node.snapshot().await;
+            client.saved(made);
             continue;
         }
         if step == Step::SaveLater {
             let node = node.clone();
-            node.env().clone().spawn("save", async move { node.snapshot().await });
+            node.env().clone().spawn("save", async move {
+                // The client has its answer; LASTSAVE and the server's log tell what became of it.
+                let _ = node.snapshot().await;
+            });
             continue;
         }
         if matches!(step, Step::Close | Step::Shutdown) {

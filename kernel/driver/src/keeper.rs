@@ -41,6 +41,16 @@ pub struct Schedule {
     pub interval: Duration,
 }
 
+/// A snapshot could not be made; the log says why, and is kept.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the snapshot could not be made, the log is kept; the server's log says why")]
+pub struct SnapshotFailed;
+
+/// Raft has stopped: nothing can become durable any more.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("Raft has stopped: {0}")]
+pub struct RaftStopped(String);
+
 /// A running Keeper.
 pub struct Keeper<E: Env> {
     raft: Raft<Types<E::Runtime>, Applied<E>>,
@@ -99,10 +109,11 @@ impl<E: Env> Keeper<E> {
     }
 
     /// Hands an entry to Raft. There is no answer: what became of it is read from the log.
-    pub async fn propose(&self, proposal: Proposal) {
-        if let Err(error) = self.raft.client_write_ff(proposal, None).await {
-            tracing::error!("Raft has stopped: {error}");
-        }
+    ///
+    /// # Errors
+    /// If Raft has stopped.
+    pub async fn propose(&self, proposal: Proposal) -> Result<(), RaftStopped> {
+        self.raft.client_write_ff(proposal, None).await.map_err(|error| RaftStopped(error.to_string()))
     }
 
     /// How many entries, counted from the log's beginning, are committed.
@@ -139,7 +150,8 @@ impl<E: Env> Keeper<E> {
         loop {
             env.sleep(SCHEDULE_TICK).await;
             if self.is_due(schedule, last, env.monotonic()) {
-                self.snapshot().await;
+                // Why it failed has been said where it failed.
+                let _ = self.snapshot().await;
                 last = env.monotonic();
             }
         }
@@ -153,15 +165,25 @@ impl<E: Env> Keeper<E> {
     }
 
     /// Makes a snapshot that contains at least what the Core beside has applied now.
-    pub async fn snapshot(&self) {
-        let wanted = self.progress.fed.load(Ordering::Acquire);
-        while self.progress.snapshotted.value() < wanted {
-            // One that is being made already is followed by another if it does not reach far enough.
-            if let Err(error) = self.raft.trigger().snapshot().await {
-                tracing::warn!("no snapshot: {error}");
-                return;
+    ///
+    /// # Errors
+    /// If it could not be made this time; the Keeper goes on trying.
+    pub async fn snapshot(&self) -> Result<(), SnapshotFailed> {
+        let Progress { fed, snapshotted, failures, .. } = &*self.progress;
+        let wanted = fed.load(Ordering::Acquire);
+        let failed_before = failures.load(Ordering::Relaxed);
+        loop {
+            let reached = snapshotted.value();
+            if reached >= wanted {
+                return Ok(());
             }
-            self.progress.snapshotted.reached(self.progress.snapshotted.value() + 1).await;
+            // One that is being made already is followed by another if it does not reach far enough.
+            let moved = snapshotted.reached(reached + 1);
+            self.raft.trigger().snapshot().await.map_err(|_| SnapshotFailed)?;
+            moved.await;
+            if failures.load(Ordering::Relaxed) != failed_before {
+                return Err(SnapshotFailed);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use mneme_kernel::mutant::Mutant;
 use mneme_kernel::session::Port;
 
 use crate::env::Env;
-use crate::keeper::{Keeper, Schedule, StartError};
+use crate::keeper::{Keeper, Schedule, SnapshotFailed, StartError};
 use crate::recovery;
 use crate::signal::Signal;
 use crate::sync::lock;
@@ -39,8 +39,29 @@ pub struct Options {
     /// How other nodes reach this one.
     pub member: Member,
     pub snapshots: Schedule,
-    /// The password of the first user; used only if there is no such user yet.
-    pub admin_password: Vec<u8>,
+    /// Used only if there is no such user yet.
+    pub admin_password: FirstPassword,
+}
+
+/// The password of the first user.
+#[derive(Clone)]
+pub enum FirstPassword {
+    /// The operator's.
+    Given(Vec<u8>),
+    /// One that was made. It is shown, with the user's name, before it can be used: nobody knows it otherwise.
+    Made { password: String, show: fn(user: &str, password: &str) },
+}
+
+impl std::fmt::Debug for FirstPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FirstPassword")
+    }
+}
+
+impl From<&str> for FirstPassword {
+    fn from(password: &str) -> Self {
+        Self::Given(password.into())
+    }
 }
 
 /// A running node.
@@ -57,8 +78,6 @@ pub struct Node<E: Env> {
     shutdown: Watermark,
     /// There is a batch to close.
     work: Signal,
-    /// Whether this start made the first user.
-    founded: AtomicBool,
     /// Connections that have replies which have not left.
     replying: AtomicUsize,
 }
@@ -78,7 +97,6 @@ impl<E: Env> Node<E> {
             leads: Watermark::default(),
             shutdown: Watermark::default(),
             work: Signal::default(),
-            founded: AtomicBool::new(false),
             replying: AtomicUsize::new(0),
         });
         let known = match snapshot {
@@ -101,12 +119,19 @@ impl<E: Env> Node<E> {
     }
 
     /// Makes the first user, durably, if there is none.
-    async fn found(&self, admin_password: Vec<u8>) {
+    async fn found(&self, password: FirstPassword) {
         let admin = self.with_core(|core| core.config().default_user.clone());
         if self.with_core(|core| core.has_user(&admin)) {
             return;
         }
-        let hash = self.env.hash_password(admin_password).await;
+        let password = match password {
+            FirstPassword::Given(password) => password,
+            FirstPassword::Made { password, show } => {
+                show(&admin, &password);
+                password.into_bytes()
+            }
+        };
+        let hash = self.env.hash_password(password).await;
         let seq = {
             let mut core = lock(&self.core);
             let founded =
@@ -116,12 +141,6 @@ impl<E: Env> Node<E> {
         };
         self.work.raise();
         self.until_accepted(seq).await;
-        self.founded.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether this start made the first user, with the password that it was given.
-    pub fn founded(&self) -> bool {
-        self.founded.load(Ordering::Relaxed)
     }
 
     /// The loop between Core and log: what is committed goes in, what was executed goes out. The Core knows the first
@@ -181,7 +200,13 @@ impl<E: Env> Node<E> {
     async fn carry_out(&self, outputs: &mut Vec<Output>) {
         for output in outputs.drain(..) {
             match output {
-                Output::Propose(proposal) => self.keeper.propose(Proposal::new(proposal)).await,
+                Output::Propose(proposal) => {
+                    if let Err(error) = self.keeper.propose(Proposal::new(proposal)).await
+                        && self.with_core(|core| !core.is_stopping())
+                    {
+                        self.env.fatal(error.to_string()).await;
+                    }
+                }
                 Output::Accepted(seq) => self.accepted.advance(seq.0),
                 Output::Leads(epoch) => {
                     tracing::info!(epoch = epoch.0, "this Core is primary");
@@ -219,10 +244,11 @@ impl<E: Env> Node<E> {
     }
 
     /// Makes a snapshot of what has been accepted by now.
-    pub(crate) async fn snapshot(&self) {
-        self.keeper.snapshot().await;
+    pub(crate) async fn snapshot(&self) -> Result<(), SnapshotFailed> {
+        let made = self.keeper.snapshot().await;
         let known = lock(&self.core).handle(self.now(), Input::Keeper(self.keeper.state()), &mut Vec::new());
         debug_assert!(known.is_ok(), "a Keeper's state is no entry");
+        made
     }
 
     /// Completes when a client has asked the server to stop.
@@ -333,8 +359,8 @@ impl<E: Env> Client<E> {
         self.connection.advance(accepted, self.node.env.monotonic());
     }
 
-    pub(crate) fn saved(&mut self) {
-        self.connection.saved();
+    pub(crate) fn saved(&mut self, made: Result<(), SnapshotFailed>) {
+        self.connection.saved(made);
     }
 
     pub(crate) fn password_checked(&mut self, right: bool) {

@@ -52,6 +52,8 @@ pub(crate) async fn newest<E: Env>(env: &E) -> Result<Option<Manifest>, Snapshot
     let disk = env.disk();
     disk.create_dir(FOLDER).await.map_err(SnapshotError::io(""))?;
     disk.sync_dir("").await.map_err(SnapshotError::io(""))?;
+    // A life that was killed may have left names that no sync has covered: what follows relies on them.
+    disk.sync_dir(FOLDER).await.map_err(SnapshotError::io(""))?;
     let names = disk.list(FOLDER).await.map_err(SnapshotError::io(""))?;
     let Some(last) = names.iter().filter_map(|name| snapshot_of(name)).max() else { return Ok(None) };
     let name = manifest_file(last);
@@ -128,12 +130,14 @@ pub(crate) async fn write_system<E: Env>(env: &E, name: &str, id: FileId, system
     Ok(len)
 }
 
-/// Gives a snapshot its name: from here on it is the newest. Its files are on stable storage already.
+/// Gives a snapshot its name: from here on it is the newest. What is in its files is on stable storage already.
 pub(crate) async fn publish<E: Env>(env: &E, manifest: &Manifest) -> io::Result<()> {
     let disk = env.disk();
     let mut writer = FileWriter::create(env, UNFINISHED).await?;
     writer.buffer = manifest.encode(checksum);
     writer.finish().await?;
+    // The names of its files first: a manifest must not outlast what it names.
+    disk.sync_dir(FOLDER).await?;
     disk.rename(&path(UNFINISHED), &path(&manifest_file(manifest.last.index))).await?;
     if !Mutant::SkipFolderSync.is_chosen() {
         disk.sync_dir(FOLDER).await?;

@@ -158,6 +158,7 @@ impl<E: Env> RaftSnapshotBuilder<Config<E>> for Applied<E> {
         let mut pause = RETRY;
         while let Err(why) = self.try_build().await {
             self.progress.failures.fetch_add(1, Ordering::Relaxed);
+            self.progress.snapshotted.nudge();
             tracing::error!("cannot make a snapshot, the log is kept: {why}");
             self.env.sleep(pause).await;
             pause = (pause * 2).min(LONGEST_RETRY);

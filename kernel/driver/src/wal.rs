@@ -174,6 +174,9 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         files: &Files<<E::Disk as Disk>::File>,
     ) -> io::Result<Self> {
         let header = match (&recovered.end, files.last()) {
+            // Nobody has used the last one yet, perhaps because its name could not be made durable, and a later sync
+            // would not tell: it is made again.
+            (Some((last, end)), Some(_)) if *end == SegmentHeader::LEN => SegmentHeader { salt: env.random(), ..*last },
             (Some((last, end)), Some((_, file))) => {
                 file.sync().await?;
                 SegmentHeader { number: last.number + 1, log: last.log, salt: env.random(), previous_end: *end }

@@ -157,6 +157,8 @@ pub enum CommandError {
     NoPerm { user: String, command: &'static str },
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
+    #[error("ERR the read port answers at EVENTUAL only; ask for another level on the main port")]
+    ReadPortLevel,
     #[error("LOADING Mneme is loading the dataset in memory")]
     Loading,
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
