@@ -4,9 +4,16 @@
 //! what chance decides.
 
 mod content;
+mod damage;
+mod file;
+mod history;
+mod image;
 mod inode;
 mod names;
 mod options;
+mod space;
+mod stats;
+mod trap;
 
 use std::fmt;
 use std::io;
@@ -14,13 +21,20 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures::channel::oneshot;
 use madsim::rand::{Rng, thread_rng};
-use mneme_driver::env::{Disk, File};
+use mneme_driver::env::Disk;
 
-pub use self::options::{DiskOptions, DiskStats};
+pub use self::file::SimFile;
+pub use self::image::DiskImage;
+pub use self::options::DiskOptions;
+pub use self::stats::DiskStats;
+pub use self::trap::{Operation, Sprung, Trap};
 
-use self::inode::{Change, Inode};
+use self::inode::Inode;
 use self::names::Names;
+use self::options::happens;
+use self::trap::{Armed, Caught, Target};
 use crate::lock;
 use crate::sleep::sleep_on_average;
 
@@ -48,6 +62,11 @@ struct Platter {
     stats: DiskStats,
     /// Of the node that may use the disk; handles of earlier ones are dead.
     life: u64,
+    /// Bytes; no limit if `None`.
+    capacity: Option<u64>,
+    trap: Option<Armed>,
+    /// Operations in a trap: they go on when these are dropped.
+    hanging: Vec<oneshot::Sender<()>>,
 }
 
 impl SimDisk {
@@ -61,24 +80,18 @@ impl SimDisk {
     #[must_use]
     pub fn mount(&self) -> SimDisk {
         let mut platter = lock(&self.platter);
-        platter.life += 1;
+        platter.end_life();
         SimDisk { platter: self.platter.clone(), life: platter.life }
     }
 
     /// Cuts the power: each pending write is kept, dropped or torn by itself, and each pending creation, rename and
     /// removal stands or is undone by itself. Then [`mount`](SimDisk::mount) it.
     pub fn crash(&self) {
-        let Platter { names, stats, life, .. } = &mut *lock(&self.platter);
-        *life += 1;
+        let platter = &mut *lock(&self.platter);
+        platter.end_life();
+        let Platter { names, stats, .. } = platter;
         stats.crashes += 1;
         names.crash(stats);
-    }
-
-    /// A disk of its own with what is durable on this one now: as after a crash that dropped everything un-synced.
-    #[must_use]
-    pub fn durable_copy(&self) -> SimDisk {
-        let platter = lock(&self.platter);
-        SimDisk::holding(platter.names.durable_copy(), platter.options.clone())
     }
 
     /// Changes how slow and bad the disk is, from the next operation on.
@@ -91,7 +104,15 @@ impl SimDisk {
     }
 
     fn holding(names: Names, options: DiskOptions) -> SimDisk {
-        let platter = Platter { options, names, stats: DiskStats::default(), life: 0 };
+        let platter = Platter {
+            options,
+            names,
+            stats: DiskStats::default(),
+            life: 0,
+            capacity: None,
+            trap: None,
+            hanging: Vec::new(),
+        };
         SimDisk { platter: Arc::new(Mutex::new(platter)), life: 0 }
     }
 
@@ -104,44 +125,108 @@ impl SimDisk {
         Ok(platter)
     }
 
-    async fn read<T>(&self, operation: impl FnOnce(&mut Platter) -> io::Result<T>) -> io::Result<T> {
+    async fn read<T>(
+        &self,
+        operation: Operation,
+        target: Target<'_>,
+        act: impl FnOnce(&mut Platter) -> io::Result<T>,
+    ) -> io::Result<T> {
         let latency = self.live()?.draw_latency(|options| &options.read);
-        self.perform(latency, operation).await
+        let act = |platter: &mut Platter| {
+            platter.may_fail_read()?;
+            act(platter)
+        };
+        self.perform(latency, operation, target, act).await
     }
 
-    async fn write<T>(&self, operation: impl FnOnce(&mut Platter) -> io::Result<T>) -> io::Result<T> {
+    async fn write<T>(
+        &self,
+        operation: Operation,
+        target: Target<'_>,
+        act: impl FnOnce(&mut Platter) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let act = |platter: &mut Platter| {
+            platter.may_fail_write()?;
+            act(platter)
+        };
+        self.write_in_parts(operation, target, act).await
+    }
+
+    /// A change that sees to its failing itself.
+    async fn write_in_parts<T>(
+        &self,
+        operation: Operation,
+        target: Target<'_>,
+        act: impl FnOnce(&mut Platter) -> io::Result<T>,
+    ) -> io::Result<T> {
         let latency = self.live()?.draw_latency(|options| &options.write);
-        self.perform(latency, operation).await
+        self.perform(latency, operation, target, act).await
     }
 
     async fn perform<T>(
         &self,
         latency: Duration,
-        operation: impl FnOnce(&mut Platter) -> io::Result<T>,
+        operation: Operation,
+        target: Target<'_>,
+        act: impl FnOnce(&mut Platter) -> io::Result<T>,
     ) -> io::Result<T> {
+        let caught = self.live()?.catch(operation, target);
         if thread_rng().gen_bool(0.5) {
-            let result = operation(&mut *self.live()?);
+            let result = act(&mut *self.live()?);
             sleep_on_average(latency).await;
+            self.hang_if(caught).await?;
             drop(self.live()?);
             result
         } else {
             sleep_on_average(latency).await;
-            operation(&mut *self.live()?)
+            self.hang_if(caught).await?;
+            act(&mut *self.live()?)
         }
     }
 
     /// Waits for a sync; `finish` is told whether it failed.
-    async fn sync(&self, finish: impl FnOnce(&mut Platter, bool)) -> io::Result<()> {
+    async fn sync(
+        &self,
+        operation: Operation,
+        target: Target<'_>,
+        finish: impl FnOnce(&mut Platter, bool),
+    ) -> io::Result<()> {
         let latency = self.live()?.draw_latency(|options| &options.sync);
+        let mut caught = self.live()?.catch(operation, target);
         sleep_on_average(latency).await;
-        let mut platter = self.live()?;
-        let failed = thread_rng().gen_bool(platter.options.failed_sync);
-        finish(&mut platter, failed);
-        if failed {
-            platter.stats.failed_syncs += 1;
-            return Err(io::Error::from_raw_os_error(IO_ERROR));
+        if caught.is_some() && thread_rng().gen_bool(0.5) {
+            self.hang_if(caught.take()).await?;
         }
-        Ok(())
+        let failed = {
+            let mut platter = self.live()?;
+            let failed = thread_rng().gen_bool(platter.options.failed_sync);
+            finish(&mut platter, failed);
+            platter.stats.failed_syncs += u64::from(failed);
+            failed
+        };
+        self.hang_if(caught).await?;
+        match failed {
+            false => Ok(()),
+            true => Err(io::Error::from_raw_os_error(IO_ERROR)),
+        }
+    }
+
+    /// Hangs to the end of this life, if the trap has caught this operation and somebody still waits for that.
+    async fn hang_if(&self, caught: Option<Caught>) -> io::Result<()> {
+        let Some(caught) = caught else { return Ok(()) };
+        let end = {
+            let mut platter = self.live()?;
+            if caught.send(()).is_err() {
+                return Ok(());
+            }
+            platter.stats.traps_sprung += 1;
+            let (sender, end) = oneshot::channel();
+            platter.hanging.push(sender);
+            end
+        };
+        // Nothing is ever sent: it is dropped.
+        let _ = end.await;
+        self.live().map(drop)
     }
 
     fn file(&self, inode: Arc<Mutex<Inode>>) -> SimFile {
@@ -153,36 +238,58 @@ impl Platter {
     fn draw_latency(&self, range: fn(&DiskOptions) -> &RangeInclusive<Duration>) -> Duration {
         thread_rng().gen_range(range(&self.options).clone())
     }
+
+    fn may_fail_read(&mut self) -> io::Result<()> {
+        if happens(self.options.failed_read) {
+            self.stats.eio_reads += 1;
+            return Err(io::Error::from_raw_os_error(IO_ERROR));
+        }
+        Ok(())
+    }
+
+    fn may_fail_write(&mut self) -> io::Result<()> {
+        if happens(self.options.failed_write) {
+            self.stats.eio_writes += 1;
+            return Err(io::Error::from_raw_os_error(IO_ERROR));
+        }
+        Ok(())
+    }
+
+    fn end_life(&mut self) {
+        self.life += 1;
+        self.hanging.clear();
+    }
 }
 
 impl Disk for SimDisk {
     type File = SimFile;
 
     async fn create_dir(&self, dir: &str) -> io::Result<()> {
-        self.write(|platter| platter.names.create_folder(dir)).await
+        self.write(Operation::CreateFolder, Target::Folder(dir), |platter| platter.names.create_folder(dir)).await
     }
 
     async fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        self.read(|platter| Ok(platter.names.list(dir))).await
+        self.read(Operation::List, Target::Folder(dir), |platter| Ok(platter.names.list(dir))).await
     }
 
     async fn create(&self, path: &str) -> io::Result<SimFile> {
-        let inode = self.write(|platter| platter.names.create_file(path)).await?;
+        let inode =
+            self.write(Operation::Create, Target::Path(path), |platter| platter.names.create_file(path)).await?;
         Ok(self.file(inode))
     }
 
     async fn open(&self, path: &str) -> io::Result<SimFile> {
-        let inode = self.read(|platter| platter.names.file(path)).await?;
+        let inode = self.read(Operation::Open, Target::Path(path), |platter| platter.names.file(path)).await?;
         Ok(self.file(inode))
     }
 
     /// As the trait says; durable once the *target's* folder is synced.
     async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.write(|platter| platter.names.rename(from, to)).await
+        self.write(Operation::Rename, Target::Path(to), |platter| platter.names.rename(from, to)).await
     }
 
     async fn remove(&self, path: &str) -> io::Result<()> {
-        self.write(|platter| platter.names.remove(path)).await
+        self.write(Operation::Remove, Target::Path(path), |platter| platter.names.remove(path)).await
     }
 
     /// Makes the changes made before the call durable. If it fails, each is durable or never will be, by chance.
@@ -192,7 +299,7 @@ impl Disk for SimDisk {
             platter.names.check_folder(dir)?;
             platter.names.mark()
         };
-        self.sync(|Platter { names, stats, .. }, failed| match failed {
+        self.sync(Operation::SyncFolder, Target::Folder(dir), |Platter { names, stats, .. }, failed| match failed {
             false => names.settle(dir, mark),
             true => names.lose(dir, mark, stats),
         })
@@ -203,68 +310,5 @@ impl Disk for SimDisk {
 impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimDisk").field("life", &self.life).finish_non_exhaustive()
-    }
-}
-
-/// An open file of a [`SimDisk`]. It stays readable and writable when its name is removed.
-#[derive(Clone)]
-pub struct SimFile {
-    disk: SimDisk,
-    inode: Arc<Mutex<Inode>>,
-}
-
-impl SimFile {
-    async fn change(&self, change: Change) -> io::Result<()> {
-        self.disk
-            .write(|_| {
-                lock(&self.inode).change(change);
-                Ok(())
-            })
-            .await
-    }
-}
-
-impl File for SimFile {
-    async fn size(&self) -> io::Result<u64> {
-        self.disk.read(|_| Ok(lock(&self.inode).len())).await
-    }
-
-    async fn read_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        self.disk.read(|_| lock(&self.inode).read(offset, len)).await
-    }
-
-    async fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if offset.checked_add(bytes.len() as u64).is_none() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.change(Change::Write { offset, bytes: bytes.to_vec() }).await
-    }
-
-    async fn allocate(&self, len: u64) -> io::Result<()> {
-        self.change(Change::Grow { len }).await
-    }
-
-    async fn truncate(&self, len: u64) -> io::Result<()> {
-        self.change(Change::Cut { len }).await
-    }
-
-    /// Makes the changes made before the call durable. If it fails, each is kept, dropped or torn, by chance.
-    async fn sync(&self) -> io::Result<()> {
-        let mark = lock(&self.inode).mark();
-        self.disk
-            .sync(|Platter { stats, .. }, failed| match failed {
-                false => lock(&self.inode).settle(mark),
-                true => lock(&self.inode).lose(mark, stats),
-            })
-            .await
-    }
-}
-
-impl fmt::Debug for SimFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimFile").field("disk", &self.disk).finish_non_exhaustive()
     }
 }

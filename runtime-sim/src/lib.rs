@@ -14,7 +14,7 @@ mod runtime;
 pub mod sleep;
 pub mod watch;
 
-pub use disk::{DiskOptions, DiskStats, SimDisk, SimFile};
+pub use disk::{DiskImage, DiskOptions, DiskStats, Operation, SimDisk, SimFile, Sprung, Trap};
 pub use env::SimEnv;
 pub use runtime::SimRuntime;
 

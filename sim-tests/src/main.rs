@@ -1,1 +1,95 @@
-fn main(){}
+//! Seeded fault simulations of the whole system: `cargo sim run --seeds 300`, `cargo sim replay SEED`, `cargo sim meta`,
+//! `cargo sim mutants`.
+//!
+//! A seed decides everything: what clients ask for, what goes wrong and when, how long each packet and each sync takes.
+//! [`simulation`] is one run; [`options`] is what seeds choose; [`nemesis`] is what goes wrong; [`check`] is what must
+//! hold all the same.
+
+#[cfg(not(madsim))]
+compile_error!(
+    "the simulation needs `--cfg madsim`; an environment `RUSTFLAGS` silently overrides the one in the alias"
+);
+
+mod check;
+mod client;
+mod cluster;
+mod dice;
+mod history;
+mod meta;
+mod model;
+mod mutants;
+mod nemesis;
+mod options;
+mod runs;
+mod simulation;
+mod trace;
+mod wire;
+mod workload;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo sim", about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs many seeds and stops at the first that fails.
+    Run {
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        seeds: u64,
+        /// The first.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// How many run at the same time.
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+    },
+    /// Runs one seed again and shows its options and its schedule of faults.
+    Replay {
+        seed: u64,
+        /// Also show every event.
+        #[arg(long)]
+        trace: bool,
+    },
+    /// Runs seeds in two processes, and twice in each: all must do exactly the same.
+    Meta {
+        #[arg(long, default_value_t = 5)]
+        seeds: u64,
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+    },
+    /// Puts mistakes into the system, one at a time; each must be caught.
+    Mutants {
+        /// Within how many seeds.
+        #[arg(long, default_value_t = 200)]
+        seeds: u64,
+    },
+    /// Prints the traces of seeds, for `meta`.
+    #[command(hide = true)]
+    Traces { seeds: u64, from: u64 },
+    /// Makes a mistake until a check sees it, for `mutants`.
+    #[cfg(mneme_mutants)]
+    #[command(hide = true)]
+    Mutant { name: String, seeds: u64 },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    simulation::keep_panics();
+    match Arguments::parse().command {
+        Command::Run { seeds, from, threads } => runs::run(from, seeds, threads),
+        Command::Replay { seed, trace } => runs::replay(seed, trace),
+        Command::Meta { seeds, from } => meta::meta(from, seeds),
+        Command::Mutants { seeds } => mutants::mutants(seeds),
+        Command::Traces { seeds, from } => meta::print_traces(from, seeds),
+        #[cfg(mneme_mutants)]
+        Command::Mutant { name, seeds } => mutants::mutant(&name, seeds),
+    }
+}

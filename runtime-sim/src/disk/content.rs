@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-const PAGE: u64 = 4096;
+/// Bytes of a page.
+pub const PAGE: u64 = 4096;
+
+/// What a page holds.
+pub type Page = Arc<[u8; PAGE as usize]>;
 
 /// Bytes of a file. A page that is absent is zeros, and so is everything past the end.
 ///
-/// Clones share their pages until one writes.
+/// Clones share their pages, and the table of them, until one writes.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
     len: u64,
-    pages: BTreeMap<u64, Arc<[u8; PAGE as usize]>>,
+    pages: Arc<BTreeMap<u64, Page>>,
 }
 
 impl Content {
@@ -31,11 +35,17 @@ impl Content {
         }
     }
 
+    /// A page, unless it is zeros because it was never written.
+    pub fn page(&self, page: u64) -> Option<&Page> {
+        self.pages.get(&page)
+    }
+
     /// Writes, growing the content if it must.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let pages = Arc::make_mut(&mut self.pages);
         for piece in pieces(offset, bytes.len(), PAGE) {
             let (page, start) = locate(offset + piece.start as u64);
-            let page = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE as usize]));
+            let page = pages.entry(page).or_insert_with(|| Arc::new([0; PAGE as usize]));
             Arc::make_mut(page)[start..start + piece.len()].copy_from_slice(&bytes[piece]);
         }
         if !bytes.is_empty() {
@@ -49,9 +59,10 @@ impl Content {
 
     pub fn cut(&mut self, len: u64) {
         self.len = self.len.min(len);
-        self.pages.split_off(&len.div_ceil(PAGE));
+        let pages = Arc::make_mut(&mut self.pages);
+        pages.split_off(&len.div_ceil(PAGE));
         let (page, start) = locate(len);
-        if let Some(page) = self.pages.get_mut(&page) {
+        if let Some(page) = pages.get_mut(&page) {
             Arc::make_mut(page)[start..].fill(0);
         }
     }

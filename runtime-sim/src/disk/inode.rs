@@ -1,18 +1,22 @@
 //! A file: what is on the platter, and the changes that are still on their way to it.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
 use madsim::rand::{Rng, thread_rng};
 
 use super::DiskStats;
-use super::content::{Content, pieces};
+use super::content::{Content, PAGE, Page, pieces};
+use super::history::History;
 
 /// Bytes that a disk writes as a whole or not at all.
-const SECTOR: u64 = 512;
+pub const SECTOR: u64 = 512;
 
 #[derive(Debug, Default)]
 pub struct Inode {
     synced: Content,
+    history: History,
     /// In the order in which they were made.
     pending: Vec<Change>,
     /// How many changes are pending no longer.
@@ -33,7 +37,7 @@ pub struct Mark(u64);
 impl Inode {
     /// A file of which only what is synced is left.
     pub fn durable_copy(&self) -> Inode {
-        Inode { synced: self.synced.clone(), ..Inode::default() }
+        Inode { synced: self.synced.clone(), history: self.history.clone(), ..Inode::default() }
     }
 
     pub fn len(&self) -> u64 {
@@ -67,16 +71,78 @@ impl Inode {
 
     /// Makes the changes before `mark` durable.
     pub fn settle(&mut self, mark: Mark) {
-        for change in self.take_pending(mark) {
+        let changes = self.take_pending(mark);
+        let pages = changes.iter().flat_map(Change::pages);
+        let before: BTreeMap<u64, Option<Page>> = pages.map(|page| (page, self.synced.page(page).cloned())).collect();
+        for change in changes {
             change.apply(&mut self.synced);
         }
+        self.history.note(before, &self.synced);
     }
 
-    /// Decides by chance which of the changes before `mark` reach the platter, each by itself.
+    /// Decides by chance which of the changes before `mark` reach the platter, each by itself. That is no history: what
+    /// they replaced is as good an outcome, while what was there before *that* is not.
     pub fn lose(&mut self, mark: Mark, stats: &mut DiskStats) {
         for change in self.take_pending(mark) {
             change.apply_by_chance(&mut self.synced, stats);
         }
+    }
+
+    /// What is durable of a range, up to the file's end; an error if it begins past that.
+    pub fn durable(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let rest = self.synced.len().checked_sub(offset).filter(|rest| *rest > 0);
+        let rest = rest.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "past the end of the file"))?;
+        let mut bytes = vec![0; rest.min(len) as usize];
+        self.synced.read(offset, &mut bytes);
+        Ok(bytes)
+    }
+
+    /// What a range would be if each of its pages were what it was before; as long as [`Inode::durable`].
+    pub fn stale(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = self.durable(offset, len)?;
+        for piece in pieces(offset, bytes.len(), PAGE) {
+            let at = offset + piece.start as u64;
+            let start = (at % PAGE) as usize;
+            match self.history.before(at / PAGE) {
+                Some(Some(page)) => bytes[piece.clone()].copy_from_slice(&page[start..start + piece.len()]),
+                Some(None) => bytes[piece].fill(0),
+                None => {}
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The pages of which it is known what they held before, in order.
+    pub fn overwritten_pages(&self) -> Vec<u64> {
+        self.history.pages()
+    }
+
+    /// All that is durable.
+    pub fn whole(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.synced.len() as usize];
+        self.synced.read(0, &mut bytes);
+        bytes
+    }
+
+    /// Puts bytes onto the platter, within the file and below what is pending; whether they are others than before.
+    pub fn damage(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        let mut before = vec![0; bytes.len()];
+        self.synced.read(offset, &mut before);
+        self.synced.write(offset, bytes);
+        before != bytes
+    }
+
+    /// Cuts what is durable; whether there was something to cut.
+    pub fn cut_durable(&mut self, len: u64) -> bool {
+        let longer = self.synced.len() > len;
+        self.synced.cut(len);
+        longer
+    }
+
+    /// Replaces all that is durable.
+    pub fn replace(&mut self, bytes: &[u8]) {
+        self.synced = Content::default();
+        self.synced.write(0, bytes);
     }
 
     fn take_pending(&mut self, mark: Mark) -> Vec<Change> {
@@ -88,6 +154,15 @@ impl Inode {
 }
 
 impl Change {
+    /// The pages whose bytes it changes, except those that it cuts off.
+    fn pages(&self) -> Range<u64> {
+        match self {
+            Change::Write { offset, bytes } => offset / PAGE..(offset + bytes.len() as u64).div_ceil(PAGE),
+            Change::Grow { .. } => 0..0,
+            Change::Cut { len } => len / PAGE..len.div_ceil(PAGE),
+        }
+    }
+
     fn apply(self, content: &mut Content) {
         match self {
             Change::Write { offset, bytes } => content.write(offset, &bytes),

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use madsim::rand::{Rng, thread_rng};
 
 use super::DiskStats;
+use super::image;
 use super::inode::Inode;
+use super::trap::Target;
 use crate::lock;
 
 #[derive(Debug, Default)]
@@ -43,17 +45,90 @@ enum Change {
 pub struct Mark(u64);
 
 impl Names {
+    /// Names and files that are all durable.
+    pub fn of(image: &image::Entries) -> Names {
+        let entry = |inode: &Option<Inode>| match inode {
+            None => Entry::Folder,
+            Some(inode) => Entry::File(Arc::new(Mutex::new(inode.durable_copy()))),
+        };
+        let durable: Entries = image.iter().map(|(path, inode)| (path.clone(), entry(inode))).collect();
+        Names { live: durable.clone(), durable, ..Names::default() }
+    }
+
     /// The names and files of which only what is durable is left.
-    pub fn durable_copy(&self) -> Names {
+    pub fn durable_entries(&self) -> image::Entries {
         let mut durable = self.durable.clone();
         drop_orphans(&mut durable);
-        for entry in durable.values_mut() {
-            if let Entry::File(file) = entry {
-                let copy = lock(file).durable_copy();
-                *file = Arc::new(Mutex::new(copy));
+        let copy = |entry| match entry {
+            Entry::Folder => None,
+            Entry::File(file) => Some(lock(&file).durable_copy()),
+        };
+        durable.into_iter().map(|(path, entry)| (path, copy(entry))).collect()
+    }
+
+    /// The paths of the durable files, sorted.
+    pub fn durable_files(&self) -> Vec<String> {
+        let mut durable = self.durable.clone();
+        drop_orphans(&mut durable);
+        durable.retain(|_, entry| matches!(entry, Entry::File(_)));
+        durable.into_keys().collect()
+    }
+
+    pub fn durable_file(&self, path: &str) -> io::Result<Arc<Mutex<Inode>>> {
+        match self.durable.get(path) {
+            Some(Entry::File(file)) if self.has_durable_folder(path) => Ok(file.clone()),
+            Some(Entry::Folder) => Err(io::ErrorKind::IsADirectory.into()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// The durable file of that name; if there is none, a new one.
+    pub fn make_durable(&mut self, path: &str) -> io::Result<Arc<Mutex<Inode>>> {
+        match self.durable_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_durable_folder(path) => {
+                let file = Arc::<Mutex<Inode>>::default();
+                self.durable.insert(path.to_owned(), Entry::File(file.clone()));
+                // If programs see one of that name, it is another, which is not durable yet.
+                self.live.entry(path.to_owned()).or_insert_with(|| Entry::File(file.clone()));
+                Ok(file)
+            }
+            found => found,
+        }
+    }
+
+    /// Takes a durable name away, also from programs that see the same file by it.
+    pub fn remove_durable(&mut self, path: &str) -> io::Result<()> {
+        let file = self.durable_file(path)?;
+        self.durable.remove(path);
+        remove_if(&mut self.live, path, &file);
+        Ok(())
+    }
+
+    fn has_durable_folder(&self, path: &str) -> bool {
+        let folder = parent(path);
+        folder.is_empty() || matches!(self.durable.get(folder), Some(Entry::Folder)) && self.has_durable_folder(folder)
+    }
+
+    /// Bytes of the files that programs see.
+    pub fn used_bytes(&self) -> u64 {
+        let len = |entry: &Entry| match entry {
+            Entry::Folder => 0,
+            Entry::File(file) => lock(file).len(),
+        };
+        self.live.values().map(len).sum()
+    }
+
+    /// The path of what an operation is about, now; a folder's ends with `/`, that of a file without a name is empty.
+    pub fn path_of(&self, target: Target<'_>) -> String {
+        match target {
+            Target::Path(path) => path.to_owned(),
+            Target::Folder("") => String::new(),
+            Target::Folder(path) => format!("{path}/"),
+            Target::File(file) => {
+                let is_it = |entry: &Entry| matches!(entry, Entry::File(found) if Arc::ptr_eq(found, file));
+                self.live.iter().find(|(_, entry)| is_it(entry)).map_or(String::new(), |(path, _)| path.clone())
             }
         }
-        Names { live: durable.clone(), durable, ..Names::default() }
     }
 
     pub fn create_folder(&mut self, path: &str) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! How slow and how bad a disk is, and what it did.
+//! How slow and how bad a disk is.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -21,6 +21,13 @@ pub struct DiskOptions {
     pub sync: RangeInclusive<Duration>,
     /// Probability that a sync fails and may lose what it should have made durable.
     pub failed_sync: f64,
+    /// Probability that a read, asking for a length, opening or listing fails with `EIO`, this once.
+    pub failed_read: f64,
+    /// Probability that a change fails with `EIO`, this once. Nothing is changed then, except that a write may have
+    /// written a part of its beginning.
+    pub failed_write: f64,
+    /// Probability that a read is told `UnexpectedEof` although the file is long enough, this once.
+    pub short_read: f64,
 }
 
 impl DiskOptions {
@@ -40,24 +47,15 @@ impl Default for DiskOptions {
             write: Duration::ZERO..=Duration::from_micros(50),
             sync: FASTEST_SYNC..=SLOWEST_SYNC,
             failed_sync: 0.0,
+            failed_read: 0.0,
+            failed_write: 0.0,
+            short_read: 0.0,
         }
     }
 }
 
-/// How often each fault has fired, since the disk was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DiskStats {
-    pub crashes: u64,
-    /// Syncs that failed, of files and folders.
-    pub failed_syncs: u64,
-    /// Un-synced changes of a file's content or length that a crash or a failed sync left whole.
-    pub writes_kept: u64,
-    /// The same, nothing left.
-    pub writes_dropped: u64,
-    /// The same, some of their sectors left.
-    pub writes_torn: u64,
-    /// Un-synced creations, renames and removals that a crash or a failed sync left standing.
-    pub entries_kept: u64,
-    /// The same, undone.
-    pub entries_lost: u64,
+/// Whether something of this probability happens. What never does takes nothing from the seed, so that runs without it
+/// stay as they are.
+pub fn happens(probability: f64) -> bool {
+    probability > 0.0 && thread_rng().gen_bool(probability)
 }

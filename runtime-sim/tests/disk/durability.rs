@@ -1,67 +1,15 @@
-//! What a disk keeps, and what it may lose.
+//! What a crash leaves, and what it may take.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::io;
 use std::time::Duration;
 
 use madsim::rand::{Rng, thread_rng};
-use madsim::runtime::Runtime;
 use madsim::time::Instant;
 use mneme_driver::env::{Disk, File};
-use mneme_runtime_sim::{DiskOptions, DiskStats, SimDisk};
+use mneme_runtime_sim::{DiskOptions, DiskStats};
 
-const SEEDS: u64 = 200;
-const SECTOR: usize = 512;
-
-/// Runs `test` on an empty disk once for each seed.
-fn for_each_seed<T, F>(test: impl Fn(SimDisk) -> F) -> Vec<T>
-where
-    F: Future<Output = io::Result<T>>,
-{
-    (0..SEEDS).map(|seed| with_seed(seed, &test)).collect()
-}
-
-fn with_seed<T, F>(seed: u64, test: impl Fn(SimDisk) -> F) -> T
-where
-    F: Future<Output = io::Result<T>>,
-{
-    let runtime = Runtime::with_seed_and_config(seed, madsim::Config::default());
-    let result = runtime.block_on(async { test(SimDisk::new(DiskOptions::draw())).await });
-    result.unwrap_or_else(|error| panic!("seed {seed}: {error}"))
-}
-
-async fn crash(disk: &SimDisk) -> SimDisk {
-    disk.crash();
-    disk.mount()
-}
-
-/// Makes a file with content, all of it durable.
-async fn make(disk: &SimDisk, path: &str, bytes: &[u8]) -> io::Result<()> {
-    let file = disk.create(path).await?;
-    file.write_at(0, bytes).await?;
-    file.sync().await?;
-    disk.sync_dir("").await
-}
-
-/// The content of a file, if there is one.
-async fn content(disk: &SimDisk, path: &str) -> io::Result<Option<Vec<u8>>> {
-    let file = match disk.open(path).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let len = file.size().await?;
-    file.read_at(0, len as usize).await.map(Some)
-}
-
-fn latencies(write_millis: u64, sync_millis: u64) -> DiskOptions {
-    let [write, sync] = [write_millis, sync_millis].map(Duration::from_millis);
-    DiskOptions { write: write..=write, sync: sync..=sync, ..DiskOptions::default() }
-}
-
-fn error_kind<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
-    result.err().map(|error| error.kind())
-}
+use crate::{SECTOR, content, crash, error_kind, for_each_seed, latencies, make, with_seed};
 
 #[test]
 fn what_is_synced_survives_every_crash() {
@@ -412,4 +360,58 @@ fn a_seed_repeats_what_a_crash_leaves() {
         assert!(run(seed) == run(seed), "seed {seed}");
     }
     assert!(run(1).0 != run(2).0);
+}
+
+/// As a log's segment and a snapshot's manifest get their names.
+#[test]
+fn a_rename_over_another_file_is_undone_unless_the_targets_folder_is_synced() {
+    let outcomes = for_each_seed(async |disk| {
+        for folder in ["a", "b"] {
+            disk.create_dir(folder).await?;
+        }
+        disk.sync_dir("").await?;
+        for (path, bytes) in [("a/new", b"new"), ("b/file", b"old")] {
+            make(&disk, path, bytes).await?;
+            disk.sync_dir(&path[..1]).await?;
+        }
+        disk.rename("a/new", "b/file").await?;
+        assert_eq!(disk.list_files(), ["a/new", "b/file"], "what is durable knows nothing of it");
+        disk.sync_dir("a").await?;
+        disk.open("b/file").await?.sync().await?;
+        let (disk, synced) = match thread_rng().gen_bool(0.5) {
+            true => {
+                disk.sync_dir("b").await?;
+                (crash(&disk).await, true)
+            }
+            false => (crash(&disk).await, false),
+        };
+        let renamed = match (content(&disk, "a/new").await?.as_deref(), content(&disk, "b/file").await?.as_deref()) {
+            (Some(b"new"), Some(b"old")) => false,
+            (None, Some(b"new")) => true,
+            other => panic!("half a rename: {other:?}"),
+        };
+        assert_eq!(disk.stats().entries_lost, u64::from(!renamed));
+        Ok((synced, renamed))
+    });
+    let outcomes: BTreeSet<_> = outcomes.into_iter().collect();
+    assert_eq!(outcomes, BTreeSet::from([(true, true), (false, true), (false, false)]));
+}
+
+#[test]
+fn a_creation_and_its_rename_are_lost_each_by_itself() {
+    let found = for_each_seed(async |disk| {
+        let file = disk.create("new").await?;
+        file.write_at(0, b"content").await?;
+        file.sync().await?;
+        disk.rename("new", "file").await?;
+        let disk = crash(&disk).await;
+        let names = disk.list("").await?;
+        for name in &names {
+            assert_eq!(content(&disk, name).await?, Some(b"content".to_vec()));
+        }
+        Ok(names)
+    });
+    let found: BTreeSet<_> = found.into_iter().collect();
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(found, BTreeSet::from([names(&[]), names(&["new"]), names(&["file"])]));
 }

@@ -1,0 +1,153 @@
+//! A node of the real binary, and a tiny client of it.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use mneme_kernel::resp::{Value, ValueDecoder, encode_command};
+
+/// How long anything may take before the test gives up: far more than it does, on any machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const PASSWORD: &str = "correct horse battery staple";
+
+/// A folder that is removed at the end, unless the test fails.
+#[derive(Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Short, for the path of a Unix socket is bounded.
+        let path = std::env::temp_dir().join(format!("mneme-{name}-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// A running server. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Node {
+    process: Child,
+    socket: PathBuf,
+    pub admin_port: u16,
+}
+
+impl Node {
+    /// Starts a server on this folder and waits until it is ready.
+    pub fn start(data: &Path, socket: &Path, options: &[&str]) -> Node {
+        let admin_port = free_port();
+        let mut server = Command::new(env!("CARGO_BIN_EXE_mneme-core"));
+        // Settings of whoever runs the test are none of the server's.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MNEME_")) {
+            server.env_remove(name);
+        }
+        let mut process = server
+            .env("MNEME_ADMIN_PASSWORD", PASSWORD)
+            .args(["--node", "test", "--listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0"])
+            .args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", &format!("127.0.0.1:{admin_port}")])
+            .args(["--data".as_ref(), data.as_os_str(), "--unix-socket".as_ref(), socket.as_os_str()])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let output = process.stdout.take().expect("it is piped");
+        let node = Node { process, socket: socket.into(), admin_port };
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.starts_with("ready ")), "the server ended before it was ready");
+        node
+    }
+
+    /// A new client, logged in.
+    pub fn client(&self) -> io::Result<Client> {
+        let stream = UnixStream::connect(&self.socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut client = Client { stream, decoder: ValueDecoder::default(), input: Vec::new() };
+        match client.ask(&["AUTH", PASSWORD])? {
+            Value::Simple(ok) if ok == "OK" => Ok(client),
+            other => Err(io::Error::other(format!("AUTH is answered {other:?}"))),
+        }
+    }
+
+    /// Ends the process as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it has ended");
+    }
+
+    /// Stops the server in order.
+    #[allow(dead_code, reason = "not every test does")]
+    pub fn stop(mut self) {
+        let mut client = self.client().expect("it serves");
+        // It may close the connection before it says anything.
+        let _ = client.ask(&["SHUTDOWN"]);
+        assert!(self.process.wait().expect("it has ended").success());
+    }
+
+    /// The status that a page of the admin port has.
+    #[allow(dead_code, reason = "not every test does")]
+    pub fn admin_status(&self, page: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.admin_port)).expect("the admin port listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        write!(stream, "GET {page} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("the request is taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split(' ').nth(1).unwrap_or_default().into()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// A connection over the Unix socket.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    decoder: ValueDecoder,
+    input: Vec<u8>,
+}
+
+impl Client {
+    /// Sends a command and waits for its reply.
+    ///
+    /// # Errors
+    /// If the connection is lost: what became of the command is not known.
+    pub fn ask(&mut self, command: &[&str]) -> io::Result<Value> {
+        let mut bytes = Vec::new();
+        encode_command(command, &mut bytes);
+        self.stream.write_all(&bytes)?;
+        loop {
+            let (used, value) = self.decoder.decode(&self.input).map_err(io::Error::other)?;
+            self.input.drain(..used);
+            if let Some(value) = value {
+                return Ok(value);
+            }
+            let mut arrived = [0; 16 << 10];
+            match self.stream.read(&mut arrived)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => self.input.extend(&arrived[..n]),
+            }
+        }
+    }
+}

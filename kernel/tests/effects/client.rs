@@ -1,0 +1,138 @@
+//! A client that counts its answers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use mneme_kernel::call::Credentials;
+use mneme_kernel::connection::{Connection, Step};
+use mneme_kernel::core::{Core, Now};
+use mneme_kernel::ids::{Index, Seq};
+use mneme_kernel::resp::{Protocol, Value};
+use mneme_kernel::session::Port;
+use mneme_kernel::store::Digest;
+use mneme_kernel::time::Monotonic;
+
+use crate::requests::Request;
+
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+    protocol: Protocol,
+    /// What was asked and is not answered.
+    asked: VecDeque<Request>,
+    received: Vec<u8>,
+    last_answer: Option<(Request, Value)>,
+    /// The server said that it will close, because of this.
+    closing: Option<Step>,
+}
+
+impl Client {
+    pub fn new(id: u64, port: Port, since: Monotonic) -> Self {
+        Self {
+            connection: Connection::new(id, port, since),
+            protocol: Protocol::Resp2,
+            asked: VecDeque::new(),
+            received: Vec::new(),
+            last_answer: None,
+            closing: None,
+        }
+    }
+
+    pub fn send(&mut self, request: &Request) {
+        request.encode(self.connection.input());
+        self.asked.push_back(request.clone());
+    }
+
+    pub fn run(&mut self, core: &mut Core, now: Now) {
+        loop {
+            match self.connection.run(core, now) {
+                Step::CheckPassword(credentials) => {
+                    let right = is_right(&credentials);
+                    self.connection.password_checked(core, now, right);
+                }
+                Step::Save => self.connection.saved(Ok::<(), &str>(())),
+                Step::SaveLater => {}
+                step @ (Step::Close | Step::Shutdown) => {
+                    self.closing.get_or_insert(step);
+                    return;
+                }
+                Step::Read | Step::Held | Step::Full => return,
+            }
+        }
+    }
+
+    /// Takes the answers that may leave, and looks at each.
+    pub fn receive(&mut self, accepted: Seq, now: Monotonic, digests: &BTreeMap<Index, Digest>) {
+        self.connection.advance(accepted, now);
+        let ready = self.connection.ready().to_vec();
+        self.connection.sent(ready.len());
+        self.received.extend(ready);
+        while let Some((value, len)) = Value::decode(&self.received).expect("the protocol") {
+            let request = self.asked.pop_front().unwrap_or_else(|| panic!("nobody asked for {value:?}"));
+            if request.is("hello") && matches!(value, Value::Map(_)) {
+                self.protocol = Protocol::Resp3;
+            } else if request.is("reset") || request.is("hello") && matches!(value, Value::Array(_)) {
+                self.protocol = Protocol::Resp2;
+            }
+            assert_eq!(len_in(self.protocol, &self.received), Some(len), "{request:?}: {:?}", self.received);
+            check_digest(&request, &value, digests);
+            self.received.drain(..len);
+            self.last_answer = Some((request, value));
+        }
+    }
+
+    pub fn has_all_answers(&self) -> bool {
+        self.asked.is_empty() && self.received.is_empty() && self.connection.is_drained()
+    }
+
+    /// Whether the server has closed the connection: then it has answered everything up to the reason.
+    pub fn has_gone(&self) -> bool {
+        let Some(why) = &self.closing else { return false };
+        if !self.connection.is_drained() {
+            return false;
+        }
+        match (why, &self.last_answer) {
+            (Step::Shutdown, _) => assert!(self.asked.front().is_some_and(|request| request.is("shutdown"))),
+            (_, Some((request, _))) if request.is("quit") => {}
+            (_, Some((_, Value::Error(text)))) => assert!(text.starts_with("ERR Protocol error"), "{text}"),
+            (_, last) => panic!("closed after {last:?}"),
+        }
+        true
+    }
+}
+
+fn is_right(credentials: &Credentials) -> bool {
+    let hash = [b"hash of ".as_slice(), &credentials.password].concat();
+    credentials.hash.as_ref().is_some_and(|wanted| wanted.as_bytes() == hash)
+}
+
+/// `DEBUG DIGEST` tells what the log says at that index.
+fn check_digest(request: &Request, value: &Value, digests: &BTreeMap<Index, Digest>) {
+    if let (true, Value::Array(parts)) = (request.is("debug"), value) {
+        let [Value::Int(index), Value::Bulk(digest)] = parts.as_slice() else { panic!("{value:?}") };
+        assert_eq!(*digest, digests[&Index(*index as u64)].to_string().into_bytes());
+    }
+}
+
+/// The length of the value at the front, if it is one of just this version of the protocol.
+fn len_in(protocol: Protocol, bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
+    let (head, text) = (end + 2, std::str::from_utf8(&bytes[1..end]).ok()?);
+    let is_resp3 = protocol == Protocol::Resp3;
+    let mut parts = match (bytes[0], text) {
+        (b'$' | b'*', "-1") => return (!is_resp3).then_some(head),
+        (b'+' | b'-' | b':', _) => return Some(head),
+        (b'_', "") => return is_resp3.then_some(head),
+        (b'$', len) => return Some(head + len.parse::<usize>().ok()? + 2),
+        (b'=', len) => return is_resp3.then_some(head + len.parse::<usize>().ok()? + 2),
+        (b'*', count) => count.parse::<usize>().ok()?,
+        (b'~', count) if is_resp3 => count.parse::<usize>().ok()?,
+        (b'%', count) if is_resp3 => count.parse::<usize>().ok()? * 2,
+        _ => return None,
+    };
+    let mut at = head;
+    while parts > 0 {
+        at += len_in(protocol, &bytes[at..])?;
+        parts -= 1;
+    }
+    Some(at)
+}

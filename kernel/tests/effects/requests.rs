@@ -1,0 +1,198 @@
+//! Requests, sensible and not, as bytes.
+
+use mneme_kernel::commands::{Command, Commands};
+use mneme_kernel::resp::encode_command;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// What clients usually ask. `k` stands for a key, `v` for a value, `n` for a number, `t` for a time, `L` for a level.
+const USUAL: &[&str] = &[
+    "SET k v",
+    "SET k n",
+    "SET k v PX t",
+    "SET k n EX 2",
+    "SET k v PXAT 1700000003000",
+    "SET k v EXAT 1700000002",
+    "SET k v NX",
+    "SET k v XX KEEPTTL",
+    "SET k v GET PX t",
+    "GET k",
+    "MGET k k k",
+    "MSET k v k v k n",
+    "INCR k",
+    "INCRBY k n",
+    "DEL k k",
+    "EXISTS k k",
+    "TYPE k",
+    "EXPIRE k n",
+    "PEXPIRE k t",
+    "PEXPIRE k t GT",
+    "PEXPIRE k t LT",
+    "PERSIST k",
+    "TTL k",
+    "PTTL k",
+    "DBSIZE",
+    "SELECT 0",
+    "SELECT 3",
+    "FLUSHDB",
+    "FLUSHALL",
+    "AUTH secret",
+    "AUTH admin secret",
+    "AUTH reader secret",
+    "AUTH admin wrong",
+    "HELLO 3",
+    "HELLO 2",
+    "HELLO 3 AUTH admin secret SETNAME me",
+    "CLIENT CONSISTENCY L",
+    "CLIENT CONSISTENCY NEXT L",
+    "CLIENT SETNAME v",
+    "DEBUG DIGEST",
+    "SAVE",
+    "BGSAVE",
+    "INFO",
+    "COMMAND INFO get set",
+    "CONFIG GET *",
+    "PING",
+];
+
+/// Words that mean something somewhere.
+const WORDS: &[&str] = &[
+    "",
+    "k1",
+    "0",
+    "1",
+    "-1",
+    "3",
+    "16",
+    "007",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "1e3",
+    "NX",
+    "xx",
+    "gt",
+    "LT",
+    "EX",
+    "px",
+    "EXAT",
+    "keepttl",
+    "GET",
+    "SET",
+    "async",
+    "SYNC",
+    "auth",
+    "admin",
+    "secret",
+    "setname",
+    "setinfo",
+    "lib-name",
+    "ID",
+    "getname",
+    "digest",
+    "count",
+    "getkeys",
+    "CONSISTENCY",
+    "quorum",
+    "EVENTUAL",
+    "all",
+    "next",
+    "server",
+    "*",
+    "with space",
+    "\r\n",
+    "\"",
+    "ä\0",
+];
+
+const LEVELS: &[&str] = &["EVENTUAL", "quorum", "ALL"];
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub words: Vec<Vec<u8>>,
+    pub inline: bool,
+}
+
+impl Request {
+    pub fn new(line: &str) -> Self {
+        Self { words: line.split(' ').map(|word| word.as_bytes().to_vec()).collect(), inline: false }
+    }
+
+    /// Whether it names this command, whatever level it asks for.
+    pub fn is(&self, name: &str) -> bool {
+        let skipped = if self.words[0].eq_ignore_ascii_case(b"consistency") { 2 } else { 0 };
+        self.words.get(skipped).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        if !self.inline {
+            return encode_command(&self.words, out);
+        }
+        for word in &self.words {
+            out.push(b'"');
+            word.iter().for_each(|byte| out.extend(format!("\\x{byte:02x}").bytes()));
+            out.extend(b"\" ");
+        }
+        out.extend(b"\r\n");
+    }
+}
+
+pub fn table() -> Vec<&'static Command> {
+    Commands::default().all().to_vec()
+}
+
+pub fn any_request() -> impl Strategy<Value = Request> {
+    let words = prop_oneof![6 => usual(), 3 => from_the_table(), 1 => prop::collection::vec(word(), 1..6)];
+    (words, prop::option::weighted(0.2, select(LEVELS)), any::<bool>()).prop_map(|(mut words, level, inline)| {
+        if let Some(level) = level {
+            words.splice(0..0, [b"CONSISTENCY".to_vec(), level.into()]);
+        }
+        Request { words, inline }
+    })
+}
+
+fn usual() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let meant = (prop::collection::vec(key(), 3), value(), number(), 1u32..4_000, select(LEVELS));
+    (select(USUAL), meant).prop_map(|(template, (mut keys, value, number, time, level))| {
+        let word = |word| match word {
+            "k" => keys.pop().unwrap_or_default(),
+            "v" => value.clone(),
+            "n" => number.clone(),
+            "t" => time.to_string().into_bytes(),
+            "L" => level.into(),
+            word => word.into(),
+        };
+        template.split(' ').map(word).collect()
+    })
+}
+
+/// A command with as many arguments as it takes, and keys where it has keys: the rest may mean anything.
+fn from_the_table() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let arguments = prop::collection::vec((key(), word()), 12);
+    (any::<Index>(), 0usize..4, arguments).prop_map(|(command, more, arguments)| {
+        let table = table();
+        let command = command.get(&table);
+        let len = command.arity.unsigned_abs() as usize + if command.arity < 0 { more } else { 0 };
+        let mut words: Vec<Vec<u8>> = arguments.iter().take(len).map(|(_, word)| word.clone()).collect();
+        words[0] = command.name.into();
+        for at in command.keys.positions(len) {
+            words[at] = arguments[at].0.clone();
+        }
+        words
+    })
+}
+
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    (0u8..8).prop_map(|n| format!("k{n}").into_bytes())
+}
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![Just(b"v".to_vec()), prop::collection::vec(any::<u8>(), 0..20)]
+}
+
+fn number() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![3 => -3i64..9, 1 => any::<i64>()].prop_map(|n| n.to_string().into_bytes())
+}
+
+fn word() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![4 => select(WORDS).prop_map(|word| word.as_bytes().to_vec()), 1 => value(), 1 => number()]
+}

@@ -1,0 +1,226 @@
+//! The bytes that the first version writes. A difference here is a new format version: bytes that are on somebody's
+//! disk must be read for ever. Encoded enums only grow at their end, and what is new gets golden bytes of its own.
+//!
+//! Bytes stand in `golden/*.txt`: a name, then hex; `#` begins a comment.
+
+use std::collections::BTreeMap;
+
+use mneme_kernel::codec;
+use mneme_kernel::effect::{self, Effect, Effects};
+use mneme_kernel::entry::Entry;
+use mneme_kernel::ids::{DbId, Epoch, Incarnation, Index, Seq};
+use mneme_kernel::members::{Member, Members};
+use mneme_kernel::snapshot::{BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition};
+use mneme_kernel::system::System;
+use mneme_kernel::time::Wall;
+use mneme_kernel::users::Role;
+use mneme_kernel::verdict::Verdicts;
+use mneme_kernel::wal::{Body, LogId, Record, SegmentHeader, Vote};
+
+fn crc(before: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(before, bytes)
+}
+
+/// A golden file's bytes by name. Each must be asked for.
+struct Golden {
+    file: &'static str,
+    bytes: BTreeMap<String, Vec<u8>>,
+}
+
+impl Golden {
+    fn read(file: &'static str, text: &str) -> Self {
+        let mut bytes: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut name = String::new();
+        for line in text.lines().map(|line| line.split('#').next().unwrap_or_default()) {
+            match line.trim().strip_suffix(':') {
+                Some(new) => name = new.into(),
+                None => bytes.entry(name.clone()).or_default().extend(
+                    line.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("two hexadecimal digits")),
+                ),
+            }
+        }
+        bytes.remove("");
+        Self { file, bytes }
+    }
+
+    /// The bytes with this name, which must be what is written now.
+    fn expect(&mut self, name: &str, written: &[u8]) -> Vec<u8> {
+        let golden = self.bytes.remove(name).unwrap_or_default();
+        let hex: Vec<String> = written.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(golden, written, "golden/{}: {name} is written now as\n{}", self.file, hex.join(" "));
+        golden
+    }
+
+    fn finish(self) {
+        assert!(self.bytes.is_empty(), "golden/{}: not looked at: {:?}", self.file, self.bytes.keys());
+    }
+}
+
+macro_rules! golden {
+    ($file:literal) => {
+        Golden::read($file, include_str!(concat!("golden/", $file)))
+    };
+}
+
+/// Effects that show every variant and every form of its fields.
+fn effects() -> Vec<(&'static str, Effect<'static>)> {
+    let all = vec![
+        ("put", Effect::Put { db: DbId(0), key: b"key", value: b"value", deadline: None }),
+        (
+            "put with a deadline",
+            Effect::Put { db: DbId(15), key: b"", value: &[0, 0xff], deadline: Some(1_700_000_000_123) },
+        ),
+        ("delete", Effect::Delete { db: DbId(1), key: b"key" }),
+        ("deadline", Effect::Deadline { db: DbId(2), key: b"key", deadline: Some(250) }),
+        ("no deadline", Effect::Deadline { db: DbId(2), key: b"key", deadline: None }),
+        ("flush", Effect::Flush { db: DbId(3) }),
+        ("admin", Effect::User { name: "ann", password_hash: "$argon2id$x", role: Role::Admin }),
+        ("reader and writer", Effect::User { name: "bob", password_hash: "", role: Role::ReadWrite }),
+        ("reader", Effect::User { name: "eve", password_hash: "", role: Role::ReadOnly }),
+    ];
+    // Whoever adds a variant is sent here by the compiler: it needs golden bytes.
+    for (_, effect) in &all {
+        match effect {
+            Effect::Put { .. }
+            | Effect::Delete { .. }
+            | Effect::Deadline { .. }
+            | Effect::Flush { .. }
+            | Effect::User { .. } => {}
+        }
+    }
+    all
+}
+
+#[test]
+fn effects_are_written_as_ever() {
+    let mut golden = golden!("effects.txt");
+    for (name, effect) in effects() {
+        let mut written = Vec::new();
+        effect::record(&effect, &mut written);
+        let bytes = golden.expect(name, &written);
+        let decoded: Vec<_> = Effects::new(&bytes).collect();
+        assert_eq!(decoded, [Ok(effect)]);
+    }
+    golden.finish();
+}
+
+#[test]
+fn entries_are_written_as_ever() {
+    let mut golden = golden!("entries.txt");
+    let all = [
+        ("hello", Entry::Hello { node: "node-1", nonce: u64::MAX }),
+        (
+            "claim",
+            Entry::Claim { incarnation: Incarnation(300), previous_epoch: Epoch(7), last_renewal: Index(70_000) },
+        ),
+        ("batch", Entry::Batch { epoch: Epoch(7), seq: Seq(1), wall: 1_700_000_000_123, effects: &[3, 0] }),
+    ];
+    for (name, entry) in all {
+        match entry {
+            Entry::Hello { .. } | Entry::Claim { .. } | Entry::Batch { .. } => {}
+        }
+        let bytes = golden.expect(name, &entry.encode());
+        assert_eq!(Entry::decode(&bytes), Ok(entry));
+    }
+    golden.finish();
+}
+
+#[test]
+fn segments_are_written_as_ever() {
+    let mut golden = golden!("segment.txt");
+    let header =
+        SegmentHeader { number: 2, log: 0x1122_3344_5566_7788, salt: 0x99aa_bbcc_ddee_ff00, previous_end: 320 };
+    let mut segment = golden.expect("header", &header.encode(crc));
+    assert_eq!(SegmentHeader::decode(crc, &segment), Ok(header));
+    let all = [
+        ("attest", Record::Attest { synced_to: 64 }),
+        ("vote", Record::Vote(Vote { term: 3, candidate: 1, committed: false })),
+        ("committed vote", Record::Vote(Vote { term: 3, candidate: 1, committed: true })),
+        ("blank entry", Record::Entry { id: LogId { term: 3, index: 8 }, body: Body::Blank }),
+        ("membership entry", Record::Entry { id: LogId { term: 3, index: 9 }, body: Body::Membership(b"members") }),
+        ("entry", Record::Entry { id: LogId { term: 3, index: 10 }, body: Body::Entry(b"an entry") }),
+        ("truncate after", Record::TruncateAfter(Some(9))),
+        ("truncate all", Record::TruncateAfter(None)),
+        ("purge", Record::Purge(LogId { term: 3, index: 8 })),
+    ];
+    for (name, record) in all {
+        match record {
+            Record::Attest { .. }
+            | Record::Vote(_)
+            | Record::Entry { body: Body::Blank | Body::Membership(_) | Body::Entry(_), .. }
+            | Record::TruncateAfter(_)
+            | Record::Purge(_) => {}
+        }
+        let mut written = Vec::new();
+        let offset = segment.len() as u64;
+        record.encode(&header, crc, offset, &mut written);
+        segment.extend(golden.expect(name, &written));
+        assert_eq!(Record::decode(&header, crc, &segment, offset), Some((record, written.len() as u64)));
+    }
+    golden.finish();
+}
+
+#[test]
+fn manifests_are_written_as_ever() {
+    let mut golden = golden!("manifest.txt");
+    let partition = |made_at, number, len, items: &[u64]| PartitionFile { made_at, number, len, items: items.into() };
+    let manifest = Manifest {
+        log: 0x1122_3344_5566_7788,
+        last: LogId { term: 3, index: 70_000 },
+        bits: 1,
+        partitions: vec![partition(70_000, 0, 4_096, &[5, 0, 300]), partition(500, 1, 0, &[])],
+        system: partition(70_000, Manifest::SYSTEM, 99, &[]),
+    };
+    let bytes = golden.expect("manifest", &manifest.encode(crc));
+    assert_eq!(Manifest::decode(crc, &bytes), Ok(manifest));
+    golden.finish();
+}
+
+const FILE: FileId = FileId { log: 0x1122_3344_5566_7788, made_at: 70_000, number: 1 };
+
+/// The verified content of a file of blocks.
+fn content(bytes: &[u8]) -> Vec<u8> {
+    BlockReader::new(FILE, crc, bytes).flat_map(|block| block.expect("undamaged").to_vec()).collect()
+}
+
+#[test]
+fn partitions_are_written_as_ever() {
+    let mut golden = golden!("partition.txt");
+    let (mut blocks, mut written) = (BlockWriter::new(FILE, crc), Vec::new());
+    for (_, effect) in effects() {
+        effect::record(&effect, blocks.content());
+        blocks.close_full(&mut written);
+    }
+    assert_eq!(blocks.finish(&mut written), written.len() as u64);
+    let bytes = golden.expect("partition", &written);
+    assert_eq!(
+        Effects::new(&content(&bytes)).collect::<Result<Vec<_>, _>>(),
+        Ok(effects().into_iter().map(|(_, effect)| effect).collect())
+    );
+    golden.finish();
+}
+
+#[test]
+fn system_partitions_are_written_as_ever() {
+    let mut golden = golden!("system.txt");
+    let mut system = System {
+        verdicts: Verdicts { epoch: Epoch(7), holder: Incarnation(5), next_seq: Seq(300), last_renewal: Index(70_000) },
+        newest_wall: Wall(1_700_000_000_123),
+        ..System::default()
+    };
+    effects().iter().for_each(|(_, effect)| system.apply(effect));
+    let member = Member { name: "node-1".into(), address: "host:7379".into() };
+    let partition = SystemPartition {
+        system,
+        members: Members { voters: vec![vec![1], vec![1, 2]], members: vec![(1, member)] },
+        members_at: Some(LogId { term: 3, index: 9 }),
+    };
+    for (name, partition) in [("founded", partition), ("empty", SystemPartition::default())] {
+        let (mut blocks, mut written) = (BlockWriter::new(FILE, crc), Vec::new());
+        codec::encode(&partition, blocks.content());
+        blocks.finish(&mut written);
+        let bytes = golden.expect(name, &written);
+        assert_eq!(codec::decode_all(&content(&bytes)), Ok(partition));
+    }
+    golden.finish();
+}

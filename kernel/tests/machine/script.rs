@@ -1,0 +1,215 @@
+//! Plays a script.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::time::Duration;
+
+use mneme_kernel::connection::{Connection, Step};
+use mneme_kernel::core::{Core, Input, Now, Output, Proposal};
+use mneme_kernel::effect::{self, Effect, Effects};
+use mneme_kernel::entry::Entry;
+use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
+use mneme_kernel::resp::Value;
+use mneme_kernel::session::Port;
+use mneme_kernel::system::System;
+use mneme_kernel::time::{Monotonic, Wall};
+use mneme_kernel::users::Role;
+
+use crate::support;
+
+/// What the script's `>` lines lead to, with those lines.
+pub fn play(script: &str) -> String {
+    let mut stage = Stage::new();
+    for line in script.lines().filter_map(|line| line.trim().strip_prefix("> ")) {
+        stage.line(format_args!("> {line}"));
+        stage.step(line);
+        stage.core.check();
+    }
+    stage.out
+}
+
+struct Stage {
+    out: String,
+    now: Now,
+    core: Core,
+    /// What the log says beside the keys.
+    system: System,
+    log: Vec<Vec<u8>>,
+    pending: VecDeque<Proposal>,
+    accepted: Seq,
+    clients: BTreeMap<String, Connection>,
+    /// What was last said that each waits for.
+    waits: BTreeMap<String, Option<Seq>>,
+}
+
+impl Stage {
+    /// A primary that took over from another one, which made the user.
+    fn new() -> Self {
+        let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic::default() };
+        let mut stage = Self {
+            out: String::new(),
+            now,
+            core: support::core(),
+            system: System::default(),
+            log: Vec::new(),
+            pending: VecDeque::new(),
+            accepted: Seq::ZERO,
+            clients: BTreeMap::new(),
+            waits: BTreeMap::new(),
+        };
+        // Index 0 is never an epoch: there, Raft has its first membership.
+        stage.commit(&Entry::Hello { node: "node-0", nonce: 0 }.encode());
+        stage.step("another claims");
+        let mut effects = Vec::new();
+        effect::record(&Effect::User { name: "admin", password_hash: "", role: Role::Admin }, &mut effects);
+        stage.commit(&Entry::Batch { epoch: Epoch(1), seq: Seq(1), wall: now.wall.0, effects: &effects }.encode());
+        stage.tell(Input::Begin { nonce: 1 });
+        stage.step("commit");
+        stage.step("commit");
+        stage.out.clear();
+        stage
+    }
+
+    fn line(&mut self, text: impl std::fmt::Display) {
+        writeln!(self.out, "{text}").expect("writing into memory");
+    }
+
+    fn step(&mut self, line: &str) {
+        if let Some((client, request)) = line.split_once(": ") {
+            self.ask(client, request);
+            return self.answers(Some(client));
+        }
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["close"] => self.tell(Input::CloseBatch),
+            ["commit"] => {
+                let proposal = self.pending.pop_front().expect("something was proposed");
+                self.commit(&proposal);
+            }
+            ["lose"] => drop(self.pending.pop_front()),
+            ["resend"] => self.tell(Input::Resend),
+            ["after", ms, "ms"] => {
+                let ms = ms.parse().expect("milliseconds");
+                self.now.wall.0 += ms;
+                self.now.monotonic = self.now.monotonic + Duration::from_millis(ms);
+            }
+            ["clock", ms, "ms"] => {
+                self.now.wall.0 = self.now.wall.0.saturating_add_signed(ms.parse().expect("milliseconds"));
+            }
+            ["another", "claims"] => {
+                let verdicts = &self.system.verdicts;
+                let (previous_epoch, last_renewal) = (verdicts.epoch, verdicts.last_renewal);
+                self.commit(&Entry::Claim { incarnation: Incarnation(0), previous_epoch, last_renewal }.encode());
+            }
+            ["restart"] => self.restart(),
+            _ => panic!("not a step: {line}"),
+        }
+        self.answers(None);
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        let mut outputs = Vec::new();
+        self.core.handle(self.now, input, &mut outputs).expect("readable entries");
+        for output in outputs {
+            match output {
+                Output::Propose(proposal) => {
+                    self.line(format_args!("  propose {}", describe(&proposal)));
+                    self.pending.push_back(proposal);
+                }
+                Output::Accepted(seq) => {
+                    self.line(format_args!("  accepted {seq}"));
+                    self.accepted = seq;
+                }
+                Output::Leads(epoch) => self.line(format_args!("  leads epoch {epoch}")),
+                Output::Deposed(epoch) => self.line(format_args!("  deposed by epoch {epoch}")),
+            }
+        }
+    }
+
+    fn commit(&mut self, entry: &[u8]) {
+        let index = Index(self.log.len() as u64);
+        self.log.push(entry.into());
+        self.system.judge(index, &Entry::decode(entry).expect("what a Core proposed"));
+        self.tell(Input::Committed { index, entry: Some(entry) });
+    }
+
+    /// Ends the process and begins a new life; clients connect anew.
+    fn restart(&mut self) {
+        self.core = support::core();
+        self.clients.clear();
+        self.waits.clear();
+        self.accepted = Seq::ZERO;
+        for (index, entry) in std::mem::take(&mut self.log).into_iter().enumerate() {
+            self.tell(Input::Committed { index: Index(index as u64), entry: Some(&entry) });
+            self.log.push(entry);
+        }
+        self.tell(Input::Begin { nonce: 2 });
+    }
+
+    fn ask(&mut self, client: &str, request: &str) {
+        if !self.clients.contains_key(client) {
+            self.clients.insert(client.into(), Connection::new(1, Port::Main, self.now.monotonic));
+            self.ask(client, "AUTH secret");
+            let connection = self.clients.get_mut(client).expect("it was just made");
+            connection.sent(connection.ready().len());
+        }
+        let connection = self.clients.get_mut(client).expect("it was just made");
+        connection.input().extend(format!("{request}\r\n").bytes());
+        while let Step::CheckPassword(_) = connection.run(&mut self.core, self.now) {
+            connection.password_checked(&mut self.core, self.now, true);
+        }
+    }
+
+    /// What leaves now, and who goes on waiting: of one client or of all.
+    fn answers(&mut self, of: Option<&str>) {
+        let mut lines = Vec::new();
+        for (name, connection) in self.clients.iter_mut().filter(|(name, _)| of.is_none_or(|of| of == *name)) {
+            connection.advance(self.accepted, self.now.monotonic);
+            while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
+                lines.push(format!("  {name} gets {}", show(&value)));
+                connection.sent(len);
+            }
+            let waits_for = connection.waits_for();
+            if self.waits.insert(name.clone(), waits_for).flatten() != waits_for {
+                lines.extend(waits_for.map(|seq| format!("  {name} waits for batch {seq}")));
+            }
+        }
+        lines.iter().for_each(|line| self.line(line));
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::Simple(text) => format!("+{text}"),
+        Value::Error(text) => format!("-{text}"),
+        Value::Int(n) => format!(":{n}"),
+        Value::Null => "$-1".into(),
+        Value::Bulk(bytes) => format!("${:?}", String::from_utf8_lossy(bytes)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn describe(proposal: &[u8]) -> String {
+    match Entry::decode(proposal).expect("what a Core proposed") {
+        Entry::Hello { node, .. } => format!("hello of {node}"),
+        Entry::Claim { incarnation, previous_epoch, last_renewal } => {
+            format!("claim of life {incarnation} after epoch {previous_epoch}, renewed at {last_renewal}")
+        }
+        Entry::Batch { seq, effects, .. } => {
+            let effects: Vec<String> =
+                Effects::new(effects).map(|effect| describe_effect(&effect.expect("what a Core executed"))).collect();
+            format!("batch {seq}: {}", effects.join(", "))
+        }
+    }
+}
+
+fn describe_effect(effect: &Effect<'_>) -> String {
+    let text = String::from_utf8_lossy;
+    let until = |deadline: Option<u64>| deadline.map_or(String::new(), |deadline| format!(" until {deadline}"));
+    match *effect {
+        Effect::Put { key, value, deadline, .. } => format!("put {} {:?}{}", text(key), text(value), until(deadline)),
+        Effect::Delete { key, .. } => format!("delete {}", text(key)),
+        Effect::Deadline { key, deadline, .. } => format!("deadline {}{}", text(key), until(deadline)),
+        Effect::Flush { db } => format!("flush {}", db.0),
+        Effect::User { name, .. } => format!("user {name}"),
+    }
+}

@@ -1,0 +1,31 @@
+//! What a live Core says and what a replay of the log says at the same index is the same (DESIGN.md section 8,
+//! invariants 4 and 5).
+
+use mneme_kernel::ids::Index;
+use mneme_kernel::store::Digest;
+
+/// What the next life must find.
+#[derive(Debug, Default)]
+pub struct Digests {
+    expected: Option<(Index, Digest)>,
+}
+
+impl Digests {
+    /// A life has ended; `last` is the digest of its data if nothing executed was still on its way to the log. Without
+    /// it the next life may find more than was acknowledged, and which of it only the clients' history can judge.
+    pub fn died(&mut self, last: Option<(Index, Digest)>) {
+        self.expected = last;
+    }
+
+    /// A new life has recovered this. Whether there was something to compare with.
+    pub fn recovered(&self, found: (Index, Digest)) -> Result<bool, String> {
+        let Some((index, digest)) = self.expected else { return Ok(false) };
+        if found.1 != digest || found.0 < index {
+            return Err(format!(
+                "the data had digest {digest} at index {index}; the log's replay has {} at index {}",
+                found.1, found.0
+            ));
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,93 @@
+//! Nothing acknowledged is lost, what was deleted stays deleted, and nothing is read that nobody wrote (DESIGN.md
+//! section 8, invariants 1, 7 and 8).
+//!
+//! The search for a linearization sees the first two as well. This check is simple enough to be believed without it, and
+//! it names the write that is missing.
+
+use std::collections::BTreeMap;
+
+use crate::history::{Operation, Outcome, Stamp};
+use crate::model::{self, Command, Database, Datum, Key, Lifetime, Presence, Reply};
+
+pub fn check(operations: &[Operation]) -> Result<(), String> {
+    nothing_is_invented(operations)?;
+    nothing_acknowledged_is_lost(operations)
+}
+
+/// Every text that was read, also at `EVENTUAL`, had been written to that key.
+fn nothing_is_invented(operations: &[Operation]) -> Result<(), String> {
+    let mut written: BTreeMap<(u16, Key, Datum), Stamp> = BTreeMap::new();
+    for operation in operations {
+        for (key, datum) in operation.command.writes() {
+            written.entry((operation.database, key, datum)).or_insert(operation.called);
+        }
+    }
+    for operation in operations {
+        for (key, datum) in read_by(operation) {
+            // Numbers are also made by INCR; of those the search for a linearization knows more.
+            let invented = matches!(datum, Datum::Word(_))
+                && written.get(&(operation.database, key, datum)).is_none_or(|called| *called > operation.ended);
+            if invented {
+                return Err(format!(
+                    "{datum} was read from key {key} of database {} and never written there: {operation:?}",
+                    operation.database
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
+    match (&operation.command, operation.answered()) {
+        (Command::Get(key) | Command::Set { key, get: true, .. }, Some(Reply::Datum(datum))) => vec![(*key, *datum)],
+        (Command::MultiGet(keys), Some(Reply::Data(data))) => {
+            keys.iter().zip(data).filter_map(|(key, datum)| datum.map(|datum| (*key, datum))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A read that follows an acknowledged write, with nothing between that may have changed the key, finds what it left.
+fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> {
+    let mut by_database: BTreeMap<u16, Vec<&Operation>> = BTreeMap::new();
+    for operation in operations {
+        by_database.entry(operation.database).or_default().push(operation);
+    }
+    by_database.values().try_for_each(|operations| in_database(operations))
+}
+
+fn in_database(operations: &[&Operation]) -> Result<(), String> {
+    for read in operations {
+        let (Command::Get(key), Some(reply)) = (&read.command, read.acknowledged()) else { continue };
+        let changes = || {
+            operations.iter().filter(|other| {
+                other.command.may_change(*key) && other.outcome != Outcome::Refused && other.called < read.ended
+            })
+        };
+        let Some(last) = changes().filter(|change| change.ended < read.called).max_by_key(|change| change.ended) else {
+            continue;
+        };
+        // Only a write that stands alone decides what is read.
+        let alone = changes().all(|other| other.called == last.called || other.ended < last.called);
+        if !alone || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
+            continue;
+        }
+        let kept = model::apply(&Database::default(), &last.command, last.clock, None)
+            .iter()
+            .any(|left| !model::apply(left, &read.command, read.clock, Some(reply)).is_empty());
+        if !kept {
+            return Err(format!("an acknowledged write is lost:\n    {last:?}\n    was followed by\n    {read:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a command leaves its keys in a state that does not depend on the one before.
+fn leaves_one_state(command: &Command) -> bool {
+    match command {
+        Command::Set { lifetime, presence, .. } => *lifetime != Lifetime::Keep && *presence == Presence::Any,
+        Command::MultiSet(_) | Command::Delete(_) | Command::Flush => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,195 @@
+//! A Redis client inside the simulation: RESP3 over a simulated socket.
+
+use std::io;
+use std::time::Duration;
+
+use madsim::net::TcpStream;
+use mneme_kernel::resp::{Value, encode_command};
+use mneme_runtime_sim::sleep::{sleep, timeout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::cluster::{ADDRESS, Cluster, PASSWORD, USER};
+use crate::history::{Level, Outcome};
+use crate::model::{Command, Reply};
+use crate::wire::{self, Answer};
+
+/// Pause before a refused connection is tried again.
+const RECONNECT: Duration = Duration::from_millis(20);
+
+/// A command that is to be sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub command: Command,
+    /// `None` is the server's default, `QUORUM`.
+    pub level: Option<Level>,
+    /// Bytes of each text that it writes.
+    pub text: usize,
+}
+
+/// A client. It has at most one connection, and makes a new one when it needs it.
+#[derive(Debug)]
+pub struct Client {
+    cluster: Cluster,
+    patience: Duration,
+    connection: Option<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+    /// The life of the server at its other end.
+    life: usize,
+    /// As what the history knows this client: a new one for every connection.
+    process: u32,
+    database: u16,
+}
+
+impl Client {
+    /// A client that gives up on a reply after `patience`.
+    pub fn new(cluster: Cluster, patience: Duration) -> Client {
+        Client { cluster, patience, connection: None }
+    }
+
+    /// Sends commands at once and hears what came of each, which goes into the history.
+    /// Whether all were answered; a client that gives up on one drops its connection.
+    pub async fn send(&mut self, database: u16, requests: &[Request]) -> bool {
+        let Ok(mut connection) = self.connected(database).await else {
+            sleep(RECONNECT).await;
+            return false;
+        };
+        let heard = connection.converse(&self.cluster, self.patience, requests).await;
+        if heard {
+            self.connection = Some(connection);
+        }
+        heard
+    }
+
+    /// Sends a command that is not part of the history.
+    ///
+    /// # Errors
+    /// If there is no answer in time.
+    pub async fn ask(&mut self, command: &[&str]) -> io::Result<Value> {
+        let mut connection = self.connected(0).await?;
+        let answer = connection.ask(command, self.patience).await?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+
+    /// A connection that has authenticated and selected this database.
+    async fn connected(&mut self, database: u16) -> io::Result<Connection> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.cluster, self.patience).await?,
+        };
+        if connection.database != database {
+            let selected = connection.ask(&["SELECT", &database.to_string()], self.patience).await?;
+            if selected != Value::Simple("OK".into()) {
+                return Err(refused(&selected));
+            }
+            connection.database = database;
+        }
+        Ok(connection)
+    }
+}
+
+impl Connection {
+    async fn open(cluster: &Cluster, patience: Duration) -> io::Result<Connection> {
+        let stream = timeout(patience, TcpStream::connect(ADDRESS)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        // The connection stands from this moment on, so it belongs to the life that is current.
+        let life = cluster.world().history().life();
+        let process = cluster.world().new_process();
+        let mut connection = Connection { stream, received: Vec::new(), life, process, database: 0 };
+        match connection.ask(&["HELLO", "3", "AUTH", USER, PASSWORD], patience).await? {
+            Value::Map(_) => Ok(connection),
+            other => Err(refused(&other)),
+        }
+    }
+
+    async fn ask(&mut self, command: &[&str], patience: Duration) -> io::Result<Value> {
+        let mut bytes = Vec::new();
+        encode_command(command, &mut bytes);
+        self.write(&bytes).await?;
+        timeout(patience, self.read()).await.map_err(|_| io::ErrorKind::TimedOut)?
+    }
+
+    async fn converse(&mut self, cluster: &Cluster, patience: Duration, requests: &[Request]) -> bool {
+        let world = cluster.world();
+        let mut bytes = Vec::new();
+        let mut ids = Vec::new();
+        for request in requests {
+            encode_command(&wire::arguments(&request.command, request.level, request.text), &mut bytes);
+            let Request { command, level, .. } = request;
+            let level = level.unwrap_or(Level::Quorum);
+            world.event(format_args!("p{} calls {command:?} at {level:?} in {}", self.process, self.database));
+            let wall = cluster.wall();
+            ids.push(world.history().call(self.process, self.life, self.database, command.clone(), wall));
+        }
+        world.count("operations", requests.len() as u64);
+        if self.write(&bytes).await.is_err() {
+            return false;
+        }
+        for (id, request) in ids.into_iter().zip(requests) {
+            let value = match timeout(patience, self.read()).await {
+                Ok(Ok(value)) => value,
+                Ok(Err(_)) | Err(_) => {
+                    world.event(format_args!("p{} gives up", self.process));
+                    return false;
+                }
+            };
+            let outcome = match wire::answer(&value) {
+                Ok(Answer::Reply(reply)) => outcome(request, reply),
+                Ok(Answer::Loading) => Outcome::Refused,
+                Ok(Answer::Uncertain) => Outcome::Executed(None),
+                Err(wrong) => {
+                    world.check("durable", Err(format!("{:?}: {wrong}", request.command)));
+                    return false;
+                }
+            };
+            world.event(format_args!("p{} hears {outcome:?}", self.process));
+            let counted = match outcome {
+                Outcome::Acknowledged(_) => "acknowledged",
+                Outcome::Executed(Some(_)) => "answered at EVENTUAL",
+                Outcome::Executed(None) => "UNCERTAIN",
+                Outcome::Refused => "LOADING",
+                Outcome::Unknown => "unknown",
+            };
+            world.count(counted, 1);
+            world.history().end(id, outcome, cluster.wall());
+        }
+        true
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    async fn read(&mut self) -> io::Result<Value> {
+        loop {
+            match Value::decode(&self.received) {
+                Ok(Some((value, len))) => {
+                    self.received.drain(..len);
+                    return Ok(value);
+                }
+                Ok(None) => {}
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+            }
+            if self.stream.read_buf(&mut self.received).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+/// What a reply at the level of its request is worth.
+fn outcome(request: &Request, reply: Reply) -> Outcome {
+    match request.level {
+        Some(Level::Eventual) => Outcome::Executed(Some(reply)),
+        None | Some(Level::Quorum | Level::All) => Outcome::Acknowledged(reply),
+    }
+}
+
+fn refused(answer: &Value) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, format!("the server answered {answer:?}"))
+}

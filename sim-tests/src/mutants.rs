@@ -1,0 +1,56 @@
+//! Whether the checks see anything: deliberate mistakes, each of which must be caught
+//! ([`mneme_kernel::mutant`]).
+
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, bail};
+use mneme_kernel::mutant::Mutant;
+
+/// Where the build with mistakes in it goes, apart from those without.
+const FOLDER: &str = "target/mutants";
+const FLAGS: &str = r#"build.rustflags=["--cfg","madsim","--cfg","mneme_mutants"]"#;
+
+/// Builds this program with all mistakes in it, and has it make each until a check sees it, in `seeds` seeds at most.
+pub fn mutants(seeds: u64) -> anyhow::Result<ExitCode> {
+    let build = ["--quiet", "--package", env!("CARGO_PKG_NAME"), "--profile", "sim", "--target-dir", FOLDER];
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let built = Command::new(cargo).arg("build").args(build).args(["--config", FLAGS]).current_dir(root).status();
+    if !built.context("starting cargo")?.success() {
+        bail!("the build with mistakes in it failed");
+    }
+    let program = format!("{root}/{FOLDER}/sim/{}", env!("CARGO_BIN_NAME"));
+    let mut all_caught = true;
+    for (name, _) in Mutant::ALL {
+        let run = Command::new(&program).args(["mutant", name, &seeds.to_string()]).stderr(Stdio::null()).status();
+        all_caught &= run.with_context(|| format!("starting {program}"))?.success();
+    }
+    Ok(if all_caught { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Makes one mistake, seed by seed, until a check sees it.
+#[cfg(mneme_mutants)]
+pub fn mutant(name: &str, seeds: u64) -> anyhow::Result<ExitCode> {
+    let named = Mutant::ALL.into_iter().find(|(known, _)| *known == name);
+    let (_, mutant) = named.with_context(|| format!("there is no mutant {name}"))?;
+    crate::simulation::warm_up();
+    mneme_kernel::mutant::choose(mutant);
+    for seed in 1..=seeds {
+        let report = crate::simulation::run(seed, false);
+        if report.violations.is_empty() {
+            continue;
+        }
+        println!("{name}: caught by seed {seed}");
+        let mut checks: Vec<&str> = Vec::new();
+        for violation in &report.violations {
+            // One line of each check is enough.
+            if !checks.contains(&violation.check) {
+                checks.push(violation.check);
+                println!("  {}: {}", violation.check, violation.what.lines().next().unwrap_or_default());
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{name}: NOT caught within {seeds} seeds");
+    Ok(ExitCode::FAILURE)
+}

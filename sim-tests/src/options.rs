@@ -1,0 +1,199 @@
+//! Everything that differs between seeds. This is the only place where a seed chooses a knob.
+
+use std::fmt;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use madsim::rand::Rng;
+use mneme_driver::keeper::Schedule;
+use mneme_runtime_sim::DiskOptions;
+
+use crate::dice::Dice;
+
+/// The knobs of one run. Ranges are wide, so that seeds differ in kind and not only in detail (swarm testing: Groce et
+/// al., ISSTA 2012).
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub seed: u64,
+    /// How long faults happen; then everything heals.
+    pub duration: Duration,
+    pub clients: ClientOptions,
+    pub faults: FaultOptions,
+    /// Latency of a packet, one way.
+    pub latency: Range<Duration>,
+    /// Probability that a packet is lost and sent again.
+    pub loss: f64,
+    /// Latency of the disk's syncs.
+    pub sync: RangeInclusive<Duration>,
+    /// When the server makes snapshots.
+    pub snapshots: Schedule,
+    /// How long the server lets a reply wait for its level.
+    pub level_timeout: Duration,
+    /// Milliseconds by which the server's wall clock is off from the beginning.
+    pub wall_offset: i64,
+}
+
+/// What clients do.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    pub count: u64,
+    /// Commands that all clients together send at most.
+    pub commands: usize,
+    /// Numbered databases in use; each has keys of its own.
+    pub databases: u16,
+    pub keys: u16,
+    /// Probability that a command is on its database's first key.
+    pub skew: f64,
+    /// Commands that one client sends at once, at most.
+    pub pipeline: usize,
+    /// Average pause between two pipelines of a client.
+    pub think: Duration,
+    /// After how long a client gives up on a reply.
+    pub patience: Duration,
+    /// Bytes of a text, at most.
+    pub text: usize,
+    /// Share of commands at `EVENTUAL`.
+    pub eventual: f64,
+    /// Share of commands that name `ALL` or `QUORUM`.
+    pub named_level: f64,
+    /// Milliseconds for which a key with a deadline lives, at most.
+    pub lifetime: i64,
+    /// How often each kind of command is sent.
+    pub mix: Mix,
+}
+
+/// Weights of the kinds of commands.
+#[derive(Clone, Copy, Debug)]
+pub struct Mix {
+    pub set: u32,
+    pub get: u32,
+    pub delete: u32,
+    pub increment: u32,
+    pub deadline: u32,
+    pub several: u32,
+    pub size: u32,
+    pub flush: u32,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub struct FaultOptions {
+    /// Time between two faults.
+    pub gap: RangeInclusive<Duration>,
+    /// How long a dead server stays down.
+    pub down: RangeInclusive<Duration>,
+    /// How often each kind of fault happens.
+    pub weights: FaultWeights,
+    /// Probability that a sync fails while the disk is bad.
+    pub failed_sync: f64,
+}
+
+/// Weights of the kinds of faults.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultWeights {
+    pub kill: u32,
+    pub power_cut: u32,
+    pub stop: u32,
+    pub pause: u32,
+    pub cut_link: u32,
+    pub jump_clock: u32,
+    pub bad_disk: u32,
+}
+
+impl Options {
+    pub fn from_seed(seed: u64) -> Options {
+        let mut dice = Dice::new(seed, 0);
+        let slowest_sync = dice.millis(0.1..=30.0);
+        let slowest_packet = dice.millis(0.5..=20.0);
+        Options {
+            seed,
+            duration: dice.millis(3_000.0..=15_000.0),
+            clients: ClientOptions::draw(&mut dice),
+            faults: FaultOptions::draw(&mut dice),
+            latency: slowest_packet / 10..slowest_packet,
+            loss: if dice.chance(0.3) { dice.log_uniform(0.001..=0.05) } else { 0.0 },
+            sync: slowest_sync / 20..=slowest_sync,
+            snapshots: Schedule {
+                log_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
+                interval: dice.millis(500.0..=60_000.0),
+            },
+            level_timeout: dice.millis(300.0..=5_000.0),
+            wall_offset: if dice.chance(0.3) { dice.gen_range(-100_000..=100_000) } else { 0 },
+        }
+    }
+
+    /// The disk while it is sound.
+    pub fn sound_disk(&self) -> DiskOptions {
+        DiskOptions { sync: self.sync.clone(), ..DiskOptions::default() }
+    }
+
+    /// The disk while it is bad.
+    pub fn bad_disk(&self) -> DiskOptions {
+        DiskOptions { failed_sync: self.faults.failed_sync, ..self.sound_disk() }
+    }
+}
+
+impl ClientOptions {
+    fn draw(dice: &mut Dice) -> ClientOptions {
+        let databases = dice.gen_range(1..=6);
+        ClientOptions {
+            count: dice.gen_range(1..=8),
+            // Every database is searched for a linearization as one: the work for that is bounded here.
+            commands: usize::from(databases) * dice.log_uniform(60.0..=500.0) as usize,
+            databases,
+            keys: dice.gen_range(1..=8),
+            skew: if dice.chance(0.5) { dice.gen_range(0.0..0.8) } else { 0.0 },
+            pipeline: dice.gen_range(1..=6),
+            think: dice.millis(0.5..=60.0),
+            patience: dice.millis(1_000.0..=12_000.0),
+            text: if dice.chance(0.2) { 60_000 } else { 60 },
+            eventual: if dice.chance(0.4) { dice.gen_range(0.02..0.4) } else { 0.0 },
+            named_level: 0.1,
+            lifetime: dice.log_uniform(20.0..=20_000.0) as i64,
+            mix: Mix::draw(dice),
+        }
+    }
+}
+
+impl Mix {
+    fn draw(dice: &mut Dice) -> Mix {
+        let mut weight = |usual: u32, absent: f64| if dice.chance(absent) { 0 } else { usual };
+        Mix {
+            set: 20,
+            get: 20,
+            delete: weight(8, 0.2),
+            increment: weight(10, 0.3),
+            deadline: weight(10, 0.3),
+            several: weight(8, 0.3),
+            size: weight(2, 0.3),
+            flush: weight(1, 0.6),
+        }
+    }
+}
+
+impl FaultOptions {
+    fn draw(dice: &mut Dice) -> FaultOptions {
+        let shortest_gap = dice.millis(60.0..=1_500.0);
+        let longest_down = dice.millis(1.0..=1_000.0);
+        FaultOptions {
+            gap: shortest_gap..=shortest_gap * 4,
+            down: Duration::ZERO..=longest_down,
+            weights: FaultWeights {
+                kill: 10,
+                power_cut: 20,
+                stop: 5,
+                pause: 3,
+                cut_link: 5,
+                jump_clock: 4,
+                bad_disk: 5,
+            },
+            failed_sync: dice.log_uniform(0.01..=0.7),
+        }
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

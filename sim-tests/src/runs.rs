@@ -1,0 +1,153 @@
+//! Many seeds, and one again.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::nemesis::Schedule;
+use crate::options::Options;
+use crate::simulation::{self, Report};
+use crate::world::{Counts, lock};
+
+/// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
+const SEEDS_FOR_ALL: u64 = 100;
+const MUST_HAPPEN: [&str; 21] = [
+    "acknowledged",
+    "answered at EVENTUAL",
+    "LOADING",
+    "UNCERTAIN",
+    "killed",
+    "power cut",
+    "stopped in order",
+    "paused",
+    "link cut",
+    "clock set",
+    "ended itself",
+    "syncs failed",
+    "writes kept",
+    "writes dropped",
+    "writes torn",
+    "names kept",
+    "names lost",
+    "digests compared",
+    "lives",
+    "lives from a snapshot",
+    "operations",
+];
+
+/// Runs `seeds` seeds, the first of which is `from`.
+pub fn run(from: u64, seeds: u64, threads: usize) -> anyhow::Result<ExitCode> {
+    simulation::warm_up();
+    let start = Instant::now();
+    let summary = Mutex::new(Summary::default());
+    let next = AtomicU64::new(from);
+    let failed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !failed.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + seeds {
+                        return;
+                    }
+                    let report = simulation::run(seed, false);
+                    failed.fetch_or(!report.violations.is_empty(), Ordering::Relaxed);
+                    lock(&summary).add(report, seeds);
+                }
+            });
+        }
+    });
+    let mut summary = summary.into_inner()?;
+    summary.print(start.elapsed());
+    summary.failures.sort_by_key(|report| report.seed);
+    for report in &summary.failures {
+        print_violations(report);
+    }
+    let missing: Vec<&str> =
+        MUST_HAPPEN.into_iter().filter(|what| summary.counts.get(what).is_none_or(|n| *n == 0)).collect();
+    if seeds >= SEEDS_FOR_ALL && summary.failures.is_empty() && !missing.is_empty() {
+        println!("in {seeds} seeds this never happened: {}", missing.join(", "));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs one seed and shows all there is to know of it.
+pub fn replay(seed: u64, trace: bool) -> anyhow::Result<ExitCode> {
+    simulation::warm_up();
+    let options = Options::from_seed(seed);
+    println!("{options:#?}\n{}", Schedule::draw(&options));
+    let start = Instant::now();
+    let report = simulation::run(seed, trace);
+    if let Some(trace) = &report.trace {
+        // Whoever closes the pipe has seen enough.
+        let _ = io::stdout().write_all(trace.as_bytes());
+    }
+    println!("{}", listed(&report.counts));
+    println!(
+        "trace {:016x}, {:.1} s of virtual time in {:.2} s",
+        report.trace_hash,
+        report.virtual_time.as_secs_f64(),
+        start.elapsed().as_secs_f64()
+    );
+    if report.violations.is_empty() {
+        println!("seed {seed} passes");
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_violations(&report);
+    Ok(ExitCode::FAILURE)
+}
+
+fn print_violations(report: &Report) {
+    for violation in &report.violations {
+        println!("seed {} FAILS ({}): {}", report.seed, violation.check, violation.what);
+    }
+    println!("again: cargo sim replay {}", report.seed);
+}
+
+fn listed(counts: &Counts) -> String {
+    counts.iter().map(|(what, count)| format!("{what}: {count}")).collect::<Vec<_>>().join(", ")
+}
+
+#[derive(Debug, Default)]
+struct Summary {
+    seeds: u64,
+    virtual_time: Duration,
+    counts: Counts,
+    failures: Vec<Report>,
+}
+
+impl Summary {
+    fn add(&mut self, report: Report, of: u64) {
+        self.seeds += 1;
+        self.virtual_time += report.virtual_time;
+        for (what, count) in &report.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+        if !report.violations.is_empty() {
+            self.failures.push(report);
+        }
+        if io::stdout().is_terminal() {
+            print!("\r{} of {of} seeds", self.seeds);
+            // It is only for the eye.
+            let _ = io::stdout().flush();
+        } else if self.seeds.is_multiple_of(50) {
+            println!("{} of {of} seeds", self.seeds);
+        }
+    }
+
+    fn print(&self, took: Duration) {
+        let get = |what| self.counts.get(what).copied().unwrap_or_default();
+        let unknown = get("operations") - get("acknowledged") - get("answered at EVENTUAL") - get("LOADING");
+        println!(
+            "\n{} seeds, {:.0} s of virtual time in {:.1} s, {:.1} % of operations with an unknown fate",
+            self.seeds,
+            self.virtual_time.as_secs_f64(),
+            took.as_secs_f64(),
+            100.0 * unknown as f64 / get("operations").max(1) as f64
+        );
+        println!("{}", listed(&self.counts));
+    }
+}

@@ -1,0 +1,116 @@
+//! What everybody in one run shares: its trace, its history, and what was found wrong.
+
+use std::collections::BTreeMap;
+use std::fmt::Arguments;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::history::History;
+use crate::options::Options;
+use crate::trace::Trace;
+
+/// A promise that was not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The check that saw it: the name of its file below `check/`.
+    pub check: &'static str,
+    pub what: String,
+}
+
+/// How often each kind of event happened, by its name.
+pub type Counts = BTreeMap<&'static str, u64>;
+
+/// One run.
+#[derive(Debug)]
+pub struct World {
+    pub options: Options,
+    trace: Mutex<Trace>,
+    history: Mutex<History>,
+    violations: Mutex<Vec<Violation>>,
+    counts: Mutex<Counts>,
+    numbers: Mutex<Numbers>,
+    over: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    words: u32,
+    processes: u32,
+}
+
+impl World {
+    pub fn new(options: Options, keeps_trace: bool) -> World {
+        World {
+            options,
+            trace: Mutex::new(Trace::new(keeps_trace)),
+            history: Mutex::default(),
+            violations: Mutex::default(),
+            counts: Mutex::default(),
+            numbers: Mutex::default(),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds an event to the trace.
+    pub fn event(&self, event: Arguments<'_>) {
+        lock(&self.trace).event(event);
+    }
+
+    pub fn trace(&self) -> MutexGuard<'_, Trace> {
+        lock(&self.trace)
+    }
+
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        lock(&self.history)
+    }
+
+    /// Notes what a check found; the same thing once.
+    pub fn check(&self, check: &'static str, found: Result<(), String>) {
+        let Err(what) = found else { return };
+        let violation = Violation { check, what };
+        let mut violations = lock(&self.violations);
+        if !violations.contains(&violation) {
+            violations.push(violation);
+        }
+    }
+
+    pub fn violations(&self) -> Vec<Violation> {
+        lock(&self.violations).clone()
+    }
+
+    pub fn count(&self, what: &'static str, times: u64) {
+        *lock(&self.counts).entry(what).or_default() += times;
+    }
+
+    pub fn counts(&self) -> Counts {
+        lock(&self.counts).clone()
+    }
+
+    /// Tells clients that no more commands are wanted.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// A text that nobody has written yet.
+    pub fn new_word(&self) -> u32 {
+        let mut numbers = lock(&self.numbers);
+        numbers.words += 1;
+        numbers.words
+    }
+
+    /// A process that has not done anything yet.
+    pub fn new_process(&self) -> u32 {
+        let mut numbers = lock(&self.numbers);
+        numbers.processes += 1;
+        numbers.processes
+    }
+}
+
+/// Locks, also after a panic elsewhere: what was noted before it is worth reading.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
