@@ -13,6 +13,7 @@ use mneme_driver::keeper::{Schedule, StartError};
 use mneme_driver::node::{FirstPassword, Node, Options as NodeOptions};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
+use mneme_kernel::limits;
 use mneme_kernel::members::Member;
 use mneme_kernel::session::Port;
 use tokio::net::{TcpListener, UnixListener};
@@ -174,6 +175,7 @@ async fn start_node(options: &Options) -> Result<Arc<Node<RealEnv>>, ServerError
         },
         member: Member { name: options.node.clone(), address: options.advertise.clone() },
         snapshots: options.snapshots,
+        segment_bytes: limits::SEGMENT_BYTES,
         admin_password,
     };
     let (started, node) = oneshot::channel();

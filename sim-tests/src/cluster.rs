@@ -77,14 +77,17 @@ struct Life {
     start_error: Option<String>,
     /// How many syncs had failed when it began.
     failed_syncs: u64,
+    /// How often there had been no space when it began.
+    out_of_space: u64,
     /// The fate of how many names had been settled by crashes and failed syncs when it began.
     settled_names: u64,
 }
 
 impl Life {
     fn begin(env: SimEnv, disk: DiskStats) -> Life {
-        let DiskStats { failed_syncs, entries_kept, entries_lost, .. } = disk;
-        Life { env, node: None, start_error: None, failed_syncs, settled_names: entries_kept + entries_lost }
+        let DiskStats { failed_syncs, out_of_space, entries_kept, entries_lost, .. } = disk;
+        let settled_names = entries_kept + entries_lost;
+        Life { env, node: None, start_error: None, failed_syncs, out_of_space, settled_names }
     }
 }
 
@@ -187,10 +190,13 @@ impl Cluster {
 
         let mut life = lock(&machine.life);
         let env = life.env.clone();
+        // A full disk may keep a server from starting; one that runs must live with it.
+        let stats = machine.disk.stats();
+        let was_full = life.start_error.is_some() && stats.out_of_space > life.out_of_space;
         if let Some(why) = env.fatal_reason().or(life.start_error.take()) {
             world.event(format_args!("the server ended itself: {why}"));
             world.count("ended itself", 1);
-            let excused = machine.disk.stats().failed_syncs > life.failed_syncs;
+            let excused = stats.failed_syncs > life.failed_syncs || was_full;
             world.check(
                 "fatal",
                 if excused { Ok(()) } else { Err(format!("the server ended itself without cause: {why}")) },
@@ -293,8 +299,24 @@ impl Cluster {
         self.machine.disk.set_options(options.sound_disk());
     }
 
+    /// Makes syncs slow for a while.
+    pub async fn slow_disk(&self, sync: Duration, lasts: Duration) {
+        let options = &self.world().options;
+        self.machine.disk.set_options(options.slow_disk(sync));
+        self.run_for(lasts).await;
+        self.machine.disk.set_options(options.sound_disk());
+    }
+
+    /// Lets the disk be full for a while.
+    pub async fn fill_disk(&self, lasts: Duration) {
+        self.machine.disk.set_capacity(Some(0));
+        self.run_for(lasts).await;
+        self.machine.disk.set_capacity(None);
+    }
+
     /// Ends all faults.
     pub fn heal(&self) {
+        self.machine.disk.set_capacity(None);
         self.machine.disk.set_options(self.world().options.sound_disk());
         NetSim::current().update_config(|network| network.packet_loss_rate = 0.0);
         for client in lock(&self.machine.clients).iter() {
@@ -308,6 +330,7 @@ impl Cluster {
         let world = self.world();
         world.event(format_args!("disk: {stats:?}"));
         world.count("syncs failed", stats.failed_syncs);
+        world.count("no space", stats.out_of_space);
         world.count("writes kept", stats.writes_kept);
         world.count("writes dropped", stats.writes_dropped);
         world.count("writes torn", stats.writes_torn);
@@ -355,7 +378,8 @@ impl Machine {
         };
         let member = Member { name: "one".into(), address: ADDRESS.to_string() };
         let snapshots = self.world.options.snapshots;
-        NodeOptions { core, member, snapshots, admin_password: PASSWORD.into() }
+        let segment_bytes = self.world.options.segment_bytes;
+        NodeOptions { core, member, segment_bytes, snapshots, admin_password: PASSWORD.into() }
     }
 
     /// Compares what a new life has found with what the lives before have promised.

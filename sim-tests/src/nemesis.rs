@@ -26,6 +26,10 @@ pub enum Fault {
     JumpClock { millis: i64 },
     /// Some of the disk's syncs fail.
     BadDisk { lasts: Duration },
+    /// Syncs take longer than usual, perhaps longer than a reply may wait.
+    SlowDisk { sync: Duration, lasts: Duration },
+    /// There is no space beyond what is used.
+    FullDisk { lasts: Duration },
 }
 
 /// Faults, each with the time that passes before it.
@@ -83,6 +87,11 @@ impl Fault {
                 Fault::JumpClock { millis: if dice.chance(0.5) { millis } else { -millis } }
             }),
             (weights.bad_disk, |dice, _| Fault::BadDisk { lasts: dice.millis(20.0..=1_000.0) }),
+            (weights.slow_disk, |dice, options| Fault::SlowDisk {
+                sync: options.level_timeout.mul_f64(dice.log_uniform(0.1..=1.5)),
+                lasts: options.level_timeout.mul_f64(dice.log_uniform(0.3..=2.0)),
+            }),
+            (weights.full_disk, |dice, _| Fault::FullDisk { lasts: dice.millis(100.0..=3_000.0) }),
         ]);
         draw(dice, options)
     }
@@ -99,6 +108,8 @@ impl Fault {
             Fault::CutLink { client, lasts } => cluster.cut_link(client, lasts),
             Fault::JumpClock { millis } => cluster.jump_clock(millis),
             Fault::BadDisk { lasts } => cluster.break_disk(lasts).await,
+            Fault::SlowDisk { sync, lasts } => cluster.slow_disk(sync, lasts).await,
+            Fault::FullDisk { lasts } => cluster.fill_disk(lasts).await,
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Options {
     pub sync: RangeInclusive<Duration>,
     /// When the server makes snapshots.
     pub snapshots: Schedule,
+    /// Bytes of a segment of the server's log.
+    pub segment_bytes: u64,
     /// How long the server lets a reply wait for its level.
     pub level_timeout: Duration,
     /// Milliseconds by which the server's wall clock is off from the beginning.
@@ -98,6 +100,8 @@ pub struct FaultWeights {
     pub cut_link: u32,
     pub jump_clock: u32,
     pub bad_disk: u32,
+    pub slow_disk: u32,
+    pub full_disk: u32,
 }
 
 impl Options {
@@ -117,6 +121,7 @@ impl Options {
                 log_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
                 interval: dice.millis(500.0..=60_000.0),
             },
+            segment_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
             level_timeout: dice.millis(300.0..=5_000.0),
             wall_offset: if dice.chance(0.3) { dice.gen_range(-100_000..=100_000) } else { 0 },
         }
@@ -125,6 +130,11 @@ impl Options {
     /// The disk while it is sound.
     pub fn sound_disk(&self) -> DiskOptions {
         DiskOptions { sync: self.sync.clone(), ..DiskOptions::default() }
+    }
+
+    /// The disk while its syncs take so long.
+    pub fn slow_disk(&self, sync: Duration) -> DiskOptions {
+        DiskOptions { sync: sync / 4..=sync, ..self.sound_disk() }
     }
 
     /// The disk while it is bad.
@@ -186,6 +196,8 @@ impl FaultOptions {
                 cut_link: 5,
                 jump_clock: 4,
                 bad_disk: 5,
+                slow_disk: 4,
+                full_disk: 4,
             },
             failed_sync: dice.log_uniform(0.01..=0.7),
         }

@@ -129,7 +129,10 @@ pub fn answer(value: &Value) -> Result<Answer, String> {
             });
             Reply::Data(data.collect::<Result<_, _>>()?)
         }
-        Value::Error(text) if text.starts_with("LOADING ") => return Ok(Answer::Loading),
+        // Both say that the command was not executed.
+        Value::Error(text) if text.starts_with("LOADING ") || text.starts_with("NOQUORUM not executed") => {
+            return Ok(Answer::Loading);
+        }
         Value::Error(text) if text.starts_with("UNCERTAIN ") => return Ok(Answer::Uncertain),
         Value::Error(text) if text == "ERR value is not an integer or out of range" => Reply::NotANumber,
         Value::Error(text) if text == "ERR increment or decrement would overflow" => Reply::Overflow,

@@ -75,7 +75,11 @@ impl<E: Env> Keeper<E> {
     ///
     /// # Errors
     /// If log or snapshot are damaged or cannot be read; then nothing has been changed.
-    pub async fn start(env: &E, member: Member) -> Result<(Self, Option<(Manifest, SystemPartition)>), StartError> {
+    pub async fn start(
+        env: &E,
+        member: Member,
+        segment_bytes: u64,
+    ) -> Result<(Self, Option<(Manifest, SystemPartition)>), StartError> {
         let manifest = snapshot::newest(env).await.map_err(OpenError::from)?;
         let start = match manifest {
             Some(manifest) => {
@@ -85,7 +89,7 @@ impl<E: Env> Keeper<E> {
             None => None,
         };
         let current = start.as_ref().map(|(manifest, _)| manifest);
-        let log = Log::open(env, current).await?;
+        let log = Log::open(env, current, segment_bytes).await?;
         snapshot::clean(env, current).await.map_err(OpenError::from)?;
         let (applied, progress) = Applied::new(env.clone(), log.clone(), start.clone()).map_err(OpenError::from)?;
 

@@ -93,7 +93,7 @@ impl<E: Env> Log<E> {
     ///
     /// # Errors
     /// If it is damaged or cannot be read; then nothing has been changed.
-    pub async fn open(env: &E, snapshot: Option<&Manifest>) -> Result<Self, OpenError> {
+    pub async fn open(env: &E, snapshot: Option<&Manifest>, segment_bytes: u64) -> Result<Self, OpenError> {
         let (recovered, files) = wal::recover(env).await?;
         check_together(&recovered, snapshot)?;
         let first = recovered.purged.map_or(0, |id| id.index + 1);
@@ -113,7 +113,7 @@ impl<E: Env> Log<E> {
             files: files.iter().map(|(n, file)| (*n, SegmentFile { file: file.clone(), header: None })).collect(),
         });
         let index = Arc::new(Index { entries, full: AtomicBool::new(false) });
-        let writer = Writer::open(env.clone(), index.clone(), &recovered, &files).await?;
+        let writer = Writer::open(env.clone(), index.clone(), &recovered, &files, segment_bytes).await?;
         let id = writer.log_id();
         let (requests, receiver) = mpsc::unbounded();
         env.spawn_thread("log", writer.run(receiver));

@@ -39,6 +39,8 @@ pub struct Options {
     /// How other nodes reach this one.
     pub member: Member,
     pub snapshots: Schedule,
+    /// Bytes of a segment of the log; a single larger record makes its own segment larger.
+    pub segment_bytes: u64,
     /// Used only if there is no such user yet.
     pub admin_password: FirstPassword,
 }
@@ -88,7 +90,7 @@ impl<E: Env> Node<E> {
     /// # Errors
     /// If the log is damaged or cannot be read.
     pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
-        let (keeper, snapshot) = Keeper::start(&env, options.member).await?;
+        let (keeper, snapshot) = Keeper::start(&env, options.member, options.segment_bytes).await?;
         let node = Arc::new(Self {
             env: env.clone(),
             core: Mutex::new(Core::new(options.core)),

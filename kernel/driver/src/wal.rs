@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::channel::mpsc;
-use mneme_kernel::limits;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::wal::{
     ALIGNMENT, Damage, LogId, Place, Record, Recovered, Recovery, SegmentHeader, Vote, file_name, segment_of,
@@ -152,7 +151,9 @@ pub(crate) struct Writer<E: Env, P> {
     places: Arc<P>,
     file: Arc<<E::Disk as Disk>::File>,
     header: SegmentHeader,
-    /// Bytes that the segment has room for.
+    /// Bytes of a segment, unless a record needs more.
+    segment_bytes: u64,
+    /// Bytes that this segment has room for.
     capacity: u64,
     /// Where the next record goes.
     offset: u64,
@@ -172,6 +173,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         places: Arc<P>,
         recovered: &Recovered,
         files: &Files<<E::Disk as Disk>::File>,
+        segment_bytes: u64,
     ) -> io::Result<Self> {
         let header = match (&recovered.end, files.last()) {
             // Nobody has used the last one yet, perhaps because its name could not be made durable, and a later sync
@@ -183,7 +185,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             }
             _ => SegmentHeader { number: 1, log: env.random(), salt: env.random(), previous_end: 0 },
         };
-        let (file, capacity) = create(&env, &header, limits::SEGMENT_BYTES).await?;
+        let (file, capacity) = create(&env, &header, segment_bytes).await?;
         if let (Some((_, end)), Some((_, file))) = (&recovered.end, files.last()) {
             // What stands behind the end is void from now on; its space can go.
             file.truncate(*end).await?;
@@ -193,6 +195,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             places,
             file,
             header,
+            segment_bytes,
             capacity,
             offset: SegmentHeader::LEN,
             synced_to: SegmentHeader::LEN,
@@ -258,7 +261,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
     /// Writes and syncs a group and lets everybody know; then it is empty. If there is no space, nothing has happened.
     async fn write_group(&mut self, group: &mut Vec<Request>, bytes: usize) -> Result<(), WriteError> {
         let room = bytes as u64 + ATTEST_BYTES;
-        if self.offset + room > self.capacity {
+        if self.offset + self.buffer.len() as u64 + room > self.capacity {
             self.rotate(room).await?;
         }
         let begun = self.buffer.len();
@@ -363,9 +366,11 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             ..self.header
         };
         let needed = SegmentHeader::LEN + CARRIED_BYTES + room;
-        let created = create(&self.env, &header, limits::SEGMENT_BYTES.max(needed)).await;
+        let created = create(&self.env, &header, self.segment_bytes.max(needed)).await;
         (self.file, self.capacity) = created.map_err(WriteError::of_write)?;
         self.header = header;
+        // What was to be repeated in the old segment and never went out is repeated in the new one.
+        self.buffer.clear();
         self.offset = SegmentHeader::LEN;
         self.synced_to = SegmentHeader::LEN;
         self.begin_segment();
