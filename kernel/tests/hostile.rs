@@ -3,13 +3,15 @@
 #[path = "../fuzz/src/lib.rs"]
 mod bodies;
 
+use mneme_kernel::resp::encode_command;
 use proptest::prelude::*;
 
 fn any_bytes(len: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..len)
 }
 
-/// Pieces of the protocol with anything between them.
+/// Commands as clients send them, and pieces of the protocol with anything between them. The first byte is how much
+/// arrives at once.
 fn like_the_protocol() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => "[*$+:,#_(!=%~>|-]-?[0-9]{0,3}\r\n",
@@ -17,9 +19,19 @@ fn like_the_protocol() -> impl Strategy<Value = Vec<u8>> {
         1 => r#"["']?[a-z]{0,3}(\\x[0-9]{1,2})?["']? ?"#,
         1 => "(SET|GET) k( v)?\r?\n",
         1 => any::<char>().prop_map(String::from),
-    ];
-    (any::<u8>(), prop::collection::vec(piece, 0..30))
-        .prop_map(|(step, pieces)| [&[step % 12], pieces.concat().as_bytes()].concat())
+    ]
+    .prop_map(String::into_bytes);
+    let command = prop::collection::vec(any_bytes(9), 0..5).prop_map(|words| {
+        let mut command = Vec::new();
+        encode_command(&words, &mut command);
+        command
+    });
+    (
+        any::<u8>(),
+        prop::collection::vec(prop_oneof![4 => piece, 1 => command.clone()], 0..30),
+        prop::collection::vec(command, 0..6),
+    )
+        .prop_map(|(step, pieces, commands)| [vec![step % 12], commands.concat(), pieces.concat()].concat())
 }
 
 proptest! {

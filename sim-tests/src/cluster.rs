@@ -171,6 +171,10 @@ impl Cluster {
     pub async fn restart(&self, ending: Ending, down: Duration) {
         self.end_life(ending);
         sleep(down).await;
+        self.begin_life();
+    }
+
+    fn begin_life(&self) {
         let mut life = lock(&self.machine.life);
         *life = Life::begin(life.env.next_life(), self.machine.disk.stats());
         drop(life);
@@ -245,6 +249,53 @@ impl Cluster {
             let stopped = if left == 0 { Ok(()) } else { Err(format!("a stopped server left {left} batches behind")) };
             self.world().check("digest", stopped);
         }
+    }
+
+    /// Flips a bit on the disk while the server is stopped. It must refuse to start and say why, or need nothing of what
+    /// was damaged. Then the bit is flipped back.
+    pub async fn damage(&self, draw: u64) {
+        let stopped = self.world().counted("stopped in order");
+        self.stop().await;
+        if self.world().counted("stopped in order") == stopped {
+            return;
+        }
+        self.end_life(Ending::Kill);
+        let disk = &self.machine.disk;
+        let Some((path, sound, offset)) = self.victim(draw) else { return self.begin_life() };
+        let mut damaged = sound.clone();
+        damaged[offset] ^= 1 << (draw % 8);
+        self.event(format_args!("a bit of {path} at {offset} is flipped"));
+        disk.write_file(&path, &damaged).expect("the file was read a moment ago");
+        self.begin_life();
+        let end = Instant::now() + STOP;
+        while !self.is_up() && lock(&self.machine.life).start_error.is_none() && Instant::now() < end {
+            sleep(WATCH).await;
+        }
+        let Some(why) = lock(&self.machine.life).start_error.take() else {
+            return self.world().count("damage not needed", 1);
+        };
+        self.world().count("damage refused", 1);
+        let named = why.contains("damaged") && why.contains(&path);
+        self.world().check("damage", if named { Ok(()) } else { Err(format!("refused {path}, but by: {why}")) });
+        self.end_life(Ending::Kill);
+        disk.write_file(&path, &sound).expect("the file was written a moment ago");
+        self.begin_life();
+    }
+
+    /// A byte on the disk that the log attests as synced, or that a snapshot consists of: its file, the file's content,
+    /// and its place.
+    fn victim(&self, draw: u64) -> Option<(String, Vec<u8>, usize)> {
+        /// The last record of the log attests all before itself.
+        const NOT_ATTESTED: usize = 64;
+        let files = self.machine.disk.list_files();
+        let of = |folder: &str| files.iter().filter(|path| path.starts_with(folder)).cloned().collect::<Vec<_>>();
+        let (log, snapshot) = (of("log/0"), of("snapshot/0"));
+        let candidates = if draw % 2 == 0 || snapshot.is_empty() { log } else { snapshot };
+        let path = candidates.get((draw / 2) as usize % candidates.len().max(1))?.clone();
+        let content = self.machine.disk.read_file(&path).ok()?;
+        let end = content.iter().rposition(|byte| *byte != 0)? + 1;
+        let end = if path.starts_with("log/") { end.saturating_sub(NOT_ATTESTED) } else { end };
+        (end > 0).then(|| (path, content, (draw >> 16) as usize % end))
     }
 
     /// Suspends the server's process.

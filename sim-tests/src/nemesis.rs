@@ -28,6 +28,8 @@ pub enum Fault {
     BadDisk { lasts: Duration },
     /// Syncs take longer than usual, perhaps longer than a reply may wait.
     SlowDisk { sync: Duration, lasts: Duration },
+    /// A bit flips while the server is stopped; `draw` says which.
+    Damage { draw: u64 },
     /// There is no space beyond what is used.
     FullDisk { lasts: Duration },
 }
@@ -91,6 +93,7 @@ impl Fault {
                 sync: options.level_timeout.mul_f64(dice.log_uniform(0.1..=1.5)),
                 lasts: options.level_timeout.mul_f64(dice.log_uniform(0.3..=2.0)),
             }),
+            (weights.damage, |dice, _| Fault::Damage { draw: dice.r#gen() }),
             (weights.full_disk, |dice, _| Fault::FullDisk { lasts: dice.millis(100.0..=3_000.0) }),
         ]);
         draw(dice, options)
@@ -109,6 +112,7 @@ impl Fault {
             Fault::JumpClock { millis } => cluster.jump_clock(millis),
             Fault::BadDisk { lasts } => cluster.break_disk(lasts).await,
             Fault::SlowDisk { sync, lasts } => cluster.slow_disk(sync, lasts).await,
+            Fault::Damage { draw } => cluster.damage(draw).await,
             Fault::FullDisk { lasts } => cluster.fill_disk(lasts).await,
         }
     }

@@ -102,6 +102,7 @@ pub struct FaultWeights {
     pub bad_disk: u32,
     pub slow_disk: u32,
     pub full_disk: u32,
+    pub damage: u32,
 }
 
 impl Options {
@@ -198,6 +199,7 @@ impl FaultOptions {
                 bad_disk: 5,
                 slow_disk: 4,
                 full_disk: 4,
+                damage: 4,
             },
             failed_sync: dice.log_uniform(0.01..=0.7),
         }

@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 22] = [
+const MUST_HAPPEN: [&str; 23] = [
     "acknowledged",
     "answered at EVENTUAL",
     "LOADING",
@@ -27,6 +27,7 @@ const MUST_HAPPEN: [&str; 22] = [
     "ended itself",
     "syncs failed",
     "no space",
+    "damage refused",
     "writes kept",
     "writes dropped",
     "writes torn",

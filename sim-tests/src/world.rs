@@ -82,6 +82,11 @@ impl World {
         *lock(&self.counts).entry(what).or_default() += times;
     }
 
+    /// How often this has happened.
+    pub fn counted(&self, what: &str) -> u64 {
+        lock(&self.counts).get(what).copied().unwrap_or_default()
+    }
+
     pub fn counts(&self) -> Counts {
         lock(&self.counts).clone()
     }

@@ -160,7 +160,7 @@ pub(crate) async fn clean<E: Env>(env: &E, current: Option<&Manifest>) -> io::Re
         for name in &names {
             disk.remove(&path(name)).await?;
         }
-        if !names.is_empty() {
+        if !names.is_empty() && !Mutant::SkipFolderSync.is_chosen() {
             disk.sync_dir(FOLDER).await?;
         }
     }

@@ -49,6 +49,7 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use super::super::content::PAGE;
     use super::*;
 
     #[test]
@@ -57,11 +58,28 @@ mod tests {
         let mut content = Content::default();
         for page in 0..10 * PAGES as u64 {
             let before = BTreeMap::from([(page, content.page(page).cloned())]);
-            content.write(page * super::super::content::PAGE, b"x");
+            content.write(page * PAGE, b"x");
             history.note(before, &content);
             assert!(history.pages().len() <= 2 * PAGES);
             for known in (page + 1).saturating_sub(PAGES as u64)..=page {
                 assert_eq!(history.before(known), Some(None));
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_that_changes_often_is_what_it_was_last() {
+        let mut history = History::default();
+        let mut content = Content::default();
+        // So many others between two changes of the first page that the notes of it are in both halves.
+        for round in 0..5_u64 {
+            let last = content.page(0).cloned();
+            let changed = [0].into_iter().chain(1 + round * PAGES as u64..=(round + 1) * PAGES as u64);
+            for page in changed {
+                let before = BTreeMap::from([(page, content.page(page).cloned())]);
+                content.write(page * PAGE, &[round as u8 + 1]);
+                history.note(before, &content);
+                assert_eq!(history.before(0), Some(last.as_ref()));
             }
         }
     }
