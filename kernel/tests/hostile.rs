@@ -26,6 +26,7 @@ fn like_the_protocol() -> impl Strategy<Value = Vec<u8>> {
         encode_command(&words, &mut command);
         command
     });
+    let command = command.boxed();
     (
         any::<u8>(),
         prop::collection::vec(prop_oneof![4 => piece, 1 => command.clone()], 0..30),

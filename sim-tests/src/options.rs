@@ -150,7 +150,7 @@ impl ClientOptions {
         ClientOptions {
             count: dice.gen_range(1..=8),
             // Every database is searched for a linearization as one: the work for that is bounded here.
-            commands: usize::from(databases) * dice.log_uniform(60.0..=500.0) as usize,
+            commands: usize::from(databases) * dice.log_uniform(60.0..=300.0) as usize,
             databases,
             keys: dice.gen_range(1..=8),
             skew: if dice.chance(0.5) { dice.gen_range(0.0..0.8) } else { 0.0 },
