@@ -290,7 +290,7 @@ impl Cluster {
         let files = self.machine.disk.list_files();
         let of = |folder: &str| files.iter().filter(|path| path.starts_with(folder)).cloned().collect::<Vec<_>>();
         let (log, snapshot) = (of("log/0"), of("snapshot/0"));
-        let candidates = if draw % 2 == 0 || snapshot.is_empty() { log } else { snapshot };
+        let candidates = if draw.is_multiple_of(2) || snapshot.is_empty() { log } else { snapshot };
         let path = candidates.get((draw / 2) as usize % candidates.len().max(1))?.clone();
         let content = self.machine.disk.read_file(&path).ok()?;
         let end = content.iter().rposition(|byte| *byte != 0)? + 1;

@@ -214,7 +214,7 @@ mod tests {
     fn operation(called: u64, ended: u64, command: Command, outcome: Outcome) -> Operation {
         let clock = Between { least: called, most: ended };
         let (called, ended) = (Stamp(called), Stamp(ended));
-        Operation { process: called as u32, life: 0, database: 0, command, called, ended, outcome, clock }
+        Operation { process: called.0 as u32, life: 0, database: 0, command, called, ended, outcome, clock }
     }
 
     fn set(n: u32) -> Command {
