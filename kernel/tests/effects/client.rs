@@ -68,10 +68,11 @@ impl Client {
         self.received.extend(ready);
         while let Some((value, len)) = Value::decode(&self.received).expect("the protocol") {
             let request = self.asked.pop_front().unwrap_or_else(|| panic!("nobody asked for {value:?}"));
-            if request.is("hello") && matches!(value, Value::Map(_)) {
-                self.protocol = Protocol::Resp3;
-            } else if request.is("reset") || request.is("hello") && matches!(value, Value::Array(_)) {
-                self.protocol = Protocol::Resp2;
+            match &value {
+                Value::Map(_) if request.is("hello") => self.protocol = Protocol::Resp3,
+                Value::Array(_) if request.is("hello") => self.protocol = Protocol::Resp2,
+                Value::Simple(_) if request.is("reset") => self.protocol = Protocol::Resp2,
+                _ => {}
             }
             assert_eq!(len_in(self.protocol, &self.received), Some(len), "{request:?}: {:?}", self.received);
             check_digest(&request, &value, digests);
