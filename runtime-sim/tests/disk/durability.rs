@@ -160,6 +160,8 @@ fn a_folder_that_vanishes_takes_its_files_along() {
         disk.sync_dir("log").await?;
         let copy = disk.durable_copy();
         assert_eq!(copy.list("log").await?, [""; 0]);
+        assert_eq!(disk.list_files(), [""; 0], "nothing leads to it yet");
+        assert_eq!(error_kind(disk.read_file("log/1")), Some(io::ErrorKind::NotFound));
         let disk = crash(&disk).await;
         let found = disk.list("log").await?;
         disk.create_dir("log").await?;
