@@ -69,7 +69,7 @@ impl<'a> Call<'a> {
     }
 
     /// The key's item. One whose deadline has passed is deleted, as an effect that the reply waits for (rule 14).
-    pub(crate) fn get(&mut self, key: &[u8]) -> Option<&Item> {
+    pub(crate) fn get(&mut self, key: &[u8]) -> Option<Item<'_>> {
         let db = self.db();
         match self.core.store.database(db).get(key) {
             Some(item) if item.is_expired(self.now) => {
@@ -83,7 +83,7 @@ impl<'a> Call<'a> {
     }
 
     /// As [`Call::get`], counted as a hit or a miss.
-    pub(crate) fn look_up(&mut self, key: &[u8]) -> Option<&Item> {
+    pub(crate) fn look_up(&mut self, key: &[u8]) -> Option<Item<'_>> {
         let hit = self.get(key).is_some();
         self.core.stats.count_lookup(hit);
         self.core.store.database(self.session.db).get(key)

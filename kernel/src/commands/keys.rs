@@ -177,7 +177,7 @@ fn time_left(call: &mut Call<'_>) -> i64 {
     let now = call.now.0;
     match call.get(call.args.at(1)) {
         None => -2,
-        Some(item) => item.deadline.map_or(-1, |deadline| (deadline.get() - now) as i64),
+        Some(item) => item.deadline.map_or(-1, |deadline| (deadline - now) as i64),
     }
 }
 
@@ -208,7 +208,7 @@ fn expire(call: &mut Call<'_>, unit: TimeUnit, name: &'static str) -> Result<(),
         call.reply.integer(0);
         return Ok(());
     };
-    let old = item.deadline.map(|old| old.get());
+    let old = item.deadline;
     // A key without a deadline lives for ever, which is later than any deadline.
     let holds = (!nx || old.is_none())
         && (!xx || old.is_some())

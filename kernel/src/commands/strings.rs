@@ -19,7 +19,7 @@ pub(super) const COMMANDS: &[Command] = &[
             call.look_up(key);
             // The item borrows from the call; it is fetched again beside the reply.
             let item = call.core.store.database(call.session.db).get(key);
-            call.reply.optional_bulk(item.map(|item| &*item.value));
+            call.reply.optional_bulk(item.map(|item| item.value));
             Ok(())
         },
     },
@@ -44,7 +44,7 @@ pub(super) const COMMANDS: &[Command] = &[
             for key in call.args.skip(1).iter() {
                 call.look_up(key);
                 let item = call.core.store.database(call.session.db).get(key);
-                call.reply.optional_bulk(item.map(|item| &*item.value));
+                call.reply.optional_bulk(item.map(|item| item.value));
             }
             Ok(())
         },
@@ -91,11 +91,11 @@ pub(super) const COMMANDS: &[Command] = &[
 fn increment(call: &mut Call<'_>, by: i64) -> Result<(), CommandError> {
     let key = call.args.at(1);
     let (old, deadline) = match call.get(key) {
-        Some(item) => (integer(&item.value)?, item.deadline),
+        Some(item) => (integer(item.value)?, item.deadline),
         None => (0, None),
     };
     let new = old.checked_add(by).ok_or(CommandError::Overflow)?;
-    call.put(key, alloc::format!("{new}").as_bytes(), deadline.map(|deadline| deadline.get()));
+    call.put(key, alloc::format!("{new}").as_bytes(), deadline);
     call.reply.integer(new);
     Ok(())
 }
@@ -148,7 +148,7 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
     let reply_start = call.reply.bytes.len();
     if get {
         let old = call.core.store.database(call.session.db).get(key);
-        call.reply.optional_bulk(old.map(|item| &*item.value));
+        call.reply.optional_bulk(old.map(|item| item.value));
     }
     let holds = match condition {
         None => true,
@@ -158,7 +158,7 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
     if holds {
         match lifetime.unwrap_or(Lifetime::Forever) {
             Lifetime::Forever => call.put(key, value, None),
-            Lifetime::Keep => call.put(key, value, old_deadline.map(|deadline| deadline.get())),
+            Lifetime::Keep => call.put(key, value, old_deadline),
             // A deadline that has passed leaves nothing to store.
             Lifetime::Until(deadline) if deadline <= call.now.0 => call.delete(key),
             Lifetime::Until(deadline) => call.put(key, value, Some(deadline)),

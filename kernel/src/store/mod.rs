@@ -17,23 +17,30 @@ use crate::limits;
 use crate::time::Wall;
 
 /// What a key holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    pub value: Box<[u8]>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<'a> {
+    pub value: &'a [u8],
     /// Wall-clock milliseconds from which on the key counts as gone.
-    pub deadline: Option<NonZeroU64>,
+    pub deadline: Option<u64>,
 }
 
-impl Item {
+impl Item<'_> {
     pub fn is_expired(&self, now: Wall) -> bool {
-        self.deadline.is_some_and(|deadline| deadline.get() <= now.0)
+        self.deadline.is_some_and(|deadline| deadline <= now.0)
     }
+}
+
+/// An item as the table keeps it.
+#[derive(Debug)]
+struct Stored {
+    value: Box<[u8]>,
+    deadline: Option<NonZeroU64>,
 }
 
 /// One numbered database.
 #[derive(Debug)]
 pub struct Database {
-    items: HashMap<Box<[u8]>, Item, FixedState>,
+    items: HashMap<Box<[u8]>, Stored, FixedState>,
     /// Keys with a deadline.
     volatile: usize,
     /// Bytes accounted for all items.
@@ -43,7 +50,7 @@ pub struct Database {
 /// Bytes that an item costs beside its key and its value: table slot, two allocations' headers.
 const ITEM_OVERHEAD: usize = 64;
 
-fn cost(key: &[u8], item: &Item) -> usize {
+fn cost(key: &[u8], item: &Stored) -> usize {
     key.len() + item.value.len() + ITEM_OVERHEAD
 }
 
@@ -65,12 +72,13 @@ impl Database {
         self.volatile
     }
 
-    pub fn get(&self, key: &[u8]) -> Option<&Item> {
-        self.items.get(key)
+    pub fn get(&self, key: &[u8]) -> Option<Item<'_>> {
+        let stored = self.items.get(key)?;
+        Some(Item { value: &stored.value, deadline: stored.deadline.map(NonZeroU64::get) })
     }
 
     fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {
-        let item = Item { value: value.into(), deadline: deadline.and_then(NonZeroU64::new) };
+        let item = Stored { value: value.into(), deadline: deadline.and_then(NonZeroU64::new) };
         self.bytes += cost(key, &item);
         self.volatile += usize::from(item.deadline.is_some());
         if let Some(old) = self.items.insert(key.into(), item) {
