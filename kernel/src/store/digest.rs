@@ -24,15 +24,15 @@ impl Store {
     pub fn digest(&self, users: &Users) -> Digest {
         let mut sum = 0u128;
         for (db, database) in self.databases() {
-            for (key, item) in &database.items {
-                let deadline = item.deadline.map_or(0, |deadline| deadline.get());
+            for (key, item) in database.iter() {
+                let deadline = item.deadline.unwrap_or(0);
                 let mut hasher = SipHasher24::new();
                 hasher.write_u8(0);
                 hasher.write_u16(db.0);
                 hasher.write_u64(deadline);
                 hasher.write_u64(key.len() as u64);
                 hasher.write(key);
-                hasher.write(&item.value);
+                hasher.write(item.value);
                 sum = sum.wrapping_add(hasher.finish128().as_u128());
             }
         }
