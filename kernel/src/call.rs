@@ -1,6 +1,8 @@
 //! One command in execution: how its code reads and changes the data, and what its reply then waits for.
 
-use crate::commands::{Access, Command, CommandError, connection, is_word};
+use core::time::Duration;
+
+use crate::commands::{Access, Command, CommandError, connection, is_word, transactions};
 use crate::core::{Answer, Core};
 use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
@@ -46,6 +48,8 @@ pub enum Then {
     SaveLater,
     /// There will be no reply: the server is to stop, as after SIGTERM.
     Shutdown,
+    /// There is no reply yet: wait so long, then [`crate::connection::Connection::slept`].
+    Sleep(Duration),
 }
 
 /// A password to be checked away from the store's lock: it is slow on purpose.
@@ -64,8 +68,24 @@ impl core::fmt::Debug for Credentials {
 }
 
 impl<'a> Call<'a> {
+    /// The same call with other arguments.
+    pub(crate) fn with_args<'b>(&'b mut self, args: Args<'b>) -> Call<'b> {
+        Call {
+            core: self.core,
+            session: self.session,
+            args,
+            reply: self.reply,
+            now: self.now,
+            monotonic: self.monotonic,
+            then: Then::Reply,
+            depends: self.depends,
+            wrote: self.wrote,
+        }
+    }
+
+    /// The database that was selected.
     pub(crate) fn db(&self) -> DbId {
-        self.session.db
+        self.core.system.databases.id(self.session.db)
     }
 
     /// The key's item. One whose deadline has passed is deleted, as an effect that the reply waits for (rule 14).
@@ -86,7 +106,12 @@ impl<'a> Call<'a> {
     pub(crate) fn look_up(&mut self, key: &[u8]) -> Option<Item<'_>> {
         let hit = self.get(key).is_some();
         self.core.stats.count_lookup(hit);
-        self.core.store.database(self.session.db).get(key)
+        self.peek(key)
+    }
+
+    /// The key's item as it is, whatever its deadline: for a second look.
+    pub(crate) fn peek(&self, key: &[u8]) -> Option<Item<'_>> {
+        self.core.store.database(self.db()).get(key)
     }
 
     pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
@@ -118,47 +143,78 @@ impl<'a> Call<'a> {
         self.depends = self.depends.max(self.core.changed.of_database(db));
     }
 
-    fn effect(&mut self, effect: &Effect<'_>) {
+    pub(crate) fn effect(&mut self, effect: &Effect<'_>) {
         self.core.execute_effect(effect);
         self.wrote = true;
     }
 }
 
 impl Call<'_> {
-    /// Finds the command and runs it; returns the level that its reply is held to.
+    /// Finds the command and runs it, or queues it; returns the level that its reply is held to.
     pub(crate) fn dispatch(&mut self) -> Result<Level, CommandError> {
-        let mut level = None;
-        if is_word(self.args.at(0), "consistency") {
-            self.check_rights(self.core.commands.resolve(self.args)?.1)?;
-            level = Some(Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?);
-            self.args = self.args.skip(2);
+        let result = self.try_dispatch();
+        if let (Err(_), Some(transaction)) = (&result, &mut self.session.transaction) {
+            transaction.is_broken = true;
         }
-        let resolved = self.core.commands.resolve(self.args);
-        let (i, command) = resolved.inspect_err(|error| {
+        result
+    }
+
+    fn try_dispatch(&mut self) -> Result<Level, CommandError> {
+        let level = self.take_prefix()?;
+        let (number, command) = self.core.commands.resolve(self.args).inspect_err(|error| {
             self.core.stats.unknown_commands += u64::from(matches!(error, CommandError::Unknown { .. }));
         })?;
-        if let Err(error) = self.check_rights(command) {
-            self.core.stats.calls[i].failed += 1;
-            return Err(error);
+        self.session.last_command = command.name;
+        self.session.last_active = self.monotonic;
+        let queued = self.session.transaction.is_some() && !command.is_transactional();
+        let admitted = self.check_rights(command).and_then(|()| self.admit(command, queued));
+        if let Err(error) = admitted {
+            self.core.stats.calls[number].failed += 1;
+            return Err(transactions::refused(self, command, error));
         }
-        if command.is_write() && self.core.keeper.disk_full {
-            self.core.stats.calls[i].failed += 1;
-            return Err(CommandError::DiskFull);
-        }
-        if command.is_write() && self.core.holds_writes(self.monotonic) {
-            self.then = Then::Retry;
+        if self.then == Then::Retry {
             return Ok(Level::Quorum);
         }
+        if queued {
+            transactions::queue(self, number, command)?;
+            return Ok(Level::Eventual);
+        }
         let one_shot = self.session.next_level.take();
-        let asked = level.or(one_shot).or(self.session.level);
-        let level = match self.session.port {
-            Port::Main => asked.unwrap_or(self.core.config.default_level),
-            Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Level::Eventual,
-            Port::Read => return Err(CommandError::ReadPortLevel),
-        };
+        let level = self.level(level.or(one_shot))?;
+        self.show_to_monitors(command);
+        self.run(number, command);
+        Ok(level)
+    }
+
+    /// Takes the prefix `CONSISTENCY level` off.
+    fn take_prefix(&mut self) -> Result<Option<Level>, CommandError> {
+        if !is_word(self.args.at(0), "consistency") {
+            return Ok(None);
+        }
+        self.check_rights(self.core.commands.resolve(self.args)?.1)?;
+        let level = Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?;
+        if self.session.transaction.is_some() {
+            return Err(CommandError::Other("inside MULTI there is no CONSISTENCY; the level is that of EXEC"));
+        }
+        self.args = self.args.skip(2);
+        Ok(Some(level))
+    }
+
+    /// The level that the reply is held to.
+    fn level(&self, asked: Option<Level>) -> Result<Level, CommandError> {
+        let asked = asked.or(self.session.level);
+        match self.session.port {
+            Port::Main => Ok(asked.unwrap_or(self.core.config.default_level)),
+            Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Level::Eventual),
+            Port::Read => Err(CommandError::ReadPortLevel),
+        }
+    }
+
+    /// Runs the command; an error that it ends with becomes its reply.
+    pub(crate) fn run(&mut self, number: usize, command: &Command) {
         let start = self.reply.bytes.len();
         let result = (command.run)(self);
-        let calls = &mut self.core.stats.calls[i];
+        let calls = &mut self.core.stats.calls[number];
         match result {
             Ok(()) if self.then == Then::Retry => {}
             Ok(()) => calls.ok += 1,
@@ -169,10 +225,9 @@ impl Call<'_> {
             self.reply.bytes.truncate(start);
             self.reply.error(error);
         }
-        Ok(level)
     }
 
-    fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
+    pub(crate) fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
         if command.access == Access::Anyone {
             return Ok(());
         }
@@ -190,6 +245,47 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// Whether the command may run now, as far as the server is concerned: refuses it, or has it wait. A command that is
+    /// only queued needs no room yet, but there must be some.
+    fn admit(&mut self, command: &Command, queued: bool) -> Result<(), CommandError> {
+        let transaction = self.session.transaction.as_deref().filter(|_| command.runs_transaction());
+        let writes = command.is_write() || transaction.is_some_and(|transaction| transaction.writes);
+        let grows = command.is_denied_without_memory() || transaction.is_some_and(|transaction| transaction.grows);
+        if grows && self.core.is_out_of_memory() {
+            return Err(CommandError::OutOfMemory);
+        }
+        if writes && self.core.keeper.disk_full {
+            return Err(CommandError::DiskFull);
+        }
+        if !queued && (self.is_paused(command, writes) || writes && self.core.holds_writes(self.monotonic)) {
+            self.then = Then::Retry;
+        }
+        Ok(())
+    }
+
+    fn is_paused(&self, command: &Command, writes: bool) -> bool {
+        let Some(pause) = self.core.pause else { return false };
+        let concerned = writes || !pause.writes_only && !matches!(command.access, Access::Anyone | Access::Connection);
+        concerned && self.monotonic < pause.until
+    }
+
+    /// What `MONITOR` shows of a command that is about to run; nothing of those that carry passwords or administer.
+    fn show_to_monitors(&mut self, command: &Command) {
+        if !self.core.clients.is_monitored() || command.is_hidden() {
+            return;
+        }
+        let now = self.now.0;
+        let mut line = alloc::format!("+{}.{:03}000 [{} ", now / 1000, now % 1000, self.session.db.0).into_bytes();
+        line.extend_from_slice(self.session.peer.address.as_bytes());
+        line.push(b']');
+        for arg in self.args.iter() {
+            line.push(b' ');
+            quote(arg, &mut line);
+        }
+        line.extend_from_slice(b"\r\n");
+        self.core.clients.show(&line);
+    }
+
     /// Says what the reply waits for (rules 12 and 13).
     pub(crate) fn answer(self, level: Level) -> Answer {
         let wait = match level {
@@ -199,4 +295,22 @@ impl Call<'_> {
         };
         Answer { then: self.then, wait }
     }
+}
+
+/// Appends bytes in quotes, as Redis shows them.
+fn quote(bytes: &[u8], out: &mut alloc::vec::Vec<u8>) {
+    out.push(b'"');
+    for byte in bytes {
+        match byte {
+            b'\\' | b'"' => out.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            7 => out.extend_from_slice(b"\\a"),
+            8 => out.extend_from_slice(b"\\b"),
+            b' '..=b'~' => out.push(*byte),
+            _ => out.extend_from_slice(alloc::format!("\\x{byte:02x}").as_bytes()),
+        }
+    }
+    out.push(b'"');
 }

@@ -2,6 +2,7 @@
 //! password checks, waiting) is its driver's; every decision is here.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::call::{Credentials, Then};
 use crate::core::{Core, Now};
@@ -9,7 +10,8 @@ use crate::gate::Gate;
 use crate::ids::Seq;
 use crate::limits;
 use crate::resp::{Decoder, ProtocolError};
-use crate::session::{Port, Session};
+use crate::clients::Slot;
+use crate::session::{Replies, Session};
 use crate::time::Monotonic;
 
 /// Why [`Connection::run`] stopped running requests.
@@ -31,12 +33,16 @@ pub enum Step {
     Close,
     /// Close, and stop the server as asked.
     Shutdown,
+    /// Wait so long, then call [`Connection::slept`].
+    Sleep(Duration),
+    /// Close at once, whatever has not been sent.
+    Kill,
 }
 
 /// A client's connection.
 #[derive(Debug)]
 pub struct Connection {
-    session: Session,
+    slot: Slot,
     gate: Gate,
     input: Vec<u8>,
     /// Bytes at the front of `input` that have been run.
@@ -49,9 +55,10 @@ pub struct Connection {
 const KEPT_BUFFER: usize = 16 << 10;
 
 impl Connection {
-    pub fn new(id: u64, port: Port, since: Monotonic) -> Self {
+    /// See [`Core::connect`].
+    pub(crate) fn new(slot: Slot) -> Self {
         Self {
-            session: Session::new(id, port, since),
+            slot,
             gate: Gate::default(),
             input: Vec::new(),
             consumed: 0,
@@ -77,6 +84,18 @@ impl Connection {
 
     /// Runs the requests that have arrived.
     pub fn run(&mut self, core: &mut Core, now: Now) -> Step {
+        if !core.clients.collect(self.slot, &mut self.gate.reply.bytes) {
+            return Step::Kill;
+        }
+        let mut session = core.clients.take(self.slot);
+        let step = self.run_requests(core, &mut session, now);
+        session.buffered = (self.input.len() - self.consumed, self.gate.len());
+        session.protocol = self.gate.reply.protocol;
+        core.clients.put_back(self.slot, session);
+        step
+    }
+
+    fn run_requests(&mut self, core: &mut Core, session: &mut Session, now: Now) -> Step {
         loop {
             if self.closing {
                 return Step::Close;
@@ -85,7 +104,7 @@ impl Connection {
                 return Step::Full;
             }
             let rest = &self.input[self.consumed..];
-            let len = match self.decoder.decode(rest, self.session.trust()) {
+            let len = match self.decoder.decode(rest, session.trust()) {
                 Ok(Some(len)) => len,
                 Ok(None) => return Step::Read,
                 Err(error) => {
@@ -99,37 +118,42 @@ impl Connection {
                 continue;
             }
             let start = self.gate.reply.bytes.len();
-            let answer = core.execute(now, &mut self.session, args, &mut self.gate.reply);
-            if let Some(seq) = answer.wait {
+            if session.replies == Replies::SkipNext {
+                session.replies = Replies::Skip;
+            }
+            let answer = core.execute(now, session, args, &mut self.gate.reply);
+            if answer.then == Then::Retry {
+                return Step::Held;
+            }
+            self.consumed += len;
+            if session.replies != Replies::On {
+                self.gate.reply.bytes.truncate(start);
+                if session.replies == Replies::Skip {
+                    session.replies = Replies::On;
+                }
+            } else if let Some(seq) = answer.wait {
                 self.gate.hold(start, seq, now.monotonic + core.config.level_timeout);
             }
             match answer.then {
-                Then::Reply => self.consumed += len,
-                Then::Retry => return Step::Held,
-                Then::Close => {
-                    self.consumed += len;
-                    self.closing = true;
-                }
-                Then::CheckPassword(credentials) => {
-                    self.consumed += len;
-                    return Step::CheckPassword(credentials);
-                }
-                Then::Save | Then::SaveLater => {
-                    self.consumed += len;
-                    return if answer.then == Then::Save { Step::Save } else { Step::SaveLater };
-                }
+                Then::Reply | Then::Retry => {}
+                Then::Close => self.closing = true,
+                Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),
+                Then::Save => return Step::Save,
+                Then::SaveLater => return Step::SaveLater,
                 Then::Shutdown => {
-                    self.consumed += len;
                     self.closing = true;
                     return Step::Shutdown;
                 }
+                Then::Sleep(time) => return Step::Sleep(time),
             }
         }
     }
 
     /// The outcome of the password check that [`Step::CheckPassword`] asked for; then run again.
     pub fn password_checked(&mut self, core: &mut Core, now: Now, right: bool) {
-        core.password_checked(now, &mut self.session, &mut self.gate.reply, right);
+        let mut session = core.clients.take(self.slot);
+        core.password_checked(now, &mut session, &mut self.gate.reply, right);
+        core.clients.put_back(self.slot, session);
     }
 
     /// What became of the snapshot that [`Step::Save`] asked for; then run again.
@@ -138,6 +162,11 @@ impl Connection {
             Ok(()) => self.gate.reply.ok(),
             Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
         }
+    }
+
+    /// The time that [`Step::Sleep`] asked for has passed; then run again.
+    pub fn slept(&mut self) {
+        self.gate.reply.ok();
     }
 
     /// Says why the connection will be closed, once what was answered before has left.
@@ -172,7 +201,7 @@ impl Connection {
         self.gate.is_empty()
     }
 
-    pub fn session(&self) -> &Session {
-        &self.session
+    pub fn slot(&self) -> Slot {
+        self.slot
     }
 }

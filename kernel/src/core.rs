@@ -9,23 +9,26 @@ use alloc::vec::Vec;
 
 use crate::call::{Call, Then};
 use crate::changed::Changed;
+use crate::clients::Clients;
 use crate::codec::CodecError;
-use crate::commands::{Commands, connection};
+use crate::commands::{Command, CommandError, Commands, connection};
+use crate::connection::Connection;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
-use crate::ids::{Epoch, Incarnation, Index, Seq};
+use crate::ids::{DbId, Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
 use crate::reign::Reign;
 use crate::resp::{Args, Reply};
-use crate::session::{Port, Session};
+use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
 use crate::store::{Digest, Store};
 use crate::system::System;
 use crate::time::{Monotonic, Wall};
 use crate::users::Role as UserRole;
 use crate::verdict::Verdict;
+use crate::watch::Watches;
 
 /// What a Core is told once, at its start.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub struct Config {
     /// The port that clients use, for `INFO`.
     pub port: u16,
     pub max_clients: u64,
+    /// Bytes that items may take by their accounted sizes; 0: as many as there are.
+    pub max_memory: u64,
     /// What `CONFIG GET` shows, by name.
     pub parameters: Vec<(String, String)>,
 }
@@ -114,6 +119,14 @@ pub struct BadEntry {
     pub error: CodecError,
 }
 
+/// Commands wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    pub until: Monotonic,
+    /// Only those that write.
+    pub writes_only: bool,
+}
+
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -144,6 +157,10 @@ pub struct Core {
     pub(crate) store: Store,
     pub(crate) system: System,
     pub(crate) changed: Changed,
+    pub(crate) watches: Watches,
+    pub clients: Clients,
+    /// Commands wait until then, or those that write do.
+    pub(crate) pause: Option<Pause>,
     pub stats: Stats,
     role: Role,
     /// The last committed entry that this memory contains.
@@ -155,6 +172,8 @@ pub struct Core {
     /// Nothing is executed any more.
     stopping: bool,
     pub(crate) keeper: KeeperState,
+    /// The state of [`Core::random`], which is the generator SplitMix64.
+    random: u64,
     /// When a newer snapshot was first heard of.
     last_save: Option<Wall>,
 }
@@ -165,6 +184,9 @@ impl Core {
         Self {
             store: Store::new(config.seed),
             changed: Changed::new(config.seed),
+            watches: Watches::new(config.seed),
+            clients: Clients::default(),
+            pause: None,
             stats: Stats::new(commands.all().len()),
             system: System::default(),
             role: Role::Recovering,
@@ -174,9 +196,33 @@ impl Core {
             stopping: false,
             keeper: KeeperState::default(),
             last_save: None,
+            random: config.seed,
             commands,
             config,
         }
+    }
+
+    /// A new client, or `None` if there are too many.
+    pub fn connect(&mut self, port: Port, peer: Peer, now: Monotonic) -> Option<Connection> {
+        if self.clients.len() as u64 >= self.config.max_clients {
+            self.stats.connections_rejected += 1;
+            return None;
+        }
+        let slot = self.clients.open(|id, slot| Session::new(id, slot, port, peer, now));
+        Some(Connection::new(slot))
+    }
+
+    /// A client has gone.
+    pub fn disconnect(&mut self, connection: &Connection) {
+        if let Some(mut session) = self.clients.close(connection.slot()) {
+            self.forget(&mut session);
+        }
+    }
+
+    /// Ends what others know of a session: its watching and its monitoring.
+    pub(crate) fn forget(&mut self, session: &mut Session) {
+        self.watches.unwatch(&mut session.watching);
+        self.clients.stop_monitoring(session.slot);
     }
 
     /// Runs one request at once, in memory. The reply is appended to `reply`, unless the answer says otherwise.
@@ -350,6 +396,9 @@ impl Core {
     /// Makes a change: in memory at once, in the open batch for everybody else.
     pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
         let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
+        if !self.watches.is_empty() {
+            self.watches.see(effect, &self.store);
+        }
         self.store.apply(effect);
         self.system.apply(effect);
         effect::record(effect, &mut reign.open);
@@ -358,8 +407,40 @@ impl Core {
                 reign.open_keys.push(self.changed.mark(db, key, reign.next_seq));
             }
             Effect::Flush { db } => self.changed.mark_flush(db, reign.next_seq),
+            Effect::SwapDatabases { a, b } => {
+                self.changed.mark_flush(a, reign.next_seq);
+                self.changed.mark_flush(b, reign.next_seq);
+            }
             Effect::User { .. } => {}
         }
+    }
+
+    /// Whether a command of a transaction, whose effects are one batch, still has room there.
+    pub(crate) fn check_batch(&self, command: &Command) -> Result<(), CommandError> {
+        match &self.role {
+            Role::Primary(reign) if command.is_write() && reign.open.len() > limits::MAX_TRANSACTION => {
+                Err(CommandError::Other("not executed: the transaction changes too much"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn watch(&mut self, session: &mut Session, db: DbId, key: &[u8]) {
+        self.watches.watch(&mut session.watching, self.system.verdicts.epoch, db, key);
+    }
+
+    /// Whether nothing more may be stored.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.config.max_memory > 0 && self.used_memory() as u64 >= self.config.max_memory
+    }
+
+    /// 64 random bits, for commands that choose; not for secrets.
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
     /// Whether writers must wait: the pipeline is full, or a digest is being taken.
@@ -382,7 +463,7 @@ impl Core {
             return None;
         }
         self.hold_writes_until = None;
-        Some((self.applied?, self.store.digest(&self.system.users)))
+        Some((self.applied?, self.store.digest(&self.system)))
     }
 
     /// The batch that contains the newest executed change, whether sent or not.

@@ -20,6 +20,8 @@ pub enum Effect<'a> {
     Flush { db: DbId },
     /// The user now exists, with this password hash (PHC string) and role.
     User { name: &'a str, password_hash: &'a str, role: crate::users::Role },
+    /// Each of the two databases is now known by the other's number.
+    SwapDatabases { a: DbId, b: DbId },
 }
 
 impl<'a> Effect<'a> {
@@ -29,7 +31,7 @@ impl<'a> Effect<'a> {
             Effect::Put { db, key, .. } | Effect::Delete { db, key } | Effect::Deadline { db, key, .. } => {
                 Some((db, key))
             }
-            Effect::Flush { .. } | Effect::User { .. } => None,
+            Effect::Flush { .. } | Effect::User { .. } | Effect::SwapDatabases { .. } => None,
         }
     }
 }

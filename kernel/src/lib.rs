@@ -8,10 +8,12 @@ extern crate alloc;
 
 pub mod call;
 pub mod changed;
+pub mod clients;
 pub mod codec;
 pub mod commands;
 pub mod connection;
 pub mod core;
+pub mod databases;
 pub mod effect;
 pub mod entry;
 pub mod gate;
@@ -30,9 +32,11 @@ pub mod stats;
 pub mod store;
 pub mod system;
 pub mod time;
+mod transaction;
 pub mod users;
 pub mod verdict;
 pub mod wal;
+mod watch;
 
 /// The version of Redis whose behaviour is copied; clients choose features by it.
 pub const REDIS_VERSION: &str = "7.2.0";

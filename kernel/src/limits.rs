@@ -19,11 +19,23 @@ pub const MAX_ARGS_STRANGER: usize = 10;
 /// Bytes of replies that a connection may have waiting before its further requests wait.
 pub const MAX_REPLIES_WAITING: usize = 8 << 20;
 
+/// Bytes that others may have waiting for a connection that does not take them; then it is closed. Redis's
+/// `client-output-buffer-limit` for subscribers.
+pub const MAX_MAIL: usize = 32 << 20;
+
 /// Bytes of effects in a batch at which writers wait while the pipeline is full. One command's effects are never split,
 /// so a batch can be larger by one command.
 pub const BATCH_BYTES: usize = 4 << 20;
 /// Batches sent and not yet accepted. More hides latency of the log; fewer make larger groups.
 pub const BATCHES_IN_FLIGHT: usize = 8;
+
+/// Bytes of effects in a batch at which writers wait in any case, so that an entry stays below [`MAX_ENTRY`].
+pub const LARGEST_BATCH: usize = 32 << 20;
+/// Bytes of the commands between MULTI and EXEC, which are one batch.
+pub const MAX_TRANSACTION: usize = 512 << 20;
+
+/// Keys that one connection may watch.
+pub const MAX_WATCHED: usize = 1 << 20;
 
 /// Bytes that a decoder of log entries and records may allocate for one value; hostile lengths fail instead.
 pub const MAX_ENTRY: usize = (1 << 30) + (64 << 20);

@@ -1,11 +1,15 @@
 //! What a connection has agreed on with the server: who it is, which database, which level.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
-use crate::ids::DbId;
+use crate::clients::Slot;
+use crate::ids::DbNumber;
 use crate::level::Level;
 use crate::resp::{Protocol, Trust};
 use crate::time::Monotonic;
+use crate::transaction::Transaction;
+use crate::watch::Watching;
 
 /// Which port a connection came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +20,37 @@ pub enum Port {
     Read,
 }
 
+/// Where a connection comes from, as `CLIENT LIST` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's `address:port`, or the path of the Unix socket.
+    pub address: String,
+    /// The server's, that it connected to.
+    pub local_address: String,
+}
+
+/// Which replies a client wants, by `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Replies {
+    #[default]
+    On,
+    Off,
+    /// Not that of the next command.
+    SkipNext,
+    /// Not that of this one.
+    Skip,
+}
+
 /// One connection's state beside its bytes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Session {
     /// Unique in this process, from 1, as in `CLIENT ID`.
     pub id: u64,
+    pub(crate) slot: Slot,
     pub port: Port,
+    pub peer: Peer,
     pub since: Monotonic,
-    pub db: DbId,
+    pub db: DbNumber,
     /// The authenticated user's name.
     pub user: Option<String>,
     pub name: String,
@@ -35,6 +62,19 @@ pub struct Session {
     pub next_level: Option<Level>,
     /// What waits for the outcome of a password check.
     pub(crate) greeting: Option<Greeting>,
+    pub(crate) replies: Replies,
+    /// Between MULTI and EXEC.
+    pub(crate) transaction: Option<Box<Transaction>>,
+    pub(crate) watching: Watching,
+    pub(crate) is_monitor: bool,
+    pub(crate) no_evict: bool,
+    pub(crate) no_touch: bool,
+    /// The command that ran last, and when.
+    pub(crate) last_command: &'static str,
+    pub(crate) last_active: Monotonic,
+    /// Bytes received and not run, and bytes to be sent, when it ran last.
+    pub(crate) buffered: (usize, usize),
+    pub(crate) protocol: Protocol,
 }
 
 /// What an `AUTH` or `HELLO ... AUTH` does once its password has been found right.
@@ -47,12 +87,14 @@ pub(crate) struct Greeting {
 }
 
 impl Session {
-    pub fn new(id: u64, port: Port, since: Monotonic) -> Self {
+    pub(crate) fn new(id: u64, slot: Slot, port: Port, peer: Peer, since: Monotonic) -> Self {
         Self {
             id,
+            slot,
             port,
+            peer,
             since,
-            db: DbId(0),
+            db: DbNumber(0),
             user: None,
             name: String::new(),
             library: String::new(),
@@ -60,6 +102,16 @@ impl Session {
             level: None,
             next_level: None,
             greeting: None,
+            replies: Replies::On,
+            transaction: None,
+            watching: Watching::default(),
+            is_monitor: false,
+            no_evict: false,
+            no_touch: false,
+            last_command: "",
+            last_active: since,
+            buffered: (0, 0),
+            protocol: Protocol::Resp2,
         }
     }
 
@@ -67,8 +119,13 @@ impl Session {
         if self.user.is_some() { Trust::Known } else { Trust::Stranger }
     }
 
-    /// What `RESET` leaves: a new connection's state, with its number, and nobody authenticated.
-    pub fn reset(&mut self) {
-        *self = Self::new(self.id, self.port, self.since);
+    /// What `RESET` leaves: a new connection's state, with its number and its library, and nobody authenticated. Who calls
+    /// has ended what others know of it: its watching, its monitoring.
+    pub(crate) fn reset(&mut self) {
+        let old = core::mem::replace(self, Self::new(self.id, self.slot, self.port, Peer::default(), self.since));
+        self.peer = old.peer;
+        self.library = old.library;
+        self.library_version = old.library_version;
+        self.last_active = old.last_active;
     }
 }

@@ -14,8 +14,6 @@ pub struct Stats {
     pub keyspace_misses: u64,
     pub expired_keys: u64,
     pub rejected_passwords: u64,
-    pub connections_accepted: u64,
-    pub connections_open: u64,
     pub connections_rejected: u64,
     /// Batches proposed, again and for the first time.
     pub batches_proposed: u64,

@@ -2,9 +2,8 @@
 
 use alloc::string::String;
 
-use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
+use super::{keyspace, Access, Command, CommandError, Keys, integer, is_word, lossy};
 use crate::call::{Call, Credentials, Then};
-use crate::ids::DbId;
 use crate::level::Level;
 use crate::limits;
 use crate::resp::Protocol;
@@ -85,6 +84,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
         summary: "Resets the connection.",
         run: |call| {
+            call.core.forget(call.session);
             call.session.reset();
             call.reply.protocol = Protocol::Resp2;
             call.reply.simple("RESET");
@@ -99,9 +99,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["loading", "stale", "fast"],
         summary: "Changes the selected database.",
         run: |call| {
-            let n = integer(call.args.at(1)).map_err(|_| CommandError::DbIndex)?;
-            let n = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
-            call.session.db = DbId(n);
+            call.session.db = keyspace::database(call.args.at(1), CommandError::DbIndex)?;
             call.reply.ok();
             Ok(())
         },

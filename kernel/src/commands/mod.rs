@@ -2,9 +2,11 @@
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
 pub(crate) mod connection;
+mod keyspace;
 mod keys;
 mod server;
 mod strings;
+pub(crate) mod transactions;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -72,6 +74,35 @@ impl Command {
     pub fn is_write(&self) -> bool {
         self.access == Access::Write
     }
+
+    fn has_flag(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// It may need more memory, so it is refused when there is none.
+    pub(crate) fn is_denied_without_memory(&self) -> bool {
+        self.has_flag("denyoom")
+    }
+
+    /// It is about the transaction itself, so it is not queued.
+    pub(crate) fn is_transactional(&self) -> bool {
+        ["multi", "exec", "discard", "watch", "quit", "reset"].contains(&self.name)
+    }
+
+    /// It runs what was queued.
+    pub(crate) fn runs_transaction(&self) -> bool {
+        self.name == "exec"
+    }
+
+    /// It has no place between MULTI and EXEC.
+    pub(crate) fn is_barred_from_transactions(&self) -> bool {
+        self.has_flag("no_multi")
+    }
+
+    /// Monitors do not see it.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.access == Access::Admin || self.has_flag("no_auth")
+    }
 }
 
 /// The table by name.
@@ -81,13 +112,23 @@ pub struct Commands {
     by_name: HashMap<&'static str, usize, foldhash::fast::FixedState>,
 }
 
+/// Every file's commands.
+const TABLES: [&[Command]; 6] = [
+    connection::COMMANDS,
+    keys::COMMANDS,
+    keyspace::COMMANDS,
+    server::COMMANDS,
+    strings::COMMANDS,
+    transactions::COMMANDS,
+];
+
 /// Bytes of the longest command name; longer words are no command.
 const LONGEST_NAME: usize = 32;
 
 impl Default for Commands {
     fn default() -> Self {
         let mut all: Vec<&'static Command> =
-            [connection::COMMANDS, keys::COMMANDS, server::COMMANDS, strings::COMMANDS].into_iter().flatten().collect();
+            TABLES.into_iter().flatten().collect();
         all.sort_by_key(|command| command.name);
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name, i)).collect();
         Self { all, by_name }
@@ -161,6 +202,14 @@ pub enum CommandError {
     ReadPortLevel,
     #[error("LOADING Mneme is loading the dataset in memory")]
     Loading,
+    #[error("OOM command not allowed when used memory > 'maxmemory'.")]
+    OutOfMemory,
+    #[error("EXECABORT Transaction discarded because of previous errors.")]
+    ExecAbort,
+    #[error("EXECABORT Transaction discarded because of: {0}")]
+    ExecRefused(alloc::boxed::Box<CommandError>),
+    #[error("ERR no such key")]
+    NoSuchKey,
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
     #[error("ERR {0}")]

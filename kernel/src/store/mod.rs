@@ -86,7 +86,7 @@ impl Store {
             Effect::Delete { db, key } => self.database_mut(db).delete(key),
             Effect::Deadline { db, key, deadline } => self.database_mut(db).set_deadline(key, deadline),
             Effect::Flush { db } => self.database_mut(db).clear(),
-            Effect::User { .. } => {}
+            Effect::User { .. } | Effect::SwapDatabases { .. } => {}
         }
     }
 
