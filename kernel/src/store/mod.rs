@@ -87,6 +87,28 @@ impl Database {
         }
     }
 
+    /// A patch beyond [`limits::MAX_BULK`] was never executed and changes nothing.
+    fn patch(&mut self, key: &[u8], offset: u64, bytes: &[u8]) {
+        let Some(start) = usize::try_from(offset).ok().filter(|start| *start <= limits::MAX_BULK) else { return };
+        let end = start + bytes.len();
+        if end > limits::MAX_BULK {
+            return;
+        }
+        if !self.items.contains_key(key) {
+            self.put(key, &[], None);
+        }
+        if let Some(item) = self.items.get_mut(key) {
+            if end > item.value.len() {
+                self.bytes += end - item.value.len();
+                let mut longer = core::mem::take(&mut item.value).into_vec();
+                longer.reserve_exact(end - longer.len());
+                longer.resize(end, 0);
+                item.value = longer.into();
+            }
+            item.value[start..end].copy_from_slice(bytes);
+        }
+    }
+
     fn delete(&mut self, key: &[u8]) {
         if let Some(old) = self.items.remove(key) {
             self.bytes -= cost(key, &old);
@@ -168,6 +190,7 @@ impl Store {
                 *self.database_mut(db) = empty;
             }
             Effect::User { .. } => {}
+            Effect::Patch { db, key, offset, bytes } => self.database_mut(db).patch(key, offset, bytes),
         }
     }
 

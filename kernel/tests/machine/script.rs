@@ -211,5 +211,6 @@ fn describe_effect(effect: &Effect<'_>) -> String {
         Effect::Deadline { key, deadline, .. } => format!("deadline {}{}", text(key), until(deadline)),
         Effect::Flush { db } => format!("flush {}", db.0),
         Effect::User { name, .. } => format!("user {name}"),
+        Effect::Patch { key, offset, bytes, .. } => format!("patch {} at {offset} {:?}", text(key), text(bytes)),
     }
 }
