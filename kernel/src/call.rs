@@ -90,7 +90,11 @@ impl<'a> Call<'a> {
 
     /// The key's item. One whose deadline has passed is deleted, as an effect that the reply waits for (rule 14).
     pub(crate) fn get(&mut self, key: &[u8]) -> Option<Item<'_>> {
-        let db = self.db();
+        self.get_in(self.db(), key)
+    }
+
+    /// As [`Call::get`], in any database.
+    pub(crate) fn get_in(&mut self, db: DbId, key: &[u8]) -> Option<Item<'_>> {
         match self.core.store.database(db).get(key) {
             Some(item) if item.is_expired(self.now) => {
                 self.core.stats.expired_keys += 1;
@@ -118,9 +122,28 @@ impl<'a> Call<'a> {
         self.get(key).is_some()
     }
 
+    /// Replies with the key's value, or null. The lookup is counted; says whether there was one.
+    pub(crate) fn reply_value(&mut self, key: &[u8]) -> bool {
+        self.look_up(key);
+        // The item borrows from the call; it is fetched again beside the reply.
+        let item = self.core.store.database(self.db()).get(key);
+        self.reply.optional_bulk(item.map(|item| item.value));
+        item.is_some()
+    }
+
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {
-        let db = self.db();
+        self.put_in(self.db(), key, value, deadline);
+    }
+
+    pub(crate) fn put_in(&mut self, db: DbId, key: &[u8], value: &[u8], deadline: Option<u64>) {
         self.effect(&Effect::Put { db, key, value, deadline });
+    }
+
+    /// Overwrites a part of the key's value, so that no more than the part goes into the log. The caller has seen that
+    /// it ends within [`crate::limits::MAX_BULK`].
+    pub(crate) fn patch(&mut self, key: &[u8], offset: usize, bytes: &[u8]) {
+        let db = self.db();
+        self.effect(&Effect::Patch { db, key, offset: offset as u64, bytes });
     }
 
     pub(crate) fn delete(&mut self, key: &[u8]) {
@@ -227,15 +250,20 @@ impl Call<'_> {
         }
     }
 
-    pub(crate) fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
-        if command.access == Access::Anyone {
+    pub(crate) fn check_access(&self, access: Access, command: &'static str) -> Result<(), CommandError> {
+        if access == Access::Anyone {
             return Ok(());
         }
         let name = self.session.user.as_ref().ok_or(CommandError::NoAuth)?;
         let user = self.core.system.users.get(name).ok_or(CommandError::NoAuth)?;
-        if !user.role.allows(command.access) {
-            return Err(CommandError::NoPerm { user: name.clone(), command: command.name });
+        if user.role.allows(access) { Ok(()) } else { Err(CommandError::NoPerm { user: name.clone(), command }) }
+    }
+
+    pub(crate) fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
+        if command.access == Access::Anyone {
+            return Ok(());
         }
+        self.check_access(command.access, command.name)?;
         if self.session.port == Port::Read && command.is_write() {
             return Err(CommandError::ReadOnly);
         }

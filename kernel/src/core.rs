@@ -403,7 +403,10 @@ impl Core {
         self.system.apply(effect);
         effect::record(effect, &mut reign.open);
         match *effect {
-            Effect::Put { db, key, .. } | Effect::Delete { db, key } | Effect::Deadline { db, key, .. } => {
+            Effect::Put { db, key, .. }
+            | Effect::Delete { db, key }
+            | Effect::Deadline { db, key, .. }
+            | Effect::Patch { db, key, .. } => {
                 reign.open_keys.push(self.changed.mark(db, key, reign.next_seq));
             }
             Effect::Flush { db } => self.changed.mark_flush(db, reign.next_seq),

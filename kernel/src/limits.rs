@@ -48,5 +48,8 @@ pub const MAX_CLIENT_NAME: usize = 1024;
 /// Bytes of a password; Argon2id's time does not depend on it, but a queue of them does.
 pub const MAX_PASSWORD: usize = 1024;
 
+/// How long `CLIENT PAUSE` may hold commands back.
+pub const MAX_PAUSE: core::time::Duration = core::time::Duration::from_secs(24 * 3600);
+
 /// How long `DEBUG DIGEST` may hold back writers while the batches in flight are accepted.
 pub const DIGEST_HOLD: core::time::Duration = core::time::Duration::from_secs(2);

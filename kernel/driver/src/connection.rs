@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use mneme_kernel::connection::Step;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::env::{Env, Stream};
@@ -18,9 +18,9 @@ use crate::node::{Client, Node};
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Serves a client until either side has had enough.
-pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port) {
+pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port, peer: Peer) {
     // Errors here mean that the client has gone: there is nobody to tell.
-    let _ = match node.connect(port) {
+    let _ = match node.connect(port, peer) {
         Some(client) => converse(client, &mut stream).await,
         None => stream.write_all(TOO_MANY).await,
     };
@@ -49,6 +49,14 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> i
             });
             continue;
         }
+        if let Step::Sleep(time) = step {
+            node.env().sleep(time).await;
+            client.slept();
+            continue;
+        }
+        if step == Step::Kill {
+            return Ok(());
+        }
         if matches!(step, Step::Close | Step::Shutdown) {
             return drain(client, stream).await;
         }
@@ -61,7 +69,8 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> i
         let progressed = poll_fn(|context| {
             let wrote = poll_send(&mut client, stream, context)?;
             client.note_replying(!client.connection.is_drained());
-            let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready());
+            let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready())
+                | client.door.poll(context).is_ready();
             let read = match step {
                 Step::Read => poll_receive(&mut client, stream, context)?,
                 _ => None,

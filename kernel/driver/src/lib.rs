@@ -6,6 +6,7 @@
 
 mod compaction;
 pub mod connection;
+mod doors;
 pub mod env;
 pub mod keeper;
 pub mod log;

@@ -12,8 +12,9 @@ use mneme_kernel::core::{BadEntry, Config, Core, Input, Now, Output};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::members::Member;
 use mneme_kernel::mutant::Mutant;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 
+use crate::doors::Doors;
 use crate::env::Env;
 use crate::keeper::{Keeper, Schedule, SnapshotFailed, StartError};
 use crate::recovery;
@@ -80,6 +81,8 @@ pub struct Node<E: Env> {
     shutdown: Watermark,
     /// There is a batch to close.
     work: Signal,
+    /// How to wake a connection for which another one has something.
+    doors: Doors,
     /// Connections that have replies which have not left.
     replying: AtomicUsize,
 }
@@ -99,6 +102,7 @@ impl<E: Env> Node<E> {
             leads: Watermark::default(),
             shutdown: Watermark::default(),
             work: Signal::default(),
+            doors: Doors::default(),
             replying: AtomicUsize::new(0),
         });
         let known = match snapshot {
@@ -222,20 +226,10 @@ impl<E: Env> Node<E> {
     }
 
     /// A new client, or `None` if there are too many.
-    pub fn connect(self: &Arc<Self>, port: Port) -> Option<Client<E>> {
-        let mut core = lock(&self.core);
-        if core.stats.connections_open >= core.config().max_clients {
-            core.stats.connections_rejected += 1;
-            return None;
-        }
-        core.stats.connections_open += 1;
-        core.stats.connections_accepted += 1;
-        let id = core.stats.connections_accepted;
-        Some(Client {
-            node: self.clone(),
-            replying: false,
-            connection: Connection::new(id, port, self.env.monotonic()),
-        })
+    pub fn connect(self: &Arc<Self>, port: Port, peer: Peer) -> Option<Client<E>> {
+        let connection = lock(&self.core).connect(port, peer, self.env.monotonic())?;
+        let door = self.doors.install(connection.slot());
+        Some(Client { node: self.clone(), replying: false, connection, door })
     }
 
     /// Waits until a batch is accepted, however long that takes.
@@ -322,6 +316,8 @@ impl Silence {
 pub struct Client<E: Env> {
     pub(crate) node: Arc<Node<E>>,
     pub(crate) connection: Connection,
+    /// Raised when another connection has something for this one.
+    pub(crate) door: Arc<Signal>,
     /// Whether it is counted in [`Node::replying`].
     replying: bool,
 }
@@ -345,7 +341,9 @@ impl<E: Env> Client<E> {
         let mut core = lock(&self.node.core);
         let step = self.connection.run(&mut core, now);
         let has_work = core.has_open_batch();
+        let woken = core.clients.take_woken();
         drop(core);
+        self.node.doors.knock(&woken);
         if has_work {
             self.node.work.raise();
         }
@@ -365,6 +363,10 @@ impl<E: Env> Client<E> {
         self.connection.saved(made);
     }
 
+    pub(crate) fn slept(&mut self) {
+        self.connection.slept();
+    }
+
     pub(crate) fn password_checked(&mut self, right: bool) {
         let now = self.node.now();
         self.connection.password_checked(&mut lock(&self.node.core), now, right);
@@ -374,6 +376,6 @@ impl<E: Env> Client<E> {
 impl<E: Env> Drop for Client<E> {
     fn drop(&mut self) {
         self.note_replying(false);
-        lock(&self.node.core).stats.connections_open -= 1;
+        lock(&self.node.core).disconnect(&self.connection);
     }
 }

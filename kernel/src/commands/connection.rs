@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::client::client_name;
 use super::{keyspace, Access, Command, CommandError, Keys, integer, is_word, lossy};
 use crate::call::{Call, Credentials, Then};
 use crate::level::Level;
@@ -15,7 +16,7 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: -1,
         access: Access::Anyone,
         keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+        flags: &["noscript", "loading", "stale", "fast", "no_auth", "no_multi", "allow_busy"],
         summary: "Handshakes with the server.",
         run: hello,
     },
@@ -24,7 +25,7 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: -2,
         access: Access::Anyone,
         keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+        flags: &["noscript", "loading", "stale", "fast", "no_auth", "no_multi", "allow_busy"],
         summary: "Authenticates the connection.",
         run: |call| {
             let (user, password) = match call.args.len() {
@@ -103,15 +104,6 @@ pub(super) const COMMANDS: &[Command] = &[
             call.reply.ok();
             Ok(())
         },
-    },
-    Command {
-        name: "client",
-        arity: -2,
-        access: Access::Connection,
-        keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale"],
-        summary: "A container for client connection commands.",
-        run: client,
     },
     // The prefix is taken off before the table is asked; this entry gives its arity, its place in COMMAND and its rights.
     Command {
@@ -219,71 +211,6 @@ pub(crate) fn password_checked(call: &mut Call<'_>, right: bool) -> Result<(), C
     match greeting.protocol {
         None => call.reply.ok(),
         Some(protocol) => greet(call, Some(protocol), greeting.name),
-    }
-    Ok(())
-}
-
-fn client_name(name: &[u8]) -> Result<String, CommandError> {
-    if name.len() > limits::MAX_CLIENT_NAME || !name.iter().all(|b| (b'!'..=b'~').contains(b)) {
-        return Err(CommandError::Other("Client names cannot contain spaces, newlines or special characters."));
-    }
-    Ok(lossy(name))
-}
-
-fn client(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let arity = |wanted: usize, name: &str| {
-        if call.args.len() == wanted { Ok(()) } else { Err(CommandError::SubcommandArity("client", name.into())) }
-    };
-    let subcommand = call.args.at(1);
-    if is_word(subcommand, "id") {
-        arity(2, "id")?;
-        call.reply.integer(call.session.id as i64);
-    } else if is_word(subcommand, "getname") {
-        arity(2, "getname")?;
-        let name = call.session.name.as_bytes();
-        call.reply.optional_bulk((!name.is_empty()).then_some(name));
-    } else if is_word(subcommand, "setname") {
-        arity(3, "setname")?;
-        call.session.name = client_name(call.args.at(2))?;
-        call.reply.ok();
-    } else if is_word(subcommand, "setinfo") {
-        arity(4, "setinfo")?;
-        let value = client_name(call.args.at(3)).map_err(|_| {
-            CommandError::Other("lib-name and lib-ver cannot contain spaces, newlines or special characters.")
-        })?;
-        if is_word(call.args.at(2), "lib-name") {
-            call.session.library = value;
-        } else if is_word(call.args.at(2), "lib-ver") {
-            call.session.library_version = value;
-        } else {
-            return Err(CommandError::Text(alloc::format!("Unrecognized option '{}'", lossy(call.args.at(2)))));
-        }
-        call.reply.ok();
-    } else if is_word(subcommand, "consistency") {
-        consistency(call)?;
-    } else {
-        return Err(CommandError::unknown_subcommand(call.args, "CLIENT"));
-    }
-    Ok(())
-}
-
-/// `CLIENT CONSISTENCY [level | NEXT level]`.
-fn consistency(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let args = call.args;
-    match args.len() {
-        2 => {
-            let level = call.session.level.unwrap_or(call.core.config.default_level);
-            call.reply.bulk(level.name().as_bytes());
-        }
-        3 => {
-            call.session.level = Some(Level::parse(args.at(2)).ok_or(UNKNOWN_LEVEL)?);
-            call.reply.ok();
-        }
-        4 if is_word(args.at(2), "next") => {
-            call.session.next_level = Some(Level::parse(args.at(3)).ok_or(UNKNOWN_LEVEL)?);
-            call.reply.ok();
-        }
-        _ => return Err(CommandError::SubcommandArity("client", "consistency".into())),
     }
     Ok(())
 }

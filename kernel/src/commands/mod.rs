@@ -1,6 +1,7 @@
 //! The command table. A command's name, arity, flags, keys, access class and code stand together; dispatch, arity
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
+mod client;
 pub(crate) mod connection;
 mod keyspace;
 mod keys;
@@ -113,7 +114,8 @@ pub struct Commands {
 }
 
 /// Every file's commands.
-const TABLES: [&[Command]; 6] = [
+const TABLES: [&[Command]; 7] = [
+    client::COMMANDS,
     connection::COMMANDS,
     keys::COMMANDS,
     keyspace::COMMANDS,

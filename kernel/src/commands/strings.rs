@@ -15,11 +15,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Returns the string value of a key.",
         run: |call| {
-            let key = call.args.at(1);
-            call.look_up(key);
-            // The item borrows from the call; it is fetched again beside the reply.
-            let item = call.core.store.database(call.session.db).get(key);
-            call.reply.optional_bulk(item.map(|item| item.value));
+            call.reply_value(call.args.at(1));
             Ok(())
         },
     },
@@ -42,9 +38,7 @@ pub(super) const COMMANDS: &[Command] = &[
         run: |call| {
             call.reply.array(call.args.len() - 1);
             for key in call.args.skip(1).iter() {
-                call.look_up(key);
-                let item = call.core.store.database(call.session.db).get(key);
-                call.reply.optional_bulk(item.map(|item| item.value));
+                call.reply_value(key);
             }
             Ok(())
         },
@@ -147,7 +141,7 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
     let (existed, old_deadline) = (old.is_some(), old.and_then(|item| item.deadline));
     let reply_start = call.reply.bytes.len();
     if get {
-        let old = call.core.store.database(call.session.db).get(key);
+        let old = call.core.store.database(call.db()).get(key);
         call.reply.optional_bulk(old.map(|item| item.value));
     }
     let holds = match condition {

@@ -7,6 +7,7 @@ use super::Item;
 use super::hasher::KeyHasher;
 use super::packed::Packed;
 use super::table::Table;
+use crate::limits;
 use crate::time::Wall;
 
 /// One numbered database.
@@ -100,6 +101,17 @@ impl Database {
             *volatile += usize::from(item.deadline().is_some());
             *bytes += item.cost();
         })
+    }
+
+    /// A patch beyond [`limits::MAX_BULK`] was never executed and changes nothing.
+    pub(super) fn patch(&mut self, key: &[u8], offset: u64, bytes: &[u8]) {
+        let start = usize::try_from(offset).ok().filter(|start| start.saturating_add(bytes.len()) <= limits::MAX_BULK);
+        let Some(start) = start else { return };
+        let hash = self.hasher.hash(key);
+        if self.table.get(hash, key).is_none() {
+            self.put(key, &[], None);
+        }
+        self.update(hash, key, |item| item.patch(start, bytes));
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) {

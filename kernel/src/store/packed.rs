@@ -69,6 +69,20 @@ impl Packed {
         }
     }
 
+    /// Overwrites a part of the value, lengthening it with zeros if it is too short.
+    pub(super) fn patch(&mut self, start: usize, bytes: &[u8]) {
+        let (key_start, key_len) = self.key_range();
+        let from = key_start + key_len + start;
+        let end = from + bytes.len();
+        if end > self.0.len() {
+            let mut longer = core::mem::take(&mut self.0).into_vec();
+            longer.reserve_exact(end - longer.len());
+            longer.resize(end, 0);
+            self.0 = longer.into_boxed_slice();
+        }
+        self.0[from..end].copy_from_slice(bytes);
+    }
+
     pub(super) fn set_deadline(&mut self, deadline: Option<u64>) {
         let (start, _) = self.key_range();
         match deadline {

@@ -7,7 +7,7 @@ use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Core, Now};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::resp::{Protocol, Value};
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::store::Digest;
 use mneme_kernel::time::Monotonic;
 
@@ -26,9 +26,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(id: u64, port: Port, since: Monotonic) -> Self {
+    pub fn new(core: &mut Core, port: Port, since: Monotonic) -> Self {
+        let connection = core.connect(port, Peer::default(), since).expect("there is room");
         Self {
-            connection: Connection::new(id, port, since),
+            connection,
             protocol: Protocol::Resp2,
             asked: VecDeque::new(),
             received: Vec::new(),

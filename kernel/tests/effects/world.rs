@@ -286,6 +286,7 @@ fn encode(changes: &[Change], now: Wall) -> Vec<u8> {
             None if db.0 == 3 => Effect::Flush { db },
             None => Effect::Delete { db, key },
             Some((0..64, ms)) => Effect::Deadline { db, key, deadline: deadline(ms) },
+            Some((value @ 64..96, _)) => Effect::Patch { db, key, offset: u64::from(value % 8), bytes: &[*value] },
             Some((value, ms)) => Effect::Put { db, key, value: &[*value], deadline: deadline(ms) },
         };
         effect::record(&effect, &mut out);

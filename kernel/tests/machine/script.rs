@@ -10,7 +10,7 @@ use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::resp::Value;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
 use mneme_kernel::time::{Monotonic, Wall};
 use mneme_kernel::users::Role;
@@ -147,7 +147,8 @@ impl Stage {
 
     fn ask(&mut self, client: &str, request: &str) {
         if !self.clients.contains_key(client) {
-            self.clients.insert(client.into(), Connection::new(1, Port::Main, self.now.monotonic));
+            let connection = self.core.connect(Port::Main, Peer::default(), self.now.monotonic);
+            self.clients.insert(client.into(), connection.expect("there is room"));
             self.ask(client, "AUTH secret");
             let connection = self.clients.get_mut(client).expect("it was just made");
             connection.sent(connection.ready().len());
@@ -211,5 +212,7 @@ fn describe_effect(effect: &Effect<'_>) -> String {
         Effect::Deadline { key, deadline, .. } => format!("deadline {}{}", text(key), until(deadline)),
         Effect::Flush { db } => format!("flush {}", db.0),
         Effect::User { name, .. } => format!("user {name}"),
+        Effect::SwapDatabases { a, b } => format!("swap {} {}", a.0, b.0),
+        Effect::Patch { key, offset, bytes, .. } => format!("patch {} at {offset} {:?}", text(key), text(bytes)),
     }
 }
