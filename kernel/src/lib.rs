@@ -14,6 +14,7 @@ pub mod connection;
 pub mod core;
 pub mod effect;
 pub mod entry;
+pub mod extended;
 pub mod gate;
 pub mod glob;
 pub mod ids;

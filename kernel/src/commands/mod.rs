@@ -1,8 +1,14 @@
 //! The command table. A command's name, arity, flags, keys, access class and code stand together; dispatch, arity
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
+mod bitfield;
+mod bits;
 pub(crate) mod connection;
+mod counters;
+mod deadlines;
 mod keys;
+mod lcs;
+mod ranges;
 mod server;
 mod strings;
 
@@ -38,6 +44,7 @@ pub struct Keys {
 impl Keys {
     pub const NONE: Keys = Keys { first: 0, last: 0, step: 0 };
     pub const ONE: Keys = Keys { first: 1, last: 1, step: 1 };
+    pub const TWO: Keys = Keys { first: 1, last: 2, step: 1 };
     pub const ALL: Keys = Keys { first: 1, last: -1, step: 1 };
     pub const PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
 
@@ -86,8 +93,19 @@ const LONGEST_NAME: usize = 32;
 
 impl Default for Commands {
     fn default() -> Self {
-        let mut all: Vec<&'static Command> =
-            [connection::COMMANDS, keys::COMMANDS, server::COMMANDS, strings::COMMANDS].into_iter().flatten().collect();
+        let tables = [
+            bitfield::COMMANDS,
+            bits::COMMANDS,
+            connection::COMMANDS,
+            counters::COMMANDS,
+            deadlines::COMMANDS,
+            keys::COMMANDS,
+            lcs::COMMANDS,
+            ranges::COMMANDS,
+            server::COMMANDS,
+            strings::COMMANDS,
+        ];
+        let mut all: Vec<&'static Command> = tables.into_iter().flatten().collect();
         all.sort_by_key(|command| command.name);
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name, i)).collect();
         Self { all, by_name }
@@ -187,6 +205,9 @@ impl CommandError {
         CommandError::UnknownSubcommand(lossy(args.at(1)), container)
     }
 }
+
+/// A value would be longer than [`crate::limits::MAX_BULK`].
+const TOO_LONG: CommandError = CommandError::Other("string exceeds maximum allowed size (proto-max-bulk-len)");
 
 /// Text of a client's bytes, for errors and views.
 pub(crate) fn lossy(bytes: &[u8]) -> String {
