@@ -156,6 +156,15 @@ impl<'a> Call<'a> {
         self.effect(&Effect::Deadline { db, key, deadline });
     }
 
+    /// Sets a deadline; one that has passed deletes the key at once.
+    pub(crate) fn expire_at(&mut self, key: &[u8], deadline: u64) {
+        if deadline <= self.now.0 {
+            self.delete(key);
+        } else {
+            self.set_deadline(key, Some(deadline));
+        }
+    }
+
     pub(crate) fn flush(&mut self, db: DbId) {
         // Waits for the batch even if the database is empty here: it may be so only by what is not accepted yet.
         self.effect(&Effect::Flush { db });

@@ -16,6 +16,7 @@ pub mod core;
 pub mod databases;
 pub mod effect;
 pub mod entry;
+pub mod extended;
 pub mod gate;
 pub mod glob;
 pub mod ids;

@@ -1,10 +1,16 @@
 //! The command table. A command's name, arity, flags, keys, access class and code stand together; dispatch, arity
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
+mod bitfield;
+mod bits;
 mod client;
 pub(crate) mod connection;
-mod keyspace;
+mod counters;
+mod deadlines;
 mod keys;
+mod keyspace;
+mod lcs;
+mod ranges;
 mod server;
 mod strings;
 pub(crate) mod transactions;
@@ -41,6 +47,7 @@ pub struct Keys {
 impl Keys {
     pub const NONE: Keys = Keys { first: 0, last: 0, step: 0 };
     pub const ONE: Keys = Keys { first: 1, last: 1, step: 1 };
+    pub const TWO: Keys = Keys { first: 1, last: 2, step: 1 };
     pub const ALL: Keys = Keys { first: 1, last: -1, step: 1 };
     pub const PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
 
@@ -114,11 +121,17 @@ pub struct Commands {
 }
 
 /// Every file's commands.
-const TABLES: [&[Command]; 7] = [
+const TABLES: [&[Command]; 13] = [
+    bitfield::COMMANDS,
+    bits::COMMANDS,
     client::COMMANDS,
     connection::COMMANDS,
+    counters::COMMANDS,
+    deadlines::COMMANDS,
     keys::COMMANDS,
     keyspace::COMMANDS,
+    lcs::COMMANDS,
+    ranges::COMMANDS,
     server::COMMANDS,
     strings::COMMANDS,
     transactions::COMMANDS,
@@ -129,8 +142,7 @@ const LONGEST_NAME: usize = 32;
 
 impl Default for Commands {
     fn default() -> Self {
-        let mut all: Vec<&'static Command> =
-            TABLES.into_iter().flatten().collect();
+        let mut all: Vec<&'static Command> = TABLES.into_iter().flatten().collect();
         all.sort_by_key(|command| command.name);
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name, i)).collect();
         Self { all, by_name }
@@ -210,8 +222,6 @@ pub enum CommandError {
     ExecAbort,
     #[error("EXECABORT Transaction discarded because of: {0}")]
     ExecRefused(alloc::boxed::Box<CommandError>),
-    #[error("ERR no such key")]
-    NoSuchKey,
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
     #[error("ERR {0}")]
@@ -238,6 +248,9 @@ impl CommandError {
         CommandError::UnknownSubcommand(lossy(args.at(1)), container)
     }
 }
+
+/// A value would be longer than [`crate::limits::MAX_BULK`].
+const TOO_LONG: CommandError = CommandError::Other("string exceeds maximum allowed size (proto-max-bulk-len)");
 
 /// Text of a client's bytes, for errors and views.
 pub(crate) fn lossy(bytes: &[u8]) -> String {
