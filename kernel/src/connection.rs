@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use crate::call::{Credentials, Then};
+use crate::call::{Credentials, PasswordCheck, Then};
 use crate::core::{Core, Now};
 use crate::gate::Gate;
 use crate::ids::Seq;
@@ -128,8 +128,8 @@ impl Connection {
     }
 
     /// The outcome of the password check that [`Step::CheckPassword`] asked for; then run again.
-    pub fn password_checked(&mut self, core: &mut Core, now: Now, right: bool) {
-        core.password_checked(now, &mut self.session, &mut self.gate.reply, right);
+    pub fn password_checked(&mut self, core: &mut Core, now: Now, check: PasswordCheck) {
+        core.password_checked(now, &mut self.session, &mut self.gate.reply, check);
     }
 
     /// What became of the snapshot that [`Step::Save`] asked for; then run again.

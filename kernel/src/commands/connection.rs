@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
-use crate::call::{Call, Credentials, Then};
+use crate::call::{Call, Credentials, PasswordCheck, Then};
 use crate::ids::DbId;
 use crate::level::Level;
 use crate::limits;
@@ -131,6 +131,10 @@ pub(super) const COMMANDS: &[Command] = &[
 pub(crate) const UNKNOWN_LEVEL: CommandError =
     CommandError::Other("unknown consistency level, use EVENTUAL, QUORUM or ALL");
 
+/// What whoever tries too many passwords is answered: the one that came with it was not looked at.
+const TOO_MANY_PASSWORDS: CommandError =
+    CommandError::Other("too many wrong passwords from this address for this user, try again in a few seconds");
+
 fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     let protocol = match call.args.get(1) {
         None => None,
@@ -211,11 +215,15 @@ fn authenticate(call: &mut Call<'_>, password: &[u8], greeting: Greeting) -> Res
 }
 
 /// Goes on where [`authenticate`] left off.
-pub(crate) fn password_checked(call: &mut Call<'_>, right: bool) -> Result<(), CommandError> {
+pub(crate) fn password_checked(call: &mut Call<'_>, check: PasswordCheck) -> Result<(), CommandError> {
     let greeting = call.session.greeting.take().ok_or(CommandError::WrongPass)?;
-    if !right {
+    if check != PasswordCheck::Right {
         call.core.stats.rejected_passwords += 1;
-        return Err(CommandError::WrongPass);
+    }
+    match check {
+        PasswordCheck::Right => {}
+        PasswordCheck::Wrong => return Err(CommandError::WrongPass),
+        PasswordCheck::TooMany => return Err(TOO_MANY_PASSWORDS),
     }
     call.session.user = Some(greeting.user);
     match greeting.protocol {
