@@ -69,6 +69,16 @@ impl Attempts {
     /// Where a source waits for its turn to try a password of a user.
     pub(crate) fn turn(&mut self, source: Source, user: &str) -> Turn {
         let who = self.hasher.hash_one((network(source), user));
+        self.turn_of(who)
+    }
+
+    /// Where a source waits for its turn to have a password checked by Argon2id, whichever user's.
+    pub(crate) fn turn_for_argon2(&mut self, source: Source) -> Turn {
+        let who = self.hasher.hash_one(network(source));
+        self.turn_of(who)
+    }
+
+    fn turn_of(&mut self, who: u64) -> Turn {
         let turn = match self.turns.remove(&who) {
             Some((age, turn)) => {
                 self.by_age.remove(&age);

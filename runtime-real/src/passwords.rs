@@ -17,8 +17,8 @@ use crate::attempts::Attempts;
 /// Argon2 runs at once: each takes 19 MiB and some 20 ms of a processor, which strangers must not multiply.
 const AT_ONCE: usize = 2;
 /// How long an attempt waits for others of the same source and user before it is refused: it holds a connection
-/// meanwhile, also that of a client which has gone.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// meanwhile, also that of a client which has gone. Twice the longest delay, so that the next in line gets its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Users whose password is recognised; one more, and another one's is checked by Argon2id again.
 const RECOGNISED: usize = 10_000;
 
@@ -67,7 +67,7 @@ impl Passwords {
             time::sleep(wait).await;
         }
         let user = credentials.hash.is_some().then(|| credentials.user.clone());
-        let right = self.is_right(credentials).await;
+        let right = self.is_right(credentials, source).await;
         if failures.note(right, Instant::now()) {
             // A name that is no user's may be anything, also a password.
             let user = user.as_deref().unwrap_or("(no such user)");
@@ -76,7 +76,7 @@ impl Passwords {
         if right { PasswordCheck::Right } else { PasswordCheck::Wrong }
     }
 
-    async fn is_right(&self, credentials: Credentials) -> bool {
+    async fn is_right(&self, credentials: Credentials, source: Source) -> bool {
         let Credentials { user, password, hash } = credentials;
         let exists = hash.is_some();
         let stored = hash.unwrap_or_else(|| self.nobody.clone());
@@ -85,6 +85,9 @@ impl Passwords {
         if known.is_some_and(|known| constant_time::verify_slices_are_equal(known.as_ref(), tag.as_ref()).is_ok()) {
             return exists;
         }
+        // One at a time for each source, whatever users it tries: others get the next slot, not the thousandth.
+        let turn = lock(&self.attempts).turn_for_argon2(source);
+        let _turn = turn.lock().await;
         let right = self.slowly(move || verify(&password, &stored)).await && exists;
         if right {
             let mut known = lock(&self.known);
@@ -196,7 +199,7 @@ mod tests {
 
         // Now Argon2 cannot run.
         let _slots = passwords.slots.acquire_many(AT_ONCE as u32).await;
-        assert_eq!(at_once(pin!(passwords.is_right(right.clone()))), Poll::Ready(true));
+        assert_eq!(at_once(pin!(passwords.is_right(right.clone(), Source::Machine))), Poll::Ready(true));
         assert_eq!(
             at_once(pin!(passwords.check(right, Source::Machine))),
             Poll::Ready(PasswordCheck::Right),
@@ -208,7 +211,7 @@ mod tests {
             credentials("u", "secret", Some(&changed)),
             credentials("u", "secret", None),
         ] {
-            assert_eq!(at_once(pin!(passwords.is_right(other.clone()))), Poll::Pending, "{other:?}");
+            assert_eq!(at_once(pin!(passwords.is_right(other.clone(), Source::Machine))), Poll::Pending, "{other:?}");
         }
     }
 
@@ -217,8 +220,8 @@ mod tests {
         let passwords = Passwords::new();
         for password in ["first", "second"] {
             let stored = passwords.hash(password.into()).await;
-            assert!(passwords.is_right(credentials("u", password, Some(&stored))).await);
-            assert!(!passwords.is_right(credentials("u", "old", Some(&stored))).await);
+            assert!(passwords.is_right(credentials("u", password, Some(&stored)), Source::Machine).await);
+            assert!(!passwords.is_right(credentials("u", "old", Some(&stored)), Source::Machine).await);
             assert_eq!(lock(&passwords.known).len(), 1);
         }
     }
@@ -246,6 +249,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_source_that_tries_many_users_leaves_argon2_to_others() {
+        let passwords = Passwords::new();
+        let stored = passwords.hash(b"secret".to_vec()).await;
+        let other = Source::Address([192, 0, 2, 2].into());
+        let slots = passwords.slots.acquire_many(AT_ONCE as u32).await.expect("they are never closed");
+        let mut tries: Vec<_> = (0..10)
+            .map(|i| Box::pin(passwords.check(credentials(&i.to_string(), "guess", None), Source::Machine)))
+            .collect();
+        for check in &mut tries {
+            assert_eq!(at_once(check.as_mut()), Poll::Pending);
+        }
+        let mut right = pin!(passwords.check(credentials("u", "secret", Some(&stored)), other));
+        assert_eq!(at_once(right.as_mut()), Poll::Pending);
+        // Slots go to whoever waits for one longest. The guesser's tasks make no further step: it has at most one.
+        drop(slots);
+        assert_eq!(time::timeout(PATIENCE, right).await, Ok(PasswordCheck::Right));
+    }
+
+    #[tokio::test]
     async fn who_waits_too_long_for_others_of_the_same_source_is_refused() {
         let passwords = Passwords { patience: Duration::from_millis(1), ..Passwords::new() };
         let turn = lock(&passwords.attempts).turn(Source::Machine, "u");
@@ -260,7 +282,7 @@ mod tests {
         let tag = passwords.tag("u", "hash", b"password");
         lock(&passwords.known).extend((0..RECOGNISED).map(|i| (i.to_string(), tag)));
         let stored = passwords.hash(b"secret".to_vec()).await;
-        assert!(passwords.is_right(credentials("u", "secret", Some(&stored))).await);
+        assert!(passwords.is_right(credentials("u", "secret", Some(&stored)), Source::Machine).await);
         let known = lock(&passwords.known);
         assert_eq!(known.len(), RECOGNISED);
         assert!(known.contains_key("u"));

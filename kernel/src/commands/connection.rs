@@ -33,7 +33,8 @@ pub(super) const COMMANDS: &[Command] = &[
                 3 => (lossy(call.args.at(1)), call.args.at(2)),
                 _ => return Err(CommandError::Syntax),
             };
-            authenticate(call, password, Greeting { user, protocol: None, name: None })
+            let hash = hash_of(call, &user);
+            authenticate(call, password, Greeting { user, hash, protocol: None, name: None })
         },
     },
     Command {
@@ -162,7 +163,9 @@ fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     match credentials {
         Some((user, password)) => {
-            authenticate(call, password, Greeting { user, protocol: protocol.or(Some(call.reply.protocol)), name })
+            let hash = hash_of(call, &user);
+            let protocol = protocol.or(Some(call.reply.protocol));
+            authenticate(call, password, Greeting { user, hash, protocol, name })
         }
         None if call.session.user.is_none() => Err(CommandError::HelloNoAuth),
         None => {
@@ -208,18 +211,25 @@ fn authenticate(call: &mut Call<'_>, password: &[u8], greeting: Greeting) -> Res
     call.then = Then::CheckPassword(Credentials {
         user: greeting.user.clone(),
         password: password.into(),
-        hash: call.core.system.users.get(&greeting.user).map(|user| user.password_hash.clone()),
+        hash: greeting.hash.clone(),
     });
     call.session.greeting = Some(greeting);
     Ok(())
 }
 
+fn hash_of(call: &Call<'_>, user: &str) -> Option<String> {
+    call.core.system.users.get(user).map(|user| user.password_hash.clone())
+}
+
 /// Goes on where [`authenticate`] left off.
 pub(crate) fn password_checked(call: &mut Call<'_>, check: PasswordCheck) -> Result<(), CommandError> {
     let greeting = call.session.greeting.take().ok_or(CommandError::WrongPass)?;
-    if check != PasswordCheck::Right {
-        call.core.stats.rejected_passwords += 1;
-    }
+    let check = match check {
+        // A check takes long enough for the password to be changed, or the user removed.
+        PasswordCheck::Right if hash_of(call, &greeting.user) != greeting.hash => PasswordCheck::Wrong,
+        check => check,
+    };
+    call.core.stats.rejected_passwords += u64::from(check != PasswordCheck::Right);
     match check {
         PasswordCheck::Right => {}
         PasswordCheck::Wrong => return Err(CommandError::WrongPass),
