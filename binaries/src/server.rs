@@ -30,7 +30,13 @@ pub fn core() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mneme-core: {error}");
-            if error.is_damage() { ExitCode::from(EXIT_DAMAGED_DATA) } else { ExitCode::FAILURE }
+            if error.is_bad_configuration() {
+                ExitCode::from(EXIT_BAD_CONFIGURATION)
+            } else if error.is_damage() {
+                ExitCode::from(EXIT_DAMAGED_DATA)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

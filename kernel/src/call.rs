@@ -61,6 +61,16 @@ pub struct Credentials {
     pub hash: Option<alloc::string::String>,
 }
 
+/// What became of a password check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordCheck {
+    Right,
+    /// Or there is no such user: strangers are not told which.
+    Wrong,
+    /// Not checked: too many wrong ones have come from there.
+    TooMany,
+}
+
 impl core::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()

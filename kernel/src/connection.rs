@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::call::{Credentials, Then};
+use crate::call::{Credentials, PasswordCheck, Then};
 use crate::core::{Core, Now};
 use crate::gate::Gate;
 use crate::ids::Seq;
@@ -150,9 +150,9 @@ impl Connection {
     }
 
     /// The outcome of the password check that [`Step::CheckPassword`] asked for; then run again.
-    pub fn password_checked(&mut self, core: &mut Core, now: Now, right: bool) {
+    pub fn password_checked(&mut self, core: &mut Core, now: Now, check: PasswordCheck) {
         let mut session = core.clients.take(self.slot);
-        core.password_checked(now, &mut session, &mut self.gate.reply, right);
+        core.password_checked(now, &mut session, &mut self.gate.reply, check);
         core.clients.put_back(self.slot, session);
     }
 

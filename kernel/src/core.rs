@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::call::{Call, Then};
+use crate::call::{Call, PasswordCheck, Then};
 use crate::changed::Changed;
 use crate::clients::Clients;
 use crate::codec::CodecError;
@@ -237,9 +237,9 @@ impl Core {
     }
 
     /// Goes on with the request that asked for a password check.
-    pub fn password_checked(&mut self, now: Now, session: &mut Session, reply: &mut Reply, right: bool) {
+    pub fn password_checked(&mut self, now: Now, session: &mut Session, reply: &mut Reply, check: PasswordCheck) {
         let mut call = self.call(now, session, Args::none(), reply);
-        if let Err(error) = connection::password_checked(&mut call, right) {
+        if let Err(error) = connection::password_checked(&mut call, check) {
             call.reply.error(error);
         }
     }

@@ -81,6 +81,8 @@ pub struct Session {
 #[derive(Clone, Debug)]
 pub(crate) struct Greeting {
     pub user: String,
+    /// The hash that the password is checked against: the user may change meanwhile.
+    pub hash: Option<String>,
     /// Set by HELLO.
     pub protocol: Option<Protocol>,
     pub name: Option<String>,

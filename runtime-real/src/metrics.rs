@@ -14,6 +14,10 @@ pub struct TlsMetrics {
     pub failed: AtomicU64,
     /// When the certificate that clients see ends, seconds since 1970.
     pub certificate_expiry: AtomicU64,
+    /// Changed certificate files that could not be used.
+    pub reload_failures: AtomicU64,
+    /// Clients closed before their handshake because there were far too many.
+    pub turned_away: AtomicU64,
 }
 
 /// The metrics of a node in Prometheus's text format.

@@ -9,7 +9,7 @@ use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::NodeId;
 use madsim::time::{Instant, sleep};
 use mneme_driver::connection;
-use mneme_driver::env::Env;
+use mneme_driver::env::{Env, Source};
 use mneme_driver::node::{Node, Options as NodeOptions};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
@@ -408,7 +408,10 @@ impl Machine {
         lock(&self.life).node = Some(node.clone());
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => env.spawn("client", connection::serve(node.clone(), stream, Port::Main)),
+                Ok((stream, peer)) => {
+                    let source = Source::Address(peer.ip());
+                    env.spawn("client", connection::serve(node.clone(), stream, Port::Main, source));
+                }
                 Err(error) => unreachable!("a simulated listener has no errors: {error}"),
             }
         }

@@ -42,13 +42,22 @@ impl Drop for Folder {
 pub struct Node {
     process: Child,
     socket: PathBuf,
+    /// Where clients connect with TLS.
+    #[allow(dead_code, reason = "not every test does")]
+    pub port: u16,
     pub admin_port: u16,
 }
 
 impl Node {
     /// Starts a server on this folder and waits until it is ready.
+    #[allow(dead_code, reason = "not every test does")]
     pub fn start(data: &Path, socket: &Path, options: &[&str]) -> Node {
-        let admin_port = free_port();
+        Node::start_logging(data, socket, options, Stdio::inherit())
+    }
+
+    /// As [`Node::start`], with the log going there.
+    pub fn start_logging(data: &Path, socket: &Path, options: &[&str], log: Stdio) -> Node {
+        let (port, admin_port) = (free_port(), free_port());
         let mut server = Command::new(env!("CARGO_BIN_EXE_mneme-core"));
         // Settings of whoever runs the test are none of the server's.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MNEME_")) {
@@ -56,15 +65,16 @@ impl Node {
         }
         let mut process = server
             .env("MNEME_ADMIN_PASSWORD", PASSWORD)
-            .args(["--node", "test", "--listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0"])
+            .args(["--node", "test", "--listen", &format!("127.0.0.1:{port}"), "--read-listen", "127.0.0.1:0"])
             .args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", &format!("127.0.0.1:{admin_port}")])
             .args(["--data".as_ref(), data.as_os_str(), "--unix-socket".as_ref(), socket.as_os_str()])
             .args(options)
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
         let output = process.stdout.take().expect("it is piped");
-        let node = Node { process, socket: socket.into(), admin_port };
+        let node = Node { process, socket: socket.into(), port, admin_port };
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.starts_with("ready ")), "the server ended before it was ready");
         node
@@ -74,14 +84,11 @@ impl Node {
     pub fn client(&self) -> io::Result<Client> {
         let stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut client = Client { stream, decoder: ValueDecoder::default(), input: Vec::new() };
-        match client.ask(&["AUTH", PASSWORD])? {
-            Value::Simple(ok) if ok == "OK" => Ok(client),
-            other => Err(io::Error::other(format!("AUTH is answered {other:?}"))),
-        }
+        Client::new(stream).log_in()
     }
 
     /// Ends the process as `kill -9` does.
+    #[allow(dead_code, reason = "not every test does")]
     pub fn kill(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it has ended");
@@ -120,15 +127,28 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// A connection over the Unix socket.
+/// A connection, over the Unix socket unless told otherwise.
 #[derive(Debug)]
-pub struct Client {
-    stream: UnixStream,
+pub struct Client<S = UnixStream> {
+    pub stream: S,
     decoder: ValueDecoder,
     input: Vec<u8>,
 }
 
-impl Client {
+impl<S: Read + Write> Client<S> {
+    pub fn new(stream: S) -> Self {
+        Client { stream, decoder: ValueDecoder::default(), input: Vec::new() }
+    }
+
+    /// # Errors
+    /// If the connection is lost or the password refused.
+    pub fn log_in(mut self) -> io::Result<Self> {
+        match self.ask(&["AUTH", PASSWORD])? {
+            Value::Simple(ok) if ok == "OK" => Ok(self),
+            other => Err(io::Error::other(format!("AUTH is answered {other:?}"))),
+        }
+    }
+
     /// Sends a command and waits for its reply.
     ///
     /// # Errors
@@ -137,6 +157,14 @@ impl Client {
         let mut bytes = Vec::new();
         encode_command(command, &mut bytes);
         self.stream.write_all(&bytes)?;
+        self.answer()
+    }
+
+    /// Waits for a reply, or for what the server says unasked.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    pub fn answer(&mut self) -> io::Result<Value> {
         loop {
             let (used, value) = self.decoder.decode(&self.input).map_err(io::Error::other)?;
             self.input.drain(..used);

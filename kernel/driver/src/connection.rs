@@ -11,29 +11,29 @@ use mneme_kernel::connection::Step;
 use mneme_kernel::session::{Peer, Port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::env::{Env, Stream};
+use crate::env::{Env, Source, Stream};
 use crate::node::{Client, Node};
 
 /// What Redis says when there are too many clients.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Serves a client until either side has had enough.
-pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port, peer: Peer) {
+pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port, peer: Peer, source: Source) {
     // Errors here mean that the client has gone: there is nobody to tell.
     let _ = match node.connect(port, peer) {
-        Some(client) => converse(client, &mut stream).await,
+        Some(client) => converse(client, &mut stream, source).await,
         None => stream.write_all(TOO_MANY).await,
     };
     let _ = stream.shutdown().await;
 }
 
-async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::Result<()> {
+async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, source: Source) -> io::Result<()> {
     let node = client.node.clone();
     loop {
         let step = client.run();
         if let Step::CheckPassword(credentials) = step {
-            let right = node.env().check_password(credentials).await;
-            client.password_checked(right);
+            let check = node.env().check_password(credentials, source).await;
+            client.password_checked(check);
             continue;
         }
         if step == Step::Save {

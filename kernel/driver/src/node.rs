@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{BadEntry, Config, Core, Input, Now, Output};
 use mneme_kernel::ids::{Index, Seq};
@@ -367,9 +368,9 @@ impl<E: Env> Client<E> {
         self.connection.slept();
     }
 
-    pub(crate) fn password_checked(&mut self, right: bool) {
+    pub(crate) fn password_checked(&mut self, check: PasswordCheck) {
         let now = self.node.now();
-        self.connection.password_checked(&mut lock(&self.node.core), now, right);
+        self.connection.password_checked(&mut lock(&self.node.core), now, check);
     }
 }
 

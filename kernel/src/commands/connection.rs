@@ -3,8 +3,8 @@
 use alloc::string::String;
 
 use super::client::client_name;
-use super::{keyspace, Access, Command, CommandError, Keys, integer, is_word, lossy};
-use crate::call::{Call, Credentials, Then};
+use super::{Access, Command, CommandError, Keys, integer, is_word, keyspace, lossy};
+use crate::call::{Call, Credentials, PasswordCheck, Then};
 use crate::level::Level;
 use crate::limits;
 use crate::resp::Protocol;
@@ -33,7 +33,8 @@ pub(super) const COMMANDS: &[Command] = &[
                 3 => (lossy(call.args.at(1)), call.args.at(2)),
                 _ => return Err(CommandError::Syntax),
             };
-            authenticate(call, password, Greeting { user, protocol: None, name: None })
+            let hash = hash_of(call, &user);
+            authenticate(call, password, Greeting { user, hash, protocol: None, name: None })
         },
     },
     Command {
@@ -121,6 +122,10 @@ pub(super) const COMMANDS: &[Command] = &[
 pub(crate) const UNKNOWN_LEVEL: CommandError =
     CommandError::Other("unknown consistency level, use EVENTUAL, QUORUM or ALL");
 
+/// What whoever tries too many passwords is answered: the one that came with it was not looked at.
+const TOO_MANY_PASSWORDS: CommandError =
+    CommandError::Other("too many wrong passwords from this address for this user, try again in a few seconds");
+
 fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     let protocol = match call.args.get(1) {
         None => None,
@@ -148,7 +153,9 @@ fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     match credentials {
         Some((user, password)) => {
-            authenticate(call, password, Greeting { user, protocol: protocol.or(Some(call.reply.protocol)), name })
+            let hash = hash_of(call, &user);
+            let protocol = protocol.or(Some(call.reply.protocol));
+            authenticate(call, password, Greeting { user, hash, protocol, name })
         }
         None if call.session.user.is_none() => Err(CommandError::HelloNoAuth),
         None => {
@@ -194,18 +201,29 @@ fn authenticate(call: &mut Call<'_>, password: &[u8], greeting: Greeting) -> Res
     call.then = Then::CheckPassword(Credentials {
         user: greeting.user.clone(),
         password: password.into(),
-        hash: call.core.system.users.get(&greeting.user).map(|user| user.password_hash.clone()),
+        hash: greeting.hash.clone(),
     });
     call.session.greeting = Some(greeting);
     Ok(())
 }
 
+fn hash_of(call: &Call<'_>, user: &str) -> Option<String> {
+    call.core.system.users.get(user).map(|user| user.password_hash.clone())
+}
+
 /// Goes on where [`authenticate`] left off.
-pub(crate) fn password_checked(call: &mut Call<'_>, right: bool) -> Result<(), CommandError> {
+pub(crate) fn password_checked(call: &mut Call<'_>, check: PasswordCheck) -> Result<(), CommandError> {
     let greeting = call.session.greeting.take().ok_or(CommandError::WrongPass)?;
-    if !right {
-        call.core.stats.rejected_passwords += 1;
-        return Err(CommandError::WrongPass);
+    let check = match check {
+        // A check takes long enough for the password to be changed, or the user removed.
+        PasswordCheck::Right if hash_of(call, &greeting.user) != greeting.hash => PasswordCheck::Wrong,
+        check => check,
+    };
+    call.core.stats.rejected_passwords += u64::from(check != PasswordCheck::Right);
+    match check {
+        PasswordCheck::Right => {}
+        PasswordCheck::Wrong => return Err(CommandError::WrongPass),
+        PasswordCheck::TooMany => return Err(TOO_MANY_PASSWORDS),
     }
     call.session.user = Some(greeting.user);
     match greeting.protocol {

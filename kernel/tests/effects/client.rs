@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use mneme_kernel::call::Credentials;
+use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Core, Now};
 use mneme_kernel::ids::{Index, Seq};
@@ -47,8 +47,8 @@ impl Client {
         loop {
             match self.connection.run(core, now) {
                 Step::CheckPassword(credentials) => {
-                    let right = is_right(&credentials);
-                    self.connection.password_checked(core, now, right);
+                    let check = if is_right(&credentials) { PasswordCheck::Right } else { PasswordCheck::Wrong };
+                    self.connection.password_checked(core, now, check);
                 }
                 Step::Save => self.connection.saved(Ok::<(), &str>(())),
                 Step::SaveLater => {}

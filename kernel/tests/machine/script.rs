@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::time::Duration;
 
+use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect, Effects};
@@ -156,7 +157,7 @@ impl Stage {
         let connection = self.clients.get_mut(client).expect("it was just made");
         connection.input().extend(format!("{request}\r\n").bytes());
         while let Step::CheckPassword(_) = connection.run(&mut self.core, self.now) {
-            connection.password_checked(&mut self.core, self.now, true);
+            connection.password_checked(&mut self.core, self.now, PasswordCheck::Right);
         }
     }
 
