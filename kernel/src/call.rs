@@ -26,6 +26,8 @@ pub struct Call<'a> {
     pub(crate) then: Then,
     /// The newest batch that what was read depends on; may be accepted already.
     pub(crate) depends: Seq,
+    /// The level that the command itself asks for, whatever the client did.
+    pub(crate) level: Option<Level>,
     /// Whether there were effects: then the reply waits for the batch that is open.
     pub(crate) wrote: bool,
 }
@@ -48,8 +50,8 @@ pub enum Then {
     SaveLater,
     /// There will be no reply: the server is to stop, as after SIGTERM.
     Shutdown,
-    /// There is no reply yet: wait so long, then [`crate::connection::Connection::slept`].
-    Sleep(Duration),
+    /// The reply stands, but it leaves only after so long, and what follows waits too.
+    Delay(Duration),
 }
 
 /// A password to be checked away from the store's lock: it is slow on purpose.
@@ -89,6 +91,7 @@ impl<'a> Call<'a> {
             monotonic: self.monotonic,
             then: Then::Reply,
             depends: self.depends,
+            level: None,
             wrote: self.wrote,
         }
     }
@@ -225,7 +228,7 @@ impl Call<'_> {
         let level = self.level(level.or(one_shot))?;
         self.show_to_monitors(command);
         self.run(number, command);
-        Ok(level)
+        Ok(self.level.unwrap_or(level))
     }
 
     /// Takes the prefix `CONSISTENCY level` off.

@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::call::{Credentials, PasswordCheck, Then};
+use crate::clients::Slot;
 use crate::core::{Core, Now};
 use crate::gate::Gate;
 use crate::ids::Seq;
 use crate::limits;
 use crate::resp::{Decoder, ProtocolError};
-use crate::clients::Slot;
 use crate::session::{Replies, Session};
 use crate::time::Monotonic;
 
@@ -33,8 +33,8 @@ pub enum Step {
     Close,
     /// Close, and stop the server as asked.
     Shutdown,
-    /// Wait so long, then call [`Connection::slept`].
-    Sleep(Duration),
+    /// Run again after so long, or sooner; more may be read meanwhile.
+    Delay(Duration),
     /// Close at once, whatever has not been sent.
     Kill,
 }
@@ -48,7 +48,17 @@ pub struct Connection {
     /// Bytes at the front of `input` that have been run.
     consumed: usize,
     decoder: Decoder,
+    /// A reply whose time has not come.
+    delayed: Option<Delayed>,
     closing: bool,
+}
+
+/// A reply whose time has not come, and the batch that it waits for then.
+#[derive(Debug)]
+struct Delayed {
+    until: Monotonic,
+    reply: Vec<u8>,
+    wait: Option<Seq>,
 }
 
 /// Bytes of buffer that an idle connection may keep.
@@ -63,8 +73,14 @@ impl Connection {
             input: Vec::new(),
             consumed: 0,
             decoder: Decoder::default(),
+            delayed: None,
             closing: false,
         }
+    }
+
+    /// Bytes that arrived and have not been run.
+    pub fn unread(&self) -> usize {
+        self.input.len() - self.consumed
     }
 
     /// Where to append bytes that arrived, with room for what the current request is known to lack.
@@ -89,7 +105,7 @@ impl Connection {
         }
         let mut session = core.clients.take(self.slot);
         let step = self.run_requests(core, &mut session, now);
-        session.buffered = (self.input.len() - self.consumed, self.gate.len());
+        session.buffered = (self.unread(), self.gate.len());
         session.protocol = self.gate.reply.protocol;
         core.clients.put_back(self.slot, session);
         step
@@ -99,6 +115,18 @@ impl Connection {
         loop {
             if self.closing {
                 return Step::Close;
+            }
+            if let Some(delayed) = self.delayed.take() {
+                if now.monotonic < delayed.until {
+                    let time = delayed.until - now.monotonic;
+                    self.delayed = Some(delayed);
+                    return Step::Delay(time);
+                }
+                let start = self.gate.reply.bytes.len();
+                self.gate.reply.bytes.extend(delayed.reply);
+                if let Some(seq) = delayed.wait {
+                    self.gate.hold(start, seq, now.monotonic + core.config.level_timeout);
+                }
             }
             if self.gate.len() > limits::MAX_REPLIES_WAITING {
                 return Step::Full;
@@ -126,6 +154,11 @@ impl Connection {
                 return Step::Held;
             }
             self.consumed += len;
+            if let Then::Delay(time) = answer.then {
+                let reply = self.gate.reply.bytes.split_off(start);
+                self.delayed = Some(Delayed { until: now.monotonic + time, reply, wait: answer.wait });
+                continue;
+            }
             if session.replies != Replies::On {
                 self.gate.reply.bytes.truncate(start);
                 if session.replies == Replies::Skip {
@@ -135,7 +168,7 @@ impl Connection {
                 self.gate.hold(start, seq, now.monotonic + core.config.level_timeout);
             }
             match answer.then {
-                Then::Reply | Then::Retry => {}
+                Then::Reply | Then::Retry | Then::Delay(_) => {}
                 Then::Close => self.closing = true,
                 Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),
                 Then::Save => return Step::Save,
@@ -144,7 +177,6 @@ impl Connection {
                     self.closing = true;
                     return Step::Shutdown;
                 }
-                Then::Sleep(time) => return Step::Sleep(time),
             }
         }
     }
@@ -162,11 +194,6 @@ impl Connection {
             Ok(()) => self.gate.reply.ok(),
             Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
         }
-    }
-
-    /// The time that [`Step::Sleep`] asked for has passed; then run again.
-    pub fn slept(&mut self) {
-        self.gate.reply.ok();
     }
 
     /// Says why the connection will be closed, once what was answered before has left.

@@ -71,6 +71,8 @@ pub enum Input<'a> {
     Keeper(KeeperState),
     /// There is time to send what was executed, if anything was.
     CloseBatch,
+    /// There is time to delete some of the keys whose deadline has passed.
+    Expire,
     /// Nothing was heard of the oldest proposal for too long: it may be lost.
     Resend,
     /// A snapshot, which contains everything up to and with `index`, begins; the Core is empty. Its items follow.
@@ -255,6 +257,7 @@ impl Core {
             reply,
             then: Then::Reply,
             depends: Seq::ZERO,
+            level: None,
             wrote: false,
         }
     }
@@ -299,6 +302,7 @@ impl Core {
                 self.keeper = state;
             }
             Input::CloseBatch => self.close_batch(now, out),
+            Input::Expire => self.expire(now),
             Input::Resend => self.resend(out),
             Input::Found { admin, password_hash } => {
                 assert!(self.is_primary(), "only a primary founds");
@@ -367,6 +371,27 @@ impl Core {
         let proposal = Arc::new(Entry::Claim { incarnation, previous_epoch, last_renewal }.encode());
         self.role = Role::Claiming { incarnation, proposal: proposal.clone() };
         out.push(Output::Propose(proposal));
+    }
+
+    /// Deletes keys whose deadline has passed: those of a few parts of the table, for bounded time.
+    fn expire(&mut self, now: Now) {
+        self.newest_wall = self.newest_wall.max(now.wall);
+        if !self.takes_writes()
+            || self.holds_writes(now.monotonic)
+            || self.pause.is_some_and(|p| now.monotonic < p.until)
+        {
+            return;
+        }
+        let mut parts = limits::EXPIRY_PARTS;
+        for db in (0..limits::DATABASES).map(DbId) {
+            while parts > 0
+                && let Some(keys) = self.store.database_mut(db).expired(self.newest_wall)
+            {
+                parts -= 1;
+                self.stats.expired_keys += keys.len() as u64;
+                keys.iter().for_each(|key| self.execute_effect(&Effect::Delete { db, key }));
+            }
+        }
     }
 
     fn close_batch(&mut self, now: Now, out: &mut Vec<Output>) {

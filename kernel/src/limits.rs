@@ -34,6 +34,9 @@ pub const LARGEST_BATCH: usize = 32 << 20;
 /// Bytes of the commands between MULTI and EXEC, which are one batch.
 pub const MAX_TRANSACTION: usize = 512 << 20;
 
+/// Parts of the table, about a thousand keys each, that are searched at once for keys whose deadline has passed.
+pub const EXPIRY_PARTS: usize = 12;
+
 /// Keys that one connection may watch.
 pub const MAX_WATCHED: usize = 1 << 20;
 

@@ -78,6 +78,7 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
         ("reader and writer", Effect::User { name: "bob", password_hash: "", role: Role::ReadWrite }),
         ("reader", Effect::User { name: "eve", password_hash: "", role: Role::ReadOnly }),
         ("patch", Effect::Patch { db: DbId(4), key: b"key", offset: 70_000, bytes: &[0, 0xff] }),
+        ("swap databases", Effect::SwapDatabases { a: DbId(5), b: DbId(6) }),
     ];
     // Whoever adds a variant is sent here by the compiler: it needs golden bytes.
     for (_, effect) in &all {
@@ -87,7 +88,8 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
             | Effect::Deadline { .. }
             | Effect::Flush { .. }
             | Effect::User { .. }
-            | Effect::Patch { .. } => {}
+            | Effect::Patch { .. }
+            | Effect::SwapDatabases { .. } => {}
         }
     }
     all
@@ -190,18 +192,18 @@ fn partitions_are_written_as_ever() {
     let mut golden = golden!("partition.txt");
     let (mut blocks, mut written) = (BlockWriter::new(FILE, crc), Vec::new());
     // A partition holds what makes its items; a patch is merged before.
-    let effects: Vec<Effect<'_>> =
-        effects().into_iter().map(|(_, effect)| effect).filter(|effect| !matches!(effect, Effect::Patch { .. })).collect();
+    let effects: Vec<Effect<'_>> = effects()
+        .into_iter()
+        .map(|(_, effect)| effect)
+        .filter(|effect| !matches!(effect, Effect::Patch { .. }))
+        .collect();
     for effect in &effects {
         effect::record(effect, blocks.content());
         blocks.close_full(&mut written);
     }
     assert_eq!(blocks.finish(&mut written), written.len() as u64);
     let bytes = golden.expect("partition", &written);
-    assert_eq!(
-        Effects::new(&content(&bytes)).collect::<Result<Vec<_>, _>>(),
-        Ok(effects)
-    );
+    assert_eq!(Effects::new(&content(&bytes)).collect::<Result<Vec<_>, _>>(), Ok(effects));
     golden.finish();
 }
 

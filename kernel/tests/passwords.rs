@@ -8,7 +8,7 @@ use mneme_kernel::core::{Core, Input, Now};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
 use mneme_kernel::time::{Monotonic, Wall};
 use mneme_kernel::users::Role;
@@ -50,7 +50,7 @@ impl Follower {
 
     /// What is answered if `meanwhile` happens and the check ends so.
     fn answer(&mut self, request: &str, meanwhile: impl FnOnce(&mut Self), check: PasswordCheck) -> String {
-        let mut connection = Connection::new(1, Port::Main, NOW.monotonic);
+        let mut connection = self.core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
         connection.input().extend(format!("{request}\r\n").bytes());
         assert!(matches!(connection.run(&mut self.core, NOW), Step::CheckPassword(_)));
         meanwhile(self);

@@ -17,6 +17,9 @@ use crate::node::{Client, Node};
 /// What Redis says when there are too many clients.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
+/// Bytes that are read behind a request that has to wait.
+const READ_AHEAD: usize = 16 << 10;
+
 /// Serves a client until either side has had enough.
 pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port, peer: Peer, source: Source) {
     // Errors here mean that the client has gone: there is nobody to tell.
@@ -49,11 +52,6 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             });
             continue;
         }
-        if let Step::Sleep(time) = step {
-            node.env().sleep(time).await;
-            client.slept();
-            continue;
-        }
         if step == Step::Kill {
             return Ok(());
         }
@@ -65,16 +63,24 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
         // A held command may run after any progress, the next reply may leave after its own batch.
         let wanted = if step == Step::Held { Some(accepted.value() + 1) } else { held_at };
         let mut moved = wanted.map(|seq| accepted.reached(seq));
+        let mut delay = match step {
+            Step::Delay(time) => Some(Box::pin(node.env().sleep(time))),
+            _ => None,
+        };
+        let reads = match step {
+            Step::Read => true,
+            // To hear of it if the client goes.
+            Step::Delay(_) => client.connection.unread() < READ_AHEAD,
+            _ => false,
+        };
         client.advance();
         let progressed = poll_fn(|context| {
             let wrote = poll_send(&mut client, stream, context)?;
             client.note_replying(!client.connection.is_drained());
             let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready())
-                | client.door.poll(context).is_ready();
-            let read = match step {
-                Step::Read => poll_receive(&mut client, stream, context)?,
-                _ => None,
-            };
+                | client.door.poll(context).is_ready()
+                | delay.as_mut().is_some_and(|delay| delay.as_mut().poll(context).is_ready());
+            let read = if reads { poll_receive(&mut client, stream, context)? } else { None };
             match read {
                 Some(0) => Poll::Ready(Ok::<_, io::Error>(false)),
                 Some(_) => Poll::Ready(Ok(true)),

@@ -188,6 +188,7 @@ impl<E: Env> Node<E> {
                     self.tell(Input::Resend, &mut outputs).await;
                 }
                 self.tell(Input::Keeper(self.keeper.state()), &mut outputs).await;
+                self.tell(Input::Expire, &mut outputs).await;
                 // Those who wait for their level look at the clock.
                 self.accepted.nudge();
             }
@@ -362,10 +363,6 @@ impl<E: Env> Client<E> {
 
     pub(crate) fn saved(&mut self, made: Result<(), SnapshotFailed>) {
         self.connection.saved(made);
-    }
-
-    pub(crate) fn slept(&mut self) {
-        self.connection.slept();
     }
 
     pub(crate) fn password_checked(&mut self, check: PasswordCheck) {

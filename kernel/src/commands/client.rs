@@ -339,13 +339,11 @@ impl<'a> Filter<'a> {
 
 fn kill(call: &mut Call<'_>) -> Result<(), CommandError> {
     let by_address = call.args.len() == 3;
-    let filter = if by_address {
-        Filter { address: Some(call.args.at(2)), ..Filter::default() }
-    } else {
-        Filter::parse(call)?
-    };
+    let filter =
+        if by_address { Filter { address: Some(call.args.at(2)), ..Filter::default() } } else { Filter::parse(call)? };
     let sessions = call.core.clients.sessions();
-    let slots: Vec<Slot> = sessions.iter().filter(|(_, session)| filter.means(session)).map(|(slot, _)| *slot).collect();
+    let slots: Vec<Slot> =
+        sessions.iter().filter(|(_, session)| filter.means(session)).map(|(slot, _)| *slot).collect();
     let itself = !filter.spares_itself && filter.means(call.session);
     let killed = slots.len() + usize::from(itself);
     slots.into_iter().for_each(|slot| call.core.clients.kill(slot));

@@ -5,7 +5,6 @@ use alloc::string::String;
 use super::client::client_name;
 use super::{Access, Command, CommandError, Keys, integer, is_word, keyspace, lossy};
 use crate::call::{Call, Credentials, PasswordCheck, Then};
-use crate::level::Level;
 use crate::limits;
 use crate::resp::Protocol;
 use crate::session::Greeting;

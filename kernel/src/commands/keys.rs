@@ -232,9 +232,8 @@ fn copy(call: &mut Call<'_>) -> Result<(), CommandError> {
 
 /// A database that a command names beside the session's.
 fn database(call: &Call<'_>, text: &[u8]) -> Result<DbId, CommandError> {
-    let n = i32::try_from(integer(text)?).map_err(|_| {
-        CommandError::Other("value is out of range, value must between -2147483648 and 2147483647")
-    })?;
+    let n = i32::try_from(integer(text)?)
+        .map_err(|_| CommandError::Other("value is out of range, value must between -2147483648 and 2147483647"))?;
     let number = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
     Ok(call.core.system.databases.id(DbNumber(number)))
 }

@@ -54,7 +54,7 @@ impl Keys {
     /// The positions of the keys among `len` arguments.
     pub fn positions(self, len: usize) -> impl Iterator<Item = usize> {
         let last = if self.last < 0 { len as i64 + i64::from(self.last) } else { i64::from(self.last) };
-        let end = if self.first == 0 { 0 } else { last + 1 };
+        let end = if self.first == 0 { 0 } else { (last + 1).min(len as i64) };
         (i64::from(self.first)..end).step_by(self.step.max(1) as usize).map(|i| i as usize)
     }
 }

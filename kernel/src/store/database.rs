@@ -72,13 +72,13 @@ impl Database {
         self.table.random(bits).map(Packed::key)
     }
 
-    /// Keys whose deadline has passed: those of one part of the table, or none if no part up to its end has any; asked
-    /// again, it starts anew. Who asks removes them.
-    pub(crate) fn expired(&mut self, now: Wall) -> Vec<Box<[u8]>> {
+    /// Keys whose deadline has passed, of the next part of the table that may have any; `None` if there is no such part up
+    /// to the end, then it starts anew. Who asks removes them.
+    pub(crate) fn expired(&mut self, now: Wall) -> Option<Vec<Box<[u8]>>> {
         let mut keys = Vec::new();
         let next = self.table.expired(now.0, self.expiry, |item| keys.push(item.key().into()));
         self.expiry = next.unwrap_or(0);
-        keys
+        next.map(|_| keys)
     }
 
     pub(super) fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {

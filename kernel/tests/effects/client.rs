@@ -38,6 +38,10 @@ impl Client {
         }
     }
 
+    pub fn leave(&mut self, core: &mut Core) {
+        core.disconnect(&self.connection);
+    }
+
     pub fn send(&mut self, request: &Request) {
         request.encode(self.connection.input());
         self.asked.push_back(request.clone());
@@ -52,11 +56,11 @@ impl Client {
                 }
                 Step::Save => self.connection.saved(Ok::<(), &str>(())),
                 Step::SaveLater => {}
-                step @ (Step::Close | Step::Shutdown) => {
+                step @ (Step::Close | Step::Shutdown | Step::Kill) => {
                     self.closing.get_or_insert(step);
                     return;
                 }
-                Step::Read | Step::Held | Step::Full => return,
+                Step::Read | Step::Held | Step::Full | Step::Delay(_) => return,
             }
         }
     }
@@ -89,12 +93,15 @@ impl Client {
     /// Whether the server has closed the connection: then it has answered everything up to the reason.
     pub fn has_gone(&self) -> bool {
         let Some(why) = &self.closing else { return false };
+        if *why == Step::Kill {
+            return true;
+        }
         if !self.connection.is_drained() {
             return false;
         }
         match (why, &self.last_answer) {
             (Step::Shutdown, _) => assert!(self.asked.front().is_some_and(|request| request.is("shutdown"))),
-            (_, Some((request, _))) if request.is("quit") => {}
+            (_, Some((request, _))) if request.is("quit") || request.is("client") => {}
             (_, Some((_, Value::Error(text)))) => assert!(text.starts_with("ERR Protocol error"), "{text}"),
             (_, last) => panic!("closed after {last:?}"),
         }

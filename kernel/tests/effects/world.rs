@@ -108,6 +108,7 @@ impl World {
                 }
             }
             Action::Kill { from_snapshot } => self.begin(*from_snapshot),
+            Action::Expire => self.tell(Input::Expire),
             Action::Settle => self.settle(),
         }
         self.run_clients();
@@ -241,14 +242,17 @@ impl World {
         self.accepted = Seq::ZERO;
         self.count += 1;
         self.tell(Input::Begin { nonce: self.count });
-        (0..self.clients.len()).for_each(|i| self.connect(i));
+        let clients = std::mem::take(&mut self.clients).len();
+        (0..clients).for_each(|i| self.connect(i));
     }
 
     /// The client in this place is a new one from now on; the last comes in by the read port.
     fn connect(&mut self, i: usize) {
-        self.count += 1;
         let port = if i == 3 { Port::Read } else { Port::Main };
-        let client = Client::new(self.count, port, self.now.monotonic);
+        if let Some(gone) = self.clients.get_mut(i) {
+            gone.leave(&mut self.core);
+        }
+        let client = Client::new(&mut self.core, port, self.now.monotonic);
         if i == self.clients.len() {
             self.clients.push(client)
         } else {
