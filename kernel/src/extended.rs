@@ -143,7 +143,7 @@ impl Extended {
             let mut n = Big::from_digits(&[], 10);
             n.add(self.mantissa);
             n.shift_left(self.exponent.unsigned_abs() as usize);
-            n.to_decimal()
+            n.into_decimal()
         } else {
             let scaled = u128::from(self.mantissa) * 10u128.pow(DECIMALS);
             let shift = self.exponent.unsigned_abs();
@@ -246,7 +246,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", " 1", "1 ", "1e", "1e+", "0x", "0x.", ".", "+-1", "1.2.3", "nan", "abc", "1e5000", "1e-5000", "--1"] {
+        for text in
+            ["", " 1", "1 ", "1e", "1e+", "0x", "0x.", ".", "+-1", "1.2.3", "nan", "abc", "1e5000", "1e-5000", "--1"]
+        {
             assert_eq!(Extended::parse(text.as_bytes()), None, "{text}");
         }
     }

@@ -190,18 +190,18 @@ fn partitions_are_written_as_ever() {
     let mut golden = golden!("partition.txt");
     let (mut blocks, mut written) = (BlockWriter::new(FILE, crc), Vec::new());
     // A partition holds what makes its items; a patch is merged before.
-    let effects: Vec<Effect<'_>> =
-        effects().into_iter().map(|(_, effect)| effect).filter(|effect| !matches!(effect, Effect::Patch { .. })).collect();
+    let effects: Vec<Effect<'_>> = effects()
+        .into_iter()
+        .map(|(_, effect)| effect)
+        .filter(|effect| !matches!(effect, Effect::Patch { .. }))
+        .collect();
     for effect in &effects {
         effect::record(effect, blocks.content());
         blocks.close_full(&mut written);
     }
     assert_eq!(blocks.finish(&mut written), written.len() as u64);
     let bytes = golden.expect("partition", &written);
-    assert_eq!(
-        Effects::new(&content(&bytes)).collect::<Result<Vec<_>, _>>(),
-        Ok(effects)
-    );
+    assert_eq!(Effects::new(&content(&bytes)).collect::<Result<Vec<_>, _>>(), Ok(effects));
     golden.finish();
 }
 

@@ -175,7 +175,8 @@ fn ones(value: &[u8], bits: Range<usize>) -> u64 {
     let before = value[first] & !(0xff >> (bits.start % 8));
     let behind = value[last] & (0x7f >> ((bits.end - 1) % 8));
     let (words, rest) = value[first..=last].as_chunks::<8>();
-    let all = words.iter().map(|word| u64::from_ne_bytes(*word).count_ones()).chain(rest.iter().map(|b| b.count_ones()));
+    let all =
+        words.iter().map(|word| u64::from_ne_bytes(*word).count_ones()).chain(rest.iter().map(|b| b.count_ones()));
     all.map(u64::from).sum::<u64>() - u64::from(before.count_ones()) - u64::from(behind.count_ones())
 }
 
@@ -201,8 +202,7 @@ enum Operation {
 }
 
 fn combine(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let operations =
-        [("and", Operation::And), ("or", Operation::Or), ("xor", Operation::Xor), ("not", Operation::Not)];
+    let operations = [("and", Operation::And), ("or", Operation::Or), ("xor", Operation::Xor), ("not", Operation::Not)];
     let name = call.args.at(1);
     let (_, operation) = operations.into_iter().find(|(word, _)| is_word(name, word)).ok_or(CommandError::Syntax)?;
     if matches!(operation, Operation::Not) && call.args.len() != 4 {

@@ -70,8 +70,6 @@ pub(super) const COMMANDS: &[Command] = &[
             }
             let (db, from, to) = (call.db(), call.args.at(1), call.args.at(2));
             if from != to {
-                // Looked at for its deadline: whether it has passed is decided here and nowhere else.
-                call.exists(to);
                 move_to(call, from, db, to);
             }
             call.reply.ok();
@@ -232,9 +230,8 @@ fn copy(call: &mut Call<'_>) -> Result<(), CommandError> {
 
 /// A database that a command names beside the session's.
 fn database(text: &[u8]) -> Result<DbId, CommandError> {
-    let n = i32::try_from(integer(text)?).map_err(|_| {
-        CommandError::Other("value is out of range, value must between -2147483648 and 2147483647")
-    })?;
+    let n = i32::try_from(integer(text)?)
+        .map_err(|_| CommandError::Other("value is out of range, value must between -2147483648 and 2147483647"))?;
     u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).map(DbId).ok_or(CommandError::DbRange)
 }
 

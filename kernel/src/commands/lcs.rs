@@ -47,9 +47,7 @@ fn lcs(call: &mut Call<'_>) -> Result<(), CommandError> {
     // 16 MiB; the bound is the same, for it is also one on time.
     let cells = (a.len() as u64 + 1) * (b.len() as u64 + 1);
     if cells * 4 > limits::MAX_BULK as u64 {
-        return Err(CommandError::Other(
-            "Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
-        ));
+        return Err(CommandError::Other("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"));
     }
     let reply = &mut *call.reply;
     if len {
