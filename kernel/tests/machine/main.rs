@@ -171,6 +171,8 @@ fn the_log_holds_no_more_than_what_changed() {
     > a: BITFIELD k SET u4 12 15 GET u8 0
     > a: BITFIELD new OVERFLOW FAIL INCRBY u8 0 256
     > a: PTTL k
+    > b: STRLEN new
+      b waits for batch 1
     > close
       propose batch 1: put k "hello" until 1700000000100, patch k at 5 "!", patch k at 7 "x", patch k at 0 "i", patch k at 1 "o", patch new at 0 "\0"
     > commit
@@ -184,6 +186,7 @@ fn the_log_holds_no_more_than_what_changed() {
       a gets Array([Int(5), Int(105)])
       a gets Array([Null])
       a gets :100
+      b gets :1
     "#
     );
 }
