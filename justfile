@@ -43,6 +43,10 @@ deny:
 bench-redis *ARGS:
     ./scripts/bench-redis {{ARGS}}
 
+# The same random commands to Mneme and redis-server: just compare-redis --seed 7
+compare-redis *ARGS:
+    ./scripts/compare-redis {{ARGS}}
+
 # Black-box checks by number, where their folder lies beside this one
 accept ISSUE *ARGS:
     ../shared/accept/run {{ISSUE}} {{ARGS}}

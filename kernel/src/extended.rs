@@ -143,7 +143,7 @@ impl Extended {
             let mut n = Big::from_digits(&[], 10);
             n.add(self.mantissa);
             n.shift_left(self.exponent.unsigned_abs() as usize);
-            n.to_decimal()
+            n.into_decimal()
         } else {
             let scaled = u128::from(self.mantissa) * 10u128.pow(DECIMALS);
             let shift = self.exponent.unsigned_abs();

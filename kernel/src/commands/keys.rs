@@ -70,8 +70,6 @@ pub(super) const COMMANDS: &[Command] = &[
             }
             let (db, from, to) = (call.db(), call.args.at(1), call.args.at(2));
             if from != to {
-                // Looked at for its deadline: whether it has passed is decided here and nowhere else.
-                call.exists(to);
                 move_to(call, from, db, to);
             }
             call.reply.ok();

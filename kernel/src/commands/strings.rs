@@ -150,16 +150,19 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-/// The keys and values of MSET.
-fn pairs<'a>(call: &Call<'a>, name: &'static str) -> Result<Vec<(&'a [u8], &'a [u8])>, CommandError> {
-    if call.args.len() % 2 == 0 {
+/// A key and its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// What MSET sets.
+fn pairs<'a>(call: &Call<'a>, name: &'static str) -> Result<Vec<Pair<'a>>, CommandError> {
+    if call.args.len().is_multiple_of(2) {
         return Err(CommandError::Arity(name));
     }
     let words: Vec<&[u8]> = call.args.skip(1).iter().collect();
     Ok(words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
 }
 
-fn put_all(call: &mut Call<'_>, pairs: &[(&[u8], &[u8])]) {
+fn put_all(call: &mut Call<'_>, pairs: &[Pair<'_>]) {
     pairs.iter().for_each(|(key, value)| call.put(key, value, None));
 }
 

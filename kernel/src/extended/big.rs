@@ -70,7 +70,11 @@ impl Big {
 
     /// `self / base^power`, rounding down, for a base up to 10; says whether there was a remainder.
     pub(super) fn divide_by_power(&mut self, base: u32, power: usize) -> bool {
-        in_words(base, power).fold(false, |inexact, divisor| self.divide(divisor) != 0 || inexact)
+        let mut inexact = false;
+        for divisor in in_words(base, power) {
+            inexact |= self.divide(divisor) != 0;
+        }
+        inexact
     }
 
     pub(super) fn shift_left(&mut self, bits: usize) {
@@ -87,7 +91,7 @@ impl Big {
         (top, below * 32, self.0[..below].iter().any(|word| *word != 0))
     }
 
-    pub(super) fn to_decimal(mut self) -> String {
+    pub(super) fn into_decimal(mut self) -> String {
         let mut chunks = Vec::new();
         while !self.0.is_empty() {
             chunks.push(self.divide(1_000_000_000));
