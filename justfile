@@ -23,6 +23,14 @@ test *ARGS:
 sim SEEDS="300" *ARGS:
     cargo sim run --seeds {{SEEDS}} {{ARGS}}
 
+# Every record, block and manifest of a node's disk, damaged in every way
+damage:
+    cargo sim damage
+
+# Kill the real server so often while clients write: just kill-test 50
+kill-test ROUNDS="50":
+    MNEME_KILL_ROUNDS={{ROUNDS}} cargo test --locked --package mneme-binaries --test kill -- --nocapture
+
 # One seed again
 replay SEED *ARGS:
     cargo sim replay {{SEED}} {{ARGS}}

@@ -15,7 +15,7 @@ use mneme_kernel::system::System;
 use mneme_kernel::time::Wall;
 use mneme_kernel::users::Role;
 use mneme_kernel::verdict::Verdicts;
-use mneme_kernel::wal::{Body, LogId, Record, SegmentHeader, Vote};
+use mneme_kernel::wal::{Attested, Body, LogId, Record, SegmentHeader, Vote};
 
 fn crc(before: u32, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(before, bytes)
@@ -160,6 +160,22 @@ fn segments_are_written_as_ever() {
         record.encode(&header, crc, offset, &mut written);
         segment.extend(golden.expect(name, &written));
         assert_eq!(Record::decode(&header, crc, &segment, offset), Some((record, written.len() as u64)));
+    }
+    golden.finish();
+}
+
+#[test]
+fn attestations_are_written_as_ever() {
+    let mut golden = golden!("attested.txt");
+    let attested = Attested { log: 0x1122_3344_5566_7788, segment: 2, synced_to: 320 };
+    let bytes = golden.expect("attested", &attested.encode(crc));
+    assert_eq!(bytes.len() as u64, Attested::LEN);
+    assert_eq!(Attested::decode(crc, &bytes), Some(attested));
+    for i in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[i] ^= 1;
+        assert_eq!(Attested::decode(crc, &damaged), None, "byte {i}");
+        assert_eq!(Attested::decode(crc, &bytes[..i]), None);
     }
     golden.finish();
 }

@@ -46,9 +46,7 @@ pub fn run(seed: u64, keeps_trace: bool) -> Report {
     let world = Arc::new(World::new(options, keeps_trace));
     let shared = world.clone();
     let thread = std::thread::Builder::new().name(format!("seed {seed}"));
-    let running = thread.spawn(move || {
-        panic::catch_unwind(AssertUnwindSafe(|| simulate(&shared))).map_err(|_| PANIC.take().unwrap_or_default())
-    });
+    let running = thread.spawn(move || caught(|| simulate(&shared)));
     let finished = running
         .map_err(|error| format!("no thread can be started: {error}"))
         .and_then(|running| running.join().unwrap_or_else(|_| Err("a panic while panicking".to_owned())));
@@ -166,6 +164,11 @@ async fn read_everything(cluster: &Cluster) -> Result<(), String> {
 thread_local! {
     /// The message of this thread's last panic, with its place.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs what may panic; of a panic its message and place.
+pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(run)).map_err(|_| PANIC.take().unwrap_or_default())
 }
 
 /// Keeps panics for the report instead of printing them.

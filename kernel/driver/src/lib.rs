@@ -4,6 +4,7 @@
 //! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
 //! - [`env`] is all that is asked of the world.
 
+mod attested;
 mod compaction;
 pub mod connection;
 mod doors;

@@ -108,7 +108,7 @@ pub fn wal_record(bytes: &[u8]) {
 const HEADER: SegmentHeader = SegmentHeader { number: 1, log: 7, salt: 0x5a17, previous_end: 0 };
 
 fn recover(number: u64, bytes: &[u8]) -> Result<Recovered, Damage> {
-    let mut recovery = Recovery::new(crc);
+    let mut recovery = Recovery::new(crc, None);
     recovery.segment(number, bytes, None)?;
     recovery.finish()
 }
