@@ -3,7 +3,7 @@
 mod support;
 
 use mneme_kernel::call::PasswordCheck;
-use mneme_kernel::connection::{Connection, Step};
+use mneme_kernel::connection::Step;
 use mneme_kernel::core::{Core, Input, Now};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use mneme_driver::connection;
 use mneme_driver::env::Source;
 use mneme_driver::node::Node;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -57,7 +57,7 @@ enum Arrival {
 /// A client on a TCP port, whose handshake has not begun.
 struct Newcomer {
     socket: std::net::TcpStream,
-    source: Source,
+    address: SocketAddr,
     port: Port,
     /// Held until the connection ends.
     seat: OwnedSemaphorePermit,
@@ -108,8 +108,8 @@ impl Threads {
         loop {
             let accepted = listener.accept().await.and_then(|(socket, peer)| Ok((socket.into_std()?, peer)));
             match (accepted, self.seats.clone().try_acquire_owned()) {
-                (Ok((socket, peer)), Ok(seat)) => {
-                    self.deal(Arrival::Tcp(Newcomer { socket, source: Source::Address(peer.ip()), port, seat }));
+                (Ok((socket, address)), Ok(seat)) => {
+                    self.deal(Arrival::Tcp(Newcomer { socket, address, port, seat }));
                 }
                 (Ok(_), Err(_)) => {
                     // Closed at once: to say why would take a handshake.
@@ -152,7 +152,8 @@ impl Desk {
                 }
                 Arrival::Unix(socket) => match UnixStream::from_std(socket) {
                     Ok(stream) => {
-                        tokio::spawn(connection::serve(self.node.clone(), stream, Port::Main, Source::Machine));
+                        let (node, peer) = (self.node.clone(), peer_of(&stream));
+                        tokio::spawn(connection::serve(node, stream, Port::Main, peer, Source::Machine));
                     }
                     Err(error) => tracing::warn!("cannot serve a connection: {error}"),
                 },
@@ -161,8 +162,18 @@ impl Desk {
     }
 }
 
+/// A client of the Unix socket has no address of its own; it is shown by the socket's path, as in Redis.
+fn peer_of(stream: &UnixStream) -> Peer {
+    let address = stream.local_addr().ok();
+    let path = address.as_ref().and_then(|address| address.as_pathname()).map(|path| path.display().to_string());
+    let shown = format!("{}:0", path.unwrap_or_default());
+    Peer { address: shown.clone(), local_address: shown }
+}
+
 async fn serve_tcp(node: Arc<Node<RealEnv>>, tls: TlsAcceptor, metrics: Arc<TlsMetrics>, newcomer: Newcomer) {
-    let Newcomer { socket, source, port, seat: _seat } = newcomer;
+    let Newcomer { socket, address, port, seat: _seat } = newcomer;
+    let local_address = socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let peer = Peer { address: address.to_string(), local_address };
     let shaken = async {
         socket.set_nodelay(true)?;
         let socket = TcpStream::from_std(socket)?;
@@ -171,7 +182,7 @@ async fn serve_tcp(node: Arc<Node<RealEnv>>, tls: TlsAcceptor, metrics: Arc<TlsM
     match shaken.await {
         Ok(stream) => {
             metrics.completed.fetch_add(1, Ordering::Relaxed);
-            connection::serve(node, stream, port, source).await;
+            connection::serve(node, stream, port, peer, Source::Address(address.ip())).await;
         }
         Err(error) => {
             metrics.failed.fetch_add(1, Ordering::Relaxed);

@@ -32,7 +32,7 @@ pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> prometheus::Result
             "connections_accepted_total",
             "Client connections accepted.",
             &[],
-            &[(&[], stats.connections_accepted)],
+            &[(&[], core.clients.accepted())],
         )?;
         page.counter(
             "connections_rejected_total",
@@ -40,7 +40,7 @@ pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> prometheus::Result
             &[],
             &[(&[], stats.connections_rejected)],
         )?;
-        page.gauge("connections", "Open client connections.", &[], &[(&[], stats.connections_open)])?;
+        page.gauge("connections", "Open client connections.", &[], &[(&[], core.clients.len() as u64)])?;
         let commands: Vec<_> = core.commands().all().iter().zip(&stats.calls).collect();
         let mut calls: Vec<([&str; 2], u64)> = Vec::new();
         for (command, count) in commands {

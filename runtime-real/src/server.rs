@@ -43,6 +43,8 @@ pub struct Options {
     pub advertise: String,
     pub threads: usize,
     pub max_clients: u64,
+    /// Bytes that the data may take by its accounted sizes; 0: no limit.
+    pub max_memory: u64,
     pub level_timeout: Duration,
     pub default_user: String,
     pub default_level: Level,
@@ -188,6 +190,7 @@ async fn start_node(options: &Options) -> Result<Arc<Node<RealEnv>>, ServerError
             process_id: std::process::id(),
             port: options.listen.port(),
             max_clients: options.max_clients,
+            max_memory: options.max_memory,
             parameters: options.parameters.clone(),
         },
         member: Member { name: options.node.clone(), address: options.advertise.clone() },

@@ -16,7 +16,7 @@ use mneme_driver::node::{Node, Options as NodeOptions};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use mneme_runtime_sim::{DiskStats, SimDisk, SimEnv};
 
 use crate::check::digest::Digests;
@@ -314,7 +314,8 @@ impl Machine {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let source = Source::Address(peer.ip());
-                    env.spawn("client", connection::serve(node.clone(), stream, Port::Main, source));
+                    let peer = Peer { address: peer.to_string(), local_address: ADDRESS.into() };
+                    env.spawn("client", connection::serve(node.clone(), stream, Port::Main, peer, source));
                 }
                 Err(error) => unreachable!("a simulated listener has no errors: {error}"),
             }
@@ -332,6 +333,7 @@ impl Machine {
             process_id: 1,
             port: ADDRESS.port(),
             max_clients: 10_000,
+            max_memory: 0,
             parameters: Vec::new(),
         };
         let member = Member { name: "one".into(), address: ADDRESS.to_string() };

@@ -8,14 +8,14 @@ use std::time::Duration;
 use madsim::runtime::Handle;
 use madsim::task::{JoinHandle, NodeId};
 use mneme_driver::connection;
-use mneme_driver::env::Env;
+use mneme_driver::env::{Env, Source};
 use mneme_driver::keeper::{Schedule, StartError};
 use mneme_driver::node::{Node, Options};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
 use mneme_kernel::resp::{Value, encode_command};
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use mneme_runtime_sim::sleep::timeout;
 use mneme_runtime_sim::{SimDisk, SimEnv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -72,7 +72,7 @@ impl Life {
     /// A client that has authenticated.
     pub async fn client(&self) -> io::Result<Client> {
         let (near, far) = tokio::io::duplex(1 << 20);
-        drop(self.spawn(connection::serve(self.node.clone(), far, Port::Main))?);
+        drop(self.spawn(connection::serve(self.node.clone(), far, Port::Main, Peer::default(), Source::Machine))?);
         let mut client = Client { stream: near, received: Vec::new() };
         match client.ask(&["AUTH", USER, PASSWORD]).await? {
             Value::Simple(_) => Ok(client),
@@ -110,6 +110,7 @@ fn options(env: &SimEnv) -> Options {
         process_id: 1,
         port: 6379,
         max_clients: 10_000,
+        max_memory: 0,
         parameters: Vec::new(),
     };
     let member = Member { name: "one".into(), address: "one:7379".into() };
