@@ -314,7 +314,7 @@ impl Machine {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let source = Source::Address(peer.ip());
-                    let peer = Peer { address: peer.to_string(), local_address: ADDRESS.into() };
+                    let peer = Peer { address: peer.to_string(), local_address: ADDRESS.to_string() };
                     env.spawn("client", connection::serve(node.clone(), stream, Port::Main, peer, source));
                 }
                 Err(error) => unreachable!("a simulated listener has no errors: {error}"),

@@ -194,7 +194,7 @@ impl Segment {
     }
 
     /// Items from this tag on, with their tags, in order.
-    pub(super) fn from_tag(&self, tag: u16) -> impl Iterator<Item = (u16, &Packed)> {
+    pub(super) fn items_from(&self, tag: u16) -> impl Iterator<Item = (u16, &Packed)> {
         let start = self.home(tag);
         self.tags[start..].iter().zip(&self.slots[start..]).filter_map(move |(found, item)| {
             let found = *found & !TAKEN;

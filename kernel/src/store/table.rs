@@ -176,7 +176,7 @@ impl Table {
         loop {
             let segment = &self.segments[self.segment_of(position)];
             let mut last = None;
-            for (tag, item) in segment.from_tag(segment.tag(position)) {
+            for (tag, item) in segment.items_from(segment.tag(position)) {
                 if visited >= count && last != Some(tag) {
                     let prefix = first_bits(position, segment.depth) as u64;
                     let next = (prefix << TAG_BITS | u64::from(tag)) << (CURSOR_BITS - TAG_BITS - segment.depth);
