@@ -33,7 +33,12 @@ pub enum Entry<'a> {
 
 impl<'a> Entry<'a> {
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        // A batch is kept until it is accepted and a while longer: no more room than it needs.
+        const HEAD: usize = 64;
+        let mut out = Vec::with_capacity(match self {
+            Entry::Batch { effects, .. } => HEAD + effects.len(),
+            _ => HEAD,
+        });
         codec::encode(self, &mut out);
         out
     }

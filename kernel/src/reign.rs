@@ -60,8 +60,8 @@ impl Reign {
         });
         self.next_seq = self.next_seq.next();
         self.open.clear();
-        // A single huge batch must not hold its memory for ever.
-        self.open.shrink_to(limits::BATCH_BYTES);
+        // A huge batch must not hold its memory for ever.
+        self.open.shrink_to(limits::KEPT_BATCH);
         Some(proposal)
     }
 

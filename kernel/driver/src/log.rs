@@ -25,7 +25,7 @@ use crate::types::{self, Entry, LogId, Peer, Proposal, Types, Vote, log_id};
 use crate::wal::{self, OpenError, Places, Request, Write, Writer};
 
 /// Bytes of entries kept in memory so that the feed and followers need not read the disk.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 /// Bytes of entries read at once; more are read in several steps.
 const READ_BYTES: usize = 4 << 20;
 

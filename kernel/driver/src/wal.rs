@@ -24,6 +24,8 @@ pub(crate) const FOLDER: &str = "log";
 
 /// Bytes of records that one group gathers at most, unless a single one is larger.
 const GROUP_BYTES: usize = 8 << 20;
+/// Bytes of memory that an empty buffer may keep for the next group.
+const KEPT_BYTES: usize = 2 << 20;
 
 /// How long to wait before a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(100);
@@ -435,7 +437,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         self.file.write_at(self.offset, &self.buffer).await?;
         self.offset += self.buffer.len() as u64;
         self.buffer.clear();
-        self.buffer.shrink_to(GROUP_BYTES);
+        self.buffer.shrink_to(KEPT_BYTES);
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ impl Segment {
 
     /// An empty one with room for so many items.
     fn with_room(depth: u32, items: usize) -> Self {
-        let homes = if items == 0 { 0 } else { (items * 5 / 4).max(SMALLEST) };
+        let homes = if items == 0 { 0 } else { (items * 4 / 3).max(SMALLEST) };
         let mut empty = Self { homes, ..Self::new(depth) };
         empty.tags.reserve_exact(homes + BEHIND);
         empty.slots.reserve_exact(homes + BEHIND);
