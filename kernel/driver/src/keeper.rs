@@ -146,6 +146,7 @@ impl<E: Env> Keeper<E> {
     /// Notes that the Core beside this Keeper has taken the first `known` entries.
     pub(crate) fn fed(&self, known: u64) {
         self.progress.fed.store(known, Ordering::Release);
+        self.log.fed(known);
     }
 
     /// Makes snapshots when they are due, for ever.

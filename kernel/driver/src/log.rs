@@ -24,8 +24,10 @@ use crate::sync::lock;
 use crate::types::{self, Entry, LogId, Peer, Proposal, Types, Vote, log_id};
 use crate::wal::{self, OpenError, Places, Request, Write, Writer};
 
-/// Bytes of entries kept in memory so that the feed and followers need not read the disk.
+/// Bytes of entries kept in memory, after the feed has handed them out, so that followers need not read the disk.
 const CACHE_BYTES: usize = 8 << 20;
+/// The same before the feed has: a primary has no more on their way.
+const UNFED_BYTES: usize = 64 << 20;
 /// Bytes of entries read at once; more are read in several steps.
 const READ_BYTES: usize = 4 << 20;
 
@@ -63,6 +65,8 @@ struct Entries<F> {
     slots: VecDeque<Slot>,
     files: BTreeMap<u64, SegmentFile<F>>,
     cached_bytes: usize,
+    /// The feed has handed out everything before this one.
+    fed: u64,
     placed_bytes: u64,
     /// Slots before this index have no payload in memory.
     cached_from: u64,
@@ -107,6 +111,7 @@ impl<E: Env> Log<E> {
             purged: recovered.purged,
             first,
             cached_bytes: 0,
+            fed: 0,
             placed_bytes: recovered.entries.iter().map(|(_, place)| place.len).sum(),
             cached_from: first + slots.len() as u64,
             slots,
@@ -137,6 +142,13 @@ impl<E: Env> Log<E> {
             }
         }
         Ok(entries)
+    }
+
+    /// The feed has handed out the first `known` entries.
+    pub(crate) fn fed(&self, known: u64) {
+        let mut entries = lock(&self.index.entries);
+        entries.fed = known;
+        entries.evict();
     }
 
     /// Which log this is: drawn when it was founded.
@@ -343,7 +355,8 @@ impl<F> Entries<F> {
 
     /// Drops from memory what is on disk, the oldest first, down to the bound.
     fn evict(&mut self) {
-        while self.cached_bytes > CACHE_BYTES {
+        let bound = |fed| if fed { CACHE_BYTES } else { UNFED_BYTES };
+        while self.cached_bytes > bound(self.cached_from < self.fed) {
             let i = (self.cached_from - self.first) as usize;
             match self.slots.get_mut(i) {
                 Some(slot) if slot.place.is_some() => {
