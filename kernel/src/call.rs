@@ -1,7 +1,7 @@
 //! One command in execution: how its code reads and changes the data, and what its reply then waits for.
 
 use crate::commands::{Access, Command, CommandError, connection, is_word};
-use crate::core::{Answer, Core};
+use crate::core::{Answer, Core, Now};
 use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
@@ -20,6 +20,8 @@ pub struct Call<'a> {
     /// The data's time: the wall clock, but never below what the log has seen.
     pub(crate) now: Wall,
     pub(crate) monotonic: Monotonic,
+    /// The command that runs, by its place in the command table.
+    pub(crate) command: Option<usize>,
     /// What is to happen beside the reply.
     pub(crate) then: Then,
     /// The newest batch that what was read depends on; may be accepted already.
@@ -55,6 +57,13 @@ pub struct Credentials {
     pub password: alloc::vec::Vec<u8>,
     /// The user's hash; `None` if there is no such user, which must take as long to find out.
     pub hash: Option<alloc::string::String>,
+}
+
+impl Then {
+    /// Whether the reply stands.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self, Then::Reply | Then::Close | Then::SaveLater)
+    }
 }
 
 impl core::fmt::Debug for Credentials {
@@ -129,40 +138,33 @@ impl Call<'_> {
     pub(crate) fn dispatch(&mut self) -> Result<Level, CommandError> {
         let mut level = None;
         if is_word(self.args.at(0), "consistency") {
-            self.check_rights(self.core.commands.resolve(self.args)?.1)?;
+            let (i, command) = self.find()?;
+            self.check_rights(command).inspect_err(|_| self.core.stats.calls[i].rejected += 1)?;
             level = Some(Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?);
             self.args = self.args.skip(2);
         }
-        let resolved = self.core.commands.resolve(self.args);
-        let (i, command) = resolved.inspect_err(|error| {
-            self.core.stats.unknown_commands += u64::from(matches!(error, CommandError::Unknown { .. }));
-        })?;
-        if let Err(error) = self.check_rights(command) {
-            self.core.stats.calls[i].failed += 1;
-            return Err(error);
-        }
-        if command.is_write() && self.core.keeper.disk_full {
-            self.core.stats.calls[i].failed += 1;
-            return Err(CommandError::DiskFull);
-        }
-        if command.is_write() && self.core.holds_writes(self.monotonic) {
-            self.then = Then::Retry;
-            return Ok(Level::Quorum);
-        }
-        let one_shot = self.session.next_level.take();
-        let asked = level.or(one_shot).or(self.session.level);
-        let level = match self.session.port {
-            Port::Main => asked.unwrap_or(self.core.config.default_level),
-            Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Level::Eventual,
-            Port::Read => return Err(CommandError::ReadPortLevel),
+        let (i, command) = self.find()?;
+        let level = match self.admit(command, level) {
+            Ok(Some(level)) => level,
+            Ok(None) => {
+                self.then = Then::Retry;
+                return Ok(Level::Quorum);
+            }
+            Err(error) => {
+                self.core.stats.calls[i].rejected += 1;
+                return Err(error);
+            }
         };
+        self.core.begins(Now { wall: self.now, monotonic: self.monotonic }, self.session, i);
         let start = self.reply.bytes.len();
         let result = (command.run)(self);
-        let calls = &mut self.core.stats.calls[i];
-        match result {
-            Ok(()) if self.then == Then::Retry => {}
-            Ok(()) => calls.ok += 1,
-            Err(_) => calls.failed += 1,
+        match self.then {
+            Then::Retry => {}
+            Then::CheckPassword(_) | Then::Save => self.session.unfinished = Some(i),
+            _ => self.core.stats.count_outcome(i, result.is_ok()),
+        }
+        if self.then != Then::Retry {
+            self.command = Some(i);
         }
         // An error is a reply like any other: it may rest on a key that is not accepted yet, and waits for it.
         if let Err(error) = result {
@@ -170,6 +172,33 @@ impl Call<'_> {
             self.reply.error(error);
         }
         Ok(level)
+    }
+
+    /// The command that the arguments name.
+    fn find(&mut self) -> Result<(usize, &'static Command), CommandError> {
+        let core = &mut *self.core;
+        core.commands.resolve(self.args).inspect_err(|_| match core.commands.find(self.args.at(0)) {
+            Some((i, _)) => core.stats.calls[i].rejected += 1,
+            None => core.stats.unknown_commands += 1,
+        })
+    }
+
+    /// Whether a command may run, and then its level; `None` if it may later.
+    fn admit(&mut self, command: &Command, level: Option<Level>) -> Result<Option<Level>, CommandError> {
+        self.check_rights(command)?;
+        if command.is_write() && self.core.keeper.disk_full {
+            return Err(CommandError::DiskFull);
+        }
+        if command.is_write() && self.core.holds_writes(self.monotonic) {
+            return Ok(None);
+        }
+        let one_shot = self.session.next_level.take();
+        let asked = level.or(one_shot).or(self.session.level);
+        match self.session.port {
+            Port::Main => Ok(Some(asked.unwrap_or(self.core.config.default_level))),
+            Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Some(Level::Eventual)),
+            Port::Read => Err(CommandError::ReadPortLevel),
+        }
     }
 
     fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
@@ -197,6 +226,6 @@ impl Call<'_> {
             Level::Quorum | Level::All if self.wrote => Some(self.core.executed()),
             Level::Quorum | Level::All => (self.depends > self.core.accepted()).then_some(self.depends),
         };
-        Answer { then: self.then, wait }
+        Answer { then: self.then, level, wait }
     }
 }

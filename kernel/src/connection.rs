@@ -1,11 +1,12 @@
 //! A connection: bytes in, requests run in order, replies out through the gate. What is asynchronous about it (sockets,
 //! password checks, waiting) is its driver's; every decision is here.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::call::{Credentials, Then};
 use crate::core::{Core, Now};
-use crate::gate::Gate;
+use crate::gate::{Delay, Gate, Wait};
 use crate::ids::Seq;
 use crate::limits;
 use crate::resp::{Decoder, ProtocolError};
@@ -43,6 +44,8 @@ pub struct Connection {
     consumed: usize,
     decoder: Decoder,
     closing: bool,
+    /// When the requests arrived that have not run.
+    arrived: Option<Monotonic>,
 }
 
 /// Bytes of buffer that an idle connection may keep.
@@ -57,7 +60,15 @@ impl Connection {
             consumed: 0,
             decoder: Decoder::default(),
             closing: false,
+            arrived: None,
         }
+    }
+
+    /// Says where the client is.
+    #[must_use]
+    pub fn from_address(mut self, address: String) -> Self {
+        self.session.address = address;
+        self
     }
 
     /// Where to append bytes that arrived, with room for what the current request is known to lack.
@@ -77,6 +88,23 @@ impl Connection {
 
     /// Runs the requests that have arrived.
     pub fn run(&mut self, core: &mut Core, now: Now) -> Step {
+        self.gate.left(now.monotonic);
+        let arrived = *self.arrived.get_or_insert(now.monotonic);
+        core.start_times(now);
+        let step = self.run_requests(core, now, arrived);
+        core.pause_times(now, &self.session);
+        if !matches!(step, Step::Held | Step::Full) {
+            self.arrived = None;
+        }
+        step
+    }
+
+    /// Says when the requests arrived that [`Connection::run`] will run, if that was before it could.
+    pub fn arrived(&mut self, at: Monotonic) {
+        self.arrived.get_or_insert(at);
+    }
+
+    fn run_requests(&mut self, core: &mut Core, now: Now, arrived: Monotonic) -> Step {
         loop {
             if self.closing {
                 return Step::Close;
@@ -89,7 +117,7 @@ impl Connection {
                 Ok(Some(len)) => len,
                 Ok(None) => return Step::Read,
                 Err(error) => {
-                    self.protocol_error(error);
+                    self.protocol_error(core, error);
                     continue;
                 }
             };
@@ -99,9 +127,15 @@ impl Connection {
                 continue;
             }
             let start = self.gate.reply.bytes.len();
+            self.session.pipelined = rest.len() > len;
             let answer = core.execute(now, &mut self.session, args, &mut self.gate.reply);
-            if let Some(seq) = answer.wait {
-                self.gate.hold(start, seq, now.monotonic + core.config.level_timeout);
+            match answer.wait {
+                Some(seq) => {
+                    let until = now.monotonic + core.config.level_timeout;
+                    self.gate.hold(start, Wait { seq, until, level: answer.level, since: arrived });
+                }
+                None if answer.then.is_answered() => self.gate.pass(answer.level, arrived),
+                None => {}
             }
             match answer.then {
                 Then::Reply => self.consumed += len,
@@ -133,16 +167,20 @@ impl Connection {
     }
 
     /// What became of the snapshot that [`Step::Save`] asked for; then run again.
-    pub fn saved(&mut self, made: Result<(), impl core::fmt::Display>) {
+    pub fn saved(&mut self, core: &mut Core, made: Result<(), impl core::fmt::Display>) {
+        let start = self.gate.reply.bytes.len();
         match made {
             Ok(()) => self.gate.reply.ok(),
             Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
         }
+        core.finished(&mut self.session, &self.gate.reply.bytes[start..]);
     }
 
     /// Says why the connection will be closed, once what was answered before has left.
-    fn protocol_error(&mut self, error: ProtocolError) {
+    fn protocol_error(&mut self, core: &mut Core, error: ProtocolError) {
+        let start = self.gate.reply.bytes.len();
         self.gate.reply.error(format_args!("ERR Protocol error: {error}"));
+        core.stats.count_error(&self.gate.reply.bytes[start..]);
         self.closing = true;
     }
 
@@ -158,8 +196,14 @@ impl Connection {
 
     /// Opens the gate up to a batch, and tells the truth to what has waited too long.
     pub fn advance(&mut self, accepted: Seq, now: Monotonic) {
-        self.gate.open(accepted);
+        self.gate.left(now);
+        self.gate.open(accepted, now);
         self.gate.expire(now);
+    }
+
+    /// How long the replies took that could leave since this was asked.
+    pub fn take_delays(&mut self) -> impl Iterator<Item = Delay> {
+        self.gate.delays.drain(..)
     }
 
     /// The batch that the next reply waits for, if it waits.

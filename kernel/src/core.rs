@@ -11,12 +11,14 @@ use crate::call::{Call, Then};
 use crate::changed::Changed;
 use crate::codec::CodecError;
 use crate::commands::{Commands, connection};
+use crate::diagnostics::{Diagnostics, Ran};
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
 use crate::ids::{Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
+use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
@@ -66,6 +68,8 @@ pub enum Input<'a> {
     Keeper(KeeperState),
     /// There is time to send what was executed, if anything was.
     CloseBatch,
+    /// Some time has passed, and so many bytes were moved from and to clients meanwhile.
+    Tick { input_bytes: u64, output_bytes: u64 },
     /// Nothing was heard of the oldest proposal for too long: it may be lost.
     Resend,
     /// A snapshot, which contains everything up to and with `index`, begins; the Core is empty. Its items follow.
@@ -88,6 +92,15 @@ pub struct KeeperState {
     pub snapshot_bytes: u64,
     /// Snapshots that could not be made since the start.
     pub snapshot_failures: u64,
+    /// Snapshots made since the start.
+    pub snapshots: u64,
+    /// How long they took together, and the last one.
+    pub snapshot_time: core::time::Duration,
+    pub last_snapshot_time: core::time::Duration,
+    /// When the last of them was made.
+    pub snapshot_made_at: Option<Wall>,
+    /// The last attempt failed.
+    pub last_snapshot_failed: bool,
 }
 
 /// What a Core wants done.
@@ -118,6 +131,7 @@ pub struct BadEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub then: Then,
+    pub level: Level,
     /// The reply must not leave before this batch is accepted.
     pub wait: Option<Seq>,
 }
@@ -145,6 +159,8 @@ pub struct Core {
     pub(crate) system: System,
     pub(crate) changed: Changed,
     pub stats: Stats,
+    pub(crate) diagnostics: Diagnostics,
+    pub(crate) rates: Rates,
     role: Role,
     /// The last committed entry that this memory contains.
     applied: Option<Index>,
@@ -155,6 +171,8 @@ pub struct Core {
     /// Nothing is executed any more.
     stopping: bool,
     pub(crate) keeper: KeeperState,
+    /// The number of the newest client.
+    last_client: u64,
     /// When a newer snapshot was first heard of.
     last_save: Option<Wall>,
 }
@@ -166,6 +184,8 @@ impl Core {
             store: Store::new(config.seed),
             changed: Changed::new(config.seed),
             stats: Stats::new(commands.all().len()),
+            diagnostics: Diagnostics::new(&commands),
+            rates: Rates::default(),
             system: System::default(),
             role: Role::Recovering,
             applied: None,
@@ -173,6 +193,7 @@ impl Core {
             hold_writes_until: None,
             stopping: false,
             keeper: KeeperState::default(),
+            last_client: 0,
             last_save: None,
             commands,
             config,
@@ -181,20 +202,35 @@ impl Core {
 
     /// Runs one request at once, in memory. The reply is appended to `reply`, unless the answer says otherwise.
     pub fn execute(&mut self, now: Now, session: &mut Session, args: Args<'_>, reply: &mut Reply) -> Answer {
+        let start = reply.bytes.len();
         let mut call = self.call(now, session, args, reply);
         // A request that is refused before it runs touches nothing, so its reply waits for nothing.
         let level = call.dispatch().unwrap_or_else(|error| {
             call.reply.error(error);
             Level::Eventual
         });
-        call.answer(level)
+        // Of a command with a prefix, the inner one.
+        let (command, inner) = (call.command, args.skip(args.len() - call.args.len()));
+        let answer = call.answer(level);
+        self.ran(now, session, &Ran { command, args: inner, reply: &reply.bytes[start..] });
+        answer
     }
 
     /// Goes on with the request that asked for a password check.
     pub fn password_checked(&mut self, now: Now, session: &mut Session, reply: &mut Reply, right: bool) {
+        let start = reply.bytes.len();
         let mut call = self.call(now, session, Args::none(), reply);
         if let Err(error) = connection::password_checked(&mut call, right) {
             call.reply.error(error);
+        }
+        self.finished(session, &reply.bytes[start..]);
+    }
+
+    /// Counts the outcome of a command that was left unfinished.
+    pub(crate) fn finished(&mut self, session: &mut Session, reply: &[u8]) {
+        self.stats.count_error(reply);
+        if let Some(command) = session.unfinished.take() {
+            self.stats.count_outcome(command, reply.first() != Some(&b'-'));
         }
     }
 
@@ -209,6 +245,7 @@ impl Core {
             reply,
             then: Then::Reply,
             depends: Seq::ZERO,
+            command: None,
             wrote: false,
         }
     }
@@ -253,6 +290,7 @@ impl Core {
                 self.keeper = state;
             }
             Input::CloseBatch => self.close_batch(now, out),
+            Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes),
             Input::Resend => self.resend(out),
             Input::Found { admin, password_hash } => {
                 assert!(self.is_primary(), "only a primary founds");
@@ -331,6 +369,15 @@ impl Core {
             self.stats.batches_proposed += 1;
             out.push(Output::Propose(proposal));
         }
+    }
+
+    fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64) {
+        let used = self.used_memory();
+        let stats = &mut self.stats;
+        stats.input_bytes += input_bytes;
+        stats.output_bytes += output_bytes;
+        stats.peak_memory = stats.peak_memory.max(used);
+        self.rates.sample(now.monotonic, [stats.total_calls(), stats.input_bytes, stats.output_bytes]);
     }
 
     /// Sends again, with the same content, all that has not been accepted (rule 6). The log ignores what it knows.
@@ -430,6 +477,18 @@ impl Core {
 
     pub fn keeper(&self) -> &KeeperState {
         &self.keeper
+    }
+
+    /// What `CONFIG RESETSTAT` does.
+    pub(crate) fn reset_stats(&mut self) {
+        self.stats.reset();
+        self.rates = Rates::default();
+    }
+
+    /// A number that no client of this process has had.
+    pub fn new_client_id(&mut self) -> u64 {
+        self.last_client += 1;
+        self.last_client
     }
 
     /// Whether writes are executed now.

@@ -23,6 +23,8 @@ pub struct Session {
     pub id: u64,
     pub port: Port,
     pub since: Monotonic,
+    /// Where the client is, as `ip:port` or `path:0`; empty if nobody said.
+    pub address: String,
     pub db: DbId,
     /// The authenticated user's name.
     pub user: Option<String>,
@@ -35,6 +37,10 @@ pub struct Session {
     pub next_level: Option<Level>,
     /// What waits for the outcome of a password check.
     pub(crate) greeting: Option<Greeting>,
+    /// The command whose outcome is still open, by its place in the command table.
+    pub(crate) unfinished: Option<usize>,
+    /// More requests have arrived behind the one that runs.
+    pub(crate) pipelined: bool,
 }
 
 /// What an `AUTH` or `HELLO ... AUTH` does once its password has been found right.
@@ -52,6 +58,7 @@ impl Session {
             id,
             port,
             since,
+            address: String::new(),
             db: DbId(0),
             user: None,
             name: String::new(),
@@ -60,6 +67,8 @@ impl Session {
             level: None,
             next_level: None,
             greeting: None,
+            unfinished: None,
+            pipelined: false,
         }
     }
 
@@ -69,6 +78,7 @@ impl Session {
 
     /// What `RESET` leaves: a new connection's state, with its number, and nobody authenticated.
     pub fn reset(&mut self) {
-        *self = Self::new(self.id, self.port, self.since);
+        let address = core::mem::take(&mut self.address);
+        *self = Self { address, ..Self::new(self.id, self.port, self.since) };
     }
 }

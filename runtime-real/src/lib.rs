@@ -6,5 +6,6 @@ mod env;
 mod listen;
 mod metrics;
 mod passwords;
+mod process;
 pub mod server;
 pub mod trust;

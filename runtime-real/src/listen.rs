@@ -123,7 +123,8 @@ impl Desk {
                 }
                 Arrival::Unix(socket) => match UnixStream::from_std(socket) {
                     Ok(stream) => {
-                        tokio::spawn(connection::serve(self.node.clone(), stream, Port::Main));
+                        let address = unix_address(&stream);
+                        tokio::spawn(connection::serve(self.node.clone(), stream, Port::Main, address));
                     }
                     Err(error) => tracing::warn!("cannot serve a connection: {error}"),
                 },
@@ -139,6 +140,7 @@ async fn serve_tcp(
     socket: std::net::TcpStream,
     port: Port,
 ) {
+    let address = socket.peer_addr().map_or_else(|_| String::new(), |address| address.to_string());
     let shaken = async {
         socket.set_nodelay(true)?;
         let socket = TcpStream::from_std(socket)?;
@@ -146,14 +148,20 @@ async fn serve_tcp(
     };
     match shaken.await {
         Ok(stream) => {
-            metrics.completed.fetch_add(1, Ordering::Relaxed);
-            connection::serve(node, stream, port).await;
+            metrics.completed(stream.get_ref().1);
+            connection::serve(node, stream, port, address).await;
         }
         Err(error) => {
-            metrics.failed.fetch_add(1, Ordering::Relaxed);
+            metrics.failed(&error);
             tracing::debug!("a client's TLS handshake failed: {error}");
         }
     }
+}
+
+/// As Redis shows it: the socket's path, with a port that there is not.
+fn unix_address(stream: &UnixStream) -> String {
+    let path = stream.local_addr().ok().and_then(|address| address.as_pathname().map(|path| path.display().to_string()));
+    format!("{}:0", path.unwrap_or_default())
 }
 
 /// Binds a TCP port. A port that a stopped server has just left can be bound at once.

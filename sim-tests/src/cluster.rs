@@ -408,7 +408,9 @@ impl Machine {
         lock(&self.life).node = Some(node.clone());
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => env.spawn("client", connection::serve(node.clone(), stream, Port::Main)),
+                Ok((stream, peer)) => {
+                    env.spawn("client", connection::serve(node.clone(), stream, Port::Main, peer.to_string()));
+                }
                 Err(error) => unreachable!("a simulated listener has no errors: {error}"),
             }
         }

@@ -17,10 +17,10 @@ use crate::node::{Client, Node};
 /// What Redis says when there are too many clients.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// Serves a client until either side has had enough.
-pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port) {
+/// Serves a client at this address until either side has had enough.
+pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port, address: String) {
     // Errors here mean that the client has gone: there is nobody to tell.
-    let _ = match node.connect(port) {
+    let _ = match node.connect(port, address) {
         Some(client) => converse(client, &mut stream).await,
         None => stream.write_all(TOO_MANY).await,
     };
@@ -104,7 +104,10 @@ fn poll_send<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, context:
     while !client.connection.ready().is_empty() {
         match Pin::new(&mut *stream).poll_write(context, client.connection.ready()) {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(n)) => client.connection.sent(n),
+            Poll::Ready(Ok(n)) => {
+                client.connection.sent(n);
+                client.node.traffic().sent(n);
+            }
             Poll::Ready(Err(error)) => return Err(error),
             Poll::Pending => break,
         }
@@ -124,7 +127,11 @@ fn poll_receive<E: Env, S: Stream>(
     context: &mut Context<'_>,
 ) -> io::Result<Option<usize>> {
     match pin!(stream.read_buf(client.connection.input())).poll(context) {
-        Poll::Ready(received) => received.map(Some),
+        Poll::Ready(received) => {
+            let received = received?;
+            client.node.traffic().received(received);
+            Ok(Some(received))
+        }
         Poll::Pending => Ok(None),
     }
 }

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod env;
 pub mod keeper;
 pub mod log;
+pub mod measures;
 pub mod node;
 mod peers;
 mod recovery;

@@ -16,9 +16,10 @@ use mneme_kernel::session::Port;
 
 use crate::env::Env;
 use crate::keeper::{Keeper, Schedule, SnapshotFailed, StartError};
+use crate::measures::{EnvClock, Traffic};
 use crate::recovery;
 use crate::signal::Signal;
-use crate::sync::lock;
+use crate::sync::{lock, try_lock};
 use crate::types::Proposal;
 use crate::wal::OpenError;
 use crate::watermark::Watermark;
@@ -82,6 +83,7 @@ pub struct Node<E: Env> {
     work: Signal,
     /// Connections that have replies which have not left.
     replying: AtomicUsize,
+    traffic: Traffic,
 }
 
 impl<E: Env> Node<E> {
@@ -100,7 +102,9 @@ impl<E: Env> Node<E> {
             shutdown: Watermark::default(),
             work: Signal::default(),
             replying: AtomicUsize::new(0),
+            traffic: Traffic::default(),
         });
+        node.with_core(|core| core.set_clock(Box::new(EnvClock(env.clone()))));
         let known = match snapshot {
             Some((manifest, system)) => {
                 recovery::load(&env, &node.core, &manifest, system.system).await.map_err(OpenError::from)?;
@@ -183,6 +187,8 @@ impl<E: Env> Node<E> {
                     self.tell(Input::Resend, &mut outputs).await;
                 }
                 self.tell(Input::Keeper(self.keeper.state()), &mut outputs).await;
+                let (input_bytes, output_bytes) = self.traffic.tell();
+                self.tell(Input::Tick { input_bytes, output_bytes }, &mut outputs).await;
                 // Those who wait for their level look at the clock.
                 self.accepted.nudge();
             }
@@ -221,8 +227,8 @@ impl<E: Env> Node<E> {
         }
     }
 
-    /// A new client, or `None` if there are too many.
-    pub fn connect(self: &Arc<Self>, port: Port) -> Option<Client<E>> {
+    /// A new client at this address, or `None` if there are too many.
+    pub fn connect(self: &Arc<Self>, port: Port, address: String) -> Option<Client<E>> {
         let mut core = lock(&self.core);
         if core.stats.connections_open >= core.config().max_clients {
             core.stats.connections_rejected += 1;
@@ -230,11 +236,12 @@ impl<E: Env> Node<E> {
         }
         core.stats.connections_open += 1;
         core.stats.connections_accepted += 1;
-        let id = core.stats.connections_accepted;
+        let id = core.new_client_id();
         Some(Client {
             node: self.clone(),
             replying: false,
-            connection: Connection::new(id, port, self.env.monotonic()),
+            held: false,
+            connection: Connection::new(id, port, self.env.monotonic()).from_address(address),
         })
     }
 
@@ -277,6 +284,15 @@ impl<E: Env> Node<E> {
     /// A look at the Core, under its lock: keep it short.
     pub fn with_core<T>(&self, look: impl FnOnce(&mut Core) -> T) -> T {
         look(&mut lock(&self.core))
+    }
+
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Connections that have replies which have not left.
+    pub fn replying(&self) -> usize {
+        self.replying.load(Ordering::Relaxed)
     }
 
     pub fn keeper(&self) -> &Keeper<E> {
@@ -324,6 +340,8 @@ pub struct Client<E: Env> {
     pub(crate) connection: Connection,
     /// Whether it is counted in [`Node::replying`].
     replying: bool,
+    /// Whether it is counted in [`Traffic::held`].
+    held: bool,
 }
 
 impl<E: Env> Client<E> {
@@ -339,13 +357,31 @@ impl<E: Env> Client<E> {
         }
     }
 
+    fn note_held(&mut self, held: bool) {
+        if held != self.held {
+            self.held = held;
+            self.node.traffic.hold(held);
+        }
+    }
+
     /// Runs what has arrived, under one lock.
     pub(crate) fn run(&mut self) -> Step {
+        let (mut core, waited_since) = match try_lock(&self.node.core) {
+            Some(core) => (core, None),
+            // Only who has to wait for the lock looks how long.
+            None => {
+                let since = self.node.env.monotonic();
+                (lock(&self.node.core), Some(since))
+            }
+        };
         let now = self.node.now();
-        let mut core = lock(&self.node.core);
+        let since = waited_since.unwrap_or(now.monotonic);
+        core.stats.lock_waits.observe(now.monotonic - since);
+        self.connection.arrived(since);
         let step = self.connection.run(&mut core, now);
         let has_work = core.has_open_batch();
         drop(core);
+        self.note_held(step == Step::Held);
         if has_work {
             self.node.work.raise();
         }
@@ -359,10 +395,11 @@ impl<E: Env> Client<E> {
     pub(crate) fn advance(&mut self) {
         let accepted = Seq(self.node.accepted.value());
         self.connection.advance(accepted, self.node.env.monotonic());
+        self.node.traffic.replied(self.connection.take_delays());
     }
 
     pub(crate) fn saved(&mut self, made: Result<(), SnapshotFailed>) {
-        self.connection.saved(made);
+        self.connection.saved(&mut lock(&self.node.core), made);
     }
 
     pub(crate) fn password_checked(&mut self, right: bool) {
@@ -374,6 +411,7 @@ impl<E: Env> Client<E> {
 impl<E: Env> Drop for Client<E> {
     fn drop(&mut self) {
         self.note_replying(false);
+        self.note_held(false);
         lock(&self.node.core).stats.connections_open -= 1;
     }
 }

@@ -2,6 +2,7 @@
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
 pub(crate) mod connection;
+mod diagnostics;
 mod keys;
 mod server;
 mod strings;
@@ -87,7 +88,10 @@ const LONGEST_NAME: usize = 32;
 impl Default for Commands {
     fn default() -> Self {
         let mut all: Vec<&'static Command> =
-            [connection::COMMANDS, keys::COMMANDS, server::COMMANDS, strings::COMMANDS].into_iter().flatten().collect();
+            [connection::COMMANDS, diagnostics::COMMANDS, keys::COMMANDS, server::COMMANDS, strings::COMMANDS]
+                .into_iter()
+                .flatten()
+                .collect();
         all.sort_by_key(|command| command.name);
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name, i)).collect();
         Self { all, by_name }

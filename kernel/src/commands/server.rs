@@ -41,6 +41,11 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["noscript", "loading", "stale"],
         summary: "A container for server configuration commands.",
         run: |call| {
+            if is_word(call.args.at(1), "resetstat") {
+                call.core.reset_stats();
+                call.reply.ok();
+                return Ok(());
+            }
             if !is_word(call.args.at(1), "get") {
                 return Err(CommandError::unknown_subcommand(call.args, "CONFIG"));
             }

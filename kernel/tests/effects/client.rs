@@ -49,7 +49,7 @@ impl Client {
                     let right = is_right(&credentials);
                     self.connection.password_checked(core, now, right);
                 }
-                Step::Save => self.connection.saved(Ok::<(), &str>(())),
+                Step::Save => self.connection.saved(core, Ok::<(), &str>(())),
                 Step::SaveLater => {}
                 step @ (Step::Close | Step::Shutdown) => {
                     self.closing.get_or_insert(step);
