@@ -12,7 +12,7 @@ use mneme_kernel::resp::{Value, ValueDecoder, encode_command};
 
 /// How long anything may take before the test gives up: far more than it does, on any machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A folder that is removed at the end, unless the test fails.
 #[derive(Debug)]
@@ -42,13 +42,14 @@ impl Drop for Folder {
 pub struct Node {
     process: Child,
     socket: PathBuf,
+    pub port: u16,
     pub admin_port: u16,
 }
 
 impl Node {
     /// Starts a server on this folder and waits until it is ready.
     pub fn start(data: &Path, socket: &Path, options: &[&str]) -> Node {
-        let admin_port = free_port();
+        let (port, admin_port) = (free_port(), free_port());
         let mut server = Command::new(env!("CARGO_BIN_EXE_mneme-core"));
         // Settings of whoever runs the test are none of the server's.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MNEME_")) {
@@ -56,7 +57,7 @@ impl Node {
         }
         let mut process = server
             .env("MNEME_ADMIN_PASSWORD", PASSWORD)
-            .args(["--node", "test", "--listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0"])
+            .args(["--node", "test", "--listen", &format!("127.0.0.1:{port}"), "--read-listen", "127.0.0.1:0"])
             .args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", &format!("127.0.0.1:{admin_port}")])
             .args(["--data".as_ref(), data.as_os_str(), "--unix-socket".as_ref(), socket.as_os_str()])
             .args(options)
@@ -64,7 +65,7 @@ impl Node {
             .spawn()
             .expect("the server starts");
         let output = process.stdout.take().expect("it is piped");
-        let node = Node { process, socket: socket.into(), admin_port };
+        let node = Node { process, socket: socket.into(), port, admin_port };
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.starts_with("ready ")), "the server ended before it was ready");
         node
@@ -99,12 +100,19 @@ impl Node {
     /// The status that a page of the admin port has.
     #[allow(dead_code, reason = "not every test does")]
     pub fn admin_status(&self, page: &str) -> String {
+        self.admin_page(page).0.split(' ').nth(1).unwrap_or_default().into()
+    }
+
+    /// The head and the body of a page of the admin port.
+    #[allow(dead_code, reason = "not every test does")]
+    pub fn admin_page(&self, page: &str) -> (String, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.admin_port)).expect("the admin port listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         write!(stream, "GET {page} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("the request is taken");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
-        answer.split(' ').nth(1).unwrap_or_default().into()
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head.into(), body.into())
     }
 }
 
