@@ -116,7 +116,10 @@ fn persistence(s: &mut Section<'_>) {
     s.line("rdb_last_save_time", s.core.last_save(s.wall, s.now).0 / 1000);
     let keeper = &s.core.keeper;
     s.line("rdb_last_bgsave_status", if keeper.last_snapshot_failed { "err" } else { "ok" });
-    s.line("rdb_last_bgsave_time_sec", if keeper.snapshots > 0 { keeper.last_snapshot_time.as_secs() as i64 } else { -1 });
+    s.line(
+        "rdb_last_bgsave_time_sec",
+        if keeper.snapshots > 0 { keeper.last_snapshot_time.as_secs() as i64 } else { -1 },
+    );
     s.line("rdb_saves", keeper.snapshots);
     s.line("disk_full", u8::from(s.core.keeper.disk_full));
     s.line("log_bytes", s.core.keeper.log_bytes);

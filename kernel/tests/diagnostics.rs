@@ -219,7 +219,7 @@ fn every_outcome_is_counted_once_where_it_belongs() {
     let stats = &bench.core.stats;
     assert_eq!((stats.unknown_commands, stats.rejected_passwords), (1, 1));
     assert_eq!((stats.keyspace_hits, stats.keyspace_misses), (2, 1));
-    assert_eq!(stats.total_calls(), 10);
+    assert_eq!(stats.total_calls(), 11);
     let errors: Vec<_> = stats.errors.iter().map(|(word, n)| (word.as_str(), *n)).collect();
     assert_eq!(errors, [("ERR", 4), ("NOQUORUM", 1), ("WRONGPASS", 1)]);
 }
@@ -241,13 +241,10 @@ fn a_slow_command_is_kept_with_who_sent_it() {
     bench.ask(&["CONSISTENCY", "EVENTUAL", "GET", "k"]);
     let entries = bench.ask(&["SLOWLOG", "GET"]);
     let entry = items(&items(&entries)[0]);
-    assert_eq!(entry.iter().map(text).collect::<Vec<_>>()[1..], [
-        at.to_string(),
-        "10000".into(),
-        "GET k".into(),
-        "10.0.0.1:5000".into(),
-        "app".into()
-    ]);
+    assert_eq!(
+        entry.iter().map(text).collect::<Vec<_>>()[1..],
+        [at.to_string(), "10000".into(), "GET k".into(), "10.0.0.1:5000".into(), "app".into()]
+    );
     // SETNAME was slow too, and RESET, and now GET.
     let Value::Int(first) = entry[0] else { panic!("a number") };
     assert_eq!(first, bench.core.slow_commands() as i64 - 2);
@@ -297,11 +294,10 @@ fn passwords_are_not_kept() {
     ] {
         bench.ask(request);
     }
-    assert_eq!(bench.slow(), [
-        "HELLO 2 AUTH (redacted) (redacted) SETNAME me",
-        "AUTH (redacted) (redacted)",
-        "AUTH (redacted)"
-    ]);
+    assert_eq!(
+        bench.slow(),
+        ["HELLO 2 AUTH (redacted) (redacted) SETNAME me", "AUTH (redacted) (redacted)", "AUTH (redacted)"]
+    );
 }
 
 #[test]
@@ -375,10 +371,7 @@ fn help_and_wrong_uses_are_answered() {
         let error = text(&bench.ask(&[container, "NOSUCH"]));
         assert_eq!(error, format!("ERR unknown subcommand 'NOSUCH'. Try {container} HELP."));
     }
-    assert_eq!(
-        text(&bench.ask(&["SLOWLOG", "LEN", "x"])),
-        "ERR wrong number of arguments for 'slowlog|len' command"
-    );
+    assert_eq!(text(&bench.ask(&["SLOWLOG", "LEN", "x"])), "ERR wrong number of arguments for 'slowlog|len' command");
     assert_eq!(text(&bench.ask(&["SLOWLOG", "GET", "x"])), "ERR value is not an integer or out of range");
     assert_eq!(text(&bench.ask(&["SLOWLOG", "GET", "-2"])), "ERR count should be greater than or equal to -1");
     assert_eq!(
@@ -443,8 +436,12 @@ fn info_tells_rates_traffic_and_what_commands_did() {
     bench.ask(&["INCR"]);
     bench.ask(&["DEL", "k"]);
     let commands = bench.info("commandstats");
-    assert!(commands.contains(&"cmdstat_del:calls=1,usec=100,usec_per_call=100.00,rejected_calls=0,failed_calls=0".into()));
-    assert!(commands.contains(&"cmdstat_incr:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0".into()));
+    assert!(
+        commands.contains(&"cmdstat_del:calls=1,usec=100,usec_per_call=100.00,rejected_calls=0,failed_calls=0".into())
+    );
+    assert!(
+        commands.contains(&"cmdstat_incr:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0".into())
+    );
     assert_eq!(bench.info("errorstats"), ["# Errorstats", "errorstat_ERR:count=1"]);
     let default = text(&bench.ask(&["INFO"]));
     assert!(!default.contains("# Commandstats") && default.contains("# Errorstats") && default.contains("# Cluster"));

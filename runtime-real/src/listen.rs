@@ -160,7 +160,8 @@ async fn serve_tcp(
 
 /// As Redis shows it: the socket's path, with a port that there is not.
 fn unix_address(stream: &UnixStream) -> String {
-    let path = stream.local_addr().ok().and_then(|address| address.as_pathname().map(|path| path.display().to_string()));
+    let path =
+        stream.local_addr().ok().and_then(|address| address.as_pathname().map(|path| path.display().to_string()));
     format!("{}:0", path.unwrap_or_default())
 }
 
