@@ -68,7 +68,7 @@ pub enum Input<'a> {
     Keeper(KeeperState),
     /// There is time to send what was executed, if anything was.
     CloseBatch,
-    /// Some time has passed, and so many bytes were moved from and to clients meanwhile.
+    /// Some time has passed; so many bytes came from clients and went to them since the start.
     Tick { input_bytes: u64, output_bytes: u64 },
     /// Nothing was heard of the oldest proposal for too long: it may be lost.
     Resend,
@@ -171,6 +171,8 @@ pub struct Core {
     /// Nothing is executed any more.
     stopping: bool,
     pub(crate) keeper: KeeperState,
+    /// Bytes from and to clients as of the last tick.
+    traffic: (u64, u64),
     /// The number of the newest client.
     last_client: u64,
     /// When a newer snapshot was first heard of.
@@ -193,6 +195,7 @@ impl Core {
             hold_writes_until: None,
             stopping: false,
             keeper: KeeperState::default(),
+            traffic: (0, 0),
             last_client: 0,
             last_save: None,
             commands,
@@ -374,8 +377,9 @@ impl Core {
     fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64) {
         let used = self.used_memory();
         let stats = &mut self.stats;
-        stats.input_bytes += input_bytes;
-        stats.output_bytes += output_bytes;
+        stats.input_bytes += input_bytes - self.traffic.0;
+        stats.output_bytes += output_bytes - self.traffic.1;
+        self.traffic = (input_bytes, output_bytes);
         stats.peak_memory = stats.peak_memory.max(used);
         self.rates.sample(now.monotonic, [stats.total_calls(), stats.input_bytes, stats.output_bytes]);
     }

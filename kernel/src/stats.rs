@@ -26,7 +26,7 @@ pub struct Stats {
     pub connections_rejected: u64,
     /// How long clients waited for the store's lock; once for all requests that came together.
     pub lock_waits: Histogram,
-    /// Bytes that clients sent and were sent, without TLS, as of the last tick.
+    /// Bytes that clients sent and were sent, without TLS, up to the last tick.
     pub input_bytes: u64,
     pub output_bytes: u64,
     /// Batches proposed, again and for the first time.

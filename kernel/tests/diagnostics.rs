@@ -414,11 +414,11 @@ fn how_long_replies_took_is_told_by_level() {
 fn info_tells_rates_traffic_and_what_commands_did() {
     let mut bench = Bench::new(100);
     bench.tell(Input::Tick { input_bytes: 1, output_bytes: 2 });
-    for _ in 0..16 {
+    for i in 1..=16 {
         bench.clock.step.store(0, Ordering::Relaxed);
         (0..10).for_each(|_| drop(bench.ask(&["GET", "k"])));
         bench.pass(Duration::from_millis(100));
-        bench.tell(Input::Tick { input_bytes: 1024, output_bytes: 2048 });
+        bench.tell(Input::Tick { input_bytes: 1 + i * 1024, output_bytes: 2 + i * 2048 });
     }
     let stats = bench.info("stats");
     for line in [

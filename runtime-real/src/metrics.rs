@@ -48,7 +48,7 @@ pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> String {
     let mut page = Page::default();
     let keeper = node.with_core(|core| {
         commands(&mut page, core);
-        clients(&mut page, core, node.traffic().untold());
+        clients(&mut page, core);
         data(&mut page, core);
         role(&mut page, core);
         core.keeper().clone()
@@ -103,16 +103,13 @@ fn commands(page: &mut Page, core: &Core) {
         .buckets(&[], &stats.lock_waits);
 }
 
-fn clients(page: &mut Page, core: &Core, (input, output): (u64, u64)) {
+fn clients(page: &mut Page, core: &Core) {
     let stats = &core.stats;
     page.gauge("mneme_connections", "Open client connections.").is(stats.connections_open);
     page.gauge("mneme_connections_max", "Client connections that are allowed.").is(core.config().max_clients);
     page.counter("mneme_connections_accepted_total", "Client connections accepted.").is(stats.connections_accepted);
     page.counter("mneme_connections_rejected_total", "Client connections refused because there were too many.")
         .is(stats.connections_rejected);
-    page.counter("mneme_input_bytes_total", "Bytes that clients sent, without TLS.").is(stats.input_bytes + input);
-    page.counter("mneme_output_bytes_total", "Bytes that were sent to clients, without TLS.")
-        .is(stats.output_bytes + output);
 }
 
 fn data(page: &mut Page, core: &Core) {
@@ -152,6 +149,9 @@ fn replies(page: &mut Page, traffic: &Traffic, replying: usize) {
     }
     page.counter("mneme_uncertain_replies_total", "Replies whose level was not reached in time.")
         .is(traffic.uncertain());
+    page.counter("mneme_input_bytes_total", "Bytes that clients sent, without TLS.").is(traffic.input_bytes());
+    page.counter("mneme_output_bytes_total", "Bytes that were sent to clients, without TLS.")
+        .is(traffic.output_bytes());
     page.gauge("mneme_connections_held", "Connections whose next request may not run yet.").is(traffic.held());
     page.gauge("mneme_connections_replying", "Connections with replies that have not left.").is(replying);
 }

@@ -42,6 +42,7 @@ impl Drop for Folder {
 pub struct Node {
     process: Child,
     socket: PathBuf,
+    #[allow(dead_code, reason = "not every test asks")]
     pub port: u16,
     pub admin_port: u16,
 }
@@ -83,6 +84,7 @@ impl Node {
     }
 
     /// Ends the process as `kill -9` does.
+    #[allow(dead_code, reason = "not every test does")]
     pub fn kill(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it has ended");

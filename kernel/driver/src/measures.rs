@@ -19,7 +19,7 @@ pub struct Traffic {
     replies: Mutex<[Histogram; 3]>,
     /// Replies that became `-UNCERTAIN`.
     uncertain: AtomicU64,
-    /// Bytes since the last tick.
+    /// Bytes from and to clients.
     input: AtomicU64,
     output: AtomicU64,
     /// Connections whose next request may not run yet.
@@ -40,14 +40,14 @@ impl Traffic {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Bytes from and to clients that the Core has not been told of.
-    pub fn untold(&self) -> (u64, u64) {
-        (self.input.load(Ordering::Relaxed), self.output.load(Ordering::Relaxed))
+    /// Bytes that clients sent, without TLS.
+    pub fn input_bytes(&self) -> u64 {
+        self.input.load(Ordering::Relaxed)
     }
 
-    /// As [`Traffic::untold`]; from now on it has been told.
-    pub(crate) fn tell(&self) -> (u64, u64) {
-        (self.input.swap(0, Ordering::Relaxed), self.output.swap(0, Ordering::Relaxed))
+    /// Bytes that were sent to clients, without TLS.
+    pub fn output_bytes(&self) -> u64 {
+        self.output.load(Ordering::Relaxed)
     }
 
     pub(crate) fn received(&self, bytes: usize) {

@@ -187,7 +187,7 @@ impl<E: Env> Node<E> {
                     self.tell(Input::Resend, &mut outputs).await;
                 }
                 self.tell(Input::Keeper(self.keeper.state()), &mut outputs).await;
-                let (input_bytes, output_bytes) = self.traffic.tell();
+                let (input_bytes, output_bytes) = (self.traffic.input_bytes(), self.traffic.output_bytes());
                 self.tell(Input::Tick { input_bytes, output_bytes }, &mut outputs).await;
                 // Those who wait for their level look at the clock.
                 self.accepted.nudge();
