@@ -107,30 +107,26 @@ impl Core {
     /// Looks at the clock: how long it took what has run since. `args` are those of the last command.
     fn close_times(&mut self, at: Wall, session: &Session, args: Option<Args<'_>>) {
         let Diagnostics { tunables, slowlog, spikes, watch, brisk } = &mut self.diagnostics;
-        let (took, group) = watch.close();
-        for timed in group.iter() {
-            self.stats.calls[timed.command].times.observe(timed.took);
+        let lap = watch.close();
+        for (command, nanos) in lap.shares() {
+            self.stats.calls[command].times.observe_nanos(nanos);
         }
-        let spike = tunables.latency_threshold > 0 && took >= Duration::from_millis(tunables.latency_threshold);
-        if spike {
-            let event = if group.iter().all(|timed| brisk[timed.command]) { FAST_COMMAND } else { COMMAND };
+        let took = lap.took;
+        if tunables.latency_threshold > 0 && took >= Duration::from_millis(tunables.latency_threshold) {
+            let event = if lap.shares().all(|(command, _)| brisk[command]) { FAST_COMMAND } else { COMMAND };
             spikes.add(event, at, took);
         }
         let slow = u64::try_from(tunables.slowlog_slower_than).map(Duration::from_micros);
-        if let Ok(slow) = slow
-            && took >= slow
-            && let Some(last) = group.last()
-        {
+        if slow.is_ok_and(|slow| took >= slow) {
             let (took, shown) = match args {
-                Some(args) if last.took >= slow => (last.took, slowlog::shown(args)),
+                Some(args) if slow.is_ok_and(|slow| lap.last() >= slow) => (lap.last(), slowlog::shown(args)),
                 // Small commands that were timed together: which of them it was is not known.
                 _ => {
-                    let names = group.iter().map(|timed| self.commands.all()[timed.command].name.into());
+                    let names = lap.shares().map(|(command, _)| self.commands.all()[command].name.into());
                     (took, core::iter::once(b"(one of these)".to_vec()).chain(names).collect())
                 }
             };
             slowlog.add(at, took, shown, session, tunables.slowlog_max_len);
         }
-        group.clear();
     }
 }

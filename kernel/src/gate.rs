@@ -20,8 +20,9 @@ pub struct Gate {
     /// Bytes at the front of the replies that have been sent.
     sent: usize,
     held: VecDeque<Held>,
-    /// Replies of the last run that wait for nothing.
-    passed: Vec<Delay>,
+    /// Replies of the last run that wait for nothing, by level, and when their requests arrived.
+    passed: [u64; 3],
+    passed_since: Monotonic,
     /// How long replies took that could leave.
     pub(crate) delays: Vec<Delay>,
 }
@@ -70,13 +71,21 @@ impl Gate {
 
     /// Notes a reply that waits for nothing.
     pub(crate) fn pass(&mut self, level: Level, since: Monotonic) {
-        count(&mut self.passed, Delay { level, since, took: Duration::ZERO, replies: 1, uncertain: false });
+        self.passed[level as usize] += 1;
+        self.passed_since = since;
     }
 
     /// Notes the time: what waits for nothing could leave by now.
     pub(crate) fn left(&mut self, now: Monotonic) {
-        for delay in self.passed.drain(..) {
-            self.delays.push(Delay { took: now - delay.since, ..delay });
+        if self.passed == [0; 3] {
+            return;
+        }
+        let since = self.passed_since;
+        for level in [Level::Eventual, Level::Quorum, Level::All] {
+            let replies = core::mem::take(&mut self.passed[level as usize]);
+            if replies > 0 {
+                self.delays.push(Delay { level, since, took: now - since, replies, uncertain: false });
+            }
         }
     }
 

@@ -5,7 +5,6 @@
 //! command is timed alone, and so is one that comes alone.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::time::Duration;
 
@@ -24,12 +23,11 @@ const LARGE: usize = 4096;
 const BASE: usize = 128;
 
 /// A command of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timed {
+#[derive(Clone, Copy, Debug, Default)]
+struct Timed {
     /// Its place in the command table.
-    pub command: usize,
-    pub took: Duration,
-    weight: usize,
+    command: usize,
+    weight: u64,
 }
 
 /// The time since the clock was last looked at, and the commands that have run since.
@@ -39,8 +37,30 @@ pub(crate) struct Stopwatch {
     /// Time each command alone.
     precise: bool,
     since: Monotonic,
-    group: Vec<Timed>,
-    weight: usize,
+    group: [Timed; GROUP],
+    len: usize,
+}
+
+/// What a group took.
+#[derive(Debug)]
+pub(crate) struct Lap {
+    group: [Timed; GROUP],
+    len: usize,
+    pub took: Duration,
+    /// Of one unit of weight.
+    nanos: f64,
+}
+
+impl Lap {
+    /// Each command by its place in the command table, with its share in nanoseconds.
+    pub(crate) fn shares(&self) -> impl DoubleEndedIterator<Item = (usize, u64)> {
+        self.group[..self.len].iter().map(|timed| (timed.command, (timed.weight as f64 * self.nanos + 0.5) as u64))
+    }
+
+    /// What the last command took.
+    pub(crate) fn last(&self) -> Duration {
+        Duration::from_nanos(self.shares().next_back().map_or(0, |(_, nanos)| nanos))
+    }
 }
 
 impl Stopwatch {
@@ -60,36 +80,28 @@ impl Stopwatch {
 
     /// Whether the group must be closed before a command begins.
     pub(crate) fn must_close(&self, brisk: bool) -> bool {
-        !brisk && !self.group.is_empty()
+        !brisk && self.len > 0
     }
 
     /// Notes that a command has run, with the bytes that it read and wrote; whether the group must be closed.
     pub(crate) fn ran(&mut self, command: usize, brisk: bool, bytes: usize) -> bool {
-        let weight = BASE + bytes;
-        self.group.push(Timed { command, took: Duration::ZERO, weight });
-        self.weight += weight;
-        !brisk || self.precise || bytes >= LARGE || self.group.len() == GROUP
+        self.group[self.len] = Timed { command, weight: (BASE + bytes) as u64 };
+        self.len += 1;
+        !brisk || self.precise || bytes >= LARGE || self.len == GROUP
     }
 
-    /// Looks at the clock and closes the group: its time, and what each command has of it.
-    pub(crate) fn close(&mut self) -> (Duration, &mut Vec<Timed>) {
+    /// Looks at the clock and closes the group.
+    pub(crate) fn close(&mut self) -> Lap {
         let now = self.clock.as_ref().map_or(self.since, |clock| clock.monotonic());
         let took = now - self.since;
         self.since = now;
-        if let [only] = &mut self.group[..] {
-            only.took = took;
-        } else {
-            let by_weight = took.as_nanos() as f64 / self.weight as f64;
-            for timed in &mut self.group {
-                timed.took = Duration::from_nanos((timed.weight as f64 * by_weight) as u64);
-            }
-        }
-        self.weight = 0;
-        (took, &mut self.group)
+        let weight: u64 = self.group[..self.len].iter().map(|timed| timed.weight).sum();
+        let nanos = took.as_nanos() as u64 as f64 / weight as f64;
+        Lap { group: self.group, len: core::mem::take(&mut self.len), took, nanos }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.group.is_empty()
+        self.len == 0
     }
 }
 
