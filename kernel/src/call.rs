@@ -175,6 +175,7 @@ impl Call<'_> {
     }
 
     /// The command that the arguments name.
+    #[inline]
     fn find(&mut self) -> Result<(usize, &'static Command), CommandError> {
         let core = &mut *self.core;
         core.commands.resolve(self.args).inspect_err(|_| match core.commands.find(self.args.at(0)) {
@@ -184,6 +185,7 @@ impl Call<'_> {
     }
 
     /// Whether a command may run, and then its level; `None` if it may later.
+    #[inline]
     fn admit(&mut self, command: &Command, level: Option<Level>) -> Result<Option<Level>, CommandError> {
         self.check_rights(command)?;
         if command.is_write() && self.core.keeper.disk_full {

@@ -82,6 +82,7 @@ impl Core {
     }
 
     /// Called when a command has run.
+    #[inline]
     pub(crate) fn ran(&mut self, now: Now, session: &Session, ran: &Ran<'_>) {
         self.stats.count_error(ran.reply);
         let Some(command) = ran.command else { return };

@@ -76,8 +76,15 @@ impl Stats {
     }
 
     /// Counts a reply if it is an error.
+    #[inline]
     pub(crate) fn count_error(&mut self, reply: &[u8]) {
-        let Some((b'-', text)) = reply.split_first() else { return };
+        if let Some((b'-', text)) = reply.split_first() {
+            self.count_error_text(text);
+        }
+    }
+
+    #[cold]
+    fn count_error_text(&mut self, text: &[u8]) {
         let end = text.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(text.len());
         let word = core::str::from_utf8(&text[..end.min(32)]).unwrap_or("other");
         if let Some(n) = self.errors.get_mut(word) {

@@ -84,6 +84,7 @@ impl Stopwatch {
     }
 
     /// Notes that a command has run, with the bytes that it read and wrote; whether the group must be closed.
+    #[inline]
     pub(crate) fn ran(&mut self, command: usize, brisk: bool, bytes: usize) -> bool {
         self.group[self.len] = Timed { command, weight: (BASE + bytes) as u64 };
         self.len += 1;

@@ -79,7 +79,7 @@ impl Command {
 #[derive(Debug)]
 pub struct Commands {
     all: Vec<&'static Command>,
-    by_name: HashMap<&'static str, usize, foldhash::fast::FixedState>,
+    by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
 /// Bytes of the longest command name; longer words are no command.
@@ -93,7 +93,7 @@ impl Default for Commands {
                 .flatten()
                 .collect();
         all.sort_by_key(|command| command.name);
-        let by_name = all.iter().enumerate().map(|(i, command)| (command.name, i)).collect();
+        let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
         Self { all, by_name }
     }
 }
@@ -110,7 +110,7 @@ impl Commands {
         let lower = lower.get_mut(..name.len())?;
         lower.copy_from_slice(name);
         lower.make_ascii_lowercase();
-        let i = *self.by_name.get(core::str::from_utf8(lower).ok()?)?;
+        let i = *self.by_name.get(&*lower)?;
         Some((i, self.all[i]))
     }
 
