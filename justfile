@@ -23,6 +23,14 @@ test *ARGS:
 sim SEEDS="300" *ARGS:
     cargo sim run --seeds {{SEEDS}} {{ARGS}}
 
+# Every record, block and manifest of a node's disk, damaged in every way
+damage:
+    cargo sim damage
+
+# Kill the real server so often while clients write: just kill-test 50
+kill-test ROUNDS="50":
+    MNEME_KILL_ROUNDS={{ROUNDS}} cargo test --locked --package mneme-binaries --test kill -- --nocapture
+
 # One seed again
 replay SEED *ARGS:
     cargo sim replay {{SEED}} {{ARGS}}
@@ -42,6 +50,10 @@ deny:
 # Compare with redis-server on this machine
 bench-redis *ARGS:
     ./scripts/bench-redis {{ARGS}}
+
+# The same random commands to Mneme and redis-server: just compare-redis --seed 7
+compare-redis *ARGS:
+    ./scripts/compare-redis {{ARGS}}
 
 # Black-box checks by number, where their folder lies beside this one
 accept ISSUE *ARGS:

@@ -30,7 +30,13 @@ pub fn core() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mneme-core: {error}");
-            if error.is_damage() { ExitCode::from(EXIT_DAMAGED_DATA) } else { ExitCode::FAILURE }
+            if error.is_bad_configuration() {
+                ExitCode::from(EXIT_BAD_CONFIGURATION)
+            } else if error.is_damage() {
+                ExitCode::from(EXIT_DAMAGED_DATA)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -112,6 +118,7 @@ fn options(settings: Settings, machine: &Machine) -> Options {
         advertise: settings.advertise.to_string(),
         threads: settings.threads,
         max_clients: settings.max_clients as u64,
+        max_memory: settings.maxmemory.map_or(0, |bytes| bytes.get()),
         level_timeout: settings.level_timeout,
         default_user: settings.default_user,
         snapshots: Schedule { log_bytes: settings.snapshot_log_bytes, interval: settings.snapshot_interval },

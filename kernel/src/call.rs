@@ -1,12 +1,15 @@
 //! One command in execution: how its code reads and changes the data, and what its reply then waits for.
 
-use crate::commands::{Access, Command, CommandError, connection, is_word};
-use crate::core::{Answer, Core, Now};
+use core::time::Duration;
+
+use crate::commands::{Access, Command, CommandError, connection, is_word, transactions};
+use crate::core::{Answer, Core};
 use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
+use crate::stopwatch::Timing;
 use crate::store::Item;
 use crate::time::{Monotonic, Wall};
 
@@ -20,12 +23,12 @@ pub struct Call<'a> {
     /// The data's time: the wall clock, but never below what the log has seen.
     pub(crate) now: Wall,
     pub(crate) monotonic: Monotonic,
-    /// The command that runs, by its place in the command table.
-    pub(crate) command: Option<usize>,
     /// What is to happen beside the reply.
     pub(crate) then: Then,
     /// The newest batch that what was read depends on; may be accepted already.
     pub(crate) depends: Seq,
+    /// The level that the command itself asks for, whatever the client did.
+    pub(crate) level: Option<Level>,
     /// Whether there were effects: then the reply waits for the batch that is open.
     pub(crate) wrote: bool,
 }
@@ -48,6 +51,8 @@ pub enum Then {
     SaveLater,
     /// There will be no reply: the server is to stop, as after SIGTERM.
     Shutdown,
+    /// The reply stands, but it leaves only after so long, and what follows waits too.
+    Delay(Duration),
 }
 
 /// A password to be checked away from the store's lock: it is slow on purpose.
@@ -60,10 +65,20 @@ pub struct Credentials {
 }
 
 impl Then {
-    /// Whether the reply stands.
+    /// Whether the reply stands, and leaves as soon as what it waits for is accepted.
     pub(crate) fn is_answered(&self) -> bool {
         matches!(self, Then::Reply | Then::Close | Then::SaveLater)
     }
+}
+
+/// What became of a password check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordCheck {
+    Right,
+    /// Or there is no such user: strangers are not told which.
+    Wrong,
+    /// Not checked: too many wrong ones have come from there.
+    TooMany,
 }
 
 impl core::fmt::Debug for Credentials {
@@ -73,13 +88,34 @@ impl core::fmt::Debug for Credentials {
 }
 
 impl<'a> Call<'a> {
+    /// The same call with other arguments.
+    pub(crate) fn with_args<'b>(&'b mut self, args: Args<'b>) -> Call<'b> {
+        Call {
+            core: self.core,
+            session: self.session,
+            args,
+            reply: self.reply,
+            now: self.now,
+            monotonic: self.monotonic,
+            then: Then::Reply,
+            depends: self.depends,
+            level: None,
+            wrote: self.wrote,
+        }
+    }
+
+    /// The database that was selected.
     pub(crate) fn db(&self) -> DbId {
-        self.session.db
+        self.core.system.databases.id(self.session.db)
     }
 
     /// The key's item. One whose deadline has passed is deleted, as an effect that the reply waits for (rule 14).
     pub(crate) fn get(&mut self, key: &[u8]) -> Option<Item<'_>> {
-        let db = self.db();
+        self.get_in(self.db(), key)
+    }
+
+    /// As [`Call::get`], in any database.
+    pub(crate) fn get_in(&mut self, db: DbId, key: &[u8]) -> Option<Item<'_>> {
         match self.core.store.database(db).get(key) {
             Some(item) if item.is_expired(self.now) => {
                 self.core.stats.expired_keys += 1;
@@ -95,16 +131,40 @@ impl<'a> Call<'a> {
     pub(crate) fn look_up(&mut self, key: &[u8]) -> Option<Item<'_>> {
         let hit = self.get(key).is_some();
         self.core.stats.count_lookup(hit);
-        self.core.store.database(self.session.db).get(key)
+        self.peek(key)
+    }
+
+    /// The key's item as it is, whatever its deadline: for a second look.
+    pub(crate) fn peek(&self, key: &[u8]) -> Option<Item<'_>> {
+        self.core.store.database(self.db()).get(key)
     }
 
     pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
         self.get(key).is_some()
     }
 
+    /// Replies with the key's value, or null. The lookup is counted; says whether there was one.
+    pub(crate) fn reply_value(&mut self, key: &[u8]) -> bool {
+        self.look_up(key);
+        // The item borrows from the call; it is fetched again beside the reply.
+        let item = self.core.store.database(self.db()).get(key);
+        self.reply.optional_bulk(item.map(|item| item.value));
+        item.is_some()
+    }
+
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {
-        let db = self.db();
+        self.put_in(self.db(), key, value, deadline);
+    }
+
+    pub(crate) fn put_in(&mut self, db: DbId, key: &[u8], value: &[u8], deadline: Option<u64>) {
         self.effect(&Effect::Put { db, key, value, deadline });
+    }
+
+    /// Overwrites a part of the key's value, so that no more than the part goes into the log. The caller has seen that
+    /// it ends within [`crate::limits::MAX_BULK`].
+    pub(crate) fn patch(&mut self, key: &[u8], offset: usize, bytes: &[u8]) {
+        let db = self.db();
+        self.effect(&Effect::Patch { db, key, offset: offset as u64, bytes });
     }
 
     pub(crate) fn delete(&mut self, key: &[u8]) {
@@ -117,6 +177,15 @@ impl<'a> Call<'a> {
         self.effect(&Effect::Deadline { db, key, deadline });
     }
 
+    /// Sets a deadline; one that has passed deletes the key at once.
+    pub(crate) fn expire_at(&mut self, key: &[u8], deadline: u64) {
+        if deadline <= self.now.0 {
+            self.delete(key);
+        } else {
+            self.set_deadline(key, Some(deadline));
+        }
+    }
+
     pub(crate) fn flush(&mut self, db: DbId) {
         // Waits for the batch even if the database is empty here: it may be so only by what is not accepted yet.
         self.effect(&Effect::Flush { db });
@@ -127,91 +196,120 @@ impl<'a> Call<'a> {
         self.depends = self.depends.max(self.core.changed.of_database(db));
     }
 
-    fn effect(&mut self, effect: &Effect<'_>) {
+    pub(crate) fn effect(&mut self, effect: &Effect<'_>) {
         self.core.execute_effect(effect);
         self.wrote = true;
     }
 }
 
 impl Call<'_> {
-    /// Finds the command and runs it; returns the level that its reply is held to.
+    /// Finds the command and runs it, or queues it; returns the level that its reply is held to.
     pub(crate) fn dispatch(&mut self) -> Result<Level, CommandError> {
-        let mut level = None;
-        if is_word(self.args.at(0), "consistency") {
-            let (i, command) = self.find()?;
-            self.check_rights(command).inspect_err(|_| self.core.stats.calls[i].rejected += 1)?;
-            level = Some(Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?);
-            self.args = self.args.skip(2);
-        }
-        let (i, command) = self.find()?;
-        let level = match self.admit(command, level) {
-            Ok(Some(level)) => level,
-            Ok(None) => {
-                self.then = Then::Retry;
-                return Ok(Level::Quorum);
+        let result = self.try_dispatch();
+        if result.is_err() {
+            // Refused before it ran; the arguments are those of the inner command if the prefix was in order.
+            let command = self.core.commands.find(self.args.at(0)).map(|(number, _)| number);
+            self.core.stats.count_rejected(command);
+            if let Some(transaction) = &mut self.session.transaction {
+                transaction.is_broken = true;
             }
-            Err(error) => {
-                self.core.stats.calls[i].rejected += 1;
-                return Err(error);
-            }
-        };
-        self.core.begins(Now { wall: self.now, monotonic: self.monotonic }, self.session, i);
-        let start = self.reply.bytes.len();
-        let result = (command.run)(self);
-        match self.then {
-            Then::Retry => {}
-            Then::CheckPassword(_) | Then::Save => self.session.unfinished = Some(i),
-            _ => self.core.stats.count_outcome(i, result.is_ok()),
         }
-        if self.then != Then::Retry {
-            self.command = Some(i);
-        }
-        // An error is a reply like any other: it may rest on a key that is not accepted yet, and waits for it.
-        if let Err(error) = result {
-            self.reply.bytes.truncate(start);
-            self.reply.error(error);
-        }
-        Ok(level)
+        result
     }
 
-    /// The command that the arguments name.
-    #[inline]
-    fn find(&mut self) -> Result<(usize, &'static Command), CommandError> {
-        let core = &mut *self.core;
-        core.commands.resolve(self.args).inspect_err(|_| match core.commands.find(self.args.at(0)) {
-            Some((i, _)) => core.stats.calls[i].rejected += 1,
-            None => core.stats.unknown_commands += 1,
-        })
-    }
-
-    /// Whether a command may run, and then its level; `None` if it may later.
-    #[inline]
-    fn admit(&mut self, command: &Command, level: Option<Level>) -> Result<Option<Level>, CommandError> {
-        self.check_rights(command)?;
-        if command.is_write() && self.core.keeper.disk_full {
-            return Err(CommandError::DiskFull);
+    fn try_dispatch(&mut self) -> Result<Level, CommandError> {
+        let level = self.take_prefix()?;
+        let (number, command) = self.core.commands.resolve(self.args)?;
+        self.session.last_command = command.name;
+        self.session.last_active = self.monotonic;
+        let queued = self.session.transaction.is_some() && !command.is_transactional();
+        let admitted = self.check_rights(command).and_then(|()| self.admit(command, queued));
+        if let Err(error) = admitted {
+            return Err(transactions::refused(self, command, error));
         }
-        if command.is_write() && self.core.holds_writes(self.monotonic) {
-            return Ok(None);
+        if self.then == Then::Retry {
+            return Ok(Level::Quorum);
+        }
+        if queued {
+            transactions::queue(self, number, command)?;
+            return Ok(Level::Eventual);
         }
         let one_shot = self.session.next_level.take();
-        let asked = level.or(one_shot).or(self.session.level);
+        let level = self.level(level.or(one_shot))?;
+        self.show_to_monitors(command);
+        self.run(number, command);
+        Ok(self.level.unwrap_or(level))
+    }
+
+    /// Takes the prefix `CONSISTENCY level` off.
+    fn take_prefix(&mut self) -> Result<Option<Level>, CommandError> {
+        if !is_word(self.args.at(0), "consistency") {
+            return Ok(None);
+        }
+        self.check_rights(self.core.commands.resolve(self.args)?.1)?;
+        let level = Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?;
+        if self.session.transaction.is_some() {
+            return Err(CommandError::Other("inside MULTI there is no CONSISTENCY; the level is that of EXEC"));
+        }
+        self.args = self.args.skip(2);
+        Ok(Some(level))
+    }
+
+    /// The level that the reply is held to.
+    fn level(&self, asked: Option<Level>) -> Result<Level, CommandError> {
+        let asked = asked.or(self.session.level);
         match self.session.port {
-            Port::Main => Ok(Some(asked.unwrap_or(self.core.config.default_level))),
-            Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Some(Level::Eventual)),
+            Port::Main => Ok(asked.unwrap_or(self.core.config.default_level)),
+            Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Level::Eventual),
             Port::Read => Err(CommandError::ReadPortLevel),
         }
     }
 
-    fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
-        if command.access == Access::Anyone {
+    /// Runs the command; an error that it ends with becomes its reply.
+    pub(crate) fn run(&mut self, number: usize, command: &Command) {
+        let start = self.reply.bytes.len();
+        let timing = self.core.timing(number, self.session);
+        if timing == Timing::Alone {
+            self.core.close_times(self.now, self.session, Args::none());
+        }
+        let result = (command.run)(self);
+        let ok = result.is_ok();
+        // An error is a reply like any other: it may rest on a key that is not accepted yet, and waits for it.
+        if let Err(error) = result {
+            self.refuse(start, error);
+        }
+        match self.then {
+            Then::Retry => return,
+            Then::CheckPassword(_) | Then::Save => self.session.unfinished = Some(number),
+            _ => self.core.stats.count_outcome(number, ok),
+        }
+        if self.core.has_run(number, timing, self.reply.bytes.len() - start) {
+            self.core.close_times(self.now, self.session, self.args);
+        }
+    }
+
+    /// Makes an error the reply, in place of what has been written from `start` on.
+    #[cold]
+    pub(crate) fn refuse(&mut self, start: usize, error: CommandError) {
+        self.reply.bytes.truncate(start);
+        self.reply.error(error);
+        self.core.stats.count_error(&self.reply.bytes[start..]);
+    }
+
+    pub(crate) fn check_access(&self, access: Access, command: &'static str) -> Result<(), CommandError> {
+        if access == Access::Anyone {
             return Ok(());
         }
         let name = self.session.user.as_ref().ok_or(CommandError::NoAuth)?;
         let user = self.core.system.users.get(name).ok_or(CommandError::NoAuth)?;
-        if !user.role.allows(command.access) {
-            return Err(CommandError::NoPerm { user: name.clone(), command: command.name });
+        if user.role.allows(access) { Ok(()) } else { Err(CommandError::NoPerm { user: name.clone(), command }) }
+    }
+
+    pub(crate) fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
+        if command.access == Access::Anyone {
+            return Ok(());
         }
+        self.check_access(command.access, command.name)?;
         if self.session.port == Port::Read && command.is_write() {
             return Err(CommandError::ReadOnly);
         }
@@ -219,6 +317,47 @@ impl Call<'_> {
             return Err(CommandError::Loading);
         }
         Ok(())
+    }
+
+    /// Whether the command may run now, as far as the server is concerned: refuses it, or has it wait. A command that is
+    /// only queued needs no room yet, but there must be some.
+    fn admit(&mut self, command: &Command, queued: bool) -> Result<(), CommandError> {
+        let transaction = self.session.transaction.as_deref().filter(|_| command.runs_transaction());
+        let writes = command.is_write() || transaction.is_some_and(|transaction| transaction.writes);
+        let grows = command.is_denied_without_memory() || transaction.is_some_and(|transaction| transaction.grows);
+        if grows && self.core.is_out_of_memory() {
+            return Err(CommandError::OutOfMemory);
+        }
+        if writes && self.core.keeper.disk_full {
+            return Err(CommandError::DiskFull);
+        }
+        if !queued && (self.is_paused(command, writes) || writes && self.core.holds_writes(self.monotonic)) {
+            self.then = Then::Retry;
+        }
+        Ok(())
+    }
+
+    fn is_paused(&self, command: &Command, writes: bool) -> bool {
+        let Some(pause) = self.core.pause else { return false };
+        let concerned = writes || !pause.writes_only && !matches!(command.access, Access::Anyone | Access::Connection);
+        concerned && self.monotonic < pause.until
+    }
+
+    /// What `MONITOR` shows of a command that is about to run; nothing of those that carry passwords or administer.
+    fn show_to_monitors(&mut self, command: &Command) {
+        if !self.core.clients.is_monitored() || command.is_hidden() {
+            return;
+        }
+        let now = self.now.0;
+        let mut line = alloc::format!("+{}.{:03}000 [{} ", now / 1000, now % 1000, self.session.db.0).into_bytes();
+        line.extend_from_slice(self.session.peer.address.as_bytes());
+        line.push(b']');
+        for arg in self.args.iter() {
+            line.push(b' ');
+            quote(arg, &mut line);
+        }
+        line.extend_from_slice(b"\r\n");
+        self.core.clients.show(&line);
     }
 
     /// Says what the reply waits for (rules 12 and 13).
@@ -230,4 +369,22 @@ impl Call<'_> {
         };
         Answer { then: self.then, level, wait }
     }
+}
+
+/// Appends bytes in quotes, as Redis shows them.
+fn quote(bytes: &[u8], out: &mut alloc::vec::Vec<u8>) {
+    out.push(b'"');
+    for byte in bytes {
+        match byte {
+            b'\\' | b'"' => out.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            7 => out.extend_from_slice(b"\\a"),
+            8 => out.extend_from_slice(b"\\b"),
+            b' '..=b'~' => out.push(*byte),
+            _ => out.extend_from_slice(alloc::format!("\\x{byte:02x}").as_bytes()),
+        }
+    }
+    out.push(b'"');
 }

@@ -1,16 +1,19 @@
 //! A connection: bytes in, requests run in order, replies out through the gate. What is asynchronous about it (sockets,
 //! password checks, waiting) is its driver's; every decision is here.
 
-use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::call::{Credentials, Then};
+use crate::call::{Credentials, PasswordCheck, Then};
+use crate::clients::Slot;
 use crate::core::{Core, Now};
 use crate::gate::{Delay, Gate, Wait};
 use crate::ids::Seq;
+use crate::level::Level;
 use crate::limits;
 use crate::resp::{Decoder, ProtocolError};
-use crate::session::{Port, Session};
+use crate::session::{Replies, Session};
+use crate::stopwatch::Pace;
 use crate::time::Monotonic;
 
 /// Why [`Connection::run`] stopped running requests.
@@ -32,43 +35,62 @@ pub enum Step {
     Close,
     /// Close, and stop the server as asked.
     Shutdown,
+    /// Run again after so long, or sooner; more may be read meanwhile.
+    Delay(Duration),
+    /// Close at once, whatever has not been sent.
+    Kill,
 }
 
 /// A client's connection.
 #[derive(Debug)]
 pub struct Connection {
-    session: Session,
+    slot: Slot,
     gate: Gate,
     input: Vec<u8>,
     /// Bytes at the front of `input` that have been run.
     consumed: usize,
     decoder: Decoder,
+    /// A reply whose time has not come.
+    delayed: Option<Delayed>,
     closing: bool,
     /// When the requests arrived that have not run.
     arrived: Option<Monotonic>,
+    ran_until: Monotonic,
+}
+
+/// A reply whose time has not come, and the batch that it waits for then.
+#[derive(Debug)]
+struct Delayed {
+    until: Monotonic,
+    reply: Vec<u8>,
+    wait: Option<Seq>,
+    level: Level,
+    /// When its request arrived.
+    since: Monotonic,
 }
 
 /// Bytes of buffer that an idle connection may keep.
 const KEPT_BUFFER: usize = 16 << 10;
 
 impl Connection {
-    pub fn new(id: u64, port: Port, since: Monotonic) -> Self {
+    /// See [`Core::connect`].
+    pub(crate) fn new(slot: Slot) -> Self {
         Self {
-            session: Session::new(id, port, since),
+            slot,
             gate: Gate::default(),
             input: Vec::new(),
             consumed: 0,
             decoder: Decoder::default(),
+            delayed: None,
             closing: false,
             arrived: None,
+            ran_until: Monotonic::default(),
         }
     }
 
-    /// Says where the client is.
-    #[must_use]
-    pub fn from_address(mut self, address: String) -> Self {
-        self.session.address = address;
-        self
+    /// Bytes that arrived and have not been run.
+    pub fn unread(&self) -> usize {
+        self.input.len() - self.consumed
     }
 
     /// Where to append bytes that arrived, with room for what the current request is known to lack.
@@ -88,14 +110,21 @@ impl Connection {
 
     /// Runs the requests that have arrived.
     pub fn run(&mut self, core: &mut Core, now: Now) -> Step {
-        self.gate.left(now.monotonic);
+        if !core.clients.collect(self.slot, &mut self.gate.reply.bytes) {
+            return Step::Kill;
+        }
         let arrived = *self.arrived.get_or_insert(now.monotonic);
+        let mut session = core.clients.take(self.slot);
         core.start_times(now);
-        let step = self.run_requests(core, now, arrived);
-        core.pause_times(now, &self.session);
+        let step = self.run_requests(core, &mut session, now, arrived);
+        self.ran_until = core.pause_times(now, &session);
+        self.gate.left(self.ran_until, arrived);
         if !matches!(step, Step::Held | Step::Full) {
             self.arrived = None;
         }
+        session.buffered = (self.unread(), self.gate.len());
+        session.protocol = self.gate.reply.protocol;
+        core.clients.put_back(self.slot, session);
         step
     }
 
@@ -104,16 +133,38 @@ impl Connection {
         self.arrived.get_or_insert(at);
     }
 
-    fn run_requests(&mut self, core: &mut Core, now: Now, arrived: Monotonic) -> Step {
+    /// When the last [`Connection::run`] ended.
+    pub fn ran_until(&self) -> Monotonic {
+        self.ran_until
+    }
+
+    fn run_requests(&mut self, core: &mut Core, session: &mut Session, now: Now, arrived: Monotonic) -> Step {
         loop {
             if self.closing {
                 return Step::Close;
+            }
+            if let Some(delayed) = self.delayed.take() {
+                if now.monotonic < delayed.until {
+                    let time = delayed.until - now.monotonic;
+                    self.delayed = Some(delayed);
+                    return Step::Delay(time);
+                }
+                let start = self.gate.reply.bytes.len();
+                self.gate.reply.bytes.extend(&delayed.reply);
+                let Delayed { level, since, .. } = delayed;
+                match delayed.wait {
+                    Some(seq) => {
+                        let until = now.monotonic + core.config.level_timeout;
+                        self.gate.hold(start, Wait { seq, until, level, since });
+                    }
+                    None => self.gate.passed_since(level, since, now.monotonic),
+                }
             }
             if self.gate.len() > limits::MAX_REPLIES_WAITING {
                 return Step::Full;
             }
             let rest = &self.input[self.consumed..];
-            let len = match self.decoder.decode(rest, self.session.trust()) {
+            let len = match self.decoder.decode(rest, session.trust()) {
                 Ok(Some(len)) => len,
                 Ok(None) => return Step::Read,
                 Err(error) => {
@@ -127,33 +178,44 @@ impl Connection {
                 continue;
             }
             let start = self.gate.reply.bytes.len();
-            self.session.pipelined = rest.len() > len;
-            let answer = core.execute(now, &mut self.session, args, &mut self.gate.reply);
-            match answer.wait {
-                Some(seq) => {
-                    let until = now.monotonic + core.config.level_timeout;
-                    self.gate.hold(start, Wait { seq, until, level: answer.level, since: arrived });
+            session.pace = Pace::of(len, rest.len());
+            if session.replies == Replies::SkipNext {
+                session.replies = Replies::Skip;
+            }
+            let answer = core.execute(now, session, args, &mut self.gate.reply);
+            if answer.then == Then::Retry {
+                return Step::Held;
+            }
+            self.consumed += len;
+            if let Then::Delay(time) = answer.then {
+                let reply = self.gate.reply.bytes.split_off(start);
+                self.delayed = Some(Delayed {
+                    until: now.monotonic + time,
+                    reply,
+                    wait: answer.wait,
+                    level: answer.level,
+                    since: arrived,
+                });
+                continue;
+            }
+            if session.replies != Replies::On {
+                self.gate.reply.bytes.truncate(start);
+                if session.replies == Replies::Skip {
+                    session.replies = Replies::On;
                 }
-                None if answer.then.is_answered() => self.gate.pass(answer.level, arrived),
-                None => {}
+            } else if let Some(seq) = answer.wait {
+                let until = now.monotonic + core.config.level_timeout;
+                self.gate.hold(start, Wait { seq, until, level: answer.level, since: arrived });
+            } else if answer.then.is_answered() {
+                self.gate.pass(answer.level);
             }
             match answer.then {
-                Then::Reply => self.consumed += len,
-                Then::Retry => return Step::Held,
-                Then::Close => {
-                    self.consumed += len;
-                    self.closing = true;
-                }
-                Then::CheckPassword(credentials) => {
-                    self.consumed += len;
-                    return Step::CheckPassword(credentials);
-                }
-                Then::Save | Then::SaveLater => {
-                    self.consumed += len;
-                    return if answer.then == Then::Save { Step::Save } else { Step::SaveLater };
-                }
+                Then::Reply | Then::Retry | Then::Delay(_) => {}
+                Then::Close => self.closing = true,
+                Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),
+                Then::Save => return Step::Save,
+                Then::SaveLater => return Step::SaveLater,
                 Then::Shutdown => {
-                    self.consumed += len;
                     self.closing = true;
                     return Step::Shutdown;
                 }
@@ -162,8 +224,10 @@ impl Connection {
     }
 
     /// The outcome of the password check that [`Step::CheckPassword`] asked for; then run again.
-    pub fn password_checked(&mut self, core: &mut Core, now: Now, right: bool) {
-        core.password_checked(now, &mut self.session, &mut self.gate.reply, right);
+    pub fn password_checked(&mut self, core: &mut Core, now: Now, check: PasswordCheck) {
+        let mut session = core.clients.take(self.slot);
+        core.password_checked(now, &mut session, &mut self.gate.reply, check);
+        core.clients.put_back(self.slot, session);
     }
 
     /// What became of the snapshot that [`Step::Save`] asked for; then run again.
@@ -173,7 +237,9 @@ impl Connection {
             Ok(()) => self.gate.reply.ok(),
             Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
         }
-        core.finished(&mut self.session, &self.gate.reply.bytes[start..]);
+        let mut session = core.clients.take(self.slot);
+        core.finished(&mut session, &self.gate.reply.bytes[start..]);
+        core.clients.put_back(self.slot, session);
     }
 
     /// Says why the connection will be closed, once what was answered before has left.
@@ -196,7 +262,6 @@ impl Connection {
 
     /// Opens the gate up to a batch, and tells the truth to what has waited too long.
     pub fn advance(&mut self, accepted: Seq, now: Monotonic) {
-        self.gate.left(now);
         self.gate.open(accepted, now);
         self.gate.expire(now);
     }
@@ -216,7 +281,7 @@ impl Connection {
         self.gate.is_empty()
     }
 
-    pub fn session(&self) -> &Session {
-        &self.session
+    pub fn slot(&self) -> Slot {
+        self.slot
     }
 }

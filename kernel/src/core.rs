@@ -7,27 +7,30 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::call::{Call, Then};
+use crate::call::{Call, PasswordCheck, Then};
 use crate::changed::Changed;
+use crate::clients::Clients;
 use crate::codec::CodecError;
-use crate::commands::{Commands, connection};
-use crate::diagnostics::{Diagnostics, Ran};
+use crate::commands::{Command, CommandError, Commands, connection};
+use crate::connection::Connection;
+use crate::diagnostics::Diagnostics;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
-use crate::ids::{Epoch, Incarnation, Index, Seq};
+use crate::ids::{DbId, Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
 use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, Reply};
-use crate::session::{Port, Session};
+use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
 use crate::store::{Digest, Store};
 use crate::system::System;
 use crate::time::{Monotonic, Wall};
 use crate::users::Role as UserRole;
 use crate::verdict::Verdict;
+use crate::watch::Watches;
 
 /// What a Core is told once, at its start.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub struct Config {
     /// The port that clients use, for `INFO`.
     pub port: u16,
     pub max_clients: u64,
+    /// Bytes that items may take by their accounted sizes; 0: as many as there are.
+    pub max_memory: u64,
     /// What `CONFIG GET` shows, by name.
     pub parameters: Vec<(String, String)>,
 }
@@ -70,6 +75,8 @@ pub enum Input<'a> {
     CloseBatch,
     /// Some time has passed; so many bytes came from clients and went to them since the start.
     Tick { input_bytes: u64, output_bytes: u64 },
+    /// There is time to delete some of the keys whose deadline has passed.
+    Expire,
     /// Nothing was heard of the oldest proposal for too long: it may be lost.
     Resend,
     /// A snapshot, which contains everything up to and with `index`, begins; the Core is empty. Its items follow.
@@ -127,6 +134,14 @@ pub struct BadEntry {
     pub error: CodecError,
 }
 
+/// Commands wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    pub until: Monotonic,
+    /// Only those that write.
+    pub writes_only: bool,
+}
+
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -158,6 +173,10 @@ pub struct Core {
     pub(crate) store: Store,
     pub(crate) system: System,
     pub(crate) changed: Changed,
+    pub(crate) watches: Watches,
+    pub clients: Clients,
+    /// Commands wait until then, or those that write do.
+    pub(crate) pause: Option<Pause>,
     pub stats: Stats,
     pub(crate) diagnostics: Diagnostics,
     pub(crate) rates: Rates,
@@ -173,8 +192,8 @@ pub struct Core {
     pub(crate) keeper: KeeperState,
     /// Bytes from and to clients as of the last tick.
     traffic: (u64, u64),
-    /// The number of the newest client.
-    last_client: u64,
+    /// The state of [`Core::random`], which is the generator SplitMix64.
+    random: u64,
     /// When a newer snapshot was first heard of.
     last_save: Option<Wall>,
 }
@@ -185,6 +204,9 @@ impl Core {
         Self {
             store: Store::new(config.seed),
             changed: Changed::new(config.seed),
+            watches: Watches::new(config.seed),
+            clients: Clients::default(),
+            pause: None,
             stats: Stats::new(commands.all().len()),
             diagnostics: Diagnostics::new(&commands),
             rates: Rates::default(),
@@ -196,34 +218,52 @@ impl Core {
             stopping: false,
             keeper: KeeperState::default(),
             traffic: (0, 0),
-            last_client: 0,
             last_save: None,
+            random: config.seed,
             commands,
             config,
         }
     }
 
+    /// A new client, or `None` if there are too many.
+    pub fn connect(&mut self, port: Port, peer: Peer, now: Monotonic) -> Option<Connection> {
+        if self.clients.len() as u64 >= self.config.max_clients {
+            self.stats.connections_rejected += 1;
+            return None;
+        }
+        let slot = self.clients.open(|id, slot| Session::new(id, slot, port, peer, now));
+        Some(Connection::new(slot))
+    }
+
+    /// A client has gone.
+    pub fn disconnect(&mut self, connection: &Connection) {
+        if let Some(mut session) = self.clients.close(connection.slot()) {
+            self.forget(&mut session);
+        }
+    }
+
+    /// Ends what others know of a session: its watching and its monitoring.
+    pub(crate) fn forget(&mut self, session: &mut Session) {
+        self.watches.unwatch(&mut session.watching);
+        self.clients.stop_monitoring(session.slot);
+    }
+
     /// Runs one request at once, in memory. The reply is appended to `reply`, unless the answer says otherwise.
     pub fn execute(&mut self, now: Now, session: &mut Session, args: Args<'_>, reply: &mut Reply) -> Answer {
-        let start = reply.bytes.len();
         let mut call = self.call(now, session, args, reply);
         // A request that is refused before it runs touches nothing, so its reply waits for nothing.
         let level = call.dispatch().unwrap_or_else(|error| {
-            call.reply.error(error);
+            call.refuse(call.reply.bytes.len(), error);
             Level::Eventual
         });
-        // Of a command with a prefix, the inner one.
-        let (command, inner) = (call.command, args.skip(args.len() - call.args.len()));
-        let answer = call.answer(level);
-        self.ran(now, session, &Ran { command, args: inner, reply: &reply.bytes[start..] });
-        answer
+        call.answer(level)
     }
 
     /// Goes on with the request that asked for a password check.
-    pub fn password_checked(&mut self, now: Now, session: &mut Session, reply: &mut Reply, right: bool) {
+    pub fn password_checked(&mut self, now: Now, session: &mut Session, reply: &mut Reply, check: PasswordCheck) {
         let start = reply.bytes.len();
         let mut call = self.call(now, session, Args::none(), reply);
-        if let Err(error) = connection::password_checked(&mut call, right) {
+        if let Err(error) = connection::password_checked(&mut call, check) {
             call.reply.error(error);
         }
         self.finished(session, &reply.bytes[start..]);
@@ -248,7 +288,7 @@ impl Core {
             reply,
             then: Then::Reply,
             depends: Seq::ZERO,
-            command: None,
+            level: None,
             wrote: false,
         }
     }
@@ -294,6 +334,7 @@ impl Core {
             }
             Input::CloseBatch => self.close_batch(now, out),
             Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes),
+            Input::Expire => self.expire(now),
             Input::Resend => self.resend(out),
             Input::Found { admin, password_hash } => {
                 assert!(self.is_primary(), "only a primary founds");
@@ -364,6 +405,27 @@ impl Core {
         out.push(Output::Propose(proposal));
     }
 
+    /// Deletes keys whose deadline has passed: those of a few parts of the table, for bounded time.
+    fn expire(&mut self, now: Now) {
+        self.newest_wall = self.newest_wall.max(now.wall);
+        if !self.takes_writes()
+            || self.holds_writes(now.monotonic)
+            || self.pause.is_some_and(|p| now.monotonic < p.until)
+        {
+            return;
+        }
+        let mut parts = limits::EXPIRY_PARTS;
+        for db in (0..limits::DATABASES).map(DbId) {
+            while parts > 0
+                && let Some(keys) = self.store.database_mut(db).expired(self.newest_wall)
+            {
+                parts -= 1;
+                self.stats.expired_keys += keys.len() as u64;
+                keys.iter().for_each(|key| self.execute_effect(&Effect::Delete { db, key }));
+            }
+        }
+    }
+
     fn close_batch(&mut self, now: Now, out: &mut Vec<Output>) {
         self.newest_wall = self.newest_wall.max(now.wall);
         let wall = self.newest_wall.0;
@@ -401,16 +463,54 @@ impl Core {
     /// Makes a change: in memory at once, in the open batch for everybody else.
     pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
         let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
+        if !self.watches.is_empty() {
+            self.watches.see(effect, &self.store);
+        }
         self.store.apply(effect);
         self.system.apply(effect);
         effect::record(effect, &mut reign.open);
         match *effect {
-            Effect::Put { db, key, .. } | Effect::Delete { db, key } | Effect::Deadline { db, key, .. } => {
+            Effect::Put { db, key, .. }
+            | Effect::Delete { db, key }
+            | Effect::Deadline { db, key, .. }
+            | Effect::Patch { db, key, .. } => {
                 reign.open_keys.push(self.changed.mark(db, key, reign.next_seq));
             }
             Effect::Flush { db } => self.changed.mark_flush(db, reign.next_seq),
+            Effect::SwapDatabases { a, b } => {
+                self.changed.mark_flush(a, reign.next_seq);
+                self.changed.mark_flush(b, reign.next_seq);
+            }
             Effect::User { .. } => {}
         }
+    }
+
+    /// Whether a command of a transaction, whose effects are one batch, still has room there.
+    pub(crate) fn check_batch(&self, command: &Command) -> Result<(), CommandError> {
+        match &self.role {
+            Role::Primary(reign) if command.is_write() && reign.open.len() > limits::MAX_TRANSACTION => {
+                Err(CommandError::Other("not executed: the transaction changes too much"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn watch(&mut self, session: &mut Session, db: DbId, key: &[u8]) {
+        self.watches.watch(&mut session.watching, self.system.verdicts.epoch, db, key);
+    }
+
+    /// Whether nothing more may be stored.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.config.max_memory > 0 && self.used_memory() as u64 >= self.config.max_memory
+    }
+
+    /// 64 random bits, for commands that choose; not for secrets.
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
     /// Whether writers must wait: the pipeline is full, or a digest is being taken.
@@ -433,7 +533,7 @@ impl Core {
             return None;
         }
         self.hold_writes_until = None;
-        Some((self.applied?, self.store.digest(&self.system.users)))
+        Some((self.applied?, self.store.digest(&self.system)))
     }
 
     /// The batch that contains the newest executed change, whether sent or not.
@@ -487,12 +587,6 @@ impl Core {
     pub(crate) fn reset_stats(&mut self) {
         self.stats.reset();
         self.rates = Rates::default();
-    }
-
-    /// A number that no client of this process has had.
-    pub fn new_client_id(&mut self) -> u64 {
-        self.last_client += 1;
-        self.last_client
     }
 
     /// Whether writes are executed now.

@@ -10,8 +10,8 @@ use crate::resp::Args;
 use crate::session::Session;
 use crate::slowlog::{self, SlowLog};
 use crate::spikes::Spikes;
-use crate::stopwatch::{Clock, Stopwatch, is_brisk};
-use crate::time::Wall;
+use crate::stopwatch::{Clock, LARGE, Stopwatch, Tally, Timing, is_brisk};
+use crate::time::{Monotonic, Wall};
 use crate::tunables::Tunables;
 
 /// Below this threshold every command is timed alone, for even a fast one may be slow.
@@ -43,15 +43,6 @@ impl Diagnostics {
     }
 }
 
-/// A command that was executed just now.
-pub(crate) struct Ran<'a> {
-    /// Its place in the command table; `None` if it was refused before it ran.
-    pub command: Option<usize>,
-    pub args: Args<'a>,
-    /// What it has replied so far.
-    pub reply: &'a [u8],
-}
-
 impl Core {
     /// Where to look at the time that commands take. Without it, they take none.
     pub fn set_clock(&mut self, clock: Box<dyn Clock>) {
@@ -74,30 +65,16 @@ impl Core {
         self.diagnostics.slowlog.made()
     }
 
-    /// Called before a command runs.
-    pub(crate) fn begins(&mut self, now: Now, session: &Session, command: usize) {
-        if self.diagnostics.watch.must_close(self.diagnostics.brisk[command]) {
-            self.close_times(now.wall, session, None);
-        }
-    }
-
-    /// Called when a command has run.
+    /// How a command is timed that is about to run.
     #[inline]
-    pub(crate) fn ran(&mut self, now: Now, session: &Session, ran: &Ran<'_>) {
-        self.stats.count_error(ran.reply);
-        let Some(command) = ran.command else { return };
-        let brisk = self.diagnostics.brisk[command] && session.pipelined;
-        let bytes = ran.args.bytes() + ran.reply.len();
-        if self.diagnostics.watch.ran(command, brisk, bytes) {
-            self.close_times(now.wall, session, Some(ran.args));
-        }
+    pub(crate) fn timing(&self, command: usize, session: &Session) -> Timing {
+        self.diagnostics.watch.timing(self.diagnostics.brisk[command], session.pace)
     }
 
-    /// Called when no further command runs for now.
-    pub(crate) fn pause_times(&mut self, now: Now, session: &Session) {
-        if !self.diagnostics.watch.is_idle() {
-            self.close_times(now.wall, session, None);
-        }
+    /// Notes that a command has run, with the bytes that it replied; whether its lap is to be closed.
+    #[inline]
+    pub(crate) fn has_run(&mut self, command: usize, timing: Timing, bytes: usize) -> bool {
+        self.diagnostics.watch.ran(command) || timing != Timing::Shared || bytes >= LARGE
     }
 
     /// Called before the first command of those that have come together.
@@ -105,27 +82,43 @@ impl Core {
         self.diagnostics.watch.start(now.monotonic);
     }
 
-    /// Looks at the clock: how long it took what has run since. `args` are those of the last command.
-    fn close_times(&mut self, at: Wall, session: &Session, args: Option<Args<'_>>) {
+    /// Called when no further command runs for now; says when that is.
+    pub(crate) fn pause_times(&mut self, now: Now, session: &Session) -> Monotonic {
+        self.close_times(now.wall, session, Args::none());
+        self.diagnostics.watch.since()
+    }
+
+    /// Looks at the clock, if a command has run since the last look: how long they took together. `args` are those of the
+    /// last command.
+    pub(crate) fn close_times(&mut self, at: Wall, session: &Session, args: Args<'_>) {
         let Diagnostics { tunables, slowlog, spikes, watch, brisk } = &mut self.diagnostics;
-        let lap = watch.close();
-        for (command, nanos) in lap.shares() {
-            self.stats.calls[command].times.observe_nanos(nanos);
+        if watch.is_idle() {
+            return;
         }
-        let took = lap.took;
+        let lap = watch.close();
+        let (took, count) = (lap.took, lap.count());
+        let share = Duration::from_nanos(took.as_nanos() as u64 / count);
+        for tally in lap.tallies() {
+            self.stats.calls[tally.command].times.observe_many(share, tally.count);
+        }
         if tunables.latency_threshold > 0 && took >= Duration::from_millis(tunables.latency_threshold) {
-            let event = if lap.shares().all(|(command, _)| brisk[command]) { FAST_COMMAND } else { COMMAND };
+            let event = if lap.tallies().iter().all(|tally| brisk[tally.command]) { FAST_COMMAND } else { COMMAND };
             spikes.add(event, at, took);
         }
-        let slow = u64::try_from(tunables.slowlog_slower_than).map(Duration::from_micros);
-        if slow.is_ok_and(|slow| took >= slow) {
-            let (took, shown) = match args {
-                Some(args) if slow.is_ok_and(|slow| lap.last() >= slow) => (lap.last(), slowlog::shown(args)),
+        // Together they were faster than one may be, so each one was.
+        if u64::try_from(tunables.slowlog_slower_than).is_ok_and(|slow| took >= Duration::from_micros(slow)) {
+            let command = |tally: &Tally| self.commands.all()[tally.command];
+            let logged: Vec<_> = lap.tallies().iter().map(command).filter(|command| !command.skips_slowlog()).collect();
+            if logged.is_empty() {
+                return;
+            }
+            let shown = if count == 1 && !args.is_empty() {
+                slowlog::shown(args)
+            } else {
                 // Small commands that were timed together: which of them it was is not known.
-                _ => {
-                    let names = lap.shares().map(|(command, _)| self.commands.all()[command].name.into());
-                    (took, core::iter::once(b"(one of these)".to_vec()).chain(names).collect())
-                }
+                watch.be_wary();
+                let names = logged.iter().map(|command| command.name.into());
+                core::iter::once(b"(one of these)".to_vec()).chain(names).collect()
             };
             slowlog.add(at, took, shown, session, tunables.slowlog_max_len);
         }

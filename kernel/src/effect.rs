@@ -20,16 +20,22 @@ pub enum Effect<'a> {
     Flush { db: DbId },
     /// The user now exists, with this password hash (PHC string) and role.
     User { name: &'a str, password_hash: &'a str, role: crate::users::Role },
+    /// These bytes now stand at `offset` of the key's value, which was lengthened with zeros if it was too short; the
+    /// deadline stays. A key that was absent began with an empty value and no deadline.
+    Patch { db: DbId, key: &'a [u8], offset: u64, bytes: &'a [u8] },
+    /// Each of the two databases is now known by the other's number.
+    SwapDatabases { a: DbId, b: DbId },
 }
 
 impl<'a> Effect<'a> {
     /// The key that it changes, if it is about one.
     pub fn key(&self) -> Option<(DbId, &'a [u8])> {
         match *self {
-            Effect::Put { db, key, .. } | Effect::Delete { db, key } | Effect::Deadline { db, key, .. } => {
-                Some((db, key))
-            }
-            Effect::Flush { .. } | Effect::User { .. } => None,
+            Effect::Put { db, key, .. }
+            | Effect::Delete { db, key }
+            | Effect::Deadline { db, key, .. }
+            | Effect::Patch { db, key, .. } => Some((db, key)),
+            Effect::Flush { .. } | Effect::User { .. } | Effect::SwapDatabases { .. } => None,
         }
     }
 }

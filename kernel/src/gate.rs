@@ -20,9 +20,8 @@ pub struct Gate {
     /// Bytes at the front of the replies that have been sent.
     sent: usize,
     held: VecDeque<Held>,
-    /// Replies of the last run that wait for nothing, by level, and when their requests arrived.
+    /// Replies of the run that goes on which wait for nothing, by level.
     passed: [u64; 3],
-    passed_since: Monotonic,
     /// How long replies took that could leave.
     pub(crate) delays: Vec<Delay>,
 }
@@ -70,17 +69,17 @@ impl Gate {
     }
 
     /// Notes a reply that waits for nothing.
-    pub(crate) fn pass(&mut self, level: Level, since: Monotonic) {
+    pub(crate) fn pass(&mut self, level: Level) {
         self.passed[level as usize] += 1;
-        self.passed_since = since;
     }
 
-    /// Notes the time: what waits for nothing could leave by now.
-    pub(crate) fn left(&mut self, now: Monotonic) {
-        if self.passed == [0; 3] {
-            return;
-        }
-        let since = self.passed_since;
+    /// Notes a reply that waits for nothing any more.
+    pub(crate) fn passed_since(&mut self, level: Level, since: Monotonic, now: Monotonic) {
+        self.delays.push(Delay { level, since, took: now - since, replies: 1, uncertain: false });
+    }
+
+    /// The run has ended: what waits for nothing could leave by now. Its requests arrived at `since`.
+    pub(crate) fn left(&mut self, now: Monotonic, since: Monotonic) {
         for level in [Level::Eventual, Level::Quorum, Level::All] {
             let replies = core::mem::take(&mut self.passed[level as usize]);
             if replies > 0 {

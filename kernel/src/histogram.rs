@@ -28,12 +28,6 @@ impl Histogram {
         self.sum += nanos * n;
     }
 
-    /// Counts a duration that is known in nanoseconds.
-    pub(crate) fn observe_nanos(&mut self, nanos: u64) {
-        self.buckets[bucket(nanos)] += 1;
-        self.sum += nanos;
-    }
-
     /// Counts what another one has counted.
     pub fn add(&mut self, other: &Histogram) {
         self.buckets.iter_mut().zip(other.buckets).for_each(|(n, more)| *n += more);

@@ -46,7 +46,11 @@ number!(
     Incarnation
 );
 
-/// A numbered database, 0 to [`limits::DATABASES`] - 1; others are not decoded.
+/// A database as users number it, 0 to [`limits::DATABASES`] - 1. [`crate::databases::Databases`] tells where it is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DbNumber(pub u16);
+
+/// A database as the store and the log know it, 0 to [`limits::DATABASES`] - 1; others are not decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct DbId(pub u16);
 

@@ -74,7 +74,7 @@ fn server(s: &mut Section<'_>) {
 }
 
 fn clients(s: &mut Section<'_>) {
-    s.line("connected_clients", s.core.stats.connections_open);
+    s.line("connected_clients", s.core.clients.len());
     s.line("maxclients", s.core.config.max_clients);
     s.line("blocked_clients", 0);
 }
@@ -134,7 +134,7 @@ fn persistence(s: &mut Section<'_>) {
 
 fn stats(s: &mut Section<'_>) {
     let stats = &s.core.stats;
-    s.line("total_connections_received", stats.connections_accepted);
+    s.line("total_connections_received", s.core.clients.accepted());
     s.line("total_commands_processed", stats.total_calls());
     s.line("instantaneous_ops_per_sec", s.core.rates.commands());
     s.line("total_net_input_bytes", stats.input_bytes);
@@ -163,8 +163,12 @@ fn replication(s: &mut Section<'_>) {
 }
 
 fn keyspace(s: &mut Section<'_>) {
-    for (db, database) in s.core.store.databases().filter(|(_, database)| !database.is_empty()) {
-        let name = alloc::format!("db{}", db.0);
+    for (number, id) in s.core.system.databases.iter() {
+        let database = s.core.store.database(id);
+        if database.is_empty() {
+            continue;
+        }
+        let name = alloc::format!("db{}", number.0);
         s.line(&name, format_args!("keys={},expires={},avg_ttl=0", database.len(), database.volatile()));
     }
 }

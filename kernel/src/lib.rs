@@ -8,13 +8,16 @@ extern crate alloc;
 
 pub mod call;
 pub mod changed;
+pub mod clients;
 pub mod codec;
 pub mod commands;
 pub mod connection;
 pub mod core;
+pub mod databases;
 mod diagnostics;
 pub mod effect;
 pub mod entry;
+pub mod extended;
 pub mod gate;
 pub mod glob;
 pub mod histogram;
@@ -36,10 +39,12 @@ pub mod stopwatch;
 pub mod store;
 pub mod system;
 pub mod time;
+mod transaction;
 pub mod tunables;
 pub mod users;
 pub mod verdict;
 pub mod wal;
+mod watch;
 
 /// The version of Redis whose behaviour is copied; clients choose features by it.
 pub const REDIS_VERSION: &str = "7.2.0";

@@ -19,11 +19,26 @@ pub const MAX_ARGS_STRANGER: usize = 10;
 /// Bytes of replies that a connection may have waiting before its further requests wait.
 pub const MAX_REPLIES_WAITING: usize = 8 << 20;
 
+/// Bytes that others may have waiting for a connection that does not take them; then it is closed. Redis's
+/// `client-output-buffer-limit` for subscribers.
+pub const MAX_MAIL: usize = 32 << 20;
+
 /// Bytes of effects in a batch at which writers wait while the pipeline is full. One command's effects are never split,
 /// so a batch can be larger by one command.
 pub const BATCH_BYTES: usize = 4 << 20;
 /// Batches sent and not yet accepted. More hides latency of the log; fewer make larger groups.
 pub const BATCHES_IN_FLIGHT: usize = 8;
+
+/// Bytes of effects in a batch at which writers wait in any case, so that an entry stays below [`MAX_ENTRY`].
+pub const LARGEST_BATCH: usize = 32 << 20;
+/// Bytes of the commands between MULTI and EXEC, which are one batch.
+pub const MAX_TRANSACTION: usize = 512 << 20;
+
+/// Parts of the table, about a thousand keys each, that are searched at once for keys whose deadline has passed.
+pub const EXPIRY_PARTS: usize = 12;
+
+/// Keys that one connection may watch.
+pub const MAX_WATCHED: usize = 1 << 20;
 
 /// Bytes that a decoder of log entries and records may allocate for one value; hostile lengths fail instead.
 pub const MAX_ENTRY: usize = (1 << 30) + (64 << 20);
@@ -35,6 +50,9 @@ pub const SEGMENT_BYTES: u64 = 32 << 20;
 pub const MAX_CLIENT_NAME: usize = 1024;
 /// Bytes of a password; Argon2id's time does not depend on it, but a queue of them does.
 pub const MAX_PASSWORD: usize = 1024;
+
+/// How long `CLIENT PAUSE` may hold commands back.
+pub const MAX_PAUSE: core::time::Duration = core::time::Duration::from_secs(24 * 3600);
 
 /// How long `DEBUG DIGEST` may hold back writers while the batches in flight are accepted.
 pub const DIGEST_HOLD: core::time::Duration = core::time::Duration::from_secs(2);

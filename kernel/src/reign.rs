@@ -79,9 +79,11 @@ impl Reign {
         if self.open.is_empty() { Seq(self.next_seq.0 - 1) } else { self.next_seq }
     }
 
-    /// Whether writers must wait: the pipeline is full and so is the batch that cannot join it.
+    /// Whether writers must wait: the pipeline is full and so is the batch that cannot join it, or this batch alone is
+    /// large.
     pub(crate) fn is_full(&self) -> bool {
-        self.open.len() >= limits::BATCH_BYTES && self.in_flight.len() >= limits::BATCHES_IN_FLIGHT
+        let room = self.in_flight.len() < limits::BATCHES_IN_FLIGHT;
+        self.open.len() >= if room { limits::LARGEST_BATCH } else { limits::BATCH_BYTES }
     }
 
     pub(crate) fn check(&self) {

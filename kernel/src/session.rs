@@ -1,11 +1,16 @@
 //! What a connection has agreed on with the server: who it is, which database, which level.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
-use crate::ids::DbId;
+use crate::clients::Slot;
+use crate::ids::DbNumber;
 use crate::level::Level;
 use crate::resp::{Protocol, Trust};
+use crate::stopwatch::Pace;
 use crate::time::Monotonic;
+use crate::transaction::Transaction;
+use crate::watch::Watching;
 
 /// Which port a connection came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,16 +21,37 @@ pub enum Port {
     Read,
 }
 
+/// Where a connection comes from, as `CLIENT LIST` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's `address:port`, or the path of the Unix socket.
+    pub address: String,
+    /// The server's, that it connected to.
+    pub local_address: String,
+}
+
+/// Which replies a client wants, by `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Replies {
+    #[default]
+    On,
+    Off,
+    /// Not that of the next command.
+    SkipNext,
+    /// Not that of this one.
+    Skip,
+}
+
 /// One connection's state beside its bytes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Session {
     /// Unique in this process, from 1, as in `CLIENT ID`.
     pub id: u64,
+    pub(crate) slot: Slot,
     pub port: Port,
+    pub peer: Peer,
     pub since: Monotonic,
-    /// Where the client is, as `ip:port` or `path:0`; empty if nobody said.
-    pub address: String,
-    pub db: DbId,
+    pub db: DbNumber,
     /// The authenticated user's name.
     pub user: Option<String>,
     pub name: String,
@@ -39,27 +65,43 @@ pub struct Session {
     pub(crate) greeting: Option<Greeting>,
     /// The command whose outcome is still open, by its place in the command table.
     pub(crate) unfinished: Option<usize>,
-    /// More requests have arrived behind the one that runs.
-    pub(crate) pipelined: bool,
+    /// What stands about the request that runs.
+    pub(crate) pace: Pace,
+    pub(crate) replies: Replies,
+    /// Between MULTI and EXEC.
+    pub(crate) transaction: Option<Box<Transaction>>,
+    pub(crate) watching: Watching,
+    pub(crate) is_monitor: bool,
+    pub(crate) no_evict: bool,
+    pub(crate) no_touch: bool,
+    /// The command that ran last, and when.
+    pub(crate) last_command: &'static str,
+    pub(crate) last_active: Monotonic,
+    /// Bytes received and not run, and bytes to be sent, when it ran last.
+    pub(crate) buffered: (usize, usize),
+    pub(crate) protocol: Protocol,
 }
 
 /// What an `AUTH` or `HELLO ... AUTH` does once its password has been found right.
 #[derive(Clone, Debug)]
 pub(crate) struct Greeting {
     pub user: String,
+    /// The hash that the password is checked against: the user may change meanwhile.
+    pub hash: Option<String>,
     /// Set by HELLO.
     pub protocol: Option<Protocol>,
     pub name: Option<String>,
 }
 
 impl Session {
-    pub fn new(id: u64, port: Port, since: Monotonic) -> Self {
+    pub(crate) fn new(id: u64, slot: Slot, port: Port, peer: Peer, since: Monotonic) -> Self {
         Self {
             id,
+            slot,
             port,
+            peer,
             since,
-            address: String::new(),
-            db: DbId(0),
+            db: DbNumber(0),
             user: None,
             name: String::new(),
             library: String::new(),
@@ -68,7 +110,17 @@ impl Session {
             next_level: None,
             greeting: None,
             unfinished: None,
-            pipelined: false,
+            pace: Pace::Last,
+            replies: Replies::On,
+            transaction: None,
+            watching: Watching::default(),
+            is_monitor: false,
+            no_evict: false,
+            no_touch: false,
+            last_command: "",
+            last_active: since,
+            buffered: (0, 0),
+            protocol: Protocol::Resp2,
         }
     }
 
@@ -76,9 +128,13 @@ impl Session {
         if self.user.is_some() { Trust::Known } else { Trust::Stranger }
     }
 
-    /// What `RESET` leaves: a new connection's state, with its number, and nobody authenticated.
-    pub fn reset(&mut self) {
-        let address = core::mem::take(&mut self.address);
-        *self = Self { address, ..Self::new(self.id, self.port, self.since) };
+    /// What `RESET` leaves: a new connection's state, with its number and its library, and nobody authenticated. Who calls
+    /// has ended what others know of it: its watching, its monitoring.
+    pub(crate) fn reset(&mut self) {
+        let old = core::mem::replace(self, Self::new(self.id, self.slot, self.port, Peer::default(), self.since));
+        self.peer = old.peer;
+        self.library = old.library;
+        self.library_version = old.library_version;
+        self.last_active = old.last_active;
     }
 }

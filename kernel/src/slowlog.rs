@@ -37,8 +37,14 @@ pub(crate) struct SlowLog {
 
 impl SlowLog {
     pub(crate) fn add(&mut self, at: Wall, took: Duration, args: Vec<Vec<u8>>, session: &Session, bound: usize) {
-        let entry =
-            Entry { id: self.next_id, at, took, args, address: session.address.clone(), client: session.name.clone() };
+        let entry = Entry {
+            id: self.next_id,
+            at,
+            took,
+            args,
+            address: session.peer.address.clone(),
+            client: session.name.clone(),
+        };
         self.next_id += 1;
         self.entries.push_front(entry);
         self.cut(bound);

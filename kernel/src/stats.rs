@@ -21,8 +21,6 @@ pub struct Stats {
     pub keyspace_misses: u64,
     pub expired_keys: u64,
     pub rejected_passwords: u64,
-    pub connections_accepted: u64,
-    pub connections_open: u64,
     pub connections_rejected: u64,
     /// How long clients waited for the store's lock; once for all requests that came together.
     pub lock_waits: Histogram,
@@ -61,12 +59,20 @@ impl Stats {
 
     /// What `CONFIG RESETSTAT` does: everything begins at zero, but for what is so now.
     pub(crate) fn reset(&mut self) {
-        *self = Self { connections_open: self.connections_open, ..Self::new(self.calls.len()) };
+        *self = Self::new(self.calls.len());
     }
 
     pub(crate) fn count_lookup(&mut self, hit: bool) {
         self.keyspace_hits += u64::from(hit);
         self.keyspace_misses += u64::from(!hit);
+    }
+
+    /// Counts a request that was refused before it ran; `None` if it named no command.
+    pub(crate) fn count_rejected(&mut self, command: Option<usize>) {
+        match command {
+            Some(command) => self.calls[command].rejected += 1,
+            None => self.unknown_commands += 1,
+        }
     }
 
     pub(crate) fn count_outcome(&mut self, command: usize, ok: bool) {

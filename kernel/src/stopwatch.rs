@@ -1,8 +1,8 @@
-//! Times commands without looking at the clock after each one.
+//! Times commands with two looks at the clock for all that came together.
 //!
-//! A look at the clock costs about 25 ns, a small command in a pipeline a few hundred. So small commands of constant
-//! time are timed in groups: each gets the share of the group's time that its bytes have in the group's. Every other
-//! command is timed alone, and so is one that comes alone.
+//! A look at the clock costs as much as a small command in a pipeline. So small commands of constant time share the time
+//! of their run: each is counted, and gets an equal part. Every other command is timed alone, and so is one that comes
+//! alone; and for a while all are, after a run that was slow as a whole.
 
 use alloc::boxed::Box;
 use core::fmt::Debug;
@@ -15,19 +15,54 @@ pub trait Clock: Debug + Send + Sync {
     fn monotonic(&self) -> Monotonic;
 }
 
-/// Commands that share one look at the clock.
-const GROUP: usize = 8;
-/// Bytes of request and reply from which on a command is not small.
-const LARGE: usize = 4096;
-/// Bytes that a command counts for beside its own: what finding and running it takes.
-const BASE: usize = 128;
+/// Different commands that can share a lap; one more begins a new lap.
+const KINDS: usize = 8;
+/// Bytes of request or reply from which on a command is not small.
+pub(crate) const LARGE: usize = 4096;
+/// Runs whose commands are timed alone after a lap that was slow.
+const WARY_RUNS: u32 = 1000;
 
-/// A command of a group.
+/// What is known of a request before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// It is small, and more have come behind it.
+    Group,
+    /// It is small, and the last one.
+    Last,
+    Large,
+}
+
+impl Pace {
+    /// Of a request of so many bytes at the front of all that have arrived.
+    #[inline]
+    pub(crate) fn of(len: usize, arrived: usize) -> Self {
+        if len >= LARGE {
+            Pace::Large
+        } else if arrived > len {
+            Pace::Group
+        } else {
+            Pace::Last
+        }
+    }
+}
+
+/// Which look at the clock ends a command's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timing {
+    /// One for several commands, later.
+    Shared,
+    /// That after it, for those before it too.
+    Closing,
+    /// That after it, and its time begins with another one.
+    Alone,
+}
+
+/// How often a command has run in a lap.
 #[derive(Clone, Copy, Debug, Default)]
-struct Timed {
+pub(crate) struct Tally {
     /// Its place in the command table.
-    command: usize,
-    weight: u64,
+    pub command: usize,
+    pub count: u64,
 }
 
 /// The time since the clock was last looked at, and the commands that have run since.
@@ -36,30 +71,30 @@ pub(crate) struct Stopwatch {
     clock: Option<Box<dyn Clock>>,
     /// Time each command alone.
     precise: bool,
+    /// Do so for so many more runs.
+    wary: u32,
     since: Monotonic,
-    group: [Timed; GROUP],
+    kinds: [Tally; KINDS],
     len: usize,
 }
 
-/// What a group took.
+/// What has run between two looks at the clock.
 #[derive(Debug)]
 pub(crate) struct Lap {
-    group: [Timed; GROUP],
+    kinds: [Tally; KINDS],
     len: usize,
     pub took: Duration,
-    /// Of one unit of weight.
-    nanos: f64,
 }
 
 impl Lap {
-    /// Each command by its place in the command table, with its share in nanoseconds.
-    pub(crate) fn shares(&self) -> impl DoubleEndedIterator<Item = (usize, u64)> {
-        self.group[..self.len].iter().map(|timed| (timed.command, (timed.weight as f64 * self.nanos + 0.5) as u64))
+    /// How often each command ran.
+    pub(crate) fn tallies(&self) -> &[Tally] {
+        &self.kinds[..self.len]
     }
 
-    /// What the last command took.
-    pub(crate) fn last(&self) -> Duration {
-        Duration::from_nanos(self.shares().next_back().map_or(0, |(_, nanos)| nanos))
+    /// All commands.
+    pub(crate) fn count(&self) -> u64 {
+        self.tallies().iter().map(|tally| tally.count).sum()
     }
 }
 
@@ -73,36 +108,57 @@ impl Stopwatch {
         self.precise = precise;
     }
 
-    /// Begins at `now`, or where it has got to if that is later.
+    /// A lap of several commands was slow: the next one like it shall be told more exactly.
+    pub(crate) fn be_wary(&mut self) {
+        self.wary = WARY_RUNS;
+    }
+
+    /// Begins a run at `now`, or where it has got to if that is later.
     pub(crate) fn start(&mut self, now: Monotonic) {
         self.since = self.since.max(now);
+        self.wary = self.wary.saturating_sub(1);
     }
 
-    /// Whether the group must be closed before a command begins.
-    pub(crate) fn must_close(&self, brisk: bool) -> bool {
-        !brisk && self.len > 0
-    }
-
-    /// Notes that a command has run, with the bytes that it read and wrote; whether the group must be closed.
+    /// How a command is timed that is about to run.
     #[inline]
-    pub(crate) fn ran(&mut self, command: usize, brisk: bool, bytes: usize) -> bool {
-        self.group[self.len] = Timed { command, weight: (BASE + bytes) as u64 };
-        self.len += 1;
-        !brisk || self.precise || bytes >= LARGE || self.len == GROUP
+    pub(crate) fn timing(&self, brisk: bool, pace: Pace) -> Timing {
+        if !brisk || pace == Pace::Large || self.precise || self.wary > 0 {
+            Timing::Alone
+        } else if pace == Pace::Last {
+            Timing::Closing
+        } else {
+            Timing::Shared
+        }
     }
 
-    /// Looks at the clock and closes the group.
+    /// Notes that a command has run; whether there is no place for one of another name.
+    #[inline]
+    pub(crate) fn ran(&mut self, command: usize) -> bool {
+        match self.kinds[..self.len].iter_mut().find(|tally| tally.command == command) {
+            Some(tally) => tally.count += 1,
+            None => {
+                self.kinds[self.len] = Tally { command, count: 1 };
+                self.len += 1;
+            }
+        }
+        self.len == KINDS
+    }
+
+    /// Looks at the clock and ends the lap.
     pub(crate) fn close(&mut self) -> Lap {
         let now = self.clock.as_ref().map_or(self.since, |clock| clock.monotonic());
         let took = now - self.since;
         self.since = now;
-        let weight: u64 = self.group[..self.len].iter().map(|timed| timed.weight).sum();
-        let nanos = took.as_nanos() as u64 as f64 / weight as f64;
-        Lap { group: self.group, len: core::mem::take(&mut self.len), took, nanos }
+        Lap { kinds: self.kinds, len: core::mem::take(&mut self.len), took }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
         self.len == 0
+    }
+
+    /// When the clock was last looked at.
+    pub(crate) fn since(&self) -> Monotonic {
+        self.since
     }
 }
 

@@ -3,6 +3,7 @@
 
 use bincode::{Decode, Encode};
 
+use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::ids::Index;
@@ -17,6 +18,7 @@ pub struct System {
     pub users: Users,
     /// The highest wall clock in an accepted batch.
     pub newest_wall: Wall,
+    pub databases: Databases,
 }
 
 impl System {
@@ -35,5 +37,6 @@ impl System {
     /// Applies an effect; those on keys do not concern it.
     pub fn apply(&mut self, effect: &Effect<'_>) {
         self.users.apply(effect);
+        self.databases.apply(effect);
     }
 }

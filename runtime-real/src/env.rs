@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mneme_driver::env::Env;
-use mneme_kernel::call::Credentials;
+use mneme_driver::env::{Env, Source};
+use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::time::{Monotonic, Wall};
 use openraft_rt_tokio::TokioRuntime;
 
@@ -79,8 +79,8 @@ impl Env for RealEnv {
         self.passwords.hash(password).await
     }
 
-    async fn check_password(&self, credentials: Credentials) -> bool {
-        self.passwords.check(credentials).await
+    async fn check_password(&self, credentials: Credentials, source: Source) -> PasswordCheck {
+        self.passwords.check(credentials, source).await
     }
 
     async fn fatal(&self, why: String) -> Infallible {

@@ -1,6 +1,9 @@
 //! The world as it is: tokio, rustls, files, HTTP. Thin: every decision is made further in.
 
 pub mod admin;
+mod attempts;
+pub mod certificate;
+mod certificates;
 mod disk;
 mod env;
 mod listen;

@@ -14,11 +14,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mneme_driver::connection;
+use mneme_driver::env::Source;
 use mneme_driver::node::Node;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 use crate::env::RealEnv;
@@ -26,6 +27,8 @@ use crate::metrics::TlsMetrics;
 
 /// How long a client may take to finish its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Connections beyond the permitted number that get a handshake, to be told that there are too many.
+const SEATS_TO_BE_REFUSED: usize = 64;
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 4096;
 /// How long to wait after an accept that failed, for example for want of file descriptors.
@@ -47,8 +50,17 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 
 /// A client that has just connected.
 enum Arrival {
-    Tcp(std::net::TcpStream, Port),
+    Tcp(Newcomer),
     Unix(std::os::unix::net::UnixStream),
+}
+
+/// A client on a TCP port, whose handshake has not begun.
+struct Newcomer {
+    socket: std::net::TcpStream,
+    address: SocketAddr,
+    port: Port,
+    /// Held until the connection ends.
+    seat: OwnedSemaphorePermit,
 }
 
 /// The network threads.
@@ -56,6 +68,9 @@ enum Arrival {
 pub(crate) struct Threads {
     queues: Arc<[mpsc::UnboundedSender<Arrival>]>,
     next: Arc<AtomicUsize>,
+    /// One for each connection over TCP from its first moment, so that unfinished handshakes are bounded too.
+    seats: Arc<Semaphore>,
+    metrics: Arc<TlsMetrics>,
 }
 
 impl Threads {
@@ -64,6 +79,7 @@ impl Threads {
         node: &Arc<Node<RealEnv>>,
         tls: &Arc<ServerConfig>,
         metrics: &Arc<TlsMetrics>,
+        max_clients: usize,
     ) -> Self {
         let start = |i| {
             // Bounded by the number of clients: who is one too many is told so and closed.
@@ -72,7 +88,13 @@ impl Threads {
             run_on_thread(&format!("network-{i}"), desk.receive(arrivals));
             queue
         };
-        Self { queues: (0..count).map(start).collect(), next: Arc::default() }
+        let seats = max_clients.saturating_add(SEATS_TO_BE_REFUSED).min(Semaphore::MAX_PERMITS);
+        Self {
+            queues: (0..count).map(start).collect(),
+            next: Arc::default(),
+            seats: Arc::new(Semaphore::new(seats)),
+            metrics: metrics.clone(),
+        }
     }
 
     fn deal(&self, arrival: Arrival) {
@@ -84,9 +106,16 @@ impl Threads {
     /// Accepts clients on a TCP port for ever.
     pub(crate) async fn accept_tcp(self, listener: TcpListener, port: Port) {
         loop {
-            match listener.accept().await.and_then(|(socket, _)| socket.into_std()) {
-                Ok(socket) => self.deal(Arrival::Tcp(socket, port)),
-                Err(error) => pause(&error).await,
+            let accepted = listener.accept().await.and_then(|(socket, peer)| Ok((socket.into_std()?, peer)));
+            match (accepted, self.seats.clone().try_acquire_owned()) {
+                (Ok((socket, address)), Ok(seat)) => {
+                    self.deal(Arrival::Tcp(Newcomer { socket, address, port, seat }));
+                }
+                (Ok(_), Err(_)) => {
+                    // Closed at once: to say why would take a handshake.
+                    self.metrics.turned_away.fetch_add(1, Ordering::Relaxed);
+                }
+                (Err(error), _) => pause(&error).await,
             }
         }
     }
@@ -118,13 +147,13 @@ impl Desk {
     async fn receive(self, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
         while let Some(arrival) = arrivals.recv().await {
             match arrival {
-                Arrival::Tcp(socket, port) => {
-                    tokio::spawn(serve_tcp(self.node.clone(), self.tls.clone(), self.metrics.clone(), socket, port));
+                Arrival::Tcp(newcomer) => {
+                    tokio::spawn(serve_tcp(self.node.clone(), self.tls.clone(), self.metrics.clone(), newcomer));
                 }
                 Arrival::Unix(socket) => match UnixStream::from_std(socket) {
                     Ok(stream) => {
-                        let address = unix_address(&stream);
-                        tokio::spawn(connection::serve(self.node.clone(), stream, Port::Main, address));
+                        let (node, peer) = (self.node.clone(), peer_of(&stream));
+                        tokio::spawn(connection::serve(node, stream, Port::Main, peer, Source::Machine));
                     }
                     Err(error) => tracing::warn!("cannot serve a connection: {error}"),
                 },
@@ -133,14 +162,18 @@ impl Desk {
     }
 }
 
-async fn serve_tcp(
-    node: Arc<Node<RealEnv>>,
-    tls: TlsAcceptor,
-    metrics: Arc<TlsMetrics>,
-    socket: std::net::TcpStream,
-    port: Port,
-) {
-    let address = socket.peer_addr().map_or_else(|_| String::new(), |address| address.to_string());
+/// A client of the Unix socket has no address of its own; it is shown by the socket's path, as in Redis.
+fn peer_of(stream: &UnixStream) -> Peer {
+    let address = stream.local_addr().ok();
+    let path = address.as_ref().and_then(|address| address.as_pathname()).map(|path| path.display().to_string());
+    let shown = format!("{}:0", path.unwrap_or_default());
+    Peer { address: shown.clone(), local_address: shown }
+}
+
+async fn serve_tcp(node: Arc<Node<RealEnv>>, tls: TlsAcceptor, metrics: Arc<TlsMetrics>, newcomer: Newcomer) {
+    let Newcomer { socket, address, port, seat: _seat } = newcomer;
+    let local_address = socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let peer = Peer { address: address.to_string(), local_address };
     let shaken = async {
         socket.set_nodelay(true)?;
         let socket = TcpStream::from_std(socket)?;
@@ -149,20 +182,13 @@ async fn serve_tcp(
     match shaken.await {
         Ok(stream) => {
             metrics.completed(stream.get_ref().1);
-            connection::serve(node, stream, port, address).await;
+            connection::serve(node, stream, port, peer, Source::Address(address.ip())).await;
         }
         Err(error) => {
             metrics.failed(&error);
             tracing::debug!("a client's TLS handshake failed: {error}");
         }
     }
-}
-
-/// As Redis shows it: the socket's path, with a port that there is not.
-fn unix_address(stream: &UnixStream) -> String {
-    let path =
-        stream.local_addr().ok().and_then(|address| address.as_pathname().map(|path| path.display().to_string()));
-    format!("{}:0", path.unwrap_or_default())
 }
 
 /// Binds a TCP port. A port that a stopped server has just left can be bound at once.

@@ -28,6 +28,10 @@ pub struct TlsMetrics {
     timed_out: AtomicU64,
     /// When the certificate that clients see ends, seconds since 1970.
     pub certificate_expiry: AtomicU64,
+    /// Changed certificate files that could not be used.
+    pub reload_failures: AtomicU64,
+    /// Clients closed before their handshake because there were far too many.
+    pub turned_away: AtomicU64,
 }
 
 impl TlsMetrics {
@@ -105,9 +109,9 @@ fn commands(page: &mut Page, core: &Core) {
 
 fn clients(page: &mut Page, core: &Core) {
     let stats = &core.stats;
-    page.gauge("mneme_connections", "Open client connections.").is(stats.connections_open);
+    page.gauge("mneme_connections", "Open client connections.").is(core.clients.len());
     page.gauge("mneme_connections_max", "Client connections that are allowed.").is(core.config().max_clients);
-    page.counter("mneme_connections_accepted_total", "Client connections accepted.").is(stats.connections_accepted);
+    page.counter("mneme_connections_accepted_total", "Client connections accepted.").is(core.clients.accepted());
     page.counter("mneme_connections_rejected_total", "Client connections refused because there were too many.")
         .is(stats.connections_rejected);
 }
@@ -195,6 +199,10 @@ fn tls_metrics(page: &mut Page, tls: &TlsMetrics) {
     for (outcome, n) in [("error", &tls.failed), ("timeout", &tls.timed_out)] {
         family.with(&[("outcome", outcome), ("version", ""), ("resumed", "")], n.load(Ordering::Relaxed));
     }
+    page.counter("mneme_tls_reload_failures_total", "Changed certificate files that could not be used.")
+        .is(tls.reload_failures.load(Ordering::Relaxed));
+    page.counter("mneme_connections_turned_away_total", "Clients closed before their handshake: far too many.")
+        .is(tls.turned_away.load(Ordering::Relaxed));
     page.gauge("mneme_tls_certificate_expiry_timestamp_seconds", "When the certificate that clients see ends.")
         .is(tls.certificate_expiry.load(Ordering::Relaxed));
 }

@@ -1,22 +1,34 @@
 //! Passwords: Argon2id once per user and process, then an HMAC under a key of this process.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use aws_lc_rs::{hmac, rand};
-use mneme_kernel::call::Credentials;
+use aws_lc_rs::{constant_time, hmac, rand};
+use mneme_driver::env::Source;
+use mneme_kernel::call::{Credentials, PasswordCheck};
 use tokio::sync::Semaphore;
+use tokio::time;
+
+use crate::attempts::Attempts;
 
 /// Argon2 runs at once: each takes 19 MiB and some 20 ms of a processor, which strangers must not multiply.
 const AT_ONCE: usize = 2;
+/// How long an attempt waits for others of the same source and user before it is refused: it holds a connection
+/// meanwhile, also that of a client which has gone. Twice the longest delay, so that the next in line gets its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Users whose password is recognised; one more, and another one's is checked by Argon2id again.
+const RECOGNISED: usize = 10_000;
 
 /// Checks passwords.
 pub struct Passwords {
     key: hmac::Key,
-    /// By stored hash: the HMAC of the password that has been found right.
+    /// By user: the HMAC of what has been found right.
     known: Mutex<HashMap<String, hmac::Tag>>,
+    attempts: Mutex<Attempts>,
+    patience: Duration,
     slots: Arc<Semaphore>,
     /// What the password of a user that does not exist is compared with.
     nobody: String,
@@ -35,6 +47,8 @@ impl Passwords {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             known: Mutex::default(),
+            attempts: Mutex::default(),
+            patience: PATIENCE,
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             nobody: hash(b"nobody's password"),
         }
@@ -44,24 +58,57 @@ impl Passwords {
         self.slowly(move || hash(&password)).await
     }
 
-    pub async fn check(&self, credentials: Credentials) -> bool {
-        let Credentials { password, hash, .. } = credentials;
+    pub async fn check(&self, credentials: Credentials, source: Source) -> PasswordCheck {
+        let turn = lock(&self.attempts).turn(source, &credentials.user);
+        let Ok(mut failures) = time::timeout(self.patience, turn.lock()).await else { return PasswordCheck::TooMany };
+        // Before the password is looked at: else who hangs up instead of waiting has learnt that it was wrong.
+        let wait = failures.wait(Instant::now());
+        if !wait.is_zero() {
+            time::sleep(wait).await;
+        }
+        let user = credentials.hash.is_some().then(|| credentials.user.clone());
+        let right = self.is_right(credentials, source).await;
+        if failures.note(right, Instant::now()) {
+            // A name that is no user's may be anything, also a password.
+            let user = user.as_deref().unwrap_or("(no such user)");
+            tracing::warn!(?source, user, "wrong passwords: further ones from there for this user are slowed down");
+        }
+        if right { PasswordCheck::Right } else { PasswordCheck::Wrong }
+    }
+
+    async fn is_right(&self, credentials: Credentials, source: Source) -> bool {
+        let Credentials { user, password, hash } = credentials;
         let exists = hash.is_some();
         let stored = hash.unwrap_or_else(|| self.nobody.clone());
-        // The user's name is not needed: two users never share a salted hash.
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&stored).copied();
-        if let Some(tag) = known
-            && hmac::verify(&self.key, &password, tag.as_ref()).is_ok()
-        {
+        let tag = self.tag(&user, &stored, &password);
+        let known = lock(&self.known).get(&user).copied();
+        if known.is_some_and(|known| constant_time::verify_slices_are_equal(known.as_ref(), tag.as_ref()).is_ok()) {
             return exists;
         }
-        let tag = hmac::sign(&self.key, &password);
-        let (right, stored) = self.slowly(move || (verify(&password, &stored), stored)).await;
-        if right && exists {
-            // At most one entry a user and password change.
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(stored, tag);
+        // One at a time for each source, whatever users it tries: others get the next slot, not the thousandth.
+        let turn = lock(&self.attempts).turn_for_argon2(source);
+        let _turn = turn.lock().await;
+        let right = self.slowly(move || verify(&password, &stored)).await && exists;
+        if right {
+            let mut known = lock(&self.known);
+            if known.len() >= RECOGNISED
+                && let Some(other) = known.keys().next().cloned()
+            {
+                known.remove(&other);
+            }
+            known.insert(user, tag);
         }
-        right && exists
+        right
+    }
+
+    /// What a password is recognised by. It contains the stored hash, so that a changed password ends it.
+    fn tag(&self, user: &str, stored: &str, password: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [user.as_bytes(), stored.as_bytes(), password] {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        context.sign()
     }
 
     /// Runs off the network threads, a bounded number at once.
@@ -76,6 +123,10 @@ impl Passwords {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn hash(password: &[u8]) -> String {
@@ -106,19 +157,134 @@ pub fn make_secret() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
+
+    fn credentials(user: &str, password: &str, hash: Option<&String>) -> Credentials {
+        Credentials { user: user.into(), password: password.into(), hash: hash.cloned() }
+    }
+
+    /// What is known without waiting for anything.
+    fn at_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
 
     #[tokio::test]
     async fn only_the_right_password_of_an_existing_user_is_right() {
         let passwords = Passwords::new();
         let stored = passwords.hash(b"secret".to_vec()).await;
-        let try_with = |password: &str, hash: Option<&String>| {
-            passwords.check(Credentials { user: "u".into(), password: password.into(), hash: hash.cloned() })
-        };
         for _ in 0..2 {
-            assert!(try_with("secret", Some(&stored)).await);
-            assert!(!try_with("Secret", Some(&stored)).await);
-            assert!(!try_with("nobody's password", None).await);
+            for (password, hash, wanted) in [
+                ("secret", Some(&stored), PasswordCheck::Right),
+                ("Secret", Some(&stored), PasswordCheck::Wrong),
+                ("secret", Some(&stored), PasswordCheck::Right),
+                ("nobody's password", None, PasswordCheck::Wrong),
+                ("secret", Some(&stored), PasswordCheck::Right),
+            ] {
+                let user = if hash.is_some() { "u" } else { "stranger" };
+                assert_eq!(passwords.check(credentials(user, password, hash), Source::Machine).await, wanted);
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_found_right_once_is_recognised_without_argon2() {
+        let passwords = Passwords::new();
+        let stored = passwords.hash(b"secret".to_vec()).await;
+        let changed = passwords.hash(b"secret".to_vec()).await;
+        let right = credentials("u", "secret", Some(&stored));
+        assert_eq!(passwords.check(right.clone(), Source::Machine).await, PasswordCheck::Right);
+
+        // Now Argon2 cannot run.
+        let _slots = passwords.slots.acquire_many(AT_ONCE as u32).await;
+        assert_eq!(at_once(pin!(passwords.is_right(right.clone(), Source::Machine))), Poll::Ready(true));
+        assert_eq!(
+            at_once(pin!(passwords.check(right, Source::Machine))),
+            Poll::Ready(PasswordCheck::Right),
+            "no delay either"
+        );
+        for other in [
+            credentials("u", "Secret", Some(&stored)),
+            credentials("v", "secret", Some(&stored)),
+            credentials("u", "secret", Some(&changed)),
+            credentials("u", "secret", None),
+        ] {
+            assert_eq!(at_once(pin!(passwords.is_right(other.clone(), Source::Machine))), Poll::Pending, "{other:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_password_replaces_the_one_before() {
+        let passwords = Passwords::new();
+        for password in ["first", "second"] {
+            let stored = passwords.hash(password.into()).await;
+            assert!(passwords.is_right(credentials("u", password, Some(&stored)), Source::Machine).await);
+            assert!(!passwords.is_right(credentials("u", "old", Some(&stored)), Source::Machine).await);
+            assert_eq!(lock(&passwords.known).len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_guesses_waits_and_nobody_else_does() {
+        let passwords = Passwords::new();
+        let stored = passwords.hash(b"secret".to_vec()).await;
+        let right = credentials("u", "secret", Some(&stored));
+        let guesser = Source::Address([192, 0, 2, 1].into());
+        let other = Source::Address([192, 0, 2, 2].into());
+        assert_eq!(passwords.check(right.clone(), other).await, PasswordCheck::Right);
+        let turn = lock(&passwords.attempts).turn(guesser, "u");
+        for _ in 0..20 {
+            turn.lock().await.note(false, Instant::now());
+        }
+
+        let mut slowed = pin!(passwords.check(right.clone(), guesser));
+        assert_eq!(at_once(slowed.as_mut()), Poll::Pending, "not even a right password is told apart before");
+        let mut second = pin!(passwords.check(right.clone(), guesser));
+        assert_eq!(at_once(second.as_mut()), Poll::Pending, "another connection is no way around");
+        for source in [other, Source::Machine] {
+            assert_eq!(at_once(pin!(passwords.check(right.clone(), source))), Poll::Ready(PasswordCheck::Right));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_tries_many_users_leaves_argon2_to_others() {
+        let passwords = Passwords::new();
+        let stored = passwords.hash(b"secret".to_vec()).await;
+        let other = Source::Address([192, 0, 2, 2].into());
+        let slots = passwords.slots.acquire_many(AT_ONCE as u32).await.expect("they are never closed");
+        let mut tries: Vec<_> = (0..10)
+            .map(|i| Box::pin(passwords.check(credentials(&i.to_string(), "guess", None), Source::Machine)))
+            .collect();
+        for check in &mut tries {
+            assert_eq!(at_once(check.as_mut()), Poll::Pending);
+        }
+        let mut right = pin!(passwords.check(credentials("u", "secret", Some(&stored)), other));
+        assert_eq!(at_once(right.as_mut()), Poll::Pending);
+        // Slots go to whoever waits for one longest. The guesser's tasks make no further step: it has at most one.
+        drop(slots);
+        assert_eq!(time::timeout(PATIENCE, right).await, Ok(PasswordCheck::Right));
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_for_others_of_the_same_source_is_refused() {
+        let passwords = Passwords { patience: Duration::from_millis(1), ..Passwords::new() };
+        let turn = lock(&passwords.attempts).turn(Source::Machine, "u");
+        let _held = turn.lock().await;
+        let refused = passwords.check(credentials("u", "secret", None), Source::Machine);
+        assert_eq!(refused.await, PasswordCheck::TooMany);
+    }
+
+    #[tokio::test]
+    async fn the_passwords_recognised_are_bounded_in_number() {
+        let passwords = Passwords::new();
+        let tag = passwords.tag("u", "hash", b"password");
+        lock(&passwords.known).extend((0..RECOGNISED).map(|i| (i.to_string(), tag)));
+        let stored = passwords.hash(b"secret".to_vec()).await;
+        assert!(passwords.is_right(credentials("u", "secret", Some(&stored)), Source::Machine).await);
+        let known = lock(&passwords.known);
+        assert_eq!(known.len(), RECOGNISED);
+        assert!(known.contains_key("u"));
     }
 }

@@ -5,8 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mneme_driver::env::Env;
 use mneme_driver::keeper::{Schedule, StartError};
@@ -21,12 +20,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::admin::{self, Admin};
+use crate::certificate::CertificateError;
+use crate::certificates::{self, Certificates, Upkeep, Watch};
 use crate::disk::RealDisk;
 use crate::env::RealEnv;
 use crate::listen::{self, Threads, bind_tcp, bind_unix};
 use crate::metrics::TlsMetrics;
 use crate::passwords::make_secret;
-use crate::trust::{self, KeyFiles, TrustError};
+use crate::trust::{self, Identity, KeyFiles, TrustError};
 
 /// Everything that an operator decides, typed.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Options {
     pub advertise: String,
     pub threads: usize,
     pub max_clients: u64,
+    /// Bytes that the data may take by its accounted sizes; 0: no limit.
+    pub max_memory: u64,
     pub level_timeout: Duration,
     pub default_user: String,
     pub default_level: Level,
@@ -69,6 +72,8 @@ pub enum ServerError {
     Listen { address: String, error: io::Error },
     #[error(transparent)]
     Trust(#[from] TrustError),
+    #[error("{0}")]
+    OperatorsCertificate(CertificateError),
     #[error("{data}: {error}")]
     Start { data: PathBuf, error: StartError },
     #[error("signals: {0}")]
@@ -76,6 +81,11 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Whether the configuration is bad: exit code 2.
+    pub fn is_bad_configuration(&self) -> bool {
+        matches!(self, ServerError::OperatorsCertificate(_))
+    }
+
     /// Whether the data on disk is damaged or foreign: exit code 3.
     pub fn is_damage(&self) -> bool {
         matches!(self, ServerError::Start { error: StartError::Open(error), .. } if error.is_damage())
@@ -104,20 +114,29 @@ fn raise_file_limit() {
 
 async fn serve(options: Options) -> Result<(), ServerError> {
     let data = &options.data;
+    // First: nothing is made for a configuration that is bad.
+    let operators = options.tls.clone().map(Watch::open).transpose().map_err(ServerError::OperatorsCertificate)?;
     fs::create_dir_all(data).map_err(|error| ServerError::Data { path: data.clone(), error })?;
     let _lock = lock(data)?;
     let ports = Ports::bind(&options)?;
-    let identity = trust::identity(data, &options.node, &options.names)?;
+    let identity = Identity { data: data.clone(), node: options.node.clone(), names: options.names.clone() };
+    let own_files = identity.find_or_make(SystemTime::now())?;
     keep_secret(data, options.cluster_secret.as_deref())?;
-    let tls_files = options.tls.clone().unwrap_or(identity);
-    let tls = trust::server_config(&tls_files)?;
+    let (watch, certificate) = match operators {
+        Some(operators) => operators,
+        None => Watch::open(own_files).map_err(TrustError::from)?,
+    };
+    let certificates = Arc::new(Certificates::new(certificate).map_err(TrustError::from)?);
+    let tls = certificates::server_config(certificates.clone()).map_err(TrustError::from)?;
     let metrics = Arc::new(TlsMetrics::default());
-    metrics.certificate_expiry.store(trust::expiry(&tls_files.certificate)?.try_into().unwrap_or(0), Ordering::Relaxed);
+    let mut upkeep = Upkeep { certificates, watch, identity, metrics: metrics.clone(), looked_at_end: None };
+    upkeep.tick(SystemTime::now());
+    listen::run_on_thread("certificates", upkeep.run());
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
 
     let node = start_node(&options).await?;
-    let threads = Threads::start(options.threads, &node, &tls, &metrics);
+    let threads = Threads::start(options.threads, &node, &tls, &metrics, options.max_clients as usize);
     tokio::spawn(threads.clone().accept_tcp(ports.main, Port::Main));
     tokio::spawn(threads.clone().accept_tcp(ports.read, Port::Read));
     if let Some(unix) = ports.unix {
@@ -172,6 +191,7 @@ async fn start_node(options: &Options) -> Result<Arc<Node<RealEnv>>, ServerError
             process_id: std::process::id(),
             port: options.listen.port(),
             max_clients: options.max_clients,
+            max_memory: options.max_memory,
             parameters: options.parameters.clone(),
         },
         member: Member { name: options.node.clone(), address: options.advertise.clone() },

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use madsim::runtime::Handle;
 use madsim::time::TimeHandle;
-use mneme_driver::env::Env;
-use mneme_kernel::call::Credentials;
+use mneme_driver::env::{Env, Source};
+use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::time::{Monotonic, Wall};
 
 use crate::{SimDisk, SimRuntime, lock, sleep};
@@ -91,10 +91,11 @@ impl Env for SimEnv {
         password_hash(self.random(), &password)
     }
 
-    async fn check_password(&self, credentials: Credentials) -> bool {
+    async fn check_password(&self, credentials: Credentials, _: Source) -> PasswordCheck {
         sleep::sleep(PASSWORD_HASHING).await;
         let Credentials { password, hash, .. } = credentials;
-        hash.is_some_and(|hash| salt_of(&hash).is_some_and(|salt| password_hash(salt, &password) == hash))
+        let right = hash.is_some_and(|hash| salt_of(&hash).is_some_and(|salt| password_hash(salt, &password) == hash));
+        if right { PasswordCheck::Right } else { PasswordCheck::Wrong }
     }
 
     /// Kills the node that the calling task runs on. Its disk loses nothing by that.

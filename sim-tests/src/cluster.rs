@@ -1,5 +1,6 @@
 //! The system under test: one node on a machine whose disk outlives it, and everything that can be done to it.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,18 +10,21 @@ use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::NodeId;
 use madsim::time::{Instant, sleep};
 use mneme_driver::connection;
-use mneme_driver::env::Env;
+use mneme_driver::env::{Env, Source};
+use mneme_driver::keeper::StartError;
 use mneme_driver::node::{Node, Options as NodeOptions};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use mneme_runtime_sim::{DiskStats, SimDisk, SimEnv};
 
 use crate::check::digest::Digests;
 use crate::check::log::Entries;
 use crate::check::term::Terms;
 use crate::world::{World, lock};
+
+mod faults;
 
 /// Where clients reach the server.
 pub const ADDRESS: SocketAddr = SocketAddr::new(SERVER, 6379);
@@ -75,8 +79,10 @@ struct Life {
     node: Option<Arc<Node<SimEnv>>>,
     /// Why it did not get that far.
     start_error: Option<String>,
-    /// How many syncs had failed when it began.
-    failed_syncs: u64,
+    /// Whether that is because its data is damaged.
+    sees_damage: bool,
+    /// How many syncs, reads and writes had failed when it began.
+    failures: u64,
     /// How often there had been no space when it began.
     out_of_space: u64,
     /// The fate of how many names had been settled by crashes and failed syncs when it began.
@@ -85,10 +91,16 @@ struct Life {
 
 impl Life {
     fn begin(env: SimEnv, disk: DiskStats) -> Life {
-        let DiskStats { failed_syncs, out_of_space, entries_kept, entries_lost, .. } = disk;
+        let DiskStats { out_of_space, entries_kept, entries_lost, .. } = disk;
         let settled_names = entries_kept + entries_lost;
-        Life { env, node: None, start_error: None, failed_syncs, out_of_space, settled_names }
+        let failures = failures(&disk);
+        Life { env, node: None, start_error: None, sees_damage: false, failures, out_of_space, settled_names }
     }
+}
+
+/// Operations of a disk that failed although there was space.
+fn failures(disk: &DiskStats) -> u64 {
+    disk.failed_syncs + disk.eio_reads + disk.eio_writes + disk.short_reads
 }
 
 impl Cluster {
@@ -138,6 +150,12 @@ impl Cluster {
     /// Whether clients can be served.
     pub fn is_up(&self) -> bool {
         lock(&self.machine.life).node.is_some() && !Handle::current().is_exit(self.server)
+    }
+
+    /// Whether this life has deleted keys because their deadline had passed.
+    pub fn has_expired_keys(&self) -> bool {
+        let node = lock(&self.machine.life).node.clone();
+        node.is_some_and(|node| node.with_core(|core| core.stats.expired_keys > 0))
     }
 
     /// Lets time pass. A server that ends itself meanwhile is started again.
@@ -200,7 +218,8 @@ impl Cluster {
         if let Some(why) = env.fatal_reason().or(life.start_error.take()) {
             world.event(format_args!("the server ended itself: {why}"));
             world.count("ended itself", 1);
-            let excused = stats.failed_syncs > life.failed_syncs || was_full;
+            // An operation that failed is no damage.
+            let excused = !life.sees_damage && (failures(&stats) > life.failures || was_full);
             world.check(
                 "fatal",
                 if excused { Ok(()) } else { Err(format!("the server ended itself without cause: {why}")) },
@@ -251,120 +270,6 @@ impl Cluster {
         }
     }
 
-    /// Flips a bit on the disk while the server is stopped. It must refuse to start and say why, or need nothing of what
-    /// was damaged. Then the bit is flipped back.
-    pub async fn damage(&self, draw: u64) {
-        let stopped = self.world().counted("stopped in order");
-        self.stop().await;
-        if self.world().counted("stopped in order") == stopped {
-            return;
-        }
-        self.end_life(Ending::Kill);
-        let disk = &self.machine.disk;
-        let Some((path, sound, offset)) = self.victim(draw) else { return self.begin_life() };
-        let mut damaged = sound.clone();
-        damaged[offset] ^= 1 << (draw % 8);
-        self.event(format_args!("a bit of {path} at {offset} is flipped"));
-        disk.write_file(&path, &damaged).expect("the file was read a moment ago");
-        self.begin_life();
-        let end = Instant::now() + STOP;
-        while !self.is_up() && lock(&self.machine.life).start_error.is_none() && Instant::now() < end {
-            sleep(WATCH).await;
-        }
-        let Some(why) = lock(&self.machine.life).start_error.take() else {
-            return self.world().count("damage not needed", 1);
-        };
-        self.world().count("damage refused", 1);
-        let named = why.contains("damaged") && why.contains(&path);
-        self.world().check("damage", if named { Ok(()) } else { Err(format!("refused {path}, but by: {why}")) });
-        self.end_life(Ending::Kill);
-        disk.write_file(&path, &sound).expect("the file was written a moment ago");
-        self.begin_life();
-    }
-
-    /// A byte on the disk that the log attests as synced, or that a snapshot consists of: its file, the file's content,
-    /// and its place.
-    fn victim(&self, draw: u64) -> Option<(String, Vec<u8>, usize)> {
-        /// The last record of the log attests all before itself.
-        const NOT_ATTESTED: usize = 64;
-        let files = self.machine.disk.list_files();
-        let of = |folder: &str| files.iter().filter(|path| path.starts_with(folder)).cloned().collect::<Vec<_>>();
-        let (log, snapshot) = (of("log/0"), of("snapshot/0"));
-        let candidates = if draw.is_multiple_of(2) || snapshot.is_empty() { log } else { snapshot };
-        let path = candidates.get((draw / 2) as usize % candidates.len().max(1))?.clone();
-        let content = self.machine.disk.read_file(&path).ok()?;
-        let end = content.iter().rposition(|byte| *byte != 0)? + 1;
-        let end = if path.starts_with("log/") { end.saturating_sub(NOT_ATTESTED) } else { end };
-        (end > 0).then(|| (path, content, (draw >> 16) as usize % end))
-    }
-
-    /// Suspends the server's process.
-    pub async fn pause(&self, lasts: Duration) {
-        self.world().count("paused", 1);
-        Handle::current().pause(self.server);
-        sleep(lasts).await;
-        Handle::current().resume(self.server);
-    }
-
-    /// Cuts the link to a client, in both directions.
-    pub fn cut_link(&self, client: u64, lasts: Duration) {
-        self.world().count("link cut", 1);
-        let Some(client) = lock(&self.machine.clients).get(client as usize).copied() else { return };
-        self.set_link(client, false);
-        let cluster = self.clone();
-        madsim::task::spawn(async move {
-            sleep(lasts).await;
-            cluster.set_link(client, true);
-        });
-    }
-
-    fn set_link(&self, client: NodeId, passes: bool) {
-        let network = NetSim::current();
-        for (from, to) in [(client, self.server), (self.server, client)] {
-            if passes { network.unclog_link(from, to) } else { network.clog_link(from, to) }
-        }
-    }
-
-    /// Sets the machine's wall clock ahead, or back.
-    pub fn jump_clock(&self, millis: i64) {
-        self.world().count("clock set", 1);
-        let before = self.wall();
-        let clock = &self.machine.clock;
-        let offset = i64::try_from(before).unwrap_or_default() - self.true_wall() + millis;
-        clock.set_wall_offset(offset);
-        self.world().history().jump(before, self.wall());
-    }
-
-    /// What the wall clock would say if nobody had set it.
-    fn true_wall(&self) -> i64 {
-        let now = madsim::time::TimeHandle::current().now_time();
-        let since = now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or_default()
-    }
-
-    /// Lets syncs of the disk fail for a while.
-    pub async fn break_disk(&self, lasts: Duration) {
-        let options = &self.world().options;
-        self.machine.disk.set_options(options.bad_disk());
-        self.run_for(lasts).await;
-        self.machine.disk.set_options(options.sound_disk());
-    }
-
-    /// Makes syncs slow for a while.
-    pub async fn slow_disk(&self, sync: Duration, lasts: Duration) {
-        let options = &self.world().options;
-        self.machine.disk.set_options(options.slow_disk(sync));
-        self.run_for(lasts).await;
-        self.machine.disk.set_options(options.sound_disk());
-    }
-
-    /// Lets the disk be full for a while.
-    pub async fn fill_disk(&self, lasts: Duration) {
-        self.machine.disk.set_capacity(Some(0));
-        self.run_for(lasts).await;
-        self.machine.disk.set_capacity(None);
-    }
-
     /// Ends all faults.
     pub fn heal(&self) {
         self.machine.disk.set_capacity(None);
@@ -381,6 +286,9 @@ impl Cluster {
         let world = self.world();
         world.event(format_args!("disk: {stats:?}"));
         world.count("syncs failed", stats.failed_syncs);
+        world.count("reads failed", stats.eio_reads);
+        world.count("reads cut short", stats.short_reads);
+        world.count("writes failed", stats.eio_writes);
         world.count("no space", stats.out_of_space);
         world.count("writes kept", stats.writes_kept);
         world.count("writes dropped", stats.writes_dropped);
@@ -398,7 +306,9 @@ impl Machine {
         let node = match Node::start(env.clone(), options).await {
             Ok(node) => node,
             Err(error) => {
-                lock(&self.life).start_error = Some(error.to_string());
+                let mut life = lock(&self.life);
+                life.sees_damage = matches!(&error, StartError::Open(open) if open.is_damage());
+                life.start_error = Some(error.to_string());
                 return;
             }
         };
@@ -409,7 +319,9 @@ impl Machine {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    env.spawn("client", connection::serve(node.clone(), stream, Port::Main, peer.to_string()));
+                    let source = Source::Address(peer.ip());
+                    let peer = Peer { address: peer.to_string(), local_address: ADDRESS.to_string() };
+                    env.spawn("client", connection::serve(node.clone(), stream, Port::Main, peer, source));
                 }
                 Err(error) => unreachable!("a simulated listener has no errors: {error}"),
             }
@@ -427,6 +339,7 @@ impl Machine {
             process_id: 1,
             port: ADDRESS.port(),
             max_clients: 10_000,
+            max_memory: 0,
             parameters: Vec::new(),
         };
         let member = Member { name: "one".into(), address: ADDRESS.to_string() };
@@ -438,9 +351,9 @@ impl Machine {
     /// Compares what a new life has found with what the lives before have promised.
     fn check_recovery(&self, node: &Node<SimEnv>) {
         let now = node.env().monotonic();
-        let (found, epoch) = node.with_core(|core| {
+        let (found, epoch, expired) = node.with_core(|core| {
             core.check();
-            (core.digest(now), core.epoch())
+            (core.digest(now), core.epoch(), core.stats.expired_keys)
         });
         let term = node.keeper().term();
         let snapshot = node.keeper().state().snapshot_index;
@@ -448,6 +361,10 @@ impl Machine {
         self.world.count("lives", 1);
         self.world.count("lives from a snapshot", u64::from(snapshot.is_some()));
         self.world.check("term", lock(&self.terms).leads(term, epoch.0));
+        if expired > 0 {
+            // It has gone on already: its clock said that it was time to delete some.
+            return;
+        }
         let found = found.ok_or_else(|| "a server that has just recovered has something on its way".to_owned());
         let compared = found.and_then(|found| lock(&self.digests).recovered(found));
         self.world.count("digests compared", u64::from(compared == Ok(true)));
@@ -466,6 +383,11 @@ impl Machine {
             keeper.committed().reached(known + 1).await;
             let entries = match keeper.feed(known).await {
                 Ok(entries) => entries,
+                // The disk failed this once; the server ends itself if it met that.
+                Err(error) if error.kind() != io::ErrorKind::InvalidData => {
+                    sleep(WATCH).await;
+                    continue;
+                }
                 Err(error) => return self.world.check("log", Err(format!("the feed cannot be read: {error}"))),
             };
             if entries.is_empty() && keeper.committed().value() > known {

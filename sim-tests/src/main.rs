@@ -1,5 +1,5 @@
 //! Seeded fault simulations of the whole system: `cargo sim run --seeds 300`, `cargo sim replay SEED`, `cargo sim meta`,
-//! `cargo sim mutants`.
+//! `cargo sim damage`, `cargo sim mutants`.
 //!
 //! A seed decides everything: what clients ask for, what goes wrong and when, how long each packet and each sync takes.
 //! [`simulation`] is one run; [`options`] is what seeds choose; [`nemesis`] is what goes wrong; [`check`] is what must
@@ -13,6 +13,7 @@ compile_error!(
 mod check;
 mod client;
 mod cluster;
+mod damage;
 mod dice;
 mod history;
 mod meta;
@@ -66,6 +67,12 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         from: u64,
     },
+    /// Damages every record, block and manifest of a node's disk in every way, one at a time.
+    Damage {
+        /// How many nodes run at the same time.
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+    },
     /// Puts mistakes into the system, one at a time; each must be caught.
     Mutants {
         /// Within how many seeds.
@@ -87,6 +94,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Run { seeds, from, threads } => runs::run(from, seeds, threads),
         Command::Replay { seed, trace } => runs::replay(seed, trace),
         Command::Meta { seeds, from } => meta::meta(from, seeds),
+        Command::Damage { threads } => damage::damage(threads),
         Command::Mutants { seeds } => mutants::mutants(seeds),
         Command::Traces { seeds, from } => meta::print_traces(from, seeds),
         #[cfg(mneme_mutants)]

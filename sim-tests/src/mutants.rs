@@ -49,8 +49,19 @@ pub fn mutant(name: &str, seeds: u64) -> anyhow::Result<ExitCode> {
                 println!("  {}: {}", violation.check, violation.what.lines().next().unwrap_or_default());
             }
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(if is_seen_by_damage(mutant)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     println!("{name}: NOT caught within {seeds} seeds");
     Ok(ExitCode::FAILURE)
+}
+
+/// Whether damaging everything sees a mistake that is about damage; `true` of all others.
+#[cfg(mneme_mutants)]
+fn is_seen_by_damage(mutant: Mutant) -> anyhow::Result<bool> {
+    if !matches!(mutant, Mutant::CutCorruptRecord | Mutant::IgnoreBlockChecksum) {
+        return Ok(true);
+    }
+    let failures = crate::damage::damage_all(2, 1, &mut Default::default())?;
+    println!("  damage: {} cases fail", failures.len());
+    Ok(!failures.is_empty())
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use madsim::rand::Rng;
+use mneme_runtime_sim::{Operation, Trap};
 
 use crate::cluster::{Cluster, Ending};
 use crate::dice::Dice;
@@ -32,6 +33,68 @@ pub enum Fault {
     Damage { draw: u64 },
     /// There is no space beyond what is used.
     FullDisk { lasts: Duration },
+    /// Some reads and writes fail, and some reads find the end too early.
+    FailingDisk { lasts: Duration },
+    /// A life ends in the middle of something.
+    EndIn { moment: Moment, trap: Trap, then: Ending, down: Duration },
+}
+
+/// In the middle of what a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Snapshot,
+    Rotation,
+    Purge,
+    Recovery,
+}
+
+impl Moment {
+    /// The operations that make it up, each with what its path begins with.
+    fn operations(self) -> &'static [(Operation, &'static str)] {
+        match self {
+            Moment::Snapshot => &[
+                (Operation::Create, "snapshot/"),
+                (Operation::Write, "snapshot/"),
+                (Operation::Sync, "snapshot/"),
+                (Operation::SyncFolder, "snapshot/"),
+                (Operation::Rename, "snapshot/"),
+                (Operation::Remove, "snapshot/"),
+            ],
+            Moment::Rotation => &[
+                (Operation::Create, "log/new-segment"),
+                (Operation::Allocate, "log/new-segment"),
+                (Operation::Sync, "log/new-segment"),
+                (Operation::Rename, "log/"),
+                (Operation::SyncFolder, "log/"),
+            ],
+            Moment::Purge => &[(Operation::Remove, "log/0")],
+            Moment::Recovery => &[
+                (Operation::List, ""),
+                (Operation::Open, ""),
+                (Operation::Read, "log/"),
+                (Operation::Read, "snapshot/"),
+                (Operation::Sync, "log/"),
+                (Operation::Truncate, "log/"),
+                (Operation::Rename, "log/"),
+                (Operation::SyncFolder, ""),
+            ],
+        }
+    }
+
+    fn draw_trap(self, dice: &mut Dice) -> Trap {
+        let operations = self.operations();
+        let (operation, prefix) = operations[dice.gen_range(0..operations.len())];
+        Trap { operation, prefix, skip: dice.gen_range(0..3) }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Moment::Snapshot => "ended in a snapshot",
+            Moment::Rotation => "ended in a rotation",
+            Moment::Purge => "ended in a purge",
+            Moment::Recovery => "ended in recovery",
+        }
+    }
 }
 
 /// Faults, each with the time that passes before it.
@@ -95,6 +158,17 @@ impl Fault {
             }),
             (weights.damage, |dice, _| Fault::Damage { draw: dice.r#gen() }),
             (weights.full_disk, |dice, _| Fault::FullDisk { lasts: dice.millis(100.0..=3_000.0) }),
+            (weights.failing_disk, |dice, _| Fault::FailingDisk { lasts: dice.millis(20.0..=1_000.0) }),
+            (weights.end_in, |dice, options| {
+                let moments = [Moment::Snapshot, Moment::Rotation, Moment::Purge, Moment::Recovery];
+                let moment = moments[dice.gen_range(0..moments.len())];
+                Fault::EndIn {
+                    moment,
+                    trap: moment.draw_trap(dice),
+                    then: if dice.chance(0.7) { Ending::PowerCut } else { Ending::Kill },
+                    down: down(dice, options),
+                }
+            }),
         ]);
         draw(dice, options)
     }
@@ -114,6 +188,10 @@ impl Fault {
             Fault::SlowDisk { sync, lasts } => cluster.slow_disk(sync, lasts).await,
             Fault::Damage { draw } => cluster.damage(draw).await,
             Fault::FullDisk { lasts } => cluster.fill_disk(lasts).await,
+            Fault::FailingDisk { lasts } => cluster.fail_operations(lasts).await,
+            Fault::EndIn { moment, trap, then, down } => {
+                cluster.end_in(moment.name(), trap, moment == Moment::Recovery, then, down).await;
+            }
         }
     }
 }

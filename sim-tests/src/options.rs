@@ -88,6 +88,8 @@ pub struct FaultOptions {
     pub weights: FaultWeights,
     /// Probability that a sync fails while the disk is bad.
     pub failed_sync: f64,
+    /// Probability that a read or a write fails, or a read finds the end too early, while the disk fails.
+    pub failed_operation: f64,
 }
 
 /// Weights of the kinds of faults.
@@ -103,6 +105,8 @@ pub struct FaultWeights {
     pub slow_disk: u32,
     pub full_disk: u32,
     pub damage: u32,
+    pub failing_disk: u32,
+    pub end_in: u32,
 }
 
 impl Options {
@@ -141,6 +145,14 @@ impl Options {
     /// The disk while it is bad.
     pub fn bad_disk(&self) -> DiskOptions {
         DiskOptions { failed_sync: self.faults.failed_sync, ..self.sound_disk() }
+    }
+}
+
+impl Options {
+    /// The disk while its operations fail.
+    pub fn failing_disk(&self) -> DiskOptions {
+        let often = self.faults.failed_operation;
+        DiskOptions { failed_read: often, failed_write: often, short_read: often, ..self.sound_disk() }
     }
 }
 
@@ -200,8 +212,11 @@ impl FaultOptions {
                 slow_disk: 4,
                 full_disk: 4,
                 damage: 4,
+                failing_disk: 4,
+                end_in: 14,
             },
             failed_sync: dice.log_uniform(0.01..=0.7),
+            failed_operation: dice.log_uniform(0.002..=0.2),
         }
     }
 }

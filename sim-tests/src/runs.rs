@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 23] = [
+const MUST_HAPPEN: [&str; 30] = [
     "acknowledged",
     "answered at EVENTUAL",
     "LOADING",
@@ -26,6 +26,13 @@ const MUST_HAPPEN: [&str; 23] = [
     "clock set",
     "ended itself",
     "syncs failed",
+    "reads failed",
+    "reads cut short",
+    "writes failed",
+    "ended in a snapshot",
+    "ended in a rotation",
+    "ended in a purge",
+    "ended in recovery",
     "no space",
     "damage refused",
     "writes kept",

@@ -42,14 +42,21 @@ impl Drop for Folder {
 pub struct Node {
     process: Child,
     socket: PathBuf,
-    #[allow(dead_code, reason = "not every test asks")]
+    /// Where clients connect with TLS.
+    #[allow(dead_code, reason = "not every test does")]
     pub port: u16,
     pub admin_port: u16,
 }
 
 impl Node {
     /// Starts a server on this folder and waits until it is ready.
+    #[allow(dead_code, reason = "not every test does")]
     pub fn start(data: &Path, socket: &Path, options: &[&str]) -> Node {
+        Node::start_logging(data, socket, options, Stdio::inherit())
+    }
+
+    /// As [`Node::start`], with the log going there.
+    pub fn start_logging(data: &Path, socket: &Path, options: &[&str], log: Stdio) -> Node {
         let (port, admin_port) = (free_port(), free_port());
         let mut server = Command::new(env!("CARGO_BIN_EXE_mneme-core"));
         // Settings of whoever runs the test are none of the server's.
@@ -63,6 +70,7 @@ impl Node {
             .args(["--data".as_ref(), data.as_os_str(), "--unix-socket".as_ref(), socket.as_os_str()])
             .args(options)
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
         let output = process.stdout.take().expect("it is piped");
@@ -76,11 +84,7 @@ impl Node {
     pub fn client(&self) -> io::Result<Client> {
         let stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut client = Client { stream, decoder: ValueDecoder::default(), input: Vec::new() };
-        match client.ask(&["AUTH", PASSWORD])? {
-            Value::Simple(ok) if ok == "OK" => Ok(client),
-            other => Err(io::Error::other(format!("AUTH is answered {other:?}"))),
-        }
+        Client::new(stream).log_in()
     }
 
     /// Ends the process as `kill -9` does.
@@ -130,15 +134,28 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// A connection over the Unix socket.
+/// A connection, over the Unix socket unless told otherwise.
 #[derive(Debug)]
-pub struct Client {
-    stream: UnixStream,
+pub struct Client<S = UnixStream> {
+    pub stream: S,
     decoder: ValueDecoder,
     input: Vec<u8>,
 }
 
-impl Client {
+impl<S: Read + Write> Client<S> {
+    pub fn new(stream: S) -> Self {
+        Client { stream, decoder: ValueDecoder::default(), input: Vec::new() }
+    }
+
+    /// # Errors
+    /// If the connection is lost or the password refused.
+    pub fn log_in(mut self) -> io::Result<Self> {
+        match self.ask(&["AUTH", PASSWORD])? {
+            Value::Simple(ok) if ok == "OK" => Ok(self),
+            other => Err(io::Error::other(format!("AUTH is answered {other:?}"))),
+        }
+    }
+
     /// Sends a command and waits for its reply.
     ///
     /// # Errors
@@ -147,6 +164,14 @@ impl Client {
         let mut bytes = Vec::new();
         encode_command(command, &mut bytes);
         self.stream.write_all(&bytes)?;
+        self.answer()
+    }
+
+    /// Waits for a reply, or for what the server says unasked.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    pub fn answer(&mut self) -> io::Result<Value> {
         loop {
             let (used, value) = self.decoder.decode(&self.input).map_err(io::Error::other)?;
             self.input.drain(..used);

@@ -228,8 +228,7 @@ impl<E: Env> Buckets<E> {
             match content {
                 Some(Ok(content)) => pieces.push(content.to_vec()),
                 _ => {
-                    let what = format!("the block at offset {offset} is damaged");
-                    return Err(SnapshotError::Damaged { file: SPILL.into(), what }.into());
+                    return Err(SnapshotError::damaged(SPILL, offset, "the block there cannot be read").into());
                 }
             }
         }

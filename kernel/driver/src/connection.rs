@@ -8,32 +8,35 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use mneme_kernel::connection::Step;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::env::{Env, Stream};
+use crate::env::{Env, Source, Stream};
 use crate::node::{Client, Node};
 
 /// What Redis says when there are too many clients.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// Serves a client at this address until either side has had enough.
-pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port, address: String) {
+/// Bytes that are read behind a request that has to wait.
+const READ_AHEAD: usize = 16 << 10;
+
+/// Serves a client until either side has had enough.
+pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port, peer: Peer, source: Source) {
     // Errors here mean that the client has gone: there is nobody to tell.
-    let _ = match node.connect(port, address) {
-        Some(client) => converse(client, &mut stream).await,
+    let _ = match node.connect(port, peer) {
+        Some(client) => converse(client, &mut stream, source).await,
         None => stream.write_all(TOO_MANY).await,
     };
     let _ = stream.shutdown().await;
 }
 
-async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::Result<()> {
+async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, source: Source) -> io::Result<()> {
     let node = client.node.clone();
     loop {
         let step = client.run();
         if let Step::CheckPassword(credentials) = step {
-            let right = node.env().check_password(credentials).await;
-            client.password_checked(right);
+            let check = node.env().check_password(credentials, source).await;
+            client.password_checked(check);
             continue;
         }
         if step == Step::Save {
@@ -49,6 +52,9 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> i
             });
             continue;
         }
+        if step == Step::Kill {
+            return Ok(());
+        }
         if matches!(step, Step::Close | Step::Shutdown) {
             return drain(client, stream).await;
         }
@@ -57,15 +63,24 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> i
         // A held command may run after any progress, the next reply may leave after its own batch.
         let wanted = if step == Step::Held { Some(accepted.value() + 1) } else { held_at };
         let mut moved = wanted.map(|seq| accepted.reached(seq));
-        client.advance();
+        let mut delay = match step {
+            Step::Delay(time) => Some(Box::pin(node.env().sleep(time))),
+            _ => None,
+        };
+        let reads = match step {
+            Step::Read => true,
+            // To hear of it if the client goes.
+            Step::Delay(_) => client.connection.unread() < READ_AHEAD,
+            _ => false,
+        };
+        client.advance(client.connection.ran_until());
         let progressed = poll_fn(|context| {
             let wrote = poll_send(&mut client, stream, context)?;
             client.note_replying(!client.connection.is_drained());
-            let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready());
-            let read = match step {
-                Step::Read => poll_receive(&mut client, stream, context)?,
-                _ => None,
-            };
+            let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready())
+                | client.door.poll(context).is_ready()
+                | delay.as_mut().is_some_and(|delay| delay.as_mut().poll(context).is_ready());
+            let read = if reads { poll_receive(&mut client, stream, context)? } else { None };
             match read {
                 Some(0) => Poll::Ready(Ok::<_, io::Error>(false)),
                 Some(_) => Poll::Ready(Ok(true)),
@@ -85,7 +100,7 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> i
 async fn drain<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::Result<()> {
     let node = client.node.clone();
     loop {
-        client.advance();
+        client.advance(node.env().monotonic());
         poll_fn(|context| {
             poll_send(&mut client, stream, context)?;
             if client.connection.ready().is_empty() { Poll::Ready(Ok::<_, io::Error>(())) } else { Poll::Pending }

@@ -6,9 +6,10 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use mneme_kernel::call::Credentials;
+use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::time::{Monotonic, Wall};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -17,6 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// Only tokio's *traits* are used: madsim's sockets implement them too.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Where a client comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    Address(IpAddr),
+    /// The same machine, by a Unix socket.
+    Machine,
+}
 
 /// A world: clocks, tasks, randomness and a disk.
 pub trait Env: Clone + Debug + Send + Sync + 'static {
@@ -52,8 +61,9 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
     /// A salted hash of a password, as a PHC string. Slow on purpose in production.
     fn hash_password(&self, password: Vec<u8>) -> impl Future<Output = String> + Send;
 
-    /// Whether a user's password has this hash; without one it takes as long and is wrong.
-    fn check_password(&self, credentials: Credentials) -> impl Future<Output = bool> + Send;
+    /// Whether a user's password has this hash; without one it takes as long and is wrong. In production a source that
+    /// sends wrong ones waits, and only that.
+    fn check_password(&self, credentials: Credentials, source: Source) -> impl Future<Output = PasswordCheck> + Send;
 
     /// Ends the process at once because going on could break a promise, for example after a failed sync.
     /// In the simulation the node crashes; the returned future never completes.

@@ -230,7 +230,7 @@ impl<E: Env> Keeper<E> {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!("Raft did not stop in order: {error}");
         }
-        self.log.flushed().await;
+        self.log.close().await;
     }
 }
 

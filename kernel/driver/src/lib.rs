@@ -4,8 +4,10 @@
 //! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
 //! - [`env`] is all that is asked of the world.
 
+mod attested;
 mod compaction;
 pub mod connection;
+mod doors;
 pub mod env;
 pub mod keeper;
 pub mod log;

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use futures::stream;
 use mneme_kernel::mutant::Mutant;
-use mneme_kernel::snapshot::Manifest;
+use mneme_kernel::snapshot::{Manifest, manifest_file};
 use mneme_kernel::wal::{LogId as WalId, Place, Record, Recovered, SegmentHeader, Vote as WalVote};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -186,8 +186,17 @@ impl<E: Env> Log<E> {
 
     /// Completes when everything asked for before is on stable storage.
     pub async fn flushed(&self) {
+        self.written(Vec::new()).await;
+    }
+
+    /// As [`Log::flushed`]; nothing is asked for behind this.
+    pub(crate) async fn close(&self) {
+        self.written(vec![Write::Close]).await;
+    }
+
+    async fn written(&self, records: Vec<Write>) {
         let (done, flushed) = oneshot::channel();
-        self.write(Vec::new(), move || {
+        self.write(records, move || {
             let _ = done.send(());
         });
         // The writer ends only with the process.
@@ -253,7 +262,10 @@ fn check_together(recovered: &Recovered, snapshot: Option<&Manifest>) -> Result<
     let purged = recovered.purged.map(|id| id.index);
     let Some(snapshot) = snapshot else {
         return match purged {
-            Some(purged) => wrong(format!("the log begins behind entry {purged}, and there is no snapshot")),
+            Some(purged) => wrong(format!(
+                "the log begins behind entry {purged}, and snapshot/{} is missing, or a newer one",
+                manifest_file(purged)
+            )),
             None => Ok(()),
         };
     };

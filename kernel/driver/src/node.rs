@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{BadEntry, Config, Core, Input, Now, Output};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::members::Member;
 use mneme_kernel::mutant::Mutant;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
+use mneme_kernel::time::Monotonic;
 
+use crate::doors::Doors;
 use crate::env::Env;
 use crate::keeper::{Keeper, Schedule, SnapshotFailed, StartError};
 use crate::measures::{EnvClock, Traffic};
@@ -81,6 +84,8 @@ pub struct Node<E: Env> {
     shutdown: Watermark,
     /// There is a batch to close.
     work: Signal,
+    /// How to wake a connection for which another one has something.
+    doors: Doors,
     /// Connections that have replies which have not left.
     replying: AtomicUsize,
     traffic: Traffic,
@@ -101,6 +106,7 @@ impl<E: Env> Node<E> {
             leads: Watermark::default(),
             shutdown: Watermark::default(),
             work: Signal::default(),
+            doors: Doors::default(),
             replying: AtomicUsize::new(0),
             traffic: Traffic::default(),
         });
@@ -189,6 +195,7 @@ impl<E: Env> Node<E> {
                 self.tell(Input::Keeper(self.keeper.state()), &mut outputs).await;
                 let (input_bytes, output_bytes) = (self.traffic.input_bytes(), self.traffic.output_bytes());
                 self.tell(Input::Tick { input_bytes, output_bytes }, &mut outputs).await;
+                self.tell(Input::Expire, &mut outputs).await;
                 // Those who wait for their level look at the clock.
                 self.accepted.nudge();
             }
@@ -227,22 +234,11 @@ impl<E: Env> Node<E> {
         }
     }
 
-    /// A new client at this address, or `None` if there are too many.
-    pub fn connect(self: &Arc<Self>, port: Port, address: String) -> Option<Client<E>> {
-        let mut core = lock(&self.core);
-        if core.stats.connections_open >= core.config().max_clients {
-            core.stats.connections_rejected += 1;
-            return None;
-        }
-        core.stats.connections_open += 1;
-        core.stats.connections_accepted += 1;
-        let id = core.new_client_id();
-        Some(Client {
-            node: self.clone(),
-            replying: false,
-            held: false,
-            connection: Connection::new(id, port, self.env.monotonic()).from_address(address),
-        })
+    /// A new client, or `None` if there are too many.
+    pub fn connect(self: &Arc<Self>, port: Port, peer: Peer) -> Option<Client<E>> {
+        let connection = lock(&self.core).connect(port, peer, self.env.monotonic())?;
+        let door = self.doors.install(connection.slot());
+        Some(Client { node: self.clone(), replying: false, held: false, connection, door })
     }
 
     /// Waits until a batch is accepted, however long that takes.
@@ -314,13 +310,13 @@ impl<E: Env> Node<E> {
 
 /// How long nothing has been heard of what was proposed.
 struct Silence {
-    since: mneme_kernel::time::Monotonic,
+    since: Monotonic,
     patience: Duration,
 }
 
 impl Silence {
     /// Whether it is time to send again; `broken` says that something was heard, or that nothing is waited for.
-    fn is_too_long(&mut self, now: mneme_kernel::time::Monotonic, broken: bool) -> bool {
+    fn is_too_long(&mut self, now: Monotonic, broken: bool) -> bool {
         if broken {
             *self = Self { since: now, patience: SILENCE };
             return false;
@@ -338,6 +334,8 @@ impl Silence {
 pub struct Client<E: Env> {
     pub(crate) node: Arc<Node<E>>,
     pub(crate) connection: Connection,
+    /// Raised when another connection has something for this one.
+    pub(crate) door: Arc<Signal>,
     /// Whether it is counted in [`Node::replying`].
     replying: bool,
     /// Whether it is counted in [`Traffic::held`].
@@ -380,8 +378,10 @@ impl<E: Env> Client<E> {
         self.connection.arrived(since);
         let step = self.connection.run(&mut core, now);
         let has_work = core.has_open_batch();
+        let woken = core.clients.take_woken();
         drop(core);
         self.note_held(step == Step::Held);
+        self.node.doors.knock(&woken);
         if has_work {
             self.node.work.raise();
         }
@@ -392,9 +392,9 @@ impl<E: Env> Client<E> {
     }
 
     /// Opens the gate as far as the log has got.
-    pub(crate) fn advance(&mut self) {
+    pub(crate) fn advance(&mut self, now: Monotonic) {
         let accepted = Seq(self.node.accepted.value());
-        self.connection.advance(accepted, self.node.env.monotonic());
+        self.connection.advance(accepted, now);
         self.node.traffic.replied(self.connection.take_delays());
     }
 
@@ -402,9 +402,9 @@ impl<E: Env> Client<E> {
         self.connection.saved(&mut lock(&self.node.core), made);
     }
 
-    pub(crate) fn password_checked(&mut self, right: bool) {
+    pub(crate) fn password_checked(&mut self, check: PasswordCheck) {
         let now = self.node.now();
-        self.connection.password_checked(&mut lock(&self.node.core), now, right);
+        self.connection.password_checked(&mut lock(&self.node.core), now, check);
     }
 }
 
@@ -412,6 +412,6 @@ impl<E: Env> Drop for Client<E> {
     fn drop(&mut self) {
         self.note_replying(false);
         self.note_held(false);
-        lock(&self.node.core).stats.connections_open -= 1;
+        lock(&self.node.core).disconnect(&self.connection);
     }
 }

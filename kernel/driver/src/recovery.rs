@@ -6,7 +6,7 @@ use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
 use mneme_kernel::core::{BadEntry, Core, Input, Now};
 use mneme_kernel::ids::Index;
-use mneme_kernel::snapshot::Manifest;
+use mneme_kernel::snapshot::{Manifest, manifest_file};
 use mneme_kernel::system::System;
 
 use crate::env::Env;
@@ -26,14 +26,15 @@ pub(crate) async fn load<E: Env>(
     system: System,
 ) -> Result<(), SnapshotError> {
     let mut outputs = Vec::new();
-    let mut tell = |input: Input<'_>| {
+    let mut tell = |file: String, input: Input<'_>| {
         let now = Now { wall: env.wall(), monotonic: env.monotonic() };
         lock(core).handle(now, input, &mut outputs).map_err(|error: BadEntry| {
             // Its checksum was right: what wrote it was wrong, or newer.
-            SnapshotError::Damaged { file: format!("up to entry {}", manifest.last.index), what: error.to_string() }
+            SnapshotError::damaged(&file, 0, error)
         })
     };
-    tell(Input::Snapshot { index: Index(manifest.last.index), system, items: &manifest.items() })?;
+    let whole = Input::Snapshot { index: Index(manifest.last.index), system, items: &manifest.items() };
+    tell(manifest_file(manifest.last.index), whole)?;
     let manifest = Arc::new(manifest.clone());
     let (sender, mut loaded) = mpsc::channel(READERS * AHEAD);
     for reader in 0..READERS {
@@ -41,7 +42,7 @@ pub(crate) async fn load<E: Env>(
         env.spawn_thread("recovery", async move {
             for i in (reader..manifest.partitions.len()).step_by(READERS) {
                 let read = read_effects(&env_of_reader, &manifest, i).await;
-                if sender.send(read).await.is_err() {
+                if sender.send(read.map(|effects| (i, effects))).await.is_err() {
                     // Somebody has found damage: nobody needs the rest.
                     return;
                 }
@@ -49,8 +50,9 @@ pub(crate) async fn load<E: Env>(
         });
     }
     drop(sender);
-    while let Some(effects) = loaded.next().await {
-        tell(Input::Items(&effects?))?;
+    while let Some(read) = loaded.next().await {
+        let (partition, effects) = read?;
+        tell(manifest.partitions[partition].name(), Input::Items(&effects))?;
     }
     Ok(())
 }

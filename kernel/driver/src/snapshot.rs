@@ -23,21 +23,22 @@ const SYNC_BYTES: u64 = 4 << 20;
 /// A snapshot that cannot be used; nothing is changed on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    #[error("{FOLDER}/{file} is damaged: {what}")]
-    Damaged { file: String, what: String },
+    #[error("{FOLDER}/{file} is damaged at offset {offset}: {what}")]
+    Damaged { file: String, offset: u64, what: String },
     #[error("{FOLDER}/{file}: {error}")]
     Io { file: String, error: io::Error },
 }
 
 impl SnapshotError {
-    fn damaged(file: &str, what: impl ToString) -> Self {
-        Self::Damaged { file: file.into(), what: what.to_string() }
+    pub(crate) fn damaged(file: &str, offset: u64, what: impl ToString) -> Self {
+        Self::Damaged { file: file.into(), offset, what: what.to_string() }
     }
 
-    /// A file that should be there and is not, or is too short, is damage; anything else may pass.
+    /// A file that should be there and is not is damage. Anything else may pass, also a read that found the end too
+    /// early: what is too short is known by its size.
     fn io(file: &str) -> impl FnOnce(io::Error) -> Self + '_ {
         move |error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => Self::damaged(file, error),
+            io::ErrorKind::NotFound => Self::damaged(file, 0, error),
             _ => Self::Io { file: file.into(), error },
         }
     }
@@ -59,9 +60,9 @@ pub(crate) async fn newest<E: Env>(env: &E) -> Result<Option<Manifest>, Snapshot
     let name = manifest_file(last);
     let bytes = read_file(env, &name).await?;
     let manifest =
-        Manifest::decode(checksum, &bytes).map_err(|error: BadManifest| SnapshotError::damaged(&name, error))?;
+        Manifest::decode(checksum, &bytes).map_err(|error: BadManifest| SnapshotError::damaged(&name, 0, error))?;
     if manifest.last.index != last {
-        return Err(SnapshotError::damaged(&name, "the manifest's name is not its own"));
+        return Err(SnapshotError::damaged(&name, 0, "the manifest's name is not its own"));
     }
     Ok(Some(manifest))
 }
@@ -77,7 +78,9 @@ pub(crate) async fn read_partition<E: Env>(env: &E, file: &PartitionFile) -> Res
     let name = file.name();
     let bytes = read_file(env, &name).await?;
     if bytes.len() as u64 != file.len {
-        return Err(SnapshotError::damaged(&name, format!("it has {} bytes instead of {}", bytes.len(), file.len)));
+        let (found, wanted) = (bytes.len() as u64, file.len);
+        let what = format!("it has {found} bytes instead of {wanted}");
+        return Err(SnapshotError::damaged(&name, found.min(wanted), what));
     }
     Ok(bytes)
 }
@@ -88,8 +91,9 @@ pub(crate) fn blocks<'a>(
     file: &'a PartitionFile,
     bytes: &'a [u8],
 ) -> impl Iterator<Item = Result<&'a [u8], SnapshotError>> {
-    BlockReader::new(file.id(log), checksum, bytes)
-        .map(|block| block.map_err(|error| SnapshotError::damaged(&file.name(), error)))
+    BlockReader::new(file.id(log), checksum, bytes).map(|block| {
+        block.map_err(|error| SnapshotError::damaged(&file.name(), error.offset, "the block there cannot be read"))
+    })
 }
 
 pub(crate) async fn read_system<E: Env>(env: &E, manifest: &Manifest) -> Result<SystemPartition, SnapshotError> {
@@ -98,7 +102,7 @@ pub(crate) async fn read_system<E: Env>(env: &E, manifest: &Manifest) -> Result<
     for block in blocks(manifest.log, &manifest.system, &bytes) {
         content.extend_from_slice(block?);
     }
-    codec::decode_all(&content).map_err(|error| SnapshotError::damaged(&manifest.system.name(), error))
+    codec::decode_all(&content).map_err(|error| SnapshotError::damaged(&manifest.system.name(), 0, error))
 }
 
 /// Writes a file of effects and syncs it; returns its length.

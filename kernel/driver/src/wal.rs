@@ -1,23 +1,26 @@
 //! Opens the write-ahead log, and writes it: one task, so that one sync covers everything that came together.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::channel::mpsc;
+use futures::future::{Either, select};
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::wal::{
-    ALIGNMENT, Damage, LogId, Place, Record, Recovered, Recovery, SegmentHeader, Vote, file_name, segment_of,
+    ALIGNMENT, Attested, Damage, LogId, Place, Record, Recovered, Recovery, SegmentHeader, Vote, file_name, segment_of,
 };
 use openraft::EntryPayload;
 
+use crate::attested::{self, Witness};
 use crate::env::{Disk, Env, File};
 use crate::snapshot::SnapshotError;
 use crate::types::{self, Peer, Proposal};
 
 /// The folder of the log's segments.
-const FOLDER: &str = "log";
+pub(crate) const FOLDER: &str = "log";
 
 /// Bytes of records that one group gathers at most, unless a single one is larger.
 const GROUP_BYTES: usize = 8 << 20;
@@ -25,8 +28,11 @@ const GROUP_BYTES: usize = 8 << 20;
 /// How long to wait before a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(100);
 
+/// After how long without a request the log is idle.
+const IDLE: Duration = Duration::from_millis(5);
+
 /// CRC32C as the kernel wants it.
-pub(crate) fn checksum(before: u32, bytes: &[u8]) -> u32 {
+pub fn checksum(before: u32, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(before, bytes)
 }
 
@@ -76,6 +82,8 @@ pub(crate) enum Write {
     Entry(LogId, EntryPayload<Proposal, u64, Peer>),
     TruncateAfter(Option<u64>),
     Purge(LogId),
+    /// Not a record: the log may be closed behind this, so what is synced is said at once.
+    Close,
 }
 
 /// A request to the writer: records that become durable together, and who hears of it.
@@ -115,15 +123,14 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
     for number in &segments {
         files.push((*number, Arc::new(disk.open(&path(*number)).await?)));
     }
-    let mut recovery = Recovery::new(checksum);
+    let mut recovery = Recovery::new(checksum, attested::read(env).await?);
     let mut void = Vec::new();
     for (i, (number, file)) in files.iter().enumerate() {
         let next = match files.get(i + 1) {
             Some((next, file)) => {
                 let len = file.size().await?.min(SegmentHeader::LEN);
                 let bytes = file.read_at(0, len as usize).await?;
-                let damaged = |what: &str| Damage { file: file_name(*next), offset: 0, what: what.into() };
-                Some(SegmentHeader::decode(checksum, &bytes).map_err(damaged)?)
+                Some(Recovery::header(checksum, *next, &bytes)?)
             }
             None => None,
         };
@@ -164,6 +171,7 @@ pub(crate) struct Writer<E: Env, P> {
     /// What a new segment repeats, so that older ones can go.
     vote: Option<Vote>,
     purged: Option<LogId>,
+    witness: Witness<E>,
     buffer: Vec<u8>,
 }
 
@@ -187,6 +195,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             }
             _ => SegmentHeader { number: 1, log: env.random(), salt: env.random(), previous_end: 0 },
         };
+        let witness = Witness::open(&env).await?;
         let (file, capacity) = create(&env, &header, segment_bytes).await?;
         if let (Some((_, end)), Some((_, file))) = (&recovered.end, files.last()) {
             // What stands behind the end is void from now on; its space can go.
@@ -203,6 +212,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             synced_to: SegmentHeader::LEN,
             vote: recovered.vote,
             purged: recovered.purged,
+            witness,
             buffer: Vec::new(),
         };
         writer.begin_segment();
@@ -220,7 +230,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         loop {
             let Some(first) = (match next.take() {
                 Some(request) => Some(request),
-                None => requests.next().await,
+                None => self.next_request(&mut requests).await,
             }) else {
                 return;
             };
@@ -260,6 +270,29 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         }
     }
 
+    /// Waits for a request; if none comes for a while, it is said outside of the segment, too, what is synced.
+    async fn next_request(&mut self, requests: &mut mpsc::UnboundedReceiver<Request>) -> Option<Request> {
+        let soon = {
+            let idle = pin!(self.env.sleep(IDLE));
+            match select(requests.next(), idle).await {
+                Either::Left((request, _)) => Some(request),
+                Either::Right(_) => None,
+            }
+        };
+        if let Some(request) = soon {
+            return request;
+        }
+        self.bear_witness().await;
+        requests.next().await
+    }
+
+    async fn bear_witness(&mut self) {
+        if self.synced_to > SegmentHeader::LEN {
+            let Self { header, synced_to, .. } = *self;
+            self.witness.say(Attested { log: header.log, segment: header.number, synced_to }).await;
+        }
+    }
+
     /// Writes and syncs a group and lets everybody know; then it is empty. If there is no space, nothing has happened.
     async fn write_group(&mut self, group: &mut Vec<Request>, bytes: usize) -> Result<(), WriteError> {
         let room = bytes as u64 + ATTEST_BYTES;
@@ -290,6 +323,10 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         }
         self.places.synced(placed.len(), self.offset - self.synced_to, self.env.monotonic() - begun);
         self.synced_to = self.offset;
+        if group.iter().flat_map(|request| &request.records).any(|write| matches!(write, Write::Close)) {
+            self.bear_witness().await;
+            self.witness.sync().await;
+        }
         if !Mutant::AcknowledgeBeforeSync.is_chosen() {
             acknowledge(group, &self.places);
         }
@@ -323,6 +360,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
                     self.purged = Some(*id);
                     self.append(&Record::Purge(*id));
                 }
+                Write::Close => {}
             }
         }
         placed
@@ -422,9 +460,11 @@ impl Request {
                 let nodes = membership.nodes().map(|(_, peer)| peer.0.name.len() + peer.0.address.len() + OVERHEAD);
                 nodes.sum::<usize>() * (membership.get_joint_config().len() + 1) + OVERHEAD
             }
-            Write::Entry(_, EntryPayload::Blank) | Write::Vote(_) | Write::TruncateAfter(_) | Write::Purge(_) => {
-                OVERHEAD
-            }
+            Write::Entry(_, EntryPayload::Blank)
+            | Write::Vote(_)
+            | Write::TruncateAfter(_)
+            | Write::Purge(_)
+            | Write::Close => OVERHEAD,
         };
         self.records.iter().map(size).sum()
     }

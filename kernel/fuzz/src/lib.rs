@@ -108,7 +108,7 @@ pub fn wal_record(bytes: &[u8]) {
 const HEADER: SegmentHeader = SegmentHeader { number: 1, log: 7, salt: 0x5a17, previous_end: 0 };
 
 fn recover(number: u64, bytes: &[u8]) -> Result<Recovered, Damage> {
-    let mut recovery = Recovery::new(crc);
+    let mut recovery = Recovery::new(crc, None);
     recovery.segment(number, bytes, None)?;
     recovery.finish()
 }
@@ -242,7 +242,10 @@ pub fn snapshot_block(bytes: &[u8]) {
     let _: Vec<_> = BlockReader::new(FILE, crc, bytes).collect();
     let mut store = Store::new(0);
     for effect in Effects::new(bytes).map_while(Result::ok) {
-        store.apply(&effect);
+        // Far out it would only cost memory.
+        if !matches!(effect, Effect::Patch { offset: FAR.., .. }) {
+            store.apply(&effect);
+        }
         let mut again = Vec::new();
         effect::record(&effect, &mut again);
         assert_eq!(Effects::new(&again).next(), Some(Ok(effect)));
@@ -260,6 +263,9 @@ pub fn snapshot_block(bytes: &[u8]) {
     let cut = read(FILE, &file[..dice.below(file.len())]);
     assert!(cut.is_none_or(|cut| effects.starts_with(&cut)));
 }
+
+/// Bytes of a value that arbitrary effects may ask for.
+const FAR: u64 = 1 << 20;
 
 /// A manifest with this content and the checksum that it should have.
 fn sealed(content: &[u8]) -> Vec<u8> {

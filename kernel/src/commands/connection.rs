@@ -2,10 +2,9 @@
 
 use alloc::string::String;
 
-use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
-use crate::call::{Call, Credentials, Then};
-use crate::ids::DbId;
-use crate::level::Level;
+use super::client::client_name;
+use super::{Access, Command, CommandError, Keys, integer, is_word, keyspace, lossy};
+use crate::call::{Call, Credentials, PasswordCheck, Then};
 use crate::limits;
 use crate::resp::Protocol;
 use crate::session::Greeting;
@@ -16,7 +15,7 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: -1,
         access: Access::Anyone,
         keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+        flags: &["noscript", "loading", "stale", "fast", "no_auth", "no_multi", "allow_busy"],
         summary: "Handshakes with the server.",
         run: hello,
     },
@@ -25,7 +24,7 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: -2,
         access: Access::Anyone,
         keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+        flags: &["noscript", "loading", "stale", "fast", "no_auth", "no_multi", "allow_busy"],
         summary: "Authenticates the connection.",
         run: |call| {
             let (user, password) = match call.args.len() {
@@ -33,7 +32,8 @@ pub(super) const COMMANDS: &[Command] = &[
                 3 => (lossy(call.args.at(1)), call.args.at(2)),
                 _ => return Err(CommandError::Syntax),
             };
-            authenticate(call, password, Greeting { user, protocol: None, name: None })
+            let hash = hash_of(call, &user);
+            authenticate(call, password, Greeting { user, hash, protocol: None, name: None })
         },
     },
     Command {
@@ -85,6 +85,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
         summary: "Resets the connection.",
         run: |call| {
+            call.core.forget(call.session);
             call.session.reset();
             call.reply.protocol = Protocol::Resp2;
             call.reply.simple("RESET");
@@ -99,21 +100,10 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["loading", "stale", "fast"],
         summary: "Changes the selected database.",
         run: |call| {
-            let n = integer(call.args.at(1)).map_err(|_| CommandError::DbIndex)?;
-            let n = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
-            call.session.db = DbId(n);
+            call.session.db = keyspace::database(call.args.at(1), CommandError::DbIndex)?;
             call.reply.ok();
             Ok(())
         },
-    },
-    Command {
-        name: "client",
-        arity: -2,
-        access: Access::Connection,
-        keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale"],
-        summary: "A container for client connection commands.",
-        run: client,
     },
     // The prefix is taken off before the table is asked; this entry gives its arity, its place in COMMAND and its rights.
     Command {
@@ -130,6 +120,10 @@ pub(super) const COMMANDS: &[Command] = &[
 /// What a wrong level is answered.
 pub(crate) const UNKNOWN_LEVEL: CommandError =
     CommandError::Other("unknown consistency level, use EVENTUAL, QUORUM or ALL");
+
+/// What whoever tries too many passwords is answered: the one that came with it was not looked at.
+const TOO_MANY_PASSWORDS: CommandError =
+    CommandError::Other("too many wrong passwords from this address for this user, try again in a few seconds");
 
 fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     let protocol = match call.args.get(1) {
@@ -158,7 +152,9 @@ fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     match credentials {
         Some((user, password)) => {
-            authenticate(call, password, Greeting { user, protocol: protocol.or(Some(call.reply.protocol)), name })
+            let hash = hash_of(call, &user);
+            let protocol = protocol.or(Some(call.reply.protocol));
+            authenticate(call, password, Greeting { user, hash, protocol, name })
         }
         None if call.session.user.is_none() => Err(CommandError::HelloNoAuth),
         None => {
@@ -204,88 +200,34 @@ fn authenticate(call: &mut Call<'_>, password: &[u8], greeting: Greeting) -> Res
     call.then = Then::CheckPassword(Credentials {
         user: greeting.user.clone(),
         password: password.into(),
-        hash: call.core.system.users.get(&greeting.user).map(|user| user.password_hash.clone()),
+        hash: greeting.hash.clone(),
     });
     call.session.greeting = Some(greeting);
     Ok(())
 }
 
+fn hash_of(call: &Call<'_>, user: &str) -> Option<String> {
+    call.core.system.users.get(user).map(|user| user.password_hash.clone())
+}
+
 /// Goes on where [`authenticate`] left off.
-pub(crate) fn password_checked(call: &mut Call<'_>, right: bool) -> Result<(), CommandError> {
+pub(crate) fn password_checked(call: &mut Call<'_>, check: PasswordCheck) -> Result<(), CommandError> {
     let greeting = call.session.greeting.take().ok_or(CommandError::WrongPass)?;
-    if !right {
-        call.core.stats.rejected_passwords += 1;
-        return Err(CommandError::WrongPass);
+    let check = match check {
+        // A check takes long enough for the password to be changed, or the user removed.
+        PasswordCheck::Right if hash_of(call, &greeting.user) != greeting.hash => PasswordCheck::Wrong,
+        check => check,
+    };
+    call.core.stats.rejected_passwords += u64::from(check != PasswordCheck::Right);
+    match check {
+        PasswordCheck::Right => {}
+        PasswordCheck::Wrong => return Err(CommandError::WrongPass),
+        PasswordCheck::TooMany => return Err(TOO_MANY_PASSWORDS),
     }
     call.session.user = Some(greeting.user);
     match greeting.protocol {
         None => call.reply.ok(),
         Some(protocol) => greet(call, Some(protocol), greeting.name),
-    }
-    Ok(())
-}
-
-fn client_name(name: &[u8]) -> Result<String, CommandError> {
-    if name.len() > limits::MAX_CLIENT_NAME || !name.iter().all(|b| (b'!'..=b'~').contains(b)) {
-        return Err(CommandError::Other("Client names cannot contain spaces, newlines or special characters."));
-    }
-    Ok(lossy(name))
-}
-
-fn client(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let arity = |wanted: usize, name: &str| {
-        if call.args.len() == wanted { Ok(()) } else { Err(CommandError::SubcommandArity("client", name.into())) }
-    };
-    let subcommand = call.args.at(1);
-    if is_word(subcommand, "id") {
-        arity(2, "id")?;
-        call.reply.integer(call.session.id as i64);
-    } else if is_word(subcommand, "getname") {
-        arity(2, "getname")?;
-        let name = call.session.name.as_bytes();
-        call.reply.optional_bulk((!name.is_empty()).then_some(name));
-    } else if is_word(subcommand, "setname") {
-        arity(3, "setname")?;
-        call.session.name = client_name(call.args.at(2))?;
-        call.reply.ok();
-    } else if is_word(subcommand, "setinfo") {
-        arity(4, "setinfo")?;
-        let value = client_name(call.args.at(3)).map_err(|_| {
-            CommandError::Other("lib-name and lib-ver cannot contain spaces, newlines or special characters.")
-        })?;
-        if is_word(call.args.at(2), "lib-name") {
-            call.session.library = value;
-        } else if is_word(call.args.at(2), "lib-ver") {
-            call.session.library_version = value;
-        } else {
-            return Err(CommandError::Text(alloc::format!("Unrecognized option '{}'", lossy(call.args.at(2)))));
-        }
-        call.reply.ok();
-    } else if is_word(subcommand, "consistency") {
-        consistency(call)?;
-    } else {
-        return Err(CommandError::unknown_subcommand(call.args, "CLIENT"));
-    }
-    Ok(())
-}
-
-/// `CLIENT CONSISTENCY [level | NEXT level]`.
-fn consistency(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let args = call.args;
-    match args.len() {
-        2 => {
-            let level = call.session.level.unwrap_or(call.core.config.default_level);
-            call.reply.bulk(level.name().as_bytes());
-        }
-        3 => {
-            call.session.level = Some(Level::parse(args.at(2)).ok_or(UNKNOWN_LEVEL)?);
-            call.reply.ok();
-        }
-        4 if is_word(args.at(2), "next") => {
-            call.session.next_level = Some(Level::parse(args.at(3)).ok_or(UNKNOWN_LEVEL)?);
-            call.reply.ok();
-        }
-        _ => return Err(CommandError::SubcommandArity("client", "consistency".into())),
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
-//! Keys whatever they hold: existence, deletion, deadlines, whole databases.
+//! Keys whatever they hold: existence, deletion, moving, whole databases.
 
-use super::strings::TimeUnit;
+use alloc::vec::Vec;
+
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
-use crate::ids::DbId;
+use crate::ids::{DbId, DbNumber};
 use crate::limits;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -14,17 +15,16 @@ pub(super) const COMMANDS: &[Command] = &[
         keys: Keys::ALL,
         flags: &[],
         summary: "Deletes one or more keys.",
-        run: |call| {
-            let mut deleted = 0;
-            for key in call.args.skip(1).iter() {
-                if call.exists(key) {
-                    call.delete(key);
-                    deleted += 1;
-                }
-            }
-            call.reply.integer(deleted);
-            Ok(())
-        },
+        run: delete,
+    },
+    Command {
+        name: "unlink",
+        arity: -2,
+        access: Access::Write,
+        keys: Keys::ALL,
+        flags: &["fast"],
+        summary: "Deletes one or more keys, as DEL does.",
+        run: delete,
     },
     Command {
         name: "exists",
@@ -33,14 +33,16 @@ pub(super) const COMMANDS: &[Command] = &[
         keys: Keys::ALL,
         flags: &["fast"],
         summary: "Determines whether one or more keys exist.",
-        run: |call| {
-            let mut found = 0;
-            for key in call.args.skip(1).iter() {
-                found += i64::from(call.look_up(key).is_some());
-            }
-            call.reply.integer(found);
-            Ok(())
-        },
+        run: count_existing,
+    },
+    Command {
+        name: "touch",
+        arity: -2,
+        access: Access::Read,
+        keys: Keys::ALL,
+        flags: &["fast"],
+        summary: "Counts those of the keys that exist, and notes that they were used.",
+        run: count_existing,
     },
     Command {
         name: "type",
@@ -56,66 +58,72 @@ pub(super) const COMMANDS: &[Command] = &[
         },
     },
     Command {
-        name: "expire",
-        arity: -3,
+        name: "rename",
+        arity: 3,
         access: Access::Write,
-        keys: Keys::ONE,
-        flags: &["fast"],
-        summary: "Sets the expiration time of a key in seconds.",
-        run: |call| expire(call, TimeUnit::SECONDS, "expire"),
-    },
-    Command {
-        name: "pexpire",
-        arity: -3,
-        access: Access::Write,
-        keys: Keys::ONE,
-        flags: &["fast"],
-        summary: "Sets the expiration time of a key in milliseconds.",
-        run: |call| expire(call, TimeUnit::MILLISECONDS, "pexpire"),
-    },
-    Command {
-        name: "ttl",
-        arity: 2,
-        access: Access::Read,
-        keys: Keys::ONE,
-        flags: &["fast"],
-        summary: "Returns the expiration time in seconds of a key.",
+        keys: Keys::TWO,
+        flags: &[],
+        summary: "Gives a key another name, in place of a key that may have had it.",
         run: |call| {
-            let left = time_left(call);
-            // Rounded to the nearest second, as Redis does.
-            call.reply.integer(if left < 0 { left } else { (left + 500) / 1000 });
-            Ok(())
-        },
-    },
-    Command {
-        name: "pttl",
-        arity: 2,
-        access: Access::Read,
-        keys: Keys::ONE,
-        flags: &["fast"],
-        summary: "Returns the expiration time in milliseconds of a key.",
-        run: |call| {
-            let left = time_left(call);
-            call.reply.integer(left);
-            Ok(())
-        },
-    },
-    Command {
-        name: "persist",
-        arity: 2,
-        access: Access::Write,
-        keys: Keys::ONE,
-        flags: &["fast"],
-        summary: "Removes the expiration time of a key.",
-        run: |call| {
-            let key = call.args.at(1);
-            let had = call.get(key).is_some_and(|item| item.deadline.is_some());
-            if had {
-                call.set_deadline(key, None);
+            if !call.exists(call.args.at(1)) {
+                return Err(NO_SUCH_KEY);
             }
-            call.reply.integer(i64::from(had));
+            let (db, from, to) = (call.db(), call.args.at(1), call.args.at(2));
+            if from != to {
+                move_to(call, from, db, to);
+            }
+            call.reply.ok();
             Ok(())
         },
+    },
+    Command {
+        name: "renamenx",
+        arity: 3,
+        access: Access::Write,
+        keys: Keys::TWO,
+        flags: &["fast"],
+        summary: "Gives a key another name that no key has.",
+        run: |call| {
+            if !call.exists(call.args.at(1)) {
+                return Err(NO_SUCH_KEY);
+            }
+            let (db, from, to) = (call.db(), call.args.at(1), call.args.at(2));
+            let is_free = from != to && !call.exists(to);
+            if is_free {
+                move_to(call, from, db, to);
+            }
+            call.reply.integer(i64::from(is_free));
+            Ok(())
+        },
+    },
+    Command {
+        name: "move",
+        arity: 3,
+        access: Access::Write,
+        keys: Keys::ONE,
+        flags: &["fast"],
+        summary: "Moves a key to another database where it doesn't exist.",
+        run: |call| {
+            let (key, db) = (call.args.at(1), database(call, call.args.at(2))?);
+            if db == call.db() {
+                return Err(SAME_KEY);
+            }
+            let holds = call.exists(key) && call.get_in(db, key).is_none();
+            if holds {
+                move_to(call, key, db, key);
+            }
+            call.reply.integer(i64::from(holds));
+            Ok(())
+        },
+    },
+    Command {
+        name: "copy",
+        arity: -3,
+        access: Access::Write,
+        keys: Keys::TWO,
+        flags: &["denyoom"],
+        summary: "Copies the value and the expiration time of a key to another key.",
+        run: copy,
     },
     Command {
         name: "dbsize",
@@ -172,55 +180,70 @@ fn check_flush_mode(call: &Call<'_>) -> Result<(), CommandError> {
     }
 }
 
-/// Milliseconds until the key's deadline; -1 if it has none, -2 if there is no such key.
-fn time_left(call: &mut Call<'_>) -> i64 {
-    let now = call.now.0;
-    match call.get(call.args.at(1)) {
-        None => -2,
-        Some(item) => item.deadline.map_or(-1, |deadline| (deadline - now) as i64),
+const NO_SUCH_KEY: CommandError = CommandError::Other("no such key");
+const SAME_KEY: CommandError = CommandError::Other("source and destination objects are the same");
+
+fn delete(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let mut deleted = 0;
+    for key in call.args.skip(1).iter() {
+        if call.exists(key) {
+            call.delete(key);
+            deleted += 1;
+        }
     }
+    call.reply.integer(deleted);
+    Ok(())
 }
 
-fn expire(call: &mut Call<'_>, unit: TimeUnit, name: &'static str) -> Result<(), CommandError> {
-    let key = call.args.at(1);
-    let deadline = unit.deadline_at(integer(call.args.at(2))?, call.now, name)?;
-    let (mut nx, mut xx, mut gt, mut lt) = (false, false, false, false);
-    for option in call.args.skip(3).iter() {
-        if is_word(option, "nx") {
-            nx = true;
-        } else if is_word(option, "xx") {
-            xx = true;
-        } else if is_word(option, "gt") {
-            gt = true;
-        } else if is_word(option, "lt") {
-            lt = true;
+fn count_existing(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let mut found = 0;
+    for key in call.args.skip(1).iter() {
+        found += i64::from(call.look_up(key).is_some());
+    }
+    call.reply.integer(found);
+    Ok(())
+}
+
+fn copy(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let (from, to) = (call.args.at(1), call.args.at(2));
+    let (mut db, mut replaces) = (call.db(), false);
+    let mut options = call.args.skip(3).iter();
+    while let Some(option) = options.next() {
+        if is_word(option, "replace") {
+            replaces = true;
+        } else if is_word(option, "db") {
+            db = database(call, options.next().ok_or(CommandError::Syntax)?)?;
         } else {
-            return Err(CommandError::Text(alloc::format!("Unsupported option {}", super::lossy(option))));
+            return Err(CommandError::Syntax);
         }
     }
-    if nx && (xx || gt || lt) {
-        return Err(CommandError::Other("NX and XX, GT or LT options at the same time are not compatible"));
+    if db == call.db() && from == to {
+        return Err(SAME_KEY);
     }
-    if gt && lt {
-        return Err(CommandError::Other("GT and LT options at the same time are not compatible"));
-    }
-    let Some(item) = call.get(key) else {
-        call.reply.integer(0);
-        return Ok(());
-    };
-    let old = item.deadline;
-    // A key without a deadline lives for ever, which is later than any deadline.
-    let holds = (!nx || old.is_none())
-        && (!xx || old.is_some())
-        && (!gt || old.is_some_and(|old| deadline > old))
-        && (!lt || old.is_none_or(|old| deadline < old));
+    let holds = call.look_up(from).is_some() && (call.get_in(db, to).is_none() || replaces);
     if holds {
-        if deadline <= call.now.0 {
-            call.delete(key);
-        } else {
-            call.set_deadline(key, Some(deadline));
-        }
+        copy_to(call, from, db, to);
     }
     call.reply.integer(i64::from(holds));
     Ok(())
+}
+
+/// A database that a command names beside the session's.
+fn database(call: &Call<'_>, text: &[u8]) -> Result<DbId, CommandError> {
+    let n = i32::try_from(integer(text)?)
+        .map_err(|_| CommandError::Other("value is out of range, value must between -2147483648 and 2147483647"))?;
+    let number = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
+    Ok(call.core.system.databases.id(DbNumber(number)))
+}
+
+fn copy_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
+    let copied: Option<(Vec<u8>, _)> = call.get(from).map(|item| (item.value.into(), item.deadline));
+    if let Some((value, deadline)) = copied {
+        call.put_in(db, to, &value, deadline);
+    }
+}
+
+fn move_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
+    copy_to(call, from, db, to);
+    call.delete(from);
 }

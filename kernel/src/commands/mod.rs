@@ -1,11 +1,20 @@
 //! The command table. A command's name, arity, flags, keys, access class and code stand together; dispatch, arity
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
+mod bitfield;
+mod bits;
+mod client;
 pub(crate) mod connection;
+mod counters;
+mod deadlines;
 mod diagnostics;
 mod keys;
+mod keyspace;
+mod lcs;
+mod ranges;
 mod server;
 mod strings;
+pub(crate) mod transactions;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,13 +48,14 @@ pub struct Keys {
 impl Keys {
     pub const NONE: Keys = Keys { first: 0, last: 0, step: 0 };
     pub const ONE: Keys = Keys { first: 1, last: 1, step: 1 };
+    pub const TWO: Keys = Keys { first: 1, last: 2, step: 1 };
     pub const ALL: Keys = Keys { first: 1, last: -1, step: 1 };
     pub const PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
 
     /// The positions of the keys among `len` arguments.
     pub fn positions(self, len: usize) -> impl Iterator<Item = usize> {
         let last = if self.last < 0 { len as i64 + i64::from(self.last) } else { i64::from(self.last) };
-        let end = if self.first == 0 { 0 } else { last + 1 };
+        let end = if self.first == 0 { 0 } else { (last + 1).min(len as i64) };
         (i64::from(self.first)..end).step_by(self.step.max(1) as usize).map(|i| i as usize)
     }
 }
@@ -73,6 +83,40 @@ impl Command {
     pub fn is_write(&self) -> bool {
         self.access == Access::Write
     }
+
+    fn has_flag(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// It may need more memory, so it is refused when there is none.
+    pub(crate) fn is_denied_without_memory(&self) -> bool {
+        self.has_flag("denyoom")
+    }
+
+    /// It is about the transaction itself, so it is not queued.
+    pub(crate) fn is_transactional(&self) -> bool {
+        ["multi", "exec", "discard", "watch", "quit", "reset"].contains(&self.name)
+    }
+
+    /// It runs what was queued.
+    pub(crate) fn runs_transaction(&self) -> bool {
+        self.name == "exec"
+    }
+
+    /// It has no place between MULTI and EXEC.
+    pub(crate) fn is_barred_from_transactions(&self) -> bool {
+        self.has_flag("no_multi")
+    }
+
+    /// What it runs is in the slow log, not itself.
+    pub(crate) fn skips_slowlog(&self) -> bool {
+        self.has_flag("skip_slowlog")
+    }
+
+    /// Monitors do not see it.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.access == Access::Admin || self.has_flag("no_auth")
+    }
 }
 
 /// The table by name.
@@ -82,16 +126,30 @@ pub struct Commands {
     by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
+/// Every file's commands.
+const TABLES: [&[Command]; 14] = [
+    bitfield::COMMANDS,
+    bits::COMMANDS,
+    client::COMMANDS,
+    connection::COMMANDS,
+    counters::COMMANDS,
+    deadlines::COMMANDS,
+    diagnostics::COMMANDS,
+    keys::COMMANDS,
+    keyspace::COMMANDS,
+    lcs::COMMANDS,
+    ranges::COMMANDS,
+    server::COMMANDS,
+    strings::COMMANDS,
+    transactions::COMMANDS,
+];
+
 /// Bytes of the longest command name; longer words are no command.
 const LONGEST_NAME: usize = 32;
 
 impl Default for Commands {
     fn default() -> Self {
-        let mut all: Vec<&'static Command> =
-            [connection::COMMANDS, diagnostics::COMMANDS, keys::COMMANDS, server::COMMANDS, strings::COMMANDS]
-                .into_iter()
-                .flatten()
-                .collect();
+        let mut all: Vec<&'static Command> = TABLES.into_iter().flatten().collect();
         all.sort_by_key(|command| command.name);
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
         Self { all, by_name }
@@ -165,6 +223,12 @@ pub enum CommandError {
     ReadPortLevel,
     #[error("LOADING Mneme is loading the dataset in memory")]
     Loading,
+    #[error("OOM command not allowed when used memory > 'maxmemory'.")]
+    OutOfMemory,
+    #[error("EXECABORT Transaction discarded because of previous errors.")]
+    ExecAbort,
+    #[error("EXECABORT Transaction discarded because of: {0}")]
+    ExecRefused(alloc::boxed::Box<CommandError>),
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
     #[error("ERR {0}")]
@@ -191,6 +255,9 @@ impl CommandError {
         CommandError::UnknownSubcommand(lossy(args.at(1)), container)
     }
 }
+
+/// A value would be longer than [`crate::limits::MAX_BULK`].
+const TOO_LONG: CommandError = CommandError::Other("string exceeds maximum allowed size (proto-max-bulk-len)");
 
 /// Text of a client's bytes, for errors and views.
 pub(crate) fn lossy(bytes: &[u8]) -> String {

@@ -2,11 +2,14 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use super::{Access, Command, CommandError, Keys, is_word};
+use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::{Call, Then};
 use crate::glob;
 use crate::info;
+use crate::level::Level;
+use crate::limits;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -30,6 +33,76 @@ pub(super) const COMMANDS: &[Command] = &[
                 call.args.skip(1).iter().map(|s| super::lossy(s).to_ascii_lowercase()).collect();
             let text = info::text(call.core, call.session.port, call.now, call.monotonic, &sections);
             call.reply.verbatim(&text);
+            Ok(())
+        },
+    },
+    Command {
+        name: "monitor",
+        arity: 1,
+        access: Access::Admin,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "no_multi"],
+        summary: "Listens for all requests received by the server in real time.",
+        run: |call| {
+            if !call.session.is_monitor {
+                call.session.is_monitor = true;
+                call.core.clients.monitor(call.session.slot);
+            }
+            call.reply.ok();
+            Ok(())
+        },
+    },
+    Command {
+        name: "role",
+        arity: 1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "fast"],
+        summary: "Returns the replication role.",
+        run: |call| {
+            call.reply.array(3);
+            call.reply.bulk(b"master");
+            call.reply.integer(call.core.applied().0 as i64);
+            call.reply.array(0);
+            Ok(())
+        },
+    },
+    Command {
+        name: "wait",
+        arity: 3,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["noscript"],
+        summary: "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed.",
+        run: |call| {
+            let replicas = integer(call.args.at(1))?;
+            let timeout = timeout(call.args.at(2))?;
+            call.reply.integer(0);
+            wait_for_others(call, replicas, timeout);
+            Ok(())
+        },
+    },
+    Command {
+        name: "waitaof",
+        arity: 4,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["noscript"],
+        summary: "Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas.",
+        run: |call| {
+            let local = integer(call.args.at(1))?;
+            if !(0..=1).contains(&local) {
+                return Err(CommandError::Other("value is out of range, must be between 0 and 1"));
+            }
+            let replicas = integer(call.args.at(2))?;
+            let timeout = timeout(call.args.at(3))?;
+            call.reply.array(2);
+            call.reply.integer(1);
+            call.reply.integer(0);
+            // The first number is true once everything executed so far is on disk: the reply waits for it.
+            call.depends = call.core.executed();
+            call.level = Some(Level::Quorum);
+            wait_for_others(call, replicas, timeout);
             Ok(())
         },
     },
@@ -68,9 +141,16 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: -2,
         access: Access::Admin,
         keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale"],
+        flags: &["noscript", "loading", "stale", "no_multi"],
         summary: "A container for debugging commands.",
         run: |call| {
+            if is_word(call.args.at(1), "sleep") && call.args.len() == 3 {
+                let seconds = core::str::from_utf8(call.args.at(2)).ok().and_then(|text| text.parse().ok());
+                let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                call.then = Then::Delay(time.ok_or(CommandError::Other("value is not a valid float"))?);
+                call.reply.ok();
+                return Ok(());
+            }
             if !is_word(call.args.at(1), "digest") {
                 return Err(CommandError::unknown_subcommand(call.args, "DEBUG"));
             }
@@ -90,7 +170,7 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: 1,
         access: Access::Admin,
         keys: Keys::NONE,
-        flags: &["noscript"],
+        flags: &["noscript", "no_multi"],
         summary: "Makes a snapshot and waits for it. Other clients are served meanwhile.",
         run: |call| {
             call.then = Then::Save;
@@ -102,7 +182,7 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: -1,
         access: Access::Admin,
         keys: Keys::NONE,
-        flags: &["noscript"],
+        flags: &["noscript", "no_multi"],
         summary: "Makes a snapshot in the background.",
         run: |call| {
             match call.args.get(1) {
@@ -133,7 +213,7 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: -1,
         access: Access::Admin,
         keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale", "allow_busy"],
+        flags: &["noscript", "loading", "stale", "no_multi", "allow_busy"],
         summary: "Stops the server as SIGTERM does. What was acknowledged is on disk in any case.",
         run: |call| {
             let known = |option: &[u8]| ["save", "nosave", "now", "force"].iter().any(|word| is_word(option, word));
@@ -145,6 +225,23 @@ pub(super) const COMMANDS: &[Command] = &[
         },
     },
 ];
+
+/// A time to wait for others: none is for ever, which is a long time.
+fn timeout(text: &[u8]) -> Result<Duration, CommandError> {
+    let milliseconds = integer(text).map_err(|_| CommandError::Other("timeout is not an integer or out of range"))?;
+    match u64::try_from(milliseconds) {
+        Err(_) => Err(CommandError::Other("timeout is negative")),
+        Ok(0) => Ok(limits::MAX_PAUSE),
+        Ok(milliseconds) => Ok(Duration::from_millis(milliseconds).min(limits::MAX_PAUSE)),
+    }
+}
+
+/// There are no others yet, so who waits for some waits in vain, as with a Redis that has no replicas.
+fn wait_for_others(call: &mut Call<'_>, replicas: i64, timeout: Duration) {
+    if replicas > 0 {
+        call.then = Then::Delay(timeout);
+    }
+}
 
 fn command(call: &mut Call<'_>) -> Result<(), CommandError> {
     let all: Vec<&'static Command> = call.core.commands.all().to_vec();

@@ -1,10 +1,10 @@
-//! Strings: SET and GET, counters, several keys at once.
+//! Whole strings: GET and SET with their kin.
 
 use alloc::vec::Vec;
 
+use super::deadlines::{Lifetime, TimeUnit};
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
-use crate::time::Wall;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -15,11 +15,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Returns the string value of a key.",
         run: |call| {
-            let key = call.args.at(1);
-            call.look_up(key);
-            // The item borrows from the call; it is fetched again beside the reply.
-            let item = call.core.store.database(call.session.db).get(key);
-            call.reply.optional_bulk(item.map(|item| item.value));
+            call.reply_value(call.args.at(1));
             Ok(())
         },
     },
@@ -33,6 +29,79 @@ pub(super) const COMMANDS: &[Command] = &[
         run: set,
     },
     Command {
+        name: "setnx",
+        arity: 3,
+        access: Access::Write,
+        keys: Keys::ONE,
+        flags: &["denyoom", "fast"],
+        summary: "Sets the string value of a key that doesn't exist yet.",
+        run: |call| {
+            let key = call.args.at(1);
+            let is_new = !call.exists(key);
+            if is_new {
+                call.put(key, call.args.at(2), None);
+            }
+            call.reply.integer(i64::from(is_new));
+            Ok(())
+        },
+    },
+    Command {
+        name: "setex",
+        arity: 4,
+        access: Access::Write,
+        keys: Keys::ONE,
+        flags: &["denyoom"],
+        summary: "Sets a string value with an expiration time in seconds.",
+        run: |call| set_until(call, TimeUnit::SECONDS, "setex"),
+    },
+    Command {
+        name: "psetex",
+        arity: 4,
+        access: Access::Write,
+        keys: Keys::ONE,
+        flags: &["denyoom"],
+        summary: "Sets a string value with an expiration time in milliseconds.",
+        run: |call| set_until(call, TimeUnit::MILLISECONDS, "psetex"),
+    },
+    Command {
+        name: "getset",
+        arity: 3,
+        access: Access::Write,
+        keys: Keys::ONE,
+        flags: &["denyoom", "fast"],
+        summary: "Sets the string value of a key and returns the one before.",
+        run: |call| {
+            let key = call.args.at(1);
+            call.reply_value(key);
+            call.put(key, call.args.at(2), None);
+            Ok(())
+        },
+    },
+    Command {
+        name: "getdel",
+        arity: 2,
+        access: Access::Write,
+        keys: Keys::ONE,
+        flags: &["fast"],
+        summary: "Returns the string value of a key and deletes the key.",
+        run: |call| {
+            let key = call.args.at(1);
+            if call.reply_value(key) {
+                call.delete(key);
+            }
+            Ok(())
+        },
+    },
+    Command {
+        name: "getex",
+        arity: -2,
+        access: Access::Write,
+        keys: Keys::ONE,
+        flags: &["fast"],
+        summary: "Returns the string value of a key and changes its expiration time.",
+        run: get_until,
+    },
+    Command {
         name: "mget",
         arity: -2,
         access: Access::Read,
@@ -42,9 +111,7 @@ pub(super) const COMMANDS: &[Command] = &[
         run: |call| {
             call.reply.array(call.args.len() - 1);
             for key in call.args.skip(1).iter() {
-                call.look_up(key);
-                let item = call.core.store.database(call.session.db).get(key);
-                call.reply.optional_bulk(item.map(|item| item.value));
+                call.reply_value(key);
             }
             Ok(())
         },
@@ -57,46 +124,79 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["denyoom"],
         summary: "Atomically creates or modifies the string values of one or more keys.",
         run: |call| {
-            if call.args.len() % 2 == 0 {
-                return Err(CommandError::Arity("mset"));
-            }
-            let args: Vec<&[u8]> = call.args.skip(1).iter().collect();
-            for pair in args.chunks_exact(2) {
-                call.put(pair[0], pair[1], None);
-            }
+            let pairs = pairs(call, "mset")?;
+            put_all(call, &pairs);
             call.reply.ok();
             Ok(())
         },
     },
     Command {
-        name: "incr",
-        arity: 2,
+        name: "msetnx",
+        arity: -3,
         access: Access::Write,
-        keys: Keys::ONE,
-        flags: &["denyoom", "fast"],
-        summary: "Increments the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.",
-        run: |call| increment(call, 1),
-    },
-    Command {
-        name: "incrby",
-        arity: 3,
-        access: Access::Write,
-        keys: Keys::ONE,
-        flags: &["denyoom", "fast"],
-        summary: "Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist.",
-        run: |call| increment(call, integer(call.args.at(2))?),
+        keys: Keys::PAIRS,
+        flags: &["denyoom"],
+        summary: "Atomically sets the string values of one or more keys, if none of them exists.",
+        run: |call| {
+            let pairs = pairs(call, "msetnx")?;
+            // Every key is looked at, for the answer depends on each.
+            let found = pairs.iter().filter(|(key, _)| call.exists(key)).count();
+            if found == 0 {
+                put_all(call, &pairs);
+            }
+            call.reply.integer(i64::from(found == 0));
+            Ok(())
+        },
     },
 ];
 
-fn increment(call: &mut Call<'_>, by: i64) -> Result<(), CommandError> {
+/// A key and its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// What MSET sets.
+fn pairs<'a>(call: &Call<'a>, name: &'static str) -> Result<Vec<Pair<'a>>, CommandError> {
+    if call.args.len().is_multiple_of(2) {
+        return Err(CommandError::Arity(name));
+    }
+    let words: Vec<&[u8]> = call.args.skip(1).iter().collect();
+    Ok(words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+}
+
+fn put_all(call: &mut Call<'_>, pairs: &[Pair<'_>]) {
+    pairs.iter().for_each(|(key, value)| call.put(key, value, None));
+}
+
+fn set_until(call: &mut Call<'_>, unit: TimeUnit, name: &'static str) -> Result<(), CommandError> {
+    let deadline = unit.deadline(integer(call.args.at(2))?, call.now, name)?;
+    call.put(call.args.at(1), call.args.at(3), Some(deadline));
+    call.reply.ok();
+    Ok(())
+}
+
+fn get_until(call: &mut Call<'_>) -> Result<(), CommandError> {
     let key = call.args.at(1);
-    let (old, deadline) = match call.get(key) {
-        Some(item) => (integer(item.value)?, item.deadline),
-        None => (0, None),
-    };
-    let new = old.checked_add(by).ok_or(CommandError::Overflow)?;
-    call.put(key, alloc::format!("{new}").as_bytes(), deadline);
-    call.reply.integer(new);
+    let mut lifetime = None;
+    let mut options = call.args.skip(2).iter();
+    while let Some(option) = options.next() {
+        let new = Lifetime::of(option, &mut options)?.filter(|new| !matches!(new, Lifetime::Keep));
+        Lifetime::choose(&mut lifetime, new.ok_or(CommandError::Syntax)?)?;
+    }
+    // As in Redis, the time is looked at only if there is a key.
+    if !call.reply_value(key) {
+        return Ok(());
+    }
+    match lifetime {
+        None | Some(Lifetime::Keep) => {}
+        Some(Lifetime::Forever) => {
+            if call.get(key).is_some_and(|item| item.deadline.is_some()) {
+                call.set_deadline(key, None);
+            }
+        }
+        Some(Lifetime::Until(unit, time)) => {
+            let deadline = unit.deadline(integer(time)?, call.now, "getex")?;
+            call.expire_at(key, deadline);
+        }
+    }
     Ok(())
 }
 
@@ -104,14 +204,6 @@ fn increment(call: &mut Call<'_>, by: i64) -> Result<(), CommandError> {
 enum Condition {
     Absent,
     Present,
-}
-
-/// What SET makes of the key's deadline.
-#[derive(Clone, Copy)]
-enum Lifetime {
-    Forever,
-    Keep,
-    Until(u64),
 }
 
 fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
@@ -128,89 +220,38 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
             if condition.replace(wanted).is_some_and(|other| other != wanted) {
                 return Err(CommandError::Syntax);
             }
-        } else if is_word(option, "keepttl") {
-            if lifetime.replace(Lifetime::Keep).is_some() {
-                return Err(CommandError::Syntax);
-            }
-        } else if let Some(unit) = TimeUnit::of(option) {
-            let time = options.next().ok_or(CommandError::Syntax)?;
-            let until = unit.deadline(integer(time)?, call.now, "set")?;
-            if lifetime.replace(Lifetime::Until(until)).is_some() {
-                return Err(CommandError::Syntax);
-            }
         } else {
-            return Err(CommandError::Syntax);
+            let new = Lifetime::of(option, &mut options)?.filter(|new| !matches!(new, Lifetime::Forever));
+            Lifetime::choose(&mut lifetime, new.ok_or(CommandError::Syntax)?)?;
         }
     }
+    let until = match lifetime {
+        Some(Lifetime::Until(unit, time)) => Some(unit.deadline(integer(time)?, call.now, "set")?),
+        _ => None,
+    };
 
-    let old = call.get(key);
-    let (existed, old_deadline) = (old.is_some(), old.and_then(|item| item.deadline));
-    let reply_start = call.reply.bytes.len();
-    if get {
-        let old = call.core.store.database(call.session.db).get(key);
-        call.reply.optional_bulk(old.map(|item| item.value));
-    }
+    let existed = if get { call.reply_value(key) } else { call.exists(key) };
     let holds = match condition {
         None => true,
         Some(Condition::Absent) => !existed,
         Some(Condition::Present) => existed,
     };
     if holds {
-        match lifetime.unwrap_or(Lifetime::Forever) {
-            Lifetime::Forever => call.put(key, value, None),
-            Lifetime::Keep => call.put(key, value, old_deadline),
+        match until {
             // A deadline that has passed leaves nothing to store.
-            Lifetime::Until(deadline) if deadline <= call.now.0 => call.delete(key),
-            Lifetime::Until(deadline) => call.put(key, value, Some(deadline)),
+            Some(deadline) if deadline <= call.now.0 => call.delete(key),
+            Some(_) => call.put(key, value, until),
+            None => {
+                let keeps = matches!(lifetime, Some(Lifetime::Keep));
+                let old = call.get(key).and_then(|item| item.deadline).filter(|_| keeps);
+                call.put(key, value, old);
+            }
         }
     }
-    if call.reply.bytes.len() == reply_start {
-        if holds {
-            call.reply.ok();
-        } else {
-            call.reply.null();
-        }
+    if !get && holds {
+        call.reply.ok();
+    } else if !get {
+        call.reply.null();
     }
     Ok(())
-}
-
-/// How a command gives a time: in seconds or milliseconds, from now or since 1970.
-#[derive(Clone, Copy)]
-pub(super) struct TimeUnit {
-    milliseconds: u64,
-    absolute: bool,
-}
-
-impl TimeUnit {
-    pub(super) const SECONDS: TimeUnit = TimeUnit { milliseconds: 1000, absolute: false };
-    pub(super) const MILLISECONDS: TimeUnit = TimeUnit { milliseconds: 1, absolute: false };
-
-    /// SET's option for it.
-    fn of(option: &[u8]) -> Option<Self> {
-        [
-            ("ex", Self::SECONDS),
-            ("px", Self::MILLISECONDS),
-            ("exat", TimeUnit { absolute: true, ..Self::SECONDS }),
-            ("pxat", TimeUnit { absolute: true, ..Self::MILLISECONDS }),
-        ]
-        .into_iter()
-        .find_map(|(word, unit)| is_word(option, word).then_some(unit))
-    }
-
-    /// The deadline that a positive number in this unit means.
-    fn deadline(self, n: i64, now: Wall, command: &'static str) -> Result<u64, CommandError> {
-        if n <= 0 {
-            return Err(CommandError::ExpireTime(command));
-        }
-        self.deadline_at(n, now, command)
-    }
-
-    /// As for SET, but a number of zero or less is a time that has passed.
-    pub(super) fn deadline_at(self, n: i64, now: Wall, command: &'static str) -> Result<u64, CommandError> {
-        let wrong = CommandError::ExpireTime(command);
-        let n = n.checked_mul(self.milliseconds as i64).ok_or(wrong.clone())?;
-        let base = if self.absolute { 0 } else { now.0 as i64 };
-        let deadline = n.checked_add(base).ok_or(wrong)?;
-        Ok(u64::try_from(deadline).unwrap_or(0))
-    }
 }

@@ -6,5 +6,5 @@ mod value;
 
 pub use reply::{Protocol, Reply};
 pub(crate) use request::parse_i64;
-pub use request::{Args, Decoder, ProtocolError, Trust};
+pub use request::{Args, Decoder, OwnedArgs, ProtocolError, Trust};
 pub use value::{Value, ValueDecoder, ValueError, encode_command};

@@ -81,6 +81,20 @@ impl Reply {
         });
     }
 
+    /// The absence of an array, for example of a transaction's replies.
+    pub fn null_array(&mut self) {
+        self.raw(match self.protocol {
+            Protocol::Resp2 => b"*-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// Lines of help, as `... HELP` answers.
+    pub fn help(&mut self, lines: &[&str]) {
+        self.array(lines.len());
+        lines.iter().for_each(|line| self.simple(line));
+    }
+
     /// Announces an array; its elements are written next.
     pub fn array(&mut self, len: usize) {
         self.header(b'*', len as i64);

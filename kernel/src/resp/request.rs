@@ -97,6 +97,37 @@ impl<'a> Args<'a> {
     }
 }
 
+/// A request's arguments, kept for later.
+#[derive(Clone, Debug)]
+pub struct OwnedArgs {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl OwnedArgs {
+    pub fn args(&self) -> Args<'_> {
+        Args { bytes: &self.bytes, spans: &self.spans }
+    }
+
+    /// Bytes that it takes in memory.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.spans.len() * size_of::<Span>()
+    }
+}
+
+impl From<Args<'_>> for OwnedArgs {
+    fn from(args: Args<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(args.iter().map(<[u8]>::len).sum());
+        let mut spans = Vec::with_capacity(args.len());
+        for arg in args.iter() {
+            let start = bytes.len();
+            bytes.extend_from_slice(arg);
+            spans.push(Span { start, end: bytes.len() });
+        }
+        Self { bytes, spans }
+    }
+}
+
 /// Decodes one request after the other. It remembers how far it got, so that a large request which arrives in pieces
 /// is not read again from its start.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use core::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::Store;
-use crate::users::Users;
+use crate::system::System;
 
 /// A digest of a data set: equal for equal sets, different for different ones but for one chance in 2^128.
 /// It tells honest copies from diverged ones; it is no defence against someone who seeks a collision.
@@ -21,22 +21,23 @@ impl fmt::Display for Digest {
 
 impl Store {
     /// The digest of all items and users: the sum of their hashes, so that order does not count. Reads everything.
-    pub fn digest(&self, users: &Users) -> Digest {
+    pub fn digest(&self, system: &System) -> Digest {
         let mut sum = 0u128;
-        for (db, database) in self.databases() {
-            for (key, item) in &database.items {
-                let deadline = item.deadline.map_or(0, |deadline| deadline.get());
+        for (number, id) in system.databases.iter() {
+            let database = self.database(id);
+            for (key, item) in database.iter() {
+                let deadline = item.deadline.unwrap_or(0);
                 let mut hasher = SipHasher24::new();
                 hasher.write_u8(0);
-                hasher.write_u16(db.0);
+                hasher.write_u16(number.0);
                 hasher.write_u64(deadline);
                 hasher.write_u64(key.len() as u64);
                 hasher.write(key);
-                hasher.write(&item.value);
+                hasher.write(item.value);
                 sum = sum.wrapping_add(hasher.finish128().as_u128());
             }
         }
-        for (name, user) in users.iter() {
+        for (name, user) in system.users.iter() {
             let mut hasher = SipHasher24::new();
             hasher.write_u8(1);
             hasher.write_u8(user.role as u8);

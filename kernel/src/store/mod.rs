@@ -1,20 +1,22 @@
 //! The data set: numbered databases of keys with deadlines. It holds what effects say and decides nothing.
 
+mod database;
 mod digest;
+mod hasher;
+mod packed;
+mod segment;
+mod table;
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::num::NonZeroU64;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
+pub use database::Database;
 pub use digest::Digest;
 
 use crate::effect::Effect;
 use crate::ids::DbId;
 use crate::limits;
 use crate::time::Wall;
+use hasher::KeyHasher;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,92 +32,17 @@ impl Item<'_> {
     }
 }
 
-/// An item as the table keeps it.
-#[derive(Debug)]
-struct Stored {
-    value: Box<[u8]>,
-    deadline: Option<NonZeroU64>,
-}
-
-/// One numbered database.
-#[derive(Debug)]
-pub struct Database {
-    items: HashMap<Box<[u8]>, Stored, FixedState>,
-    /// Keys with a deadline.
-    volatile: usize,
-    /// Bytes accounted for all items.
-    bytes: usize,
-}
-
-/// Bytes that an item costs beside its key and its value: table slot, two allocations' headers.
-const ITEM_OVERHEAD: usize = 64;
-
-fn cost(key: &[u8], item: &Stored) -> usize {
-    key.len() + item.value.len() + ITEM_OVERHEAD
-}
-
-impl Database {
-    fn empty(hasher: &FixedState) -> Self {
-        Self { items: HashMap::with_hasher(hasher.clone()), volatile: 0, bytes: 0 }
-    }
-
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
-    /// How many keys have a deadline.
-    pub fn volatile(&self) -> usize {
-        self.volatile
-    }
-
-    pub fn get(&self, key: &[u8]) -> Option<Item<'_>> {
-        let stored = self.items.get(key)?;
-        Some(Item { value: &stored.value, deadline: stored.deadline.map(NonZeroU64::get) })
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {
-        let item = Stored { value: value.into(), deadline: deadline.and_then(NonZeroU64::new) };
-        self.bytes += cost(key, &item);
-        self.volatile += usize::from(item.deadline.is_some());
-        if let Some(old) = self.items.insert(key.into(), item) {
-            self.bytes -= cost(key, &old);
-            self.volatile -= usize::from(old.deadline.is_some());
-        }
-    }
-
-    fn delete(&mut self, key: &[u8]) {
-        if let Some(old) = self.items.remove(key) {
-            self.bytes -= cost(key, &old);
-            self.volatile -= usize::from(old.deadline.is_some());
-        }
-    }
-
-    fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
-        if let Some(item) = self.items.get_mut(key) {
-            let deadline = deadline.and_then(NonZeroU64::new);
-            self.volatile += usize::from(deadline.is_some());
-            self.volatile -= usize::from(item.deadline.is_some());
-            item.deadline = deadline;
-        }
-    }
-}
-
 /// All databases.
 #[derive(Debug)]
 pub struct Store {
     databases: Vec<Database>,
-    hasher: FixedState,
 }
 
 impl Store {
     /// An empty store. The seed keeps strangers from choosing keys that collide; results do not depend on it.
     pub fn new(seed: u64) -> Self {
-        let hasher = FixedState::with_seed(seed);
-        Self { databases: (0..limits::DATABASES).map(|_| Database::empty(&hasher)).collect(), hasher }
+        let hasher = KeyHasher::new(seed);
+        Self { databases: (0..limits::DATABASES).map(|_| Database::new(hasher.clone())).collect() }
     }
 
     /// # Panics
@@ -130,13 +57,13 @@ impl Store {
 
     /// Bytes accounted for all items: computed from their sizes, never asked of the allocator.
     pub fn bytes(&self) -> usize {
-        self.databases.iter().map(|db| db.bytes).sum()
+        self.databases.iter().map(Database::bytes).sum()
     }
 
-    /// Makes room for so many items by database, so that loading them moves nothing.
+    /// Makes room for so many items by database, so that loading them moves little.
     pub fn reserve(&mut self, items: &[u64]) {
         for (database, items) in self.databases.iter_mut().zip(items) {
-            database.items.reserve(usize::try_from(*items).unwrap_or(0));
+            database.reserve(*items);
         }
     }
 
@@ -148,12 +75,7 @@ impl Store {
     /// Every item as the effect that makes it, in no order that means anything.
     pub fn effects(&self) -> impl Iterator<Item = Effect<'_>> {
         self.databases().flat_map(|(db, database)| {
-            database.items.iter().map(move |(key, item)| Effect::Put {
-                db,
-                key,
-                value: &item.value,
-                deadline: item.deadline.map(NonZeroU64::get),
-            })
+            database.iter().map(move |(key, item)| Effect::Put { db, key, value: item.value, deadline: item.deadline })
         })
     }
 
@@ -163,23 +85,18 @@ impl Store {
             Effect::Put { db, key, value, deadline } => self.database_mut(db).put(key, value, deadline),
             Effect::Delete { db, key } => self.database_mut(db).delete(key),
             Effect::Deadline { db, key, deadline } => self.database_mut(db).set_deadline(key, deadline),
-            Effect::Flush { db } => {
-                let empty = Database::empty(&self.hasher);
-                *self.database_mut(db) = empty;
-            }
-            Effect::User { .. } => {}
+            Effect::Flush { db } => self.database_mut(db).clear(),
+            Effect::Patch { db, key, offset, bytes } => self.database_mut(db).patch(key, offset, bytes),
+            Effect::User { .. } | Effect::SwapDatabases { .. } => {}
         }
     }
 
-    fn database_mut(&mut self, db: DbId) -> &mut Database {
+    pub(crate) fn database_mut(&mut self, db: DbId) -> &mut Database {
         &mut self.databases[usize::from(db.0)]
     }
 
     /// Asserts what must hold between its parts. Reads everything: for tests and simulations.
     pub fn check(&self) {
-        for db in &self.databases {
-            assert_eq!(db.volatile, db.items.values().filter(|item| item.deadline.is_some()).count());
-            assert_eq!(db.bytes, db.items.iter().map(|(key, item)| cost(key, item)).sum::<usize>());
-        }
+        self.databases.iter().for_each(Database::check);
     }
 }

@@ -5,10 +5,12 @@
 //! before validly ends. A record's checksum covers its place and a secret of its segment, so bytes that stand in the
 //! wrong place, or that a client made up, are never taken for a record.
 
+mod attested;
 mod record;
 mod recovery;
 mod segment;
 
+pub use attested::Attested;
 pub use record::{Body, LogId, Record, Vote};
 pub use recovery::{Damage, Place, Recovered, Recovery};
 pub use segment::{SegmentHeader, file_name, segment_of};

@@ -9,7 +9,7 @@ use alloc::string::String;
 
 use crate::mutant::Mutant;
 
-use super::{ALIGNMENT, Checksum, LogId, Record, SegmentHeader, Vote, file_name};
+use super::{ALIGNMENT, Attested, Checksum, LogId, Record, SegmentHeader, Vote, file_name};
 
 /// Where an entry stands, so that it can be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +44,26 @@ pub struct Recovered {
 #[derive(Debug)]
 pub struct Recovery {
     checksum: Checksum,
+    attested: Option<Attested>,
+    /// The number of the first segment.
+    first: Option<u64>,
     found: Recovered,
 }
 
 impl Recovery {
-    pub fn new(checksum: Checksum) -> Self {
-        Self { checksum, found: Recovered::default() }
+    /// `attested` is what the log says of itself outside of its segments, if it does.
+    pub fn new(checksum: Checksum, attested: Option<Attested>) -> Self {
+        Self { checksum, attested, first: None, found: Recovered::default() }
+    }
+
+    /// The header of the segment with this number.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is another one's.
+    pub fn header(checksum: Checksum, number: u64, bytes: &[u8]) -> Result<SegmentHeader, Damage> {
+        let damage = |what: &str| Damage { file: file_name(number), offset: 0, what: what.into() };
+        let header = SegmentHeader::decode(checksum, bytes).map_err(damage)?;
+        if header.number == number { Ok(header) } else { Err(damage("the segment's name is not its own")) }
     }
 
     /// Reads the next segment. `next` is the header of the one behind it, if there is one.
@@ -58,32 +72,27 @@ impl Recovery {
     /// If something is missing that was synced, or does not belong here.
     pub fn segment(&mut self, number: u64, bytes: &[u8], next: Option<&SegmentHeader>) -> Result<(), Damage> {
         let damage = |offset, what: &str| Damage { file: file_name(number), offset, what: what.into() };
-        let header = SegmentHeader::decode(self.checksum, bytes).map_err(|what| damage(0, what))?;
-        if header.number != number {
-            return Err(damage(0, "the segment's name is not its own"));
+        let header = Self::header(self.checksum, number, bytes)?;
+        if self.found.end.as_ref().is_some_and(|(last, _)| header.log != last.log) {
+            return Err(damage(0, "the segment belongs to another log"));
         }
-        if let Some((last, _)) = &self.found.end {
-            if header.log != last.log {
-                return Err(damage(0, "the segment belongs to another log"));
-            }
-            if number != last.number + 1 {
-                return Err(Damage {
-                    file: file_name(last.number + 1),
-                    offset: 0,
-                    what: "the segment is missing".into(),
-                });
-            }
+        if next.is_some_and(|next| number.checked_add(1) != Some(next.number)) {
+            return Err(missing(number.saturating_add(1), "the segment is missing"));
         }
-        let attested = next.map(|next| next.previous_end);
+        self.first.get_or_insert(number);
+        let end = next.map(|next| next.previous_end);
         let mut offset = SegmentHeader::LEN;
-        while attested.is_none_or(|end| offset < end) {
+        while end.is_none_or(|end| offset < end) {
             let Some((record, len)) = Record::decode(&header, self.checksum, bytes, offset) else {
                 break;
             };
             self.record(&record, Place { segment: number, offset, len }).map_err(|what| damage(offset, what))?;
             offset += len;
         }
-        let synced_to = attested.unwrap_or_else(|| self.highest_attestation(&header, bytes));
+        let outside = self.attested.filter(|attested| attested.log == header.log && attested.segment == number);
+        let synced_to = end
+            .unwrap_or_else(|| self.highest_attestation(&header, bytes))
+            .max(outside.map_or(0, |attested| attested.synced_to));
         if offset < synced_to && !Mutant::CutCorruptRecord.is_chosen() {
             return Err(damage(offset, "the record there was on disk and cannot be read"));
         }
@@ -94,15 +103,22 @@ impl Recovery {
     /// What was found.
     ///
     /// # Errors
-    /// If entries are missing between what was purged and the first that is there.
+    /// If segments are missing at the end, or between what was purged and the first entry that is there.
     pub fn finish(self) -> Result<Recovered, Damage> {
+        let last = self.found.end.map(|(header, _)| header);
+        if let Some(attested) = self.attested
+            && last.is_none_or(|last| last.log == attested.log && last.number < attested.segment)
+        {
+            return Err(missing(attested.segment, "the segment is missing, and the log has written to it"));
+        }
         let wanted = self.found.purged.map_or(0, |id| id.index.saturating_add(1));
         match self.found.entries.front() {
-            Some((id, place)) if id.index != wanted => Err(Damage {
-                file: file_name(place.segment),
-                offset: place.offset,
-                what: alloc::format!("the log goes on with entry {}, but entry {wanted} is missing", id.index),
-            }),
+            Some((id, _)) if id.index != wanted => {
+                // Segments go from the front, so it was the one before the first.
+                let file = self.first.unwrap_or_default().saturating_sub(1);
+                let what = alloc::format!("the log goes on with entry {}, but entry {wanted} is missing", id.index);
+                Err(missing(file, &what))
+            }
             _ => Ok(self.found),
         }
     }
@@ -146,10 +162,15 @@ impl Recovery {
     }
 }
 
+fn missing(segment: u64, what: &str) -> Damage {
+    Damage { file: file_name(segment), offset: 0, what: what.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Body;
     use super::*;
+    use alloc::vec;
     use alloc::vec::Vec;
 
     const HEADER: SegmentHeader = SegmentHeader { number: 1, log: 7, salt: 99, previous_end: 0 };
@@ -182,7 +203,7 @@ mod tests {
     }
 
     fn recover(bytes: &[u8]) -> Result<Recovered, Damage> {
-        let mut recovery = Recovery::new(crc);
+        let mut recovery = Recovery::new(crc, None);
         recovery.segment(1, bytes, None)?;
         recovery.finish()
     }
@@ -233,15 +254,53 @@ mod tests {
         }
     }
 
+    /// Whatever becomes of the last sector, with the record in it and the attestation behind it.
+    #[test]
+    fn damage_that_takes_the_last_attestation_along_is_seen_from_outside() {
+        let records = [entry(0), entry(1), Record::Attest { synced_to: 2 }];
+        let (whole, offsets) = segment(&HEADER, &records);
+        let attested = Attested { log: HEADER.log, segment: HEADER.number, synced_to: offsets[2] };
+        let recover = |bytes: &[u8], attested| {
+            let mut recovery = Recovery::new(crc, attested);
+            recovery.segment(1, bytes, None)?;
+            recovery.finish()
+        };
+        assert!(recover(&whole, Some(attested)).is_ok());
+        let cut = &whole[..offsets[1] as usize];
+        assert_eq!(recover(cut, None).map(|found| indexes(&found)), Ok(vec![0]), "it looks like a torn tail");
+        assert_eq!(recover(cut, Some(attested)).expect_err("a record is missing").offset, offsets[1]);
+        let other_log = Attested { log: 8, ..attested };
+        assert!(recover(cut, Some(other_log)).is_ok(), "what another log says means nothing");
+    }
+
+    #[test]
+    fn a_missing_segment_is_named() {
+        let (bytes, offsets) = segment(&HEADER, &[entry(0)]);
+        let third = SegmentHeader { number: 3, previous_end: offsets[1], ..HEADER };
+        let damage = Recovery::new(crc, None).segment(1, &bytes, Some(&third)).expect_err("the second is missing");
+        assert_eq!(damage.file, file_name(2));
+
+        let attested = Attested { log: HEADER.log, segment: 2, synced_to: 100 };
+        let mut recovery = Recovery::new(crc, Some(attested));
+        recovery.segment(1, &bytes, None).expect("undamaged itself");
+        assert_eq!(recovery.finish().expect_err("the last is missing").file, file_name(2));
+        assert_eq!(Recovery::new(crc, Some(attested)).finish().expect_err("all are missing").file, file_name(2));
+
+        let (bytes, _) = segment(&third, &[entry(7)]);
+        let mut recovery = Recovery::new(crc, None);
+        recovery.segment(3, &bytes, None).expect("undamaged itself");
+        assert_eq!(recovery.finish().expect_err("the first is missing").file, file_name(2));
+    }
+
     #[test]
     fn the_next_segments_header_attests_all_before_it() {
         let (mut bytes, offsets) = segment(&HEADER, &[entry(0), entry(1)]);
         let next = SegmentHeader { number: 2, previous_end: offsets[1], ..HEADER };
-        let mut recovery = Recovery::new(crc);
+        let mut recovery = Recovery::new(crc, None);
         recovery.segment(1, &bytes, Some(&next)).expect("undamaged");
         assert_eq!(indexes(&recovery.found), [0], "what stands behind the attested end is void");
         bytes[offsets[0] as usize + 12] ^= 1;
-        assert!(Recovery::new(crc).segment(1, &bytes, Some(&next)).is_err());
+        assert!(Recovery::new(crc, None).segment(1, &bytes, Some(&next)).is_err());
     }
 
     #[test]

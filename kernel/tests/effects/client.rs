@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use mneme_kernel::call::Credentials;
+use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Core, Now};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::resp::{Protocol, Value};
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::store::Digest;
 use mneme_kernel::time::Monotonic;
 
@@ -26,15 +26,20 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(id: u64, port: Port, since: Monotonic) -> Self {
+    pub fn new(core: &mut Core, port: Port, since: Monotonic) -> Self {
+        let connection = core.connect(port, Peer::default(), since).expect("there is room");
         Self {
-            connection: Connection::new(id, port, since),
+            connection,
             protocol: Protocol::Resp2,
             asked: VecDeque::new(),
             received: Vec::new(),
             last_answer: None,
             closing: None,
         }
+    }
+
+    pub fn leave(&mut self, core: &mut Core) {
+        core.disconnect(&self.connection);
     }
 
     pub fn send(&mut self, request: &Request) {
@@ -46,16 +51,16 @@ impl Client {
         loop {
             match self.connection.run(core, now) {
                 Step::CheckPassword(credentials) => {
-                    let right = is_right(&credentials);
-                    self.connection.password_checked(core, now, right);
+                    let check = if is_right(&credentials) { PasswordCheck::Right } else { PasswordCheck::Wrong };
+                    self.connection.password_checked(core, now, check);
                 }
                 Step::Save => self.connection.saved(core, Ok::<(), &str>(())),
                 Step::SaveLater => {}
-                step @ (Step::Close | Step::Shutdown) => {
+                step @ (Step::Close | Step::Shutdown | Step::Kill) => {
                     self.closing.get_or_insert(step);
                     return;
                 }
-                Step::Read | Step::Held | Step::Full => return,
+                Step::Read | Step::Held | Step::Full | Step::Delay(_) => return,
             }
         }
     }
@@ -88,12 +93,15 @@ impl Client {
     /// Whether the server has closed the connection: then it has answered everything up to the reason.
     pub fn has_gone(&self) -> bool {
         let Some(why) = &self.closing else { return false };
+        if *why == Step::Kill {
+            return true;
+        }
         if !self.connection.is_drained() {
             return false;
         }
         match (why, &self.last_answer) {
             (Step::Shutdown, _) => assert!(self.asked.front().is_some_and(|request| request.is("shutdown"))),
-            (_, Some((request, _))) if request.is("quit") => {}
+            (_, Some((request, _))) if request.is("quit") || request.is("client") => {}
             (_, Some((_, Value::Error(text)))) => assert!(text.starts_with("ERR Protocol error"), "{text}"),
             (_, last) => panic!("closed after {last:?}"),
         }

@@ -43,7 +43,7 @@ impl Keeper {
 
     pub fn digest(&self) -> Digest {
         self.store.check();
-        self.store.digest(&self.system.users)
+        self.store.digest(&self.system)
     }
 
     pub fn snapshot(&self) -> Snapshot {

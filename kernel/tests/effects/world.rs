@@ -108,6 +108,7 @@ impl World {
                 }
             }
             Action::Kill { from_snapshot } => self.begin(*from_snapshot),
+            Action::Expire => self.tell(Input::Expire),
             Action::Settle => self.settle(),
         }
         self.run_clients();
@@ -241,14 +242,17 @@ impl World {
         self.accepted = Seq::ZERO;
         self.count += 1;
         self.tell(Input::Begin { nonce: self.count });
-        (0..self.clients.len()).for_each(|i| self.connect(i));
+        let clients = std::mem::take(&mut self.clients).len();
+        (0..clients).for_each(|i| self.connect(i));
     }
 
     /// The client in this place is a new one from now on; the last comes in by the read port.
     fn connect(&mut self, i: usize) {
-        self.count += 1;
         let port = if i == 3 { Port::Read } else { Port::Main };
-        let client = Client::new(self.count, port, self.now.monotonic);
+        if let Some(gone) = self.clients.get_mut(i) {
+            gone.leave(&mut self.core);
+        }
+        let client = Client::new(&mut self.core, port, self.now.monotonic);
         if i == self.clients.len() {
             self.clients.push(client)
         } else {
@@ -286,6 +290,7 @@ fn encode(changes: &[Change], now: Wall) -> Vec<u8> {
             None if db.0 == 3 => Effect::Flush { db },
             None => Effect::Delete { db, key },
             Some((0..64, ms)) => Effect::Deadline { db, key, deadline: deadline(ms) },
+            Some((value @ 64..96, _)) => Effect::Patch { db, key, offset: u64::from(value % 8), bytes: &[*value] },
             Some((value, ms)) => Effect::Put { db, key, value: &[*value], deadline: deadline(ms) },
         };
         effect::record(&effect, &mut out);

@@ -158,6 +158,86 @@ fn a_reply_that_waits_too_long_is_uncertain() {
 }
 
 #[test]
+fn the_log_holds_no_more_than_what_changed() {
+    script!(
+        r#"
+    > a: SET k hello PX 100
+      a waits for batch 1
+    > a: APPEND k !
+    > a: APPEND k ""
+    > a: SETRANGE k 7 x
+    > a: SETBIT k 7 1
+    > a: SETBIT k 7 1
+    > a: BITFIELD k SET u4 12 15 GET u8 0
+    > a: BITFIELD new OVERFLOW FAIL INCRBY u8 0 256
+    > a: PTTL k
+    > b: STRLEN new
+      b waits for batch 1
+    > close
+      propose batch 1: put k "hello" until 1700000000100, patch k at 5 "!", patch k at 7 "x", patch k at 0 "i", patch k at 1 "o", patch new at 0 "\0"
+    > commit
+      accepted 1
+      a gets +OK
+      a gets :6
+      a gets :6
+      a gets :8
+      a gets :0
+      a gets :1
+      a gets Array([Int(5), Int(105)])
+      a gets Array([Null])
+      a gets :100
+      b gets :1
+    "#
+    );
+}
+
+#[test]
+fn a_value_begins_anew_where_the_old_one_has_expired() {
+    script!(
+        r#"
+    > a: SET k hello PX 100
+      a waits for batch 1
+    > after 100 ms
+    > a: CONSISTENCY EVENTUAL APPEND k !
+    > a: CONSISTENCY EVENTUAL PTTL k
+    > close
+      propose batch 1: put k "hello" until 1700000000100, delete k, patch k at 0 "!"
+    > commit
+      accepted 1
+      a gets +OK
+      a gets :1
+      a gets :-1
+    "#
+    );
+}
+
+#[test]
+fn a_key_that_moves_to_another_database_is_waited_for_there() {
+    script!(
+        r#"
+    > a: SET k v PX 100
+      a waits for batch 1
+    > a: MOVE k 1
+    > a: COPY k l
+    > b: SELECT 1
+      b gets +OK
+    > b: GET k
+      b waits for batch 1
+    > b: COPY k l DB 0
+    > close
+      propose batch 1: put k "v" until 1700000000100, put k "v" until 1700000000100, delete k, put l "v" until 1700000000100
+    > commit
+      accepted 1
+      a gets +OK
+      a gets :1
+      a gets :0
+      b gets $"v"
+      b gets :1
+    "#
+    );
+}
+
+#[test]
 fn an_expired_key_is_deleted_by_an_effect_that_the_reply_waits_for() {
     script!(
         r#"

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::time::Duration;
 
+use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::resp::Value;
-use mneme_kernel::session::Port;
+use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
 use mneme_kernel::time::{Monotonic, Wall};
 use mneme_kernel::users::Role;
@@ -147,7 +148,8 @@ impl Stage {
 
     fn ask(&mut self, client: &str, request: &str) {
         if !self.clients.contains_key(client) {
-            self.clients.insert(client.into(), Connection::new(1, Port::Main, self.now.monotonic));
+            let connection = self.core.connect(Port::Main, Peer::default(), self.now.monotonic);
+            self.clients.insert(client.into(), connection.expect("there is room"));
             self.ask(client, "AUTH secret");
             let connection = self.clients.get_mut(client).expect("it was just made");
             connection.sent(connection.ready().len());
@@ -155,7 +157,7 @@ impl Stage {
         let connection = self.clients.get_mut(client).expect("it was just made");
         connection.input().extend(format!("{request}\r\n").bytes());
         while let Step::CheckPassword(_) = connection.run(&mut self.core, self.now) {
-            connection.password_checked(&mut self.core, self.now, true);
+            connection.password_checked(&mut self.core, self.now, PasswordCheck::Right);
         }
     }
 
@@ -211,5 +213,7 @@ fn describe_effect(effect: &Effect<'_>) -> String {
         Effect::Deadline { key, deadline, .. } => format!("deadline {}{}", text(key), until(deadline)),
         Effect::Flush { db } => format!("flush {}", db.0),
         Effect::User { name, .. } => format!("user {name}"),
+        Effect::SwapDatabases { a, b } => format!("swap {} {}", a.0, b.0),
+        Effect::Patch { key, offset, bytes, .. } => format!("patch {} at {offset} {:?}", text(key), text(bytes)),
     }
 }

@@ -18,6 +18,7 @@ pub fn core() -> Core {
         process_id: 1,
         port: 6379,
         max_clients: 10_000,
+        max_memory: 0,
         parameters: vec![("maxmemory".into(), "0".into()), ("node".into(), "node-1".into())],
     })
 }

@@ -1,0 +1,147 @@
+//! Every open connection, as the others see it: for `CLIENT LIST` and `CLIENT KILL`, and to send one client what another
+//! one caused.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::limits;
+use crate::session::Session;
+
+/// An open connection's place, taken by another one after it has closed.
+pub type Slot = usize;
+
+/// All open connections.
+#[derive(Debug, Default)]
+pub struct Clients {
+    /// By slot; a connection has its session in its own hands while it runs requests.
+    sessions: Vec<Option<Box<Session>>>,
+    mail: Vec<Mailbox>,
+    vacant: Vec<Slot>,
+    last_id: u64,
+    /// Who has mail that its connection does not know of.
+    woken: Vec<Slot>,
+    /// Who sees every command.
+    monitors: Vec<Slot>,
+}
+
+/// What others have for a connection.
+#[derive(Debug, Default)]
+struct Mailbox {
+    /// Whole replies or pushes, encoded.
+    bytes: Vec<u8>,
+    /// It is to be closed.
+    killed: bool,
+}
+
+impl Clients {
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.sessions.len() - self.vacant.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Connections since the start.
+    pub fn accepted(&self) -> u64 {
+        self.last_id
+    }
+
+    /// Gives a new connection a number and a place.
+    pub(crate) fn open(&mut self, make: impl FnOnce(u64, Slot) -> Session) -> Slot {
+        self.last_id += 1;
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            self.mail.push(Mailbox::default());
+            self.sessions.len() - 1
+        });
+        self.sessions[slot] = Some(Box::new(make(self.last_id, slot)));
+        slot
+    }
+
+    pub(crate) fn close(&mut self, slot: Slot) -> Option<Box<Session>> {
+        self.woken.retain(|woken| *woken != slot);
+        self.mail[slot] = Mailbox::default();
+        self.vacant.push(slot);
+        self.sessions[slot].take()
+    }
+
+    /// Hands a connection its session, for as long as it runs requests.
+    pub(crate) fn take(&mut self, slot: Slot) -> Box<Session> {
+        let session = self.sessions[slot].take();
+        session.unwrap_or_else(|| panic!("connection {slot} is closed, or runs already"))
+    }
+
+    pub(crate) fn put_back(&mut self, slot: Slot, session: Box<Session>) {
+        self.sessions[slot] = Some(session);
+    }
+
+    /// All sessions but that of the connection that runs now, by age.
+    pub(crate) fn sessions(&self) -> Vec<(Slot, &Session)> {
+        let there = self.sessions.iter().enumerate();
+        let mut all: Vec<_> = there.filter_map(|(slot, session)| Some((slot, session.as_deref()?))).collect();
+        all.sort_by_key(|(_, session)| session.id);
+        all
+    }
+
+    /// Has a connection closed, with nothing more said.
+    pub(crate) fn kill(&mut self, slot: Slot) {
+        self.mail[slot].killed = true;
+        self.woken.push(slot);
+    }
+
+    /// Leaves bytes for a connection. One that does not take its mail is closed, as Redis closes subscribers that are too
+    /// slow.
+    fn send(&mut self, slot: Slot, bytes: &[u8]) {
+        let mailbox = &mut self.mail[slot];
+        if mailbox.bytes.len() + bytes.len() > limits::MAX_MAIL {
+            mailbox.bytes = Vec::new();
+            mailbox.killed = true;
+        }
+        if !mailbox.killed {
+            mailbox.bytes.extend_from_slice(bytes);
+        }
+        if self.woken.last() != Some(&slot) {
+            self.woken.push(slot);
+        }
+    }
+
+    /// Takes a connection's mail; whether it may live on.
+    pub(crate) fn collect(&mut self, slot: Slot, into: &mut Vec<u8>) -> bool {
+        let mailbox = &mut self.mail[slot];
+        into.append(&mut mailbox.bytes);
+        !mailbox.killed
+    }
+
+    /// Whether anyone is to be woken.
+    #[inline]
+    pub fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
+    /// The connections that have to be run, because something has come for them.
+    pub fn take_woken(&mut self) -> Vec<Slot> {
+        core::mem::take(&mut self.woken)
+    }
+
+    #[inline]
+    pub(crate) fn is_monitored(&self) -> bool {
+        !self.monitors.is_empty()
+    }
+
+    pub(crate) fn monitor(&mut self, slot: Slot) {
+        self.monitors.push(slot);
+    }
+
+    pub(crate) fn stop_monitoring(&mut self, slot: Slot) {
+        self.monitors.retain(|monitor| *monitor != slot);
+    }
+
+    /// Shows a line to everyone who sees every command.
+    pub(crate) fn show(&mut self, line: &[u8]) {
+        for i in 0..self.monitors.len() {
+            self.send(self.monitors[i], line);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Whole databases: walking through their keys, exchanging them, what an item costs.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{Access, Command, CommandError, Keys, integer, is_word};
+use crate::call::Call;
+use crate::effect::Effect;
+use crate::glob;
+use crate::ids::{DbId, DbNumber};
+use crate::limits;
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "keys",
+        arity: 2,
+        access: Access::Read,
+        keys: Keys::NONE,
+        flags: &[],
+        summary: "Returns all key names that match a pattern.",
+        run: |call| {
+            let db = call.db();
+            let mut keys = Vec::new();
+            let pattern = call.args.at(1);
+            call.core.store.database(db).scan(0, usize::MAX, |key, _| {
+                if glob::matches(pattern, key) {
+                    keys.push(key.into());
+                }
+            });
+            let keys = alive(call, db, keys);
+            call.reply.array(keys.len());
+            keys.iter().for_each(|key| call.reply.bulk(key));
+            Ok(())
+        },
+    },
+    Command {
+        name: "scan",
+        arity: -2,
+        access: Access::Read,
+        keys: Keys::NONE,
+        flags: &[],
+        summary: "Iterates over the key names in the database.",
+        run: scan,
+    },
+    Command {
+        name: "randomkey",
+        arity: 1,
+        access: Access::Read,
+        keys: Keys::NONE,
+        flags: &[],
+        summary: "Returns a random key name from the database.",
+        run: |call| {
+            let db = call.db();
+            loop {
+                let bits = call.core.random();
+                let Some(key) = call.core.store.database(db).random(bits).map(Box::from) else { break };
+                // One that has expired is deleted, so this ends.
+                if let [key] = &*alive(call, db, alloc::vec![key]) {
+                    call.reply.bulk(key);
+                    return Ok(());
+                }
+            }
+            call.depend_on_database(db);
+            call.reply.null();
+            Ok(())
+        },
+    },
+    Command {
+        name: "swapdb",
+        arity: 3,
+        access: Access::Write,
+        keys: Keys::NONE,
+        flags: &["fast"],
+        summary: "Swaps two databases.",
+        run: |call| {
+            let a = database(call.args.at(1), CommandError::Other("invalid first DB index"))?;
+            let b = database(call.args.at(2), CommandError::Other("invalid second DB index"))?;
+            let databases = &call.core.system.databases;
+            let (a, b) = (databases.id(a), databases.id(b));
+            if a != b {
+                call.effect(&Effect::SwapDatabases { a, b });
+            }
+            call.reply.ok();
+            Ok(())
+        },
+    },
+    Command {
+        name: "object",
+        arity: -2,
+        access: Access::Read,
+        keys: Keys { first: 2, last: 2, step: 1 },
+        flags: &[],
+        summary: "A container for object introspection commands.",
+        run: object,
+    },
+    Command {
+        name: "memory",
+        arity: -2,
+        access: Access::Read,
+        keys: Keys { first: 2, last: 2, step: 1 },
+        flags: &[],
+        summary: "A container for memory diagnostics commands.",
+        run: memory,
+    },
+];
+
+/// The database that a number means.
+pub(super) fn database(text: &[u8], not_a_number: CommandError) -> Result<DbNumber, CommandError> {
+    let n = integer(text).map_err(|_| not_a_number)?;
+    let n = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
+    Ok(DbNumber(n))
+}
+
+/// Those of the keys that have not expired; the reply waits for the database's last change.
+fn alive(call: &mut Call<'_>, db: DbId, mut keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
+    keys.retain(|key| call.get_in(db, key).is_some());
+    call.depend_on_database(db);
+    keys
+}
+
+fn scan(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let cursor = core::str::from_utf8(call.args.at(1)).ok().and_then(|text| text.parse::<u64>().ok());
+    let cursor = cursor.ok_or(CommandError::Other("invalid cursor"))?;
+    let (mut pattern, mut count, mut kind) = (None, 10, None);
+    let mut options = call.args.skip(2).iter();
+    while let Some(option) = options.next() {
+        let value = options.next().ok_or(CommandError::Syntax)?;
+        if is_word(option, "match") {
+            pattern = Some(value);
+        } else if is_word(option, "count") {
+            count = usize::try_from(integer(value)?).ok().filter(|n| *n > 0).ok_or(CommandError::Syntax)?;
+        } else if is_word(option, "type") {
+            kind = Some(value);
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    let db = call.db();
+    let mut keys = Vec::new();
+    let is_wanted = |key: &[u8]| {
+        pattern.is_none_or(|pattern| glob::matches(pattern, key)) && kind.is_none_or(|kind| is_word(kind, "string"))
+    };
+    let next = call.core.store.database(db).scan(cursor, count, |key, _| {
+        if is_wanted(key) {
+            keys.push(key.into());
+        }
+    });
+    let keys = alive(call, db, keys);
+    call.reply.array(2);
+    call.reply.bulk(alloc::format!("{next}").as_bytes());
+    call.reply.array(keys.len());
+    keys.iter().for_each(|key| call.reply.bulk(key));
+    Ok(())
+}
+
+const OBJECT_HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Return how Redis would keep the value that is stored at <key>.",
+    "FREQ <key>",
+    "    Return the access frequency index of the key <key>.",
+    "IDLETIME <key>",
+    "    Return the idle time of the key <key>.",
+    "REFCOUNT <key>",
+    "    Return the number of references of the value stored at <key>.",
+    "HELP",
+    "    Print this help.",
+];
+
+fn object(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let subcommand = call.args.at(1);
+    if is_word(subcommand, "help") && call.args.len() == 2 {
+        call.reply.help(OBJECT_HELP);
+        return Ok(());
+    }
+    let known = ["encoding", "refcount", "idletime", "freq"].into_iter().find(|word| is_word(subcommand, word));
+    let known = known.ok_or_else(|| CommandError::unknown_subcommand(call.args, "OBJECT"))?;
+    if call.args.len() != 3 {
+        return Err(CommandError::SubcommandArity("object", known.into()));
+    }
+    let Some(item) = call.get(call.args.at(2)) else {
+        call.reply.null();
+        return Ok(());
+    };
+    match known {
+        "encoding" => {
+            let encoding = encoding(item.value);
+            call.reply.bulk(encoding.as_bytes());
+        }
+        "refcount" => call.reply.integer(1),
+        "idletime" => return Err(CommandError::Other("Idle times are not tracked: no maxmemory policy needs them.")),
+        _ => {
+            return Err(CommandError::Other(
+                "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What Redis would call the encoding of a string; programs look at it.
+fn encoding(value: &[u8]) -> &'static str {
+    /// Redis keeps strings up to here in one allocation with their head.
+    const EMBEDDED: usize = 44;
+    if crate::resp::parse_i64(value).is_some() {
+        "int"
+    } else if value.len() <= EMBEDDED {
+        "embstr"
+    } else {
+        "raw"
+    }
+}
+
+const MEMORY_HELP: &[&str] = &[
+    "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "USAGE <key> [SAMPLES <count>]",
+    "    Return the bytes that are accounted for <key> and its value.",
+    "HELP",
+    "    Print this help.",
+];
+
+fn memory(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let subcommand = call.args.at(1);
+    if is_word(subcommand, "help") && call.args.len() == 2 {
+        call.reply.help(MEMORY_HELP);
+        return Ok(());
+    }
+    if !is_word(subcommand, "usage") {
+        return Err(CommandError::unknown_subcommand(call.args, "MEMORY"));
+    }
+    match (call.args.len(), call.args.get(3)) {
+        (3, _) => {}
+        (5, Some(option)) if is_word(option, "samples") && integer(call.args.at(4))? >= 0 => {}
+        (0..3, _) => return Err(CommandError::SubcommandArity("memory", "usage".into())),
+        _ => return Err(CommandError::Syntax),
+    }
+    let (db, key) = (call.db(), call.args.at(2));
+    call.get(key);
+    match call.core.store.database(db).cost(key) {
+        Some(cost) => call.reply.integer(cost as i64),
+        None => call.reply.null(),
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Transactions: commands that run together, and only if watched keys have not changed.
+
+use alloc::boxed::Box;
+
+use super::{Access, Command, CommandError, Keys};
+use crate::call::{Call, Then};
+use crate::limits;
+use crate::stopwatch::Pace;
+use crate::transaction::Transaction;
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "multi",
+        arity: 1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "fast", "allow_busy"],
+        summary: "Starts a transaction.",
+        run: |call| {
+            if call.session.transaction.is_some() {
+                return Err(CommandError::Other("MULTI calls can not be nested"));
+            }
+            call.session.transaction = Some(Box::default());
+            call.reply.ok();
+            Ok(())
+        },
+    },
+    Command {
+        name: "exec",
+        arity: 1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "skip_slowlog"],
+        summary: "Executes all commands in a transaction.",
+        run: execute,
+    },
+    Command {
+        name: "discard",
+        arity: 1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "fast", "allow_busy"],
+        summary: "Discards a transaction.",
+        run: |call| {
+            if call.session.transaction.take().is_none() {
+                return Err(CommandError::Other("DISCARD without MULTI"));
+            }
+            unwatch(call);
+            call.reply.ok();
+            Ok(())
+        },
+    },
+    Command {
+        name: "watch",
+        arity: -2,
+        access: Access::Connection,
+        keys: Keys::ALL,
+        flags: &["noscript", "loading", "stale", "fast", "allow_busy"],
+        summary: "Monitors changes to keys to determine the execution of a transaction.",
+        run: |call| {
+            if call.session.transaction.is_some() {
+                return Err(CommandError::Other("WATCH inside MULTI is not allowed"));
+            }
+            if call.session.watching.len() + call.args.len() > limits::MAX_WATCHED {
+                return Err(CommandError::Other("too many watched keys"));
+            }
+            let db = call.db();
+            for key in call.args.skip(1).iter() {
+                // What is expired is gone before it is watched.
+                call.get(key);
+                call.core.watch(call.session, db, key);
+            }
+            call.reply.ok();
+            Ok(())
+        },
+    },
+    Command {
+        name: "unwatch",
+        arity: 1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["noscript", "loading", "stale", "fast", "allow_busy"],
+        summary: "Forgets about watched keys of a transaction.",
+        run: |call| {
+            unwatch(call);
+            call.reply.ok();
+            Ok(())
+        },
+    },
+];
+
+/// Keeps the call's command for EXEC.
+pub(crate) fn queue(call: &mut Call<'_>, number: usize, command: &'static Command) -> Result<(), CommandError> {
+    if command.is_barred_from_transactions() {
+        return Err(CommandError::Other("Command not allowed inside a transaction"));
+    }
+    let transaction = call.session.transaction.get_or_insert_default();
+    if transaction.bytes > limits::MAX_TRANSACTION {
+        return Err(CommandError::Other("transaction too large"));
+    }
+    transaction.push(number, command, call.args);
+    call.reply.simple("QUEUED");
+    Ok(())
+}
+
+/// What a command is answered that the server refuses: for EXEC, that nothing of the transaction was executed.
+pub(crate) fn refused(call: &mut Call<'_>, command: &Command, error: CommandError) -> CommandError {
+    if !command.runs_transaction() || call.session.transaction.take().is_none() {
+        return error;
+    }
+    unwatch(call);
+    CommandError::ExecRefused(Box::new(error))
+}
+
+fn unwatch(call: &mut Call<'_>) {
+    call.core.watches.unwatch(&mut call.session.watching);
+}
+
+/// Ends the transaction; whether nothing that was watched has changed.
+fn is_undisturbed(call: &mut Call<'_>) -> bool {
+    let watching = core::mem::take(&mut call.session.watching);
+    // A deadline that has passed is a change.
+    for (db, key) in watching.keys() {
+        call.get_in(db, key);
+    }
+    let undisturbed = call.core.watches.are_unchanged(&watching, call.core.epoch());
+    call.session.watching = watching;
+    unwatch(call);
+    undisturbed
+}
+
+fn execute(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let transaction = call.session.transaction.take().ok_or(CommandError::Other("EXEC without MULTI"))?;
+    let undisturbed = is_undisturbed(call);
+    if transaction.is_broken {
+        return Err(CommandError::ExecAbort);
+    }
+    if !undisturbed {
+        call.reply.null_array();
+        return Ok(());
+    }
+    let Transaction { queue, .. } = *transaction;
+    call.reply.array(queue.len());
+    // What runs inside shares its time as a pipeline does; what is not brisk is timed alone here too.
+    call.session.pace = Pace::Group;
+    for queued in &queue {
+        let mut inner = call.with_args(queued.args.args());
+        // Rights may have changed since it was queued.
+        match inner.check_rights(queued.command).and_then(|()| inner.core.check_batch(queued.command)) {
+            Ok(()) => inner.run(queued.number, queued.command),
+            Err(error) => {
+                inner.core.stats.count_rejected(Some(queued.number));
+                inner.refuse(inner.reply.bytes.len(), error);
+            }
+        }
+        // Inside a transaction nothing waits, as in Redis; what else connections do is barred.
+        debug_assert!(matches!(inner.then, Then::Reply | Then::Delay(_)), "{} is to be barred", queued.command.name);
+        let (depends, wrote) = (inner.depends, inner.wrote);
+        call.depends = depends;
+        call.wrote = wrote;
+    }
+    Ok(())
+}

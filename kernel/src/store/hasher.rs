@@ -1,0 +1,23 @@
+//! The hash that a table's places come from.
+
+use core::hash::{BuildHasher, Hasher};
+
+use foldhash::quality::FixedState;
+
+/// Hashes keys. Seeded, so that strangers cannot choose keys that collide.
+#[derive(Clone, Debug)]
+pub(super) struct KeyHasher(FixedState);
+
+impl KeyHasher {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(FixedState::with_seed(seed))
+    }
+
+    /// Every bit depends on every bit of the key: the first ones choose the segment.
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+}

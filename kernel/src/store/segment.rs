@@ -1,0 +1,222 @@
+//! A part of a table: items whose hashes share their first bits, in the order of the bits that follow.
+//!
+//! Linear probing where every item stands in the order of its tag, so that a search ends as soon as it meets a larger
+//! one, a table may be nearly full, and a position in hash order can be found again.
+
+use alloc::vec::Vec;
+
+use super::hasher::KeyHasher;
+use super::packed::Packed;
+
+/// The bits of a hash that follow the segment's own, and a mark that the slot is taken.
+type Tag = u16;
+
+/// Bits of a tag that come from the hash.
+pub(super) const TAG_BITS: u32 = 15;
+const TAKEN: Tag = 1 << TAG_BITS;
+const EMPTY: Tag = 0;
+
+/// Items of a full segment: it is split before it takes another.
+pub(super) const FULL: usize = 1024;
+/// Slots of the smallest segment that has any.
+const SMALLEST: usize = 4;
+/// Slots behind the homes that are made room for at once.
+const BEHIND: usize = 8;
+
+/// A part of a table.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    /// By slot. As long as `slots`.
+    tags: Vec<Tag>,
+    slots: Vec<Option<Packed>>,
+    /// Slots that are some tag's home. Behind them stand only items that their neighbours pushed there.
+    homes: usize,
+    len: usize,
+    /// How many leading bits its items' hashes share.
+    pub(super) depth: u32,
+    /// No item's deadline is earlier than this.
+    pub(super) earliest: u64,
+}
+
+impl Segment {
+    pub(super) fn new(depth: u32) -> Self {
+        Self { depth, earliest: u64::MAX, ..Self::default() }
+    }
+
+    /// An empty one with room for so many items.
+    fn with_room(depth: u32, items: usize) -> Self {
+        let homes = if items == 0 { 0 } else { (items * 5 / 4).max(SMALLEST) };
+        let mut empty = Self { homes, ..Self::new(depth) };
+        empty.tags.reserve_exact(homes + BEHIND);
+        empty.slots.reserve_exact(homes + BEHIND);
+        empty.tags.resize(homes, EMPTY);
+        empty.slots.resize_with(homes, || None);
+        empty
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The tag of a hash here.
+    pub(super) fn tag(&self, hash: u64) -> u16 {
+        ((hash << self.depth) >> (64 - TAG_BITS)) as u16
+    }
+
+    fn home(&self, tag: Tag) -> usize {
+        (usize::from(tag & !TAKEN) * self.homes) >> TAG_BITS
+    }
+
+    #[inline]
+    fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let wanted = self.tag(hash) | TAKEN;
+        let start = self.home(wanted);
+        for (i, tag) in self.tags.get(start..)?.iter().enumerate() {
+            if *tag == wanted {
+                let at = start + i;
+                if self.slots[at].as_ref().is_some_and(|item| item.key() == key) {
+                    return Some(at);
+                }
+            } else if *tag == EMPTY || *tag > wanted {
+                break;
+            }
+        }
+        None
+    }
+
+    #[inline]
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Packed> {
+        self.slots[self.position(hash, key)?].as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Packed> {
+        let at = self.position(hash, key)?;
+        self.slots[at].as_mut()
+    }
+
+    /// Adds an item whose key is not there.
+    pub(super) fn insert(&mut self, hash: u64, item: Packed) {
+        debug_assert!(self.position(hash, item.key()).is_none());
+        if (self.len + 1) * 8 > self.homes * 7 {
+            self.resize(self.len + 1);
+        }
+        self.note_deadline(item.deadline());
+        self.place(self.tag(hash) | TAKEN, item);
+        self.len += 1;
+    }
+
+    /// An item here has this deadline from now on.
+    pub(super) fn note_deadline(&mut self, deadline: Option<u64>) {
+        self.earliest = self.earliest.min(deadline.unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Packed> {
+        let at = self.position(hash, key)?;
+        // Whoever was pushed to the right moves back to the left.
+        let mut end = at + 1;
+        while end < self.tags.len() && self.tags[end] != EMPTY && self.home(self.tags[end]) < end {
+            end += 1;
+        }
+        self.tags[at..end].rotate_left(1);
+        self.slots[at..end].rotate_left(1);
+        self.tags[end - 1] = EMPTY;
+        let item = self.slots[end - 1].take();
+        self.len -= 1;
+        if self.len == 0 {
+            *self = Self::new(self.depth);
+        } else if self.len * 4 < self.homes && self.homes > SMALLEST {
+            self.resize(self.len * 3 / 2);
+        }
+        item
+    }
+
+    /// Puts an item into its place in the order, pushing those behind it to the right.
+    fn place(&mut self, tag: Tag, item: Packed) {
+        let mut at = self.home(tag);
+        while at < self.tags.len() && self.tags[at] != EMPTY && self.tags[at] <= tag {
+            at += 1;
+        }
+        let mut end = at;
+        while end < self.tags.len() && self.tags[end] != EMPTY {
+            end += 1;
+        }
+        if end == self.tags.len() {
+            // Not by `push` alone, which would double what is allocated.
+            self.tags.reserve_exact(BEHIND);
+            self.slots.reserve_exact(BEHIND);
+            self.tags.push(EMPTY);
+            self.slots.push(None);
+        }
+        self.tags[at..=end].rotate_right(1);
+        self.slots[at..=end].rotate_right(1);
+        self.tags[at] = tag;
+        self.slots[at] = Some(item);
+    }
+
+    /// Makes itself as large as so many items want it, a quarter of it free.
+    fn resize(&mut self, items: usize) {
+        let resized = Self { len: self.len, earliest: self.earliest, ..Self::with_room(self.depth, items) };
+        let old = core::mem::replace(self, resized);
+        for (tag, item) in old.tags.into_iter().zip(old.slots) {
+            if let Some(item) = item {
+                self.place(tag, item);
+            }
+        }
+    }
+
+    /// Empties itself into two, by the next bit of their hashes.
+    pub(super) fn split(&mut self, hasher: &KeyHasher) -> [Self; 2] {
+        let half = || Self::with_room(self.depth + 1, self.len / 2);
+        let mut halves = [half(), half()];
+        for item in self.drain() {
+            let hash = hasher.hash(item.key());
+            halves[usize::from((hash << self.depth) >> 63 == 1)].insert(hash, item);
+        }
+        halves
+    }
+
+    /// Takes in the items of its neighbour, with which it shares all bits but the last.
+    pub(super) fn join(mut self, mut other: Self, hasher: &KeyHasher) -> Self {
+        let mut joined = Self::with_room(self.depth - 1, self.len + other.len);
+        for item in self.drain().chain(other.drain()) {
+            joined.insert(hasher.hash(item.key()), item);
+        }
+        joined
+    }
+
+    fn drain(&mut self) -> impl Iterator<Item = Packed> + use<> {
+        core::mem::take(&mut self.slots).into_iter().flatten()
+    }
+
+    /// All items in the order of their tags.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Packed> {
+        self.slots.iter().flatten()
+    }
+
+    /// Items from this tag on, with their tags, in order.
+    pub(super) fn items_from(&self, tag: u16) -> impl Iterator<Item = (u16, &Packed)> {
+        let start = self.home(tag);
+        self.tags[start..].iter().zip(&self.slots[start..]).filter_map(move |(found, item)| {
+            let found = *found & !TAKEN;
+            item.as_ref().filter(|_| found >= tag).map(|item| (found, item))
+        })
+    }
+
+    /// Asserts what must hold between its parts.
+    pub(super) fn check(&self, hasher: &KeyHasher) {
+        assert_eq!(self.tags.len(), self.slots.len());
+        assert_eq!(self.len, self.iter().count());
+        let mut last = (EMPTY, 0);
+        for (at, (tag, item)) in self.tags.iter().zip(&self.slots).enumerate() {
+            let Some(item) = item else {
+                assert_eq!(*tag, EMPTY);
+                continue;
+            };
+            assert_eq!(*tag, self.tag(hasher.hash(item.key())) | TAKEN);
+            assert!(last.0 <= *tag, "in order");
+            assert!(self.home(*tag) <= at && (self.home(*tag) == at || last.1 + 1 == at), "no gap before it");
+            assert!(item.deadline().is_none_or(|deadline| deadline >= self.earliest));
+            last = (*tag, at);
+        }
+    }
+}

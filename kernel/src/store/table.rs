@@ -1,0 +1,253 @@
+//! A table of items: a directory of small segments by the first bits of their keys' hashes. A segment that is full is
+//! split by its next bit, so no operation moves more than one of them.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::hasher::KeyHasher;
+use super::packed::Packed;
+use super::segment::{FULL, Segment, TAG_BITS};
+
+/// Bits of a position in hash order: few enough for clients that keep numbers as doubles.
+const CURSOR_BITS: u32 = 48;
+/// Bits of a hash that choose a segment, at most.
+const MAX_DEPTH: u32 = CURSOR_BITS - TAG_BITS;
+/// Two neighbours with fewer items than this become one.
+const JOINED: usize = FULL / 2;
+/// Depth that a table is given at once when many items are about to come.
+const MAX_RESERVED_DEPTH: u32 = 16;
+
+/// A table of items.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// By the first `depth` bits of a hash: where its segment is.
+    directory: Vec<u32>,
+    depth: u32,
+    segments: Vec<Segment>,
+    /// Places of `segments` that are free.
+    vacant: Vec<u32>,
+    len: usize,
+    hasher: KeyHasher,
+}
+
+/// The first bits of a hash, as a number.
+fn first_bits(hash: u64, bits: u32) -> usize {
+    hash.checked_shr(64 - bits).unwrap_or(0) as usize
+}
+
+impl Table {
+    pub(super) fn new(hasher: KeyHasher) -> Self {
+        Self { directory: vec![0], depth: 0, segments: vec![Segment::new(0)], vacant: Vec::new(), len: 0, hasher }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn segment_of(&self, hash: u64) -> usize {
+        self.directory[first_bits(hash, self.depth)] as usize
+    }
+
+    #[inline]
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Packed> {
+        self.segments[self.segment_of(hash)].get(hash, key)
+    }
+
+    /// Lets the item of a key be changed, if there is one.
+    pub(super) fn update(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Packed)) -> bool {
+        let i = self.segment_of(hash);
+        let segment = &mut self.segments[i];
+        let Some(item) = segment.get_mut(hash, key) else { return false };
+        change(item);
+        let deadline = item.deadline();
+        segment.note_deadline(deadline);
+        true
+    }
+
+    /// Adds an item whose key is not there.
+    pub(super) fn insert(&mut self, hash: u64, item: Packed) {
+        let mut i = self.segment_of(hash);
+        while self.segments[i].len() >= FULL && self.segments[i].depth < MAX_DEPTH {
+            self.split(i, hash);
+            i = self.segment_of(hash);
+        }
+        self.segments[i].insert(hash, item);
+        self.len += 1;
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Packed> {
+        let i = self.segment_of(hash);
+        let removed = self.segments[i].remove(hash, key)?;
+        self.len -= 1;
+        self.join(hash);
+        Some(removed)
+    }
+
+    fn split(&mut self, i: usize, hash: u64) {
+        if self.segments[i].depth == self.depth {
+            self.directory = self.directory.iter().flat_map(|i| [*i, *i]).collect();
+            self.depth += 1;
+        }
+        let [low, high] = self.segments[i].split(&self.hasher);
+        let depth = high.depth;
+        self.segments[i] = low;
+        let new = self.vacant.pop().unwrap_or_else(|| {
+            self.segments.push(Segment::new(0));
+            // Segments are hundreds of items: their number fits.
+            self.segments.len() as u32 - 1
+        });
+        self.segments[new as usize] = high;
+        let range = self.range(hash, depth - 1);
+        let middle = range.start.midpoint(range.end);
+        self.directory[middle..range.end].fill(new);
+    }
+
+    /// The places in the directory of all hashes that share the first `depth` bits with this one.
+    fn range(&self, hash: u64, depth: u32) -> core::ops::Range<usize> {
+        let width = 1 << (self.depth - depth);
+        let start = first_bits(hash, depth) * width;
+        start..start + width
+    }
+
+    /// Joins a segment that has become small with its neighbour, if that is as small.
+    fn join(&mut self, hash: u64) {
+        let i = self.segment_of(hash);
+        let depth = self.segments[i].depth;
+        if depth == 0 || self.segments[i].len() * 2 > JOINED {
+            return;
+        }
+        let range = self.range(hash, depth - 1);
+        let (a, b) = (self.directory[range.start] as usize, self.directory[range.end - 1] as usize);
+        if self.segments[a].depth != self.segments[b].depth || self.segments[a].len() + self.segments[b].len() > JOINED
+        {
+            return;
+        }
+        let [low, high] = [a, b].map(|i| core::mem::replace(&mut self.segments[i], Segment::new(0)));
+        self.segments[a] = low.join(high, &self.hasher);
+        self.directory[range].fill(a as u32);
+        self.vacant.push(b as u32);
+        self.halve();
+    }
+
+    /// Halves the directory if no segment needs its last bit and it is far too large.
+    fn halve(&mut self) {
+        let used = self.segments.len() - self.vacant.len();
+        if used * 4 > self.directory.len() || self.segments.iter().any(|s| s.depth == self.depth) {
+            return;
+        }
+        self.directory = self.directory.iter().step_by(2).copied().collect();
+        self.depth -= 1;
+    }
+
+    /// Makes room for so many items in advance.
+    pub(super) fn reserve(&mut self, items: u64) {
+        if self.len > 0 {
+            return;
+        }
+        let segments = items.div_ceil(FULL as u64 * 3 / 4).max(1).next_power_of_two();
+        let depth = segments.ilog2().min(MAX_RESERVED_DEPTH);
+        self.depth = depth;
+        self.segments = (0..1 << depth).map(|_| Segment::new(depth)).collect();
+        self.directory = (0..1 << depth).collect();
+    }
+
+    /// All items in hash order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Packed> {
+        self.segments_in_order().flat_map(|i| self.segments[i].iter())
+    }
+
+    fn segments_in_order(&self) -> impl Iterator<Item = usize> {
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            let i = *self.directory.get(at)? as usize;
+            at += 1 << (self.depth - self.segments[i].depth);
+            Some(i)
+        })
+    }
+
+    /// Visits about `count` items from a position in hash order on, and gives the next position; zero at the end.
+    ///
+    /// Whoever visits from zero until it gets zero has seen every item that was there all the time, however the table
+    /// grew or shrank meanwhile. Looks at no more than `count` slots and what shares the last one's tag, plus one
+    /// segment's free slots.
+    pub(super) fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(&'a Packed)) -> u64 {
+        let mut position = cursor << (64 - CURSOR_BITS);
+        let mut visited = 0;
+        loop {
+            let segment = &self.segments[self.segment_of(position)];
+            let mut last = None;
+            for (tag, item) in segment.items_from(segment.tag(position)) {
+                if visited >= count && last != Some(tag) {
+                    let prefix = first_bits(position, segment.depth) as u64;
+                    let next = (prefix << TAG_BITS | u64::from(tag)) << (CURSOR_BITS - TAG_BITS - segment.depth);
+                    return next;
+                }
+                visit(item);
+                visited += 1;
+                last = Some(tag);
+            }
+            let next_prefix = first_bits(position, segment.depth) as u64 + 1;
+            if next_prefix >> segment.depth != 0 {
+                return 0;
+            }
+            position = next_prefix << (64 - segment.depth);
+            // An empty segment costs as much to look at as an item.
+            visited += 1;
+            if visited >= count {
+                return position >> (64 - CURSOR_BITS);
+            }
+        }
+    }
+
+    /// An item chosen by 64 random bits, if there is any.
+    pub(super) fn random(&self, bits: u64) -> Option<&Packed> {
+        if self.len == 0 {
+            return None;
+        }
+        let start = first_bits(bits, self.depth);
+        let places = (start..self.directory.len()).chain(0..start);
+        let segment = places.map(|at| &self.segments[self.directory[at] as usize]).find(|segment| segment.len() > 0)?;
+        segment.iter().nth((bits & u64::from(u32::MAX)) as usize % segment.len())
+    }
+
+    /// Visits the items whose deadline has passed in the next segment that may have any, from place `from` on; who
+    /// visits them removes them. Returns where to go on, or `None` if there is no such segment up to the end.
+    pub(super) fn expired(&mut self, now: u64, from: usize, mut visit: impl FnMut(&Packed)) -> Option<usize> {
+        let i = (from..self.segments.len()).find(|i| self.segments[*i].earliest <= now)?;
+        let segment = &mut self.segments[i];
+        let mut earliest = u64::MAX;
+        for item in segment.iter() {
+            match item.deadline() {
+                Some(deadline) if deadline <= now => visit(item),
+                Some(deadline) => earliest = earliest.min(deadline),
+                None => {}
+            }
+        }
+        segment.earliest = earliest;
+        Some(i + 1)
+    }
+
+    /// Asserts what must hold between its parts.
+    pub(super) fn check(&self) {
+        assert_eq!(self.directory.len(), 1 << self.depth);
+        assert_eq!(self.len, self.segments.iter().map(Segment::len).sum::<usize>());
+        let mut at = 0;
+        let mut seen = vec![false; self.segments.len()];
+        for i in self.segments_in_order() {
+            let segment = &self.segments[i];
+            assert!(!core::mem::replace(&mut seen[i], true), "a segment stands in one place");
+            let width = 1usize << (self.depth - segment.depth);
+            assert!(self.directory[at..at + width].iter().all(|place| *place as usize == i));
+            for item in segment.iter() {
+                let place = first_bits(self.hasher.hash(item.key()), self.depth);
+                assert!((at..at + width).contains(&place), "an item is in its hash's segment");
+            }
+            segment.check(&self.hasher);
+            at += width;
+        }
+        for vacant in &self.vacant {
+            assert!(!core::mem::replace(&mut seen[*vacant as usize], true), "what is vacant is in no place");
+        }
+        assert!(seen.into_iter().all(|seen| seen), "every segment is in the directory");
+    }
+}

@@ -1,0 +1,40 @@
+//! What a connection has queued between MULTI and EXEC.
+
+use alloc::vec::Vec;
+
+use crate::commands::Command;
+use crate::resp::Args;
+use crate::resp::OwnedArgs;
+
+/// Commands that wait for EXEC.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    pub(crate) queue: Vec<Queued>,
+    /// One could not be queued: EXEC will refuse all.
+    pub(crate) is_broken: bool,
+    /// One of them writes.
+    pub(crate) writes: bool,
+    /// One of them may need more memory.
+    pub(crate) grows: bool,
+    /// Bytes of all requests.
+    pub(crate) bytes: usize,
+}
+
+/// A command that waits for EXEC.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    /// Its place in the table.
+    pub(crate) number: usize,
+    pub(crate) command: &'static Command,
+    pub(crate) args: OwnedArgs,
+}
+
+impl Transaction {
+    pub(crate) fn push(&mut self, number: usize, command: &'static Command, args: Args<'_>) {
+        let args = OwnedArgs::from(args);
+        self.bytes += args.size();
+        self.writes |= command.is_write();
+        self.grows |= command.is_denied_without_memory();
+        self.queue.push(Queued { number, command, args });
+    }
+}

@@ -1,0 +1,119 @@
+//! `WATCH`: which keys connections watch, and whether somebody changed them.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::effect::Effect;
+use crate::ids::{DbId, Epoch};
+use crate::limits;
+use crate::store::Store;
+
+/// The keys that any connection watches, with how often each was changed since somebody began to.
+#[derive(Debug)]
+pub(crate) struct Watches {
+    keys: [HashMap<Box<[u8]>, Watched, FixedState>; limits::DATABASES as usize],
+    /// How many keys are watched in all databases.
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Watched {
+    watchers: usize,
+    changes: u64,
+}
+
+/// What one connection watches.
+#[derive(Debug, Default)]
+pub(crate) struct Watching {
+    /// Each with the number of changes when the watching began.
+    keys: Vec<(DbId, Box<[u8]>, u64)>,
+    /// What is known of changes is known for this epoch only (PROTOCOL rule 17).
+    epoch: Epoch,
+}
+
+impl Watching {
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The watched keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (DbId, &[u8])> {
+        self.keys.iter().map(|(db, key, _)| (*db, &**key))
+    }
+}
+
+impl Watches {
+    pub(crate) fn new(seed: u64) -> Self {
+        let hasher = FixedState::with_seed(seed);
+        Self { keys: core::array::from_fn(|_| HashMap::with_hasher(hasher.clone())), len: 0 }
+    }
+
+    /// Whether nobody watches anything.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn watch(&mut self, by: &mut Watching, epoch: Epoch, db: DbId, key: &[u8]) {
+        if by.keys.iter().any(|(other_db, other, _)| *other_db == db && **other == *key) {
+            return;
+        }
+        if by.keys.is_empty() {
+            by.epoch = epoch;
+        }
+        let watched = self.keys[usize::from(db.0)].entry_ref(key).or_insert_with(|| {
+            self.len += 1;
+            Watched { watchers: 0, changes: 0 }
+        });
+        watched.watchers += 1;
+        by.keys.push((db, key.into(), watched.changes));
+    }
+
+    pub(crate) fn unwatch(&mut self, by: &mut Watching) {
+        for (db, key, _) in core::mem::take(&mut by.keys) {
+            let keys = &mut self.keys[usize::from(db.0)];
+            let Some(watched) = keys.get_mut(&key) else { continue };
+            watched.watchers -= 1;
+            if watched.watchers == 0 {
+                keys.remove(&key);
+                self.len -= 1;
+            }
+        }
+    }
+
+    /// An effect is about to change the store.
+    pub(crate) fn see(&mut self, effect: &Effect<'_>, store: &Store) {
+        match *effect {
+            Effect::Flush { db } => self.touch_all(db, |key| store.database(db).get(key).is_some()),
+            Effect::SwapDatabases { a, b } => {
+                let differs = |key: &[u8]| [a, b].iter().any(|db| store.database(*db).get(key).is_some());
+                self.touch_all(a, differs);
+                self.touch_all(b, differs);
+            }
+            _ => {
+                if let Some((db, key)) = effect.key()
+                    && let Some(watched) = self.keys[usize::from(db.0)].get_mut(key)
+                {
+                    watched.changes += 1;
+                }
+            }
+        }
+    }
+
+    fn touch_all(&mut self, db: DbId, changes: impl Fn(&[u8]) -> bool) {
+        let keys = self.keys[usize::from(db.0)].iter_mut();
+        keys.filter(|(key, _)| changes(key)).for_each(|(_, watched)| watched.changes += 1);
+    }
+
+    /// Whether nothing that it watches has changed.
+    pub(crate) fn are_unchanged(&self, by: &Watching, epoch: Epoch) -> bool {
+        by.keys.is_empty()
+            || by.epoch == epoch
+                && by.keys.iter().all(|(db, key, changes)| {
+                    self.keys[usize::from(db.0)].get(key).is_some_and(|watched| watched.changes == *changes)
+                })
+    }
+}
