@@ -177,6 +177,8 @@ pub struct Core {
     pub clients: Clients,
     /// Commands wait until then, or those that write do.
     pub(crate) pause: Option<Pause>,
+    /// As many as at most may be allowed while this process runs.
+    pub(crate) most_clients: u64,
     pub stats: Stats,
     pub(crate) diagnostics: Diagnostics,
     pub(crate) rates: Rates,
@@ -207,6 +209,7 @@ impl Core {
             watches: Watches::new(config.seed),
             clients: Clients::default(),
             pause: None,
+            most_clients: config.max_clients,
             stats: Stats::new(commands.all().len()),
             diagnostics: Diagnostics::new(&commands),
             rates: Rates::default(),

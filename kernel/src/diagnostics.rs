@@ -60,6 +60,12 @@ impl Core {
         self.diagnostics.watch.set_precise((0..PRECISE_BELOW).contains(&tunables.slowlog_slower_than));
     }
 
+    pub(crate) fn tune(&mut self, change: impl FnOnce(&mut Tunables)) {
+        let mut tunables = self.tunables();
+        change(&mut tunables);
+        self.set_tunables(tunables);
+    }
+
     /// Commands that were slow since the start, those that the slow log has forgotten too.
     pub fn slow_commands(&self) -> u64 {
         self.diagnostics.slowlog.made()

@@ -87,8 +87,8 @@ fn memory(s: &mut Section<'_>) {
     s.line("used_memory_peak", peak);
     s.line("used_memory_peak_human", Human(peak));
     s.line("used_memory_dataset", used);
-    s.line("maxmemory", 0);
-    s.line("maxmemory_human", Human(0));
+    s.line("maxmemory", s.core.config.max_memory);
+    s.line("maxmemory_human", Human(s.core.config.max_memory as usize));
     s.line("maxmemory_policy", "noeviction");
     s.line("number_of_cached_scripts", 0);
 }

@@ -4,6 +4,8 @@
 mod bitfield;
 mod bits;
 mod client;
+mod command;
+mod config;
 pub(crate) mod connection;
 mod counters;
 mod deadlines;
@@ -123,25 +125,28 @@ impl Command {
 #[derive(Debug)]
 pub struct Commands {
     all: Vec<&'static Command>,
+    groups: Vec<&'static str>,
     by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
-/// Every file's commands.
-const TABLES: [&[Command]; 14] = [
-    bitfield::COMMANDS,
-    bits::COMMANDS,
-    client::COMMANDS,
-    connection::COMMANDS,
-    counters::COMMANDS,
-    deadlines::COMMANDS,
-    diagnostics::COMMANDS,
-    keys::COMMANDS,
-    keyspace::COMMANDS,
-    lcs::COMMANDS,
-    ranges::COMMANDS,
-    server::COMMANDS,
-    strings::COMMANDS,
-    transactions::COMMANDS,
+/// Every file's commands, with the group that `COMMAND DOCS` gives them.
+const TABLES: [(&str, &[Command]); 16] = [
+    ("bitmap", bitfield::COMMANDS),
+    ("bitmap", bits::COMMANDS),
+    ("connection", client::COMMANDS),
+    ("server", command::COMMANDS),
+    ("server", config::COMMANDS),
+    ("connection", connection::COMMANDS),
+    ("string", counters::COMMANDS),
+    ("generic", deadlines::COMMANDS),
+    ("server", diagnostics::COMMANDS),
+    ("generic", keys::COMMANDS),
+    ("generic", keyspace::COMMANDS),
+    ("string", lcs::COMMANDS),
+    ("string", ranges::COMMANDS),
+    ("server", server::COMMANDS),
+    ("string", strings::COMMANDS),
+    ("transactions", transactions::COMMANDS),
 ];
 
 /// Bytes of the longest command name; longer words are no command.
@@ -149,10 +154,13 @@ const LONGEST_NAME: usize = 32;
 
 impl Default for Commands {
     fn default() -> Self {
-        let mut all: Vec<&'static Command> = TABLES.into_iter().flatten().collect();
-        all.sort_by_key(|command| command.name);
+        let in_group =
+            |(group, table): (&'static str, &'static [Command])| table.iter().map(move |command| (command, group));
+        let mut grouped: Vec<(&'static Command, &'static str)> = TABLES.into_iter().flat_map(in_group).collect();
+        grouped.sort_by_key(|(command, _)| command.name);
+        let (all, groups): (Vec<_>, Vec<_>) = grouped.into_iter().unzip();
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
-        Self { all, by_name }
+        Self { all, groups, by_name }
     }
 }
 
@@ -160,6 +168,11 @@ impl Commands {
     /// All commands, sorted by name.
     pub fn all(&self) -> &[&'static Command] {
         &self.all
+    }
+
+    /// The group of a command by its place in [`Commands::all`].
+    pub(crate) fn group(&self, number: usize) -> &'static str {
+        self.groups[number]
     }
 
     /// The command with this name in any case, and its place in [`Commands::all`].
