@@ -27,6 +27,8 @@ pub(crate) struct Diagnostics {
     pub slowlog: SlowLog,
     pub spikes: Spikes,
     watch: Stopwatch,
+    /// What takes so long is slow for the log or for the latency monitor.
+    noteworthy: Duration,
     /// By place in the command table, see [`is_brisk`].
     brisk: Vec<bool>,
 }
@@ -38,6 +40,7 @@ impl Diagnostics {
             slowlog: SlowLog::default(),
             spikes: Spikes::default(),
             watch: Stopwatch::default(),
+            noteworthy: Tunables::default().noteworthy(),
             brisk: commands.all().iter().map(|command| is_brisk(command)).collect(),
         }
     }
@@ -56,6 +59,7 @@ impl Core {
     /// Changes thresholds and bounds; the slow log is cut to its new length at once.
     pub fn set_tunables(&mut self, tunables: Tunables) {
         self.diagnostics.tunables = tunables;
+        self.diagnostics.noteworthy = tunables.noteworthy();
         self.diagnostics.slowlog.cut(tunables.slowlog_max_len);
         self.diagnostics.watch.set_precise((0..PRECISE_BELOW).contains(&tunables.slowlog_slower_than));
     }
@@ -96,37 +100,53 @@ impl Core {
 
     /// Looks at the clock, if a command has run since the last look: how long they took together. `args` are those of the
     /// last command.
+    #[inline]
     pub(crate) fn close_times(&mut self, at: Wall, session: &Session, args: Args<'_>) {
-        let Diagnostics { tunables, slowlog, spikes, watch, brisk } = &mut self.diagnostics;
+        let Diagnostics { watch, noteworthy, .. } = &mut self.diagnostics;
         if watch.is_idle() {
             return;
         }
-        let lap = watch.close();
-        let (took, count) = (lap.took, lap.count());
-        let share = Duration::from_nanos(took.as_nanos() as u64 / count);
-        for tally in lap.tallies() {
-            self.stats.calls[tally.command].times.observe_many(share, tally.count);
-        }
-        if tunables.latency_threshold > 0 && took >= Duration::from_millis(tunables.latency_threshold) {
-            let event = if lap.tallies().iter().all(|tally| brisk[tally.command]) { FAST_COMMAND } else { COMMAND };
-            spikes.add(event, at, took);
+        let took = watch.close();
+        match watch.tallies() {
+            [Tally { command, count: 1 }] => self.stats.calls[*command].times.observe(took),
+            tallies => {
+                let count: u64 = tallies.iter().map(|tally| tally.count).sum();
+                let share = Duration::from_nanos(took.as_nanos() as u64 / count);
+                for tally in tallies {
+                    self.stats.calls[tally.command].times.observe_many(share, tally.count);
+                }
+            }
         }
         // Together they were faster than one may be, so each one was.
-        if u64::try_from(tunables.slowlog_slower_than).is_ok_and(|slow| took >= Duration::from_micros(slow)) {
-            let command = |tally: &Tally| self.commands.all()[tally.command];
-            let logged: Vec<_> = lap.tallies().iter().map(command).filter(|command| !command.skips_slowlog()).collect();
-            if logged.is_empty() {
-                return;
-            }
-            let shown = if count == 1 && !args.is_empty() {
-                slowlog::shown(args)
-            } else {
-                // Small commands that were timed together: which of them it was is not known.
-                watch.be_wary();
-                let names = logged.iter().map(|command| command.name.into());
-                core::iter::once(b"(one of these)".to_vec()).chain(names).collect()
-            };
-            slowlog.add(at, took, shown, session, tunables.slowlog_max_len);
+        if took >= *noteworthy {
+            self.note_slow(at, took, session, args);
         }
+        self.diagnostics.watch.clear();
+    }
+
+    #[cold]
+    fn note_slow(&mut self, at: Wall, took: Duration, session: &Session, args: Args<'_>) {
+        let Diagnostics { tunables, slowlog, spikes, watch, brisk, .. } = &mut self.diagnostics;
+        if tunables.latency_threshold > 0 && took >= Duration::from_millis(tunables.latency_threshold) {
+            let event = if watch.tallies().iter().all(|tally| brisk[tally.command]) { FAST_COMMAND } else { COMMAND };
+            spikes.add(event, at, took);
+        }
+        if !u64::try_from(tunables.slowlog_slower_than).is_ok_and(|slow| took >= Duration::from_micros(slow)) {
+            return;
+        }
+        let command = |tally: &Tally| self.commands.all()[tally.command];
+        let logged: Vec<_> = watch.tallies().iter().map(command).filter(|command| !command.skips_slowlog()).collect();
+        if logged.is_empty() {
+            return;
+        }
+        let shown = if matches!(watch.tallies(), [Tally { count: 1, .. }]) && !args.is_empty() {
+            slowlog::shown(args)
+        } else {
+            // Small commands that were timed together: which of them it was is not known.
+            watch.be_wary();
+            let names = logged.iter().map(|command| command.name.into());
+            core::iter::once(b"(one of these)".to_vec()).chain(names).collect()
+        };
+        slowlog.add(at, took, shown, session, tunables.slowlog_max_len);
     }
 }

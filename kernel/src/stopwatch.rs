@@ -73,29 +73,14 @@ pub(crate) struct Stopwatch {
     precise: bool,
     /// Do so for so many more runs.
     wary: u32,
+    /// Whether this run does so.
+    alone: bool,
     since: Monotonic,
+    /// The command that ran last; of several in a row only their number is noted.
+    last: Tally,
+    /// Those before it.
     kinds: [Tally; KINDS],
     len: usize,
-}
-
-/// What has run between two looks at the clock.
-#[derive(Debug)]
-pub(crate) struct Lap {
-    kinds: [Tally; KINDS],
-    len: usize,
-    pub took: Duration,
-}
-
-impl Lap {
-    /// How often each command ran.
-    pub(crate) fn tallies(&self) -> &[Tally] {
-        &self.kinds[..self.len]
-    }
-
-    /// All commands.
-    pub(crate) fn count(&self) -> u64 {
-        self.tallies().iter().map(|tally| tally.count).sum()
-    }
 }
 
 impl Stopwatch {
@@ -106,23 +91,26 @@ impl Stopwatch {
 
     pub(crate) fn set_precise(&mut self, precise: bool) {
         self.precise = precise;
+        self.alone |= precise;
     }
 
     /// A lap of several commands was slow: the next one like it shall be told more exactly.
     pub(crate) fn be_wary(&mut self) {
         self.wary = WARY_RUNS;
+        self.alone = true;
     }
 
     /// Begins a run at `now`, or where it has got to if that is later.
     pub(crate) fn start(&mut self, now: Monotonic) {
         self.since = self.since.max(now);
         self.wary = self.wary.saturating_sub(1);
+        self.alone = self.precise || self.wary > 0;
     }
 
     /// How a command is timed that is about to run.
     #[inline]
     pub(crate) fn timing(&self, brisk: bool, pace: Pace) -> Timing {
-        if !brisk || pace == Pace::Large || self.precise || self.wary > 0 {
+        if !brisk || pace == Pace::Large || self.alone {
             Timing::Alone
         } else if pace == Pace::Last {
             Timing::Closing
@@ -134,26 +122,51 @@ impl Stopwatch {
     /// Notes that a command has run; whether there is no place for one of another name.
     #[inline]
     pub(crate) fn ran(&mut self, command: usize) -> bool {
-        match self.kinds[..self.len].iter_mut().find(|tally| tally.command == command) {
-            Some(tally) => tally.count += 1,
+        if self.last.command == command {
+            self.last.count += 1;
+        } else {
+            self.put_away();
+            self.last = Tally { command, count: 1 };
+        }
+        self.len == KINDS - 1
+    }
+
+    /// Puts the last command to the others.
+    fn put_away(&mut self) {
+        let last = core::mem::take(&mut self.last);
+        if last.count == 0 {
+            return;
+        }
+        match self.kinds[..self.len].iter_mut().find(|tally| tally.command == last.command) {
+            Some(tally) => tally.count += last.count,
             None => {
-                self.kinds[self.len] = Tally { command, count: 1 };
+                self.kinds[self.len] = last;
                 self.len += 1;
             }
         }
-        self.len == KINDS
     }
 
-    /// Looks at the clock and ends the lap.
-    pub(crate) fn close(&mut self) -> Lap {
+    /// Looks at the clock and ends the lap: what its commands took together.
+    pub(crate) fn close(&mut self) -> Duration {
         let now = self.clock.as_ref().map_or(self.since, |clock| clock.monotonic());
         let took = now - self.since;
         self.since = now;
-        Lap { kinds: self.kinds, len: core::mem::take(&mut self.len), took }
+        self.put_away();
+        took
+    }
+
+    /// How often each command ran in the lap that was closed.
+    pub(crate) fn tallies(&self) -> &[Tally] {
+        &self.kinds[..self.len]
+    }
+
+    /// Begins the next lap.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.len == 0
+        self.len == 0 && self.last.count == 0
     }
 
     /// When the clock was last looked at.

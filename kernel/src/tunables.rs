@@ -1,5 +1,7 @@
 //! What `CONFIG SET` may change while the server runs, as far as the kernel needs it.
 
+use core::time::Duration;
+
 /// Thresholds and bounds of what is written down about slow commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunables {
@@ -15,5 +17,15 @@ impl Default for Tunables {
     /// Redis's defaults.
     fn default() -> Self {
         Self { slowlog_slower_than: 10_000, slowlog_max_len: 128, latency_threshold: 0 }
+    }
+}
+
+impl Tunables {
+    /// What takes less is neither slow nor a spike.
+    pub(crate) fn noteworthy(self) -> Duration {
+        let slow = u64::try_from(self.slowlog_slower_than).map_or(Duration::MAX, Duration::from_micros);
+        let spike =
+            if self.latency_threshold == 0 { Duration::MAX } else { Duration::from_millis(self.latency_threshold) };
+        slow.min(spike)
     }
 }
