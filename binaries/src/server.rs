@@ -143,8 +143,6 @@ fn parameters(settings: &Settings) -> Vec<(String, String)> {
         ("default-user", settings.default_user.clone()),
         ("dir", settings.data.display().to_string()),
         ("level-timeout", format!("{}ms", settings.level_timeout.as_millis())),
-        ("maxclients", settings.max_clients.to_string()),
-        ("maxmemory", settings.maxmemory.map_or(0, |bytes| bytes.get()).to_string()),
         ("maxmemory-policy", "noeviction".into()),
         ("node", settings.node.clone()),
         ("port", "0".into()),

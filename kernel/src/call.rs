@@ -9,6 +9,7 @@ use crate::ids::{DbId, Seq};
 use crate::level::Level;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
+use crate::stopwatch::Timing;
 use crate::store::Item;
 use crate::time::{Monotonic, Wall};
 
@@ -61,6 +62,13 @@ pub struct Credentials {
     pub password: alloc::vec::Vec<u8>,
     /// The user's hash; `None` if there is no such user, which must take as long to find out.
     pub hash: Option<alloc::string::String>,
+}
+
+impl Then {
+    /// Whether the reply stands, and leaves as soon as what it waits for is accepted.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self, Then::Reply | Then::Close | Then::SaveLater)
+    }
 }
 
 /// What became of a password check.
@@ -198,23 +206,25 @@ impl Call<'_> {
     /// Finds the command and runs it, or queues it; returns the level that its reply is held to.
     pub(crate) fn dispatch(&mut self) -> Result<Level, CommandError> {
         let result = self.try_dispatch();
-        if let (Err(_), Some(transaction)) = (&result, &mut self.session.transaction) {
-            transaction.is_broken = true;
+        if result.is_err() {
+            // Refused before it ran; the arguments are those of the inner command if the prefix was in order.
+            let command = self.core.commands.find(self.args.at(0)).map(|(number, _)| number);
+            self.core.stats.count_rejected(command);
+            if let Some(transaction) = &mut self.session.transaction {
+                transaction.is_broken = true;
+            }
         }
         result
     }
 
     fn try_dispatch(&mut self) -> Result<Level, CommandError> {
         let level = self.take_prefix()?;
-        let (number, command) = self.core.commands.resolve(self.args).inspect_err(|error| {
-            self.core.stats.unknown_commands += u64::from(matches!(error, CommandError::Unknown { .. }));
-        })?;
+        let (number, command) = self.core.commands.resolve(self.args)?;
         self.session.last_command = command.name;
         self.session.last_active = self.monotonic;
         let queued = self.session.transaction.is_some() && !command.is_transactional();
         let admitted = self.check_rights(command).and_then(|()| self.admit(command, queued));
         if let Err(error) = admitted {
-            self.core.stats.calls[number].failed += 1;
             return Err(transactions::refused(self, command, error));
         }
         if self.then == Then::Retry {
@@ -258,18 +268,32 @@ impl Call<'_> {
     /// Runs the command; an error that it ends with becomes its reply.
     pub(crate) fn run(&mut self, number: usize, command: &Command) {
         let start = self.reply.bytes.len();
-        let result = (command.run)(self);
-        let calls = &mut self.core.stats.calls[number];
-        match result {
-            Ok(()) if self.then == Then::Retry => {}
-            Ok(()) => calls.ok += 1,
-            Err(_) => calls.failed += 1,
+        let timing = self.core.timing(number, self.session);
+        if timing == Timing::Alone {
+            self.core.close_times(self.now, self.session, Args::none());
         }
+        let result = (command.run)(self);
+        let ok = result.is_ok();
         // An error is a reply like any other: it may rest on a key that is not accepted yet, and waits for it.
         if let Err(error) = result {
-            self.reply.bytes.truncate(start);
-            self.reply.error(error);
+            self.refuse(start, error);
         }
+        match self.then {
+            Then::Retry => return,
+            Then::CheckPassword(_) | Then::Save => self.session.unfinished = Some(number),
+            _ => self.core.stats.count_outcome(number, ok),
+        }
+        if self.core.has_run(number, timing, self.reply.bytes.len() - start) {
+            self.core.close_times(self.now, self.session, self.args);
+        }
+    }
+
+    /// Makes an error the reply, in place of what has been written from `start` on.
+    #[cold]
+    pub(crate) fn refuse(&mut self, start: usize, error: CommandError) {
+        self.reply.bytes.truncate(start);
+        self.reply.error(error);
+        self.core.stats.count_error(&self.reply.bytes[start..]);
     }
 
     pub(crate) fn check_access(&self, access: Access, command: &'static str) -> Result<(), CommandError> {
@@ -343,7 +367,7 @@ impl Call<'_> {
             Level::Quorum | Level::All if self.wrote => Some(self.core.executed()),
             Level::Quorum | Level::All => (self.depends > self.core.accepted()).then_some(self.depends),
         };
-        Answer { then: self.then, wait }
+        Answer { then: self.then, level, wait }
     }
 }
 

@@ -7,11 +7,13 @@ use core::time::Duration;
 use crate::call::{Credentials, PasswordCheck, Then};
 use crate::clients::Slot;
 use crate::core::{Core, Now};
-use crate::gate::Gate;
+use crate::gate::{Delay, Gate, Wait};
 use crate::ids::Seq;
+use crate::level::Level;
 use crate::limits;
 use crate::resp::{Decoder, ProtocolError};
 use crate::session::{Replies, Session};
+use crate::stopwatch::Pace;
 use crate::time::Monotonic;
 
 /// Why [`Connection::run`] stopped running requests.
@@ -51,6 +53,9 @@ pub struct Connection {
     /// A reply whose time has not come.
     delayed: Option<Delayed>,
     closing: bool,
+    /// When the requests arrived that have not run.
+    arrived: Option<Monotonic>,
+    ran_until: Monotonic,
 }
 
 /// A reply whose time has not come, and the batch that it waits for then.
@@ -59,6 +64,9 @@ struct Delayed {
     until: Monotonic,
     reply: Vec<u8>,
     wait: Option<Seq>,
+    level: Level,
+    /// When its request arrived.
+    since: Monotonic,
 }
 
 /// Bytes of buffer that an idle connection may keep.
@@ -75,6 +83,8 @@ impl Connection {
             decoder: Decoder::default(),
             delayed: None,
             closing: false,
+            arrived: None,
+            ran_until: Monotonic::default(),
         }
     }
 
@@ -103,15 +113,32 @@ impl Connection {
         if !core.clients.collect(self.slot, &mut self.gate.reply.bytes) {
             return Step::Kill;
         }
+        let arrived = *self.arrived.get_or_insert(now.monotonic);
         let mut session = core.clients.take(self.slot);
-        let step = self.run_requests(core, &mut session, now);
+        core.start_times(now);
+        let step = self.run_requests(core, &mut session, now, arrived);
+        self.ran_until = core.pause_times(now, &session);
+        self.gate.left(self.ran_until, arrived);
+        if !matches!(step, Step::Held | Step::Full) {
+            self.arrived = None;
+        }
         session.buffered = (self.unread(), self.gate.len());
         session.protocol = self.gate.reply.protocol;
         core.clients.put_back(self.slot, session);
         step
     }
 
-    fn run_requests(&mut self, core: &mut Core, session: &mut Session, now: Now) -> Step {
+    /// Says when the requests arrived that [`Connection::run`] will run, if that was before it could.
+    pub fn arrived(&mut self, at: Monotonic) {
+        self.arrived.get_or_insert(at);
+    }
+
+    /// When the last [`Connection::run`] ended.
+    pub fn ran_until(&self) -> Monotonic {
+        self.ran_until
+    }
+
+    fn run_requests(&mut self, core: &mut Core, session: &mut Session, now: Now, arrived: Monotonic) -> Step {
         loop {
             if self.closing {
                 return Step::Close;
@@ -123,9 +150,14 @@ impl Connection {
                     return Step::Delay(time);
                 }
                 let start = self.gate.reply.bytes.len();
-                self.gate.reply.bytes.extend(delayed.reply);
-                if let Some(seq) = delayed.wait {
-                    self.gate.hold(start, seq, now.monotonic + core.config.level_timeout);
+                self.gate.reply.bytes.extend(&delayed.reply);
+                let Delayed { level, since, .. } = delayed;
+                match delayed.wait {
+                    Some(seq) => {
+                        let until = now.monotonic + core.config.level_timeout;
+                        self.gate.hold(start, Wait { seq, until, level, since });
+                    }
+                    None => self.gate.passed_since(level, since, now.monotonic),
                 }
             }
             if self.gate.len() > limits::MAX_REPLIES_WAITING {
@@ -136,7 +168,7 @@ impl Connection {
                 Ok(Some(len)) => len,
                 Ok(None) => return Step::Read,
                 Err(error) => {
-                    self.protocol_error(error);
+                    self.protocol_error(core, error);
                     continue;
                 }
             };
@@ -146,6 +178,7 @@ impl Connection {
                 continue;
             }
             let start = self.gate.reply.bytes.len();
+            session.pace = Pace::of(len, rest.len());
             if session.replies == Replies::SkipNext {
                 session.replies = Replies::Skip;
             }
@@ -156,7 +189,13 @@ impl Connection {
             self.consumed += len;
             if let Then::Delay(time) = answer.then {
                 let reply = self.gate.reply.bytes.split_off(start);
-                self.delayed = Some(Delayed { until: now.monotonic + time, reply, wait: answer.wait });
+                self.delayed = Some(Delayed {
+                    until: now.monotonic + time,
+                    reply,
+                    wait: answer.wait,
+                    level: answer.level,
+                    since: arrived,
+                });
                 continue;
             }
             if session.replies != Replies::On {
@@ -165,7 +204,10 @@ impl Connection {
                     session.replies = Replies::On;
                 }
             } else if let Some(seq) = answer.wait {
-                self.gate.hold(start, seq, now.monotonic + core.config.level_timeout);
+                let until = now.monotonic + core.config.level_timeout;
+                self.gate.hold(start, Wait { seq, until, level: answer.level, since: arrived });
+            } else if answer.then.is_answered() {
+                self.gate.pass(answer.level);
             }
             match answer.then {
                 Then::Reply | Then::Retry | Then::Delay(_) => {}
@@ -189,16 +231,22 @@ impl Connection {
     }
 
     /// What became of the snapshot that [`Step::Save`] asked for; then run again.
-    pub fn saved(&mut self, made: Result<(), impl core::fmt::Display>) {
+    pub fn saved(&mut self, core: &mut Core, made: Result<(), impl core::fmt::Display>) {
+        let start = self.gate.reply.bytes.len();
         match made {
             Ok(()) => self.gate.reply.ok(),
             Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
         }
+        let mut session = core.clients.take(self.slot);
+        core.finished(&mut session, &self.gate.reply.bytes[start..]);
+        core.clients.put_back(self.slot, session);
     }
 
     /// Says why the connection will be closed, once what was answered before has left.
-    fn protocol_error(&mut self, error: ProtocolError) {
+    fn protocol_error(&mut self, core: &mut Core, error: ProtocolError) {
+        let start = self.gate.reply.bytes.len();
         self.gate.reply.error(format_args!("ERR Protocol error: {error}"));
+        core.stats.count_error(&self.gate.reply.bytes[start..]);
         self.closing = true;
     }
 
@@ -214,8 +262,13 @@ impl Connection {
 
     /// Opens the gate up to a batch, and tells the truth to what has waited too long.
     pub fn advance(&mut self, accepted: Seq, now: Monotonic) {
-        self.gate.open(accepted);
+        self.gate.open(accepted, now);
         self.gate.expire(now);
+    }
+
+    /// How long the replies took that could leave since this was asked.
+    pub fn take_delays(&mut self) -> impl Iterator<Item = Delay> {
+        self.gate.delays.drain(..)
     }
 
     /// The batch that the next reply waits for, if it waits.

@@ -13,12 +13,14 @@ use crate::clients::Clients;
 use crate::codec::CodecError;
 use crate::commands::{Command, CommandError, Commands, connection};
 use crate::connection::Connection;
+use crate::diagnostics::Diagnostics;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
 use crate::ids::{DbId, Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
+use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, Reply};
 use crate::session::{Peer, Port, Session};
@@ -71,6 +73,8 @@ pub enum Input<'a> {
     Keeper(KeeperState),
     /// There is time to send what was executed, if anything was.
     CloseBatch,
+    /// Some time has passed; so many bytes came from clients and went to them since the start.
+    Tick { input_bytes: u64, output_bytes: u64 },
     /// There is time to delete some of the keys whose deadline has passed.
     Expire,
     /// Nothing was heard of the oldest proposal for too long: it may be lost.
@@ -95,6 +99,15 @@ pub struct KeeperState {
     pub snapshot_bytes: u64,
     /// Snapshots that could not be made since the start.
     pub snapshot_failures: u64,
+    /// Snapshots made since the start.
+    pub snapshots: u64,
+    /// How long they took together, and the last one.
+    pub snapshot_time: core::time::Duration,
+    pub last_snapshot_time: core::time::Duration,
+    /// When the last of them was made.
+    pub snapshot_made_at: Option<Wall>,
+    /// The last attempt failed.
+    pub last_snapshot_failed: bool,
 }
 
 /// What a Core wants done.
@@ -133,6 +146,7 @@ pub(crate) struct Pause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub then: Then,
+    pub level: Level,
     /// The reply must not leave before this batch is accepted.
     pub wait: Option<Seq>,
 }
@@ -163,7 +177,11 @@ pub struct Core {
     pub clients: Clients,
     /// Commands wait until then, or those that write do.
     pub(crate) pause: Option<Pause>,
+    /// As many as at most may be allowed while this process runs.
+    pub(crate) most_clients: u64,
     pub stats: Stats,
+    pub(crate) diagnostics: Diagnostics,
+    pub(crate) rates: Rates,
     role: Role,
     /// The last committed entry that this memory contains.
     applied: Option<Index>,
@@ -174,6 +192,8 @@ pub struct Core {
     /// Nothing is executed any more.
     stopping: bool,
     pub(crate) keeper: KeeperState,
+    /// Bytes from and to clients as of the last tick.
+    traffic: (u64, u64),
     /// The state of [`Core::random`], which is the generator SplitMix64.
     random: u64,
     /// When a newer snapshot was first heard of.
@@ -189,7 +209,10 @@ impl Core {
             watches: Watches::new(config.seed),
             clients: Clients::default(),
             pause: None,
+            most_clients: config.max_clients,
             stats: Stats::new(commands.all().len()),
+            diagnostics: Diagnostics::new(&commands),
+            rates: Rates::default(),
             system: System::default(),
             role: Role::Recovering,
             applied: None,
@@ -197,6 +220,7 @@ impl Core {
             hold_writes_until: None,
             stopping: false,
             keeper: KeeperState::default(),
+            traffic: (0, 0),
             last_save: None,
             random: config.seed,
             commands,
@@ -232,7 +256,7 @@ impl Core {
         let mut call = self.call(now, session, args, reply);
         // A request that is refused before it runs touches nothing, so its reply waits for nothing.
         let level = call.dispatch().unwrap_or_else(|error| {
-            call.reply.error(error);
+            call.refuse(call.reply.bytes.len(), error);
             Level::Eventual
         });
         call.answer(level)
@@ -240,9 +264,19 @@ impl Core {
 
     /// Goes on with the request that asked for a password check.
     pub fn password_checked(&mut self, now: Now, session: &mut Session, reply: &mut Reply, check: PasswordCheck) {
+        let start = reply.bytes.len();
         let mut call = self.call(now, session, Args::none(), reply);
         if let Err(error) = connection::password_checked(&mut call, check) {
             call.reply.error(error);
+        }
+        self.finished(session, &reply.bytes[start..]);
+    }
+
+    /// Counts the outcome of a command that was left unfinished.
+    pub(crate) fn finished(&mut self, session: &mut Session, reply: &[u8]) {
+        self.stats.count_error(reply);
+        if let Some(command) = session.unfinished.take() {
+            self.stats.count_outcome(command, reply.first() != Some(&b'-'));
         }
     }
 
@@ -302,6 +336,7 @@ impl Core {
                 self.keeper = state;
             }
             Input::CloseBatch => self.close_batch(now, out),
+            Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes),
             Input::Expire => self.expire(now),
             Input::Resend => self.resend(out),
             Input::Found { admin, password_hash } => {
@@ -402,6 +437,16 @@ impl Core {
             self.stats.batches_proposed += 1;
             out.push(Output::Propose(proposal));
         }
+    }
+
+    fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64) {
+        let used = self.used_memory();
+        let stats = &mut self.stats;
+        stats.input_bytes += input_bytes - self.traffic.0;
+        stats.output_bytes += output_bytes - self.traffic.1;
+        self.traffic = (input_bytes, output_bytes);
+        stats.peak_memory = stats.peak_memory.max(used);
+        self.rates.sample(now.monotonic, [stats.total_calls(), stats.input_bytes, stats.output_bytes]);
     }
 
     /// Sends again, with the same content, all that has not been accepted (rule 6). The log ignores what it knows.
@@ -539,6 +584,12 @@ impl Core {
 
     pub fn keeper(&self) -> &KeeperState {
         &self.keeper
+    }
+
+    /// What `CONFIG RESETSTAT` does.
+    pub(crate) fn reset_stats(&mut self) {
+        self.stats.reset();
+        self.rates = Rates::default();
     }
 
     /// Whether writes are executed now.

@@ -3,8 +3,10 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::ids::Seq;
+use crate::level::Level;
 use crate::resp::Reply;
 use crate::time::Monotonic;
 
@@ -18,6 +20,22 @@ pub struct Gate {
     /// Bytes at the front of the replies that have been sent.
     sent: usize,
     held: VecDeque<Held>,
+    /// Replies of the run that goes on which wait for nothing, by level.
+    passed: [u64; 3],
+    /// How long replies took that could leave.
+    pub(crate) delays: Vec<Delay>,
+}
+
+/// How long some replies took from the arrival of their requests until they could leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delay {
+    pub level: Level,
+    /// When the requests arrived.
+    since: Monotonic,
+    pub took: Duration,
+    pub replies: u64,
+    /// They were not accepted in time.
+    pub uncertain: bool,
 }
 
 /// A reply that waits, as a range of the reply bytes.
@@ -25,26 +43,62 @@ pub struct Gate {
 struct Held {
     start: usize,
     end: usize,
-    seq: Seq,
-    until: Monotonic,
+    wait: Wait,
+}
+
+/// What a reply waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub seq: Seq,
+    pub until: Monotonic,
+    pub level: Level,
+    /// When its request arrived.
+    pub since: Monotonic,
+}
+
+impl Wait {
+    fn over(&self, now: Monotonic, uncertain: bool) -> Delay {
+        Delay { level: self.level, since: self.since, took: now - self.since, replies: 1, uncertain }
+    }
 }
 
 impl Gate {
     /// Holds the reply that begins at `start` of the reply bytes and ends at their end.
-    pub(crate) fn hold(&mut self, start: usize, seq: Seq, until: Monotonic) {
-        self.held.push_back(Held { start, end: self.reply.bytes.len(), seq, until });
+    pub(crate) fn hold(&mut self, start: usize, wait: Wait) {
+        self.held.push_back(Held { start, end: self.reply.bytes.len(), wait });
+    }
+
+    /// Notes a reply that waits for nothing.
+    pub(crate) fn pass(&mut self, level: Level) {
+        self.passed[level as usize] += 1;
+    }
+
+    /// Notes a reply that waits for nothing any more.
+    pub(crate) fn passed_since(&mut self, level: Level, since: Monotonic, now: Monotonic) {
+        self.delays.push(Delay { level, since, took: now - since, replies: 1, uncertain: false });
+    }
+
+    /// The run has ended: what waits for nothing could leave by now. Its requests arrived at `since`.
+    pub(crate) fn left(&mut self, now: Monotonic, since: Monotonic) {
+        for level in [Level::Eventual, Level::Quorum, Level::All] {
+            let replies = core::mem::take(&mut self.passed[level as usize]);
+            if replies > 0 {
+                self.delays.push(Delay { level, since, took: now - since, replies, uncertain: false });
+            }
+        }
     }
 
     /// Opens the gate for every batch up to `accepted`.
-    pub fn open(&mut self, accepted: Seq) {
-        while self.held.front().is_some_and(|held| held.seq <= accepted) {
+    pub fn open(&mut self, accepted: Seq, now: Monotonic) {
+        while let Some(held) = self.held.front().filter(|held| held.wait.seq <= accepted) {
+            count(&mut self.delays, held.wait.over(now, false));
             self.held.pop_front();
         }
     }
 
     /// Tells the truth to those that have waited too long: their replies become `-UNCERTAIN`.
     pub fn expire(&mut self, now: Monotonic) {
-        if !self.held.iter().any(|held| held.until <= now) {
+        if !self.held.iter().any(|held| held.wait.until <= now) {
             return;
         }
         let mut bytes = Vec::with_capacity(self.reply.bytes.len());
@@ -53,7 +107,8 @@ impl Gate {
         for held in &self.held {
             bytes.extend_from_slice(&self.reply.bytes[copied..held.start]);
             let start = bytes.len();
-            if held.until <= now {
+            if held.wait.until <= now {
+                count(&mut self.delays, held.wait.over(now, true));
                 bytes.extend_from_slice(UNCERTAIN);
             } else {
                 bytes.extend_from_slice(&self.reply.bytes[held.start..held.end]);
@@ -91,7 +146,7 @@ impl Gate {
 
     /// The batch that the first held reply waits for.
     pub fn waits_for(&self) -> Option<Seq> {
-        self.held.front().map(|held| held.seq)
+        self.held.front().map(|held| held.wait.seq)
     }
 
     /// Bytes held and ready.
@@ -104,10 +159,17 @@ impl Gate {
     }
 }
 
+/// Adds a delay to the last one if it is the same, as in a pipeline it mostly is.
+fn count(delays: &mut Vec<Delay>, delay: Delay) {
+    match delays.last_mut() {
+        Some(last) if (Delay { replies: delay.replies, ..*last }) == delay => last.replies += delay.replies,
+        _ => delays.push(delay),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::time::Duration;
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic(Duration::from_secs(seconds))
@@ -119,7 +181,7 @@ mod tests {
             let start = gate.reply.bytes.len();
             gate.reply.simple(text);
             if let Some(seq) = seq {
-                gate.hold(start, Seq(*seq), at(*until));
+                gate.hold(start, Wait { seq: Seq(*seq), until: at(*until), level: Level::Quorum, since: at(0) });
             }
         }
         gate
@@ -130,12 +192,12 @@ mod tests {
         let mut gate = gate(&[("a", None, 0), ("b", Some(2), 9), ("c", None, 0), ("d", Some(1), 9), ("e", Some(3), 9)]);
         assert_eq!(gate.ready(), b"+a\r\n");
         gate.sent(4);
-        gate.open(Seq(1));
+        gate.open(Seq(1), at(1));
         assert_eq!(gate.ready(), b"");
-        gate.open(Seq(2));
+        gate.open(Seq(2), at(1));
         assert_eq!(gate.ready(), b"+b\r\n+c\r\n+d\r\n");
         gate.sent(3);
-        gate.open(Seq(3));
+        gate.open(Seq(3), at(1));
         assert_eq!(gate.ready(), b"\n+c\r\n+d\r\n+e\r\n".as_slice());
         gate.sent(gate.ready().len());
         assert!(gate.is_empty() && gate.waits_for().is_none());
@@ -150,7 +212,7 @@ mod tests {
         assert!(gate.ready().starts_with(b"-UNCERTAIN") && gate.ready().ends_with(b"\r\n+b\r\n"));
         assert_eq!(gate.waits_for(), Some(Seq(2)));
         gate.sent(gate.ready().len());
-        gate.open(Seq(2));
+        gate.open(Seq(2), at(1));
         assert_eq!(gate.ready(), b"+c\r\n");
     }
 }

@@ -7,25 +7,30 @@ use crate::core::Core;
 use crate::session::Port;
 use crate::time::{Monotonic, Wall};
 
+/// The sections by name, and whether they are shown unless others are asked for: as in Redis 7.2.
+const SECTIONS: [(&str, bool, Writer); 12] = [
+    ("Server", true, server),
+    ("Clients", true, clients),
+    ("Memory", true, memory),
+    ("Persistence", true, persistence),
+    ("Stats", true, stats),
+    ("Replication", true, replication),
+    ("Modules", true, |_| {}),
+    ("Commandstats", false, commandstats),
+    ("Errorstats", true, errorstats),
+    ("Latencystats", false, latencystats),
+    ("Cluster", true, |s| s.line("cluster_enabled", 0)),
+    ("Keyspace", true, keyspace),
+];
+
 /// The sections asked for, or the default ones. Unknown sections are left out, as in Redis.
 pub(crate) fn text(core: &Core, port: Port, wall: Wall, now: Monotonic, sections: &[String]) -> String {
-    let all: [(&str, Writer); 7] = [
-        ("Server", server),
-        ("Clients", clients),
-        ("Memory", memory),
-        ("Persistence", persistence),
-        ("Stats", stats),
-        ("Replication", replication),
-        ("Keyspace", keyspace),
-    ];
-    let wanted = |name: &str| {
-        sections.is_empty()
-            || sections
-                .iter()
-                .any(|s| s.eq_ignore_ascii_case(name) || ["default", "all", "everything"].contains(&s.as_str()))
-    };
+    let asked = |word: &str| sections.iter().any(|section| section.eq_ignore_ascii_case(word));
+    let all = asked("all") || asked("everything");
+    let default = sections.is_empty() || asked("default");
     let mut out = String::new();
-    for (name, write) in all.into_iter().filter(|(name, _)| wanted(name)) {
+    let wanted = |(name, by_default, _): &(&str, bool, Writer)| all || (default && *by_default) || asked(name);
+    for (name, _, write) in SECTIONS.into_iter().filter(wanted) {
         if !out.is_empty() {
             out.push_str("\r\n");
         }
@@ -75,10 +80,30 @@ fn clients(s: &mut Section<'_>) {
 }
 
 fn memory(s: &mut Section<'_>) {
-    s.line("used_memory", s.core.used_memory());
-    s.line("maxmemory", 0);
+    let used = s.core.used_memory();
+    let peak = s.core.stats.peak_memory.max(used);
+    s.line("used_memory", used);
+    s.line("used_memory_human", Human(used));
+    s.line("used_memory_peak", peak);
+    s.line("used_memory_peak_human", Human(peak));
+    s.line("used_memory_dataset", used);
+    s.line("maxmemory", s.core.config.max_memory);
+    s.line("maxmemory_human", Human(s.core.config.max_memory as usize));
     s.line("maxmemory_policy", "noeviction");
     s.line("number_of_cached_scripts", 0);
+}
+
+/// Bytes as people read them, in Redis's form.
+struct Human(usize);
+
+impl core::fmt::Display for Human {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let units = [("G", 30), ("M", 20), ("K", 10)];
+        match units.into_iter().find(|(_, bits)| self.0 >> bits > 0) {
+            Some((unit, bits)) => write!(f, "{:.2}{unit}", self.0 as f64 / (1u64 << bits) as f64),
+            None => write!(f, "{}B", self.0),
+        }
+    }
 }
 
 fn persistence(s: &mut Section<'_>) {
@@ -89,6 +114,13 @@ fn persistence(s: &mut Section<'_>) {
     s.line("aof_enabled", 1);
     s.line("rdb_bgsave_in_progress", 0);
     s.line("rdb_last_save_time", s.core.last_save(s.wall, s.now).0 / 1000);
+    let keeper = &s.core.keeper;
+    s.line("rdb_last_bgsave_status", if keeper.last_snapshot_failed { "err" } else { "ok" });
+    s.line(
+        "rdb_last_bgsave_time_sec",
+        if keeper.snapshots > 0 { keeper.last_snapshot_time.as_secs() as i64 } else { -1 },
+    );
+    s.line("rdb_saves", keeper.snapshots);
     s.line("disk_full", u8::from(s.core.keeper.disk_full));
     s.line("log_bytes", s.core.keeper.log_bytes);
     s.line("snapshot_bytes", s.core.keeper.snapshot_bytes);
@@ -104,14 +136,18 @@ fn stats(s: &mut Section<'_>) {
     let stats = &s.core.stats;
     s.line("total_connections_received", s.core.clients.accepted());
     s.line("total_commands_processed", stats.total_calls());
-    s.line("instantaneous_ops_per_sec", 0);
-    s.line("instantaneous_input_kbps", "0.00");
-    s.line("instantaneous_output_kbps", "0.00");
+    s.line("instantaneous_ops_per_sec", s.core.rates.commands());
+    s.line("total_net_input_bytes", stats.input_bytes);
+    s.line("total_net_output_bytes", stats.output_bytes);
+    s.line("instantaneous_input_kbps", format_args!("{:.2}", s.core.rates.input() as f64 / 1024.0));
+    s.line("instantaneous_output_kbps", format_args!("{:.2}", s.core.rates.output() as f64 / 1024.0));
     s.line("rejected_connections", stats.connections_rejected);
     s.line("expired_keys", stats.expired_keys);
     s.line("evicted_keys", 0);
     s.line("keyspace_hits", stats.keyspace_hits);
     s.line("keyspace_misses", stats.keyspace_misses);
+    s.line("slow_commands", s.core.slow_commands());
+    s.line("total_error_replies", stats.total_errors());
 }
 
 fn replication(s: &mut Section<'_>) {
@@ -134,5 +170,45 @@ fn keyspace(s: &mut Section<'_>) {
         }
         let name = alloc::format!("db{}", number.0);
         s.line(&name, format_args!("keys={},expires={},avg_ttl=0", database.len(), database.volatile()));
+    }
+}
+
+fn commandstats(s: &mut Section<'_>) {
+    let core = s.core;
+    for (command, calls) in core.commands.all().iter().zip(&core.stats.calls) {
+        let ran = calls.ok + calls.failed;
+        if ran + calls.rejected == 0 {
+            continue;
+        }
+        let micros = calls.times.sum().as_micros();
+        let mean = micros as f64 / ran.max(1) as f64;
+        s.line(
+            &alloc::format!("cmdstat_{}", command.name),
+            format_args!(
+                "calls={ran},usec={micros},usec_per_call={mean:.2},rejected_calls={},failed_calls={}",
+                calls.rejected, calls.failed
+            ),
+        );
+    }
+}
+
+fn errorstats(s: &mut Section<'_>) {
+    for (word, n) in &s.core.stats.errors {
+        s.line(&alloc::format!("errorstat_{word}"), format_args!("count={n}"));
+    }
+}
+
+/// Percentiles as far as the buckets tell: each is the upper bound of its bucket.
+fn latencystats(s: &mut Section<'_>) {
+    let core = s.core;
+    for (command, calls) in core.commands.all().iter().zip(&core.stats.calls) {
+        if calls.times.count() == 0 {
+            continue;
+        }
+        let micros = |share| calls.times.quantile(share).as_nanos() as f64 / 1000.0;
+        s.line(
+            &alloc::format!("latency_percentiles_usec_{}", command.name),
+            format_args!("p50={:.3},p99={:.3},p99.9={:.3}", micros(0.5), micros(0.99), micros(0.999)),
+        );
     }
 }

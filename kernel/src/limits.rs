@@ -58,3 +58,6 @@ pub const MAX_PAUSE: core::time::Duration = core::time::Duration::from_secs(24 *
 
 /// How long `DEBUG DIGEST` may hold back writers while the batches in flight are accepted.
 pub const DIGEST_HOLD: core::time::Duration = core::time::Duration::from_secs(2);
+
+/// Entries that the slow log may be told to keep; each has at most 4 KiB of arguments.
+pub const MAX_SLOWLOG: usize = 100_000;

@@ -7,6 +7,7 @@ use crate::clients::Slot;
 use crate::ids::DbNumber;
 use crate::level::Level;
 use crate::resp::{Protocol, Trust};
+use crate::stopwatch::Pace;
 use crate::time::Monotonic;
 use crate::transaction::Transaction;
 use crate::watch::Watching;
@@ -62,6 +63,10 @@ pub struct Session {
     pub next_level: Option<Level>,
     /// What waits for the outcome of a password check.
     pub(crate) greeting: Option<Greeting>,
+    /// The command whose outcome is still open, by its place in the command table.
+    pub(crate) unfinished: Option<usize>,
+    /// What stands about the request that runs.
+    pub(crate) pace: Pace,
     pub(crate) replies: Replies,
     /// Between MULTI and EXEC.
     pub(crate) transaction: Option<Box<Transaction>>,
@@ -104,6 +109,8 @@ impl Session {
             level: None,
             next_level: None,
             greeting: None,
+            unfinished: None,
+            pace: Pace::Last,
             replies: Replies::On,
             transaction: None,
             watching: Watching::default(),

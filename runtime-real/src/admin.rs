@@ -34,10 +34,7 @@ pub(crate) async fn serve(listener: TcpListener, admin: Admin) {
 }
 
 async fn metrics_page(State(admin): State<Admin>) -> impl IntoResponse {
-    match metrics::text(&admin.node, &admin.tls) {
-        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], format!("{error}\n")),
-    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::text(&admin.node, &admin.tls))
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {

@@ -9,5 +9,6 @@ mod env;
 mod listen;
 mod metrics;
 mod passwords;
+mod process;
 pub mod server;
 pub mod trust;

@@ -181,11 +181,11 @@ async fn serve_tcp(node: Arc<Node<RealEnv>>, tls: TlsAcceptor, metrics: Arc<TlsM
     };
     match shaken.await {
         Ok(stream) => {
-            metrics.completed.fetch_add(1, Ordering::Relaxed);
+            metrics.completed(stream.get_ref().1);
             connection::serve(node, stream, port, peer, Source::Address(address.ip())).await;
         }
         Err(error) => {
-            metrics.failed.fetch_add(1, Ordering::Relaxed);
+            metrics.failed(&error);
             tracing::debug!("a client's TLS handshake failed: {error}");
         }
     }

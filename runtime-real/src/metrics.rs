@@ -1,17 +1,31 @@
 //! What Prometheus reads. Counters are plain numbers where things happen; they are summed up when somebody asks.
+//!
+//! Every metric stands in `docs/OPERATIONS.md`; a test holds both together.
 
+mod page;
+
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mneme_driver::measures::Traffic;
 use mneme_driver::node::Node;
-use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use mneme_kernel::commands::Access;
+use mneme_kernel::core::{Core, KeeperState};
+use mneme_kernel::histogram::Histogram;
+use mneme_kernel::level::Level;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 
+use self::page::Page;
 use crate::env::RealEnv;
+use crate::process::{self, Process};
 
 /// Counts of TLS handshakes with clients.
 #[derive(Debug, Default)]
 pub struct TlsMetrics {
-    pub completed: AtomicU64,
-    pub failed: AtomicU64,
+    /// By version, 1.2 and 1.3, and whether they resumed a session.
+    completed: [[AtomicU64; 2]; 2],
+    failed: AtomicU64,
+    timed_out: AtomicU64,
     /// When the certificate that clients see ends, seconds since 1970.
     pub certificate_expiry: AtomicU64,
     /// Changed certificate files that could not be used.
@@ -20,132 +34,194 @@ pub struct TlsMetrics {
     pub turned_away: AtomicU64,
 }
 
-/// The metrics of a node in Prometheus's text format.
-///
-/// # Errors
-/// If a metric is made wrongly: a mistake in this file.
-pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> prometheus::Result<String> {
-    let page = Page(Registry::new());
-    node.with_core(|core| {
-        let stats = &core.stats;
-        page.counter(
-            "connections_accepted_total",
-            "Client connections accepted.",
-            &[],
-            &[(&[], core.clients.accepted())],
-        )?;
-        page.counter(
-            "connections_rejected_total",
-            "Client connections refused because there were too many.",
-            &[],
-            &[(&[], stats.connections_rejected)],
-        )?;
-        page.gauge("connections", "Open client connections.", &[], &[(&[], core.clients.len() as u64)])?;
-        let commands: Vec<_> = core.commands().all().iter().zip(&stats.calls).collect();
-        let mut calls: Vec<([&str; 2], u64)> = Vec::new();
-        for (command, count) in commands {
-            calls.push(([command.name, "ok"], count.ok));
-            calls.push(([command.name, "error"], count.failed));
-        }
-        calls.push((["other", "error"], stats.unknown_commands));
-        let calls: Vec<(&[&str], u64)> = calls.iter().map(|(labels, n)| (labels.as_slice(), *n)).collect();
-        page.counter("commands_total", "Commands by name and outcome.", &["command", "outcome"], &calls)?;
-        page.counter(
-            "passwords_rejected_total",
-            "Authentications with a wrong user or password.",
-            &[],
-            &[(&[], stats.rejected_passwords)],
-        )?;
-        page.counter("keyspace_hits_total", "Reads that found their key.", &[], &[(&[], stats.keyspace_hits)])?;
-        page.counter("keyspace_misses_total", "Reads that found no key.", &[], &[(&[], stats.keyspace_misses)])?;
-        page.counter(
-            "expired_keys_total",
-            "Keys deleted because their deadline had passed.",
-            &[],
-            &[(&[], stats.expired_keys)],
-        )?;
-        page.gauge("memory_used_bytes", "Memory accounted for the data.", &[], &[(&[], core.used_memory() as u64)])?;
-        let databases: Vec<(String, usize)> =
-            core.store().databases().map(|(db, d)| (db.0.to_string(), d.len())).collect();
-        let databases: Vec<([&str; 1], u64)> = databases.iter().map(|(db, n)| ([db.as_str()], *n as u64)).collect();
-        let databases: Vec<(&[&str], u64)> = databases.iter().map(|(labels, n)| (labels.as_slice(), *n)).collect();
-        page.gauge("keys", "Keys by database.", &["database"], &databases)?;
-        page.counter(
-            "batches_proposed_total",
-            "Batches handed to Raft, repeated ones counted again.",
-            &[],
-            &[(&[], stats.batches_proposed)],
-        )?;
-        page.counter(
-            "batches_accepted_total",
-            "Batches that the log accepted.",
-            &[],
-            &[(&[], stats.batches_accepted)],
-        )?;
-        page.counter("effect_bytes_total", "Bytes of changes in accepted batches.", &[], &[(&[], stats.effect_bytes)])?;
-        page.gauge(
-            "batches_in_flight",
-            "Batches handed to Raft and not accepted yet.",
-            &[],
-            &[(&[], core.in_flight() as u64)],
-        )?;
-        page.gauge("applied_index", "The last log entry that the memory contains.", &[], &[(&[], core.applied().0)])?;
-        page.gauge("epoch", "The current epoch.", &[], &[(&[], core.epoch().0)])?;
-        let keeper = core.keeper();
-        page.gauge("disk_full", "1 if there is no space for the log.", &[], &[(&[], u64::from(keeper.disk_full))])?;
-        page.gauge("log_bytes", "Bytes of the log since the newest snapshot.", &[], &[(&[], keeper.log_bytes)])?;
-        page.gauge("snapshot_bytes", "Bytes of the newest snapshot.", &[], &[(&[], keeper.snapshot_bytes)])?;
-        page.gauge(
-            "snapshot_index",
-            "The last log entry of the newest snapshot.",
-            &[],
-            &[(&[], keeper.snapshot_index.unwrap_or_default().0)],
-        )?;
-        page.counter(
-            "snapshot_failures_total",
-            "Snapshots that could not be made.",
-            &[],
-            &[(&[], keeper.snapshot_failures)],
-        )?;
-        page.gauge("primary", "1 if this Core is the primary.", &[], &[(&[], u64::from(core.is_primary()))])
-    })?;
-    page.gauge("raft_term", "Raft's term.", &[], &[(&[], node.keeper().term())])?;
-    let handshakes: [(&[&str], u64); 2] =
-        [(&["ok"], tls.completed.load(Ordering::Relaxed)), (&["error"], tls.failed.load(Ordering::Relaxed))];
-    page.counter("tls_handshakes_total", "TLS handshakes with clients by outcome.", &["outcome"], &handshakes)?;
-    let expiry = tls.certificate_expiry.load(Ordering::Relaxed);
-    page.gauge(
-        "tls_certificate_expiry_timestamp_seconds",
-        "When the clients' certificate ends.",
-        &[],
-        &[(&[], expiry)],
-    )?;
-    page.gauge("build_info", "This program.", &["version"], &[(&[mneme_kernel::VERSION], 1)])?;
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&page.0.gather(), &mut text)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-/// One answer to Prometheus.
-struct Page(Registry);
-
-/// A metric's values, each with its labels' values.
-type Values<'a> = [(&'a [&'a str], u64)];
-
-impl Page {
-    fn counter(&self, name: &str, help: &str, labels: &[&str], values: &Values<'_>) -> prometheus::Result<()> {
-        let counter = IntCounterVec::new(Opts::new(format!("mneme_{name}"), help), labels)?;
-        for (labels, value) in values {
-            counter.get_metric_with_label_values(labels)?.inc_by(*value);
-        }
-        self.0.register(Box::new(counter))
+impl TlsMetrics {
+    pub(crate) fn completed(&self, connection: &ServerConnection) {
+        let version = usize::from(connection.protocol_version() == Some(ProtocolVersion::TLSv1_3));
+        let resumed = usize::from(connection.handshake_kind() == Some(HandshakeKind::Resumed));
+        self.completed[version][resumed].fetch_add(1, Ordering::Relaxed);
     }
 
-    fn gauge(&self, name: &str, help: &str, labels: &[&str], values: &Values<'_>) -> prometheus::Result<()> {
-        let gauge = IntGaugeVec::new(Opts::new(format!("mneme_{name}"), help), labels)?;
-        for (labels, value) in values {
-            gauge.get_metric_with_label_values(labels)?.set(i64::try_from(*value).unwrap_or(i64::MAX));
+    pub(crate) fn failed(&self, error: &io::Error) {
+        let counter = if error.kind() == io::ErrorKind::TimedOut { &self.timed_out } else { &self.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The metrics of a node in Prometheus's text format.
+pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> String {
+    let mut page = Page::default();
+    let keeper = node.with_core(|core| {
+        commands(&mut page, core);
+        clients(&mut page, core);
+        data(&mut page, core);
+        role(&mut page, core);
+        core.keeper().clone()
+    });
+    replies(&mut page, node.traffic(), node.replying());
+    log(&mut page, node, &keeper);
+    snapshots(&mut page, &keeper);
+    tls_metrics(&mut page, tls);
+    page.gauge("mneme_build_info", "This program.").with(&[("version", mneme_kernel::VERSION)], 1);
+    process_metrics(&mut page);
+    page.text()
+}
+
+fn commands(page: &mut Page, core: &Core) {
+    let stats = &core.stats;
+    let all = || core.commands().all().iter().zip(&stats.calls);
+    let mut family = page.counter("mneme_commands_total", "Commands by name and outcome.");
+    for (command, calls) in all() {
+        for (outcome, n) in [("ok", calls.ok), ("error", calls.failed), ("rejected", calls.rejected)] {
+            family.with(&[("command", command.name), ("outcome", outcome)], n);
         }
-        self.0.register(Box::new(gauge))
+    }
+    family.with(&[("command", "other"), ("outcome", "rejected")], stats.unknown_commands);
+
+    let mut family = page.counter("mneme_command_seconds_total", "Time that commands ran, by name.");
+    for (command, calls) in all() {
+        family.with(&[("command", command.name)], calls.times.sum().as_secs_f64());
+    }
+
+    let mut family = page.histogram("mneme_command_duration_seconds", "Time that a command ran, by class.");
+    let classes: [(&str, &[Access]); 4] = [
+        ("connection", &[Access::Anyone, Access::Connection]),
+        ("read", &[Access::Read]),
+        ("write", &[Access::Write]),
+        ("admin", &[Access::Admin]),
+    ];
+    for (class, accesses) in classes {
+        let mut times = Histogram::default();
+        let of_class = all().filter(|(command, _)| accesses.contains(&command.access));
+        of_class.for_each(|(_, calls)| times.add(&calls.times));
+        family.buckets(&[("class", class)], &times);
+    }
+
+    let mut family = page.counter("mneme_error_replies_total", "Error replies by their first word.");
+    for (code, n) in &stats.errors {
+        family.with(&[("code", code)], n);
+    }
+    page.counter("mneme_slow_commands_total", "Commands that the slow log took.").is(core.slow_commands());
+    page.counter("mneme_passwords_rejected_total", "Authentications with a wrong user or password.")
+        .is(stats.rejected_passwords);
+    page.histogram("mneme_lock_wait_seconds", "Time that requests waited for the data's lock.")
+        .buckets(&[], &stats.lock_waits);
+}
+
+fn clients(page: &mut Page, core: &Core) {
+    let stats = &core.stats;
+    page.gauge("mneme_connections", "Open client connections.").is(core.clients.len());
+    page.gauge("mneme_connections_max", "Client connections that are allowed.").is(core.config().max_clients);
+    page.counter("mneme_connections_accepted_total", "Client connections accepted.").is(core.clients.accepted());
+    page.counter("mneme_connections_rejected_total", "Client connections refused because there were too many.")
+        .is(stats.connections_rejected);
+}
+
+fn data(page: &mut Page, core: &Core) {
+    let stats = &core.stats;
+    page.gauge("mneme_memory_used_bytes", "Memory accounted for the data.").is(core.used_memory());
+    let databases: Vec<_> = core.store().databases().map(|(db, database)| (db.0.to_string(), database)).collect();
+    let mut family = page.gauge("mneme_keys", "Keys by database.");
+    for (db, database) in &databases {
+        family.with(&[("database", db)], database.len());
+    }
+    let mut family = page.gauge("mneme_expiring_keys", "Keys with a deadline by database.");
+    for (db, database) in &databases {
+        family.with(&[("database", db)], database.volatile());
+    }
+    page.counter("mneme_keyspace_hits_total", "Reads that found their key.").is(stats.keyspace_hits);
+    page.counter("mneme_keyspace_misses_total", "Reads that found no key.").is(stats.keyspace_misses);
+    page.counter("mneme_expired_keys_total", "Keys deleted because their deadline had passed.").is(stats.expired_keys);
+}
+
+fn role(page: &mut Page, core: &Core) {
+    page.gauge("mneme_primary", "1 if this Core is the primary.").is(u8::from(core.is_primary()));
+    page.gauge("mneme_ready", "1 if writes are executed.").is(u8::from(core.takes_writes()));
+    page.gauge("mneme_epoch", "The current epoch.").is(core.epoch());
+    page.gauge("mneme_applied_index", "The last log entry that the memory contains.").is(core.applied());
+    page.counter("mneme_batches_proposed_total", "Batches handed to Raft, repeated ones counted again.")
+        .is(core.stats.batches_proposed);
+    page.counter("mneme_batches_accepted_total", "Batches that the log accepted.").is(core.stats.batches_accepted);
+    page.counter("mneme_effect_bytes_total", "Bytes of changes in accepted batches.").is(core.stats.effect_bytes);
+    page.gauge("mneme_batches_in_flight", "Batches handed to Raft and not accepted yet.").is(core.in_flight());
+}
+
+fn replies(page: &mut Page, traffic: &Traffic, replying: usize) {
+    let help = "Time from a request's arrival until its reply could leave, by level.";
+    let mut family = page.histogram("mneme_request_duration_seconds", help);
+    for level in [Level::Eventual, Level::Quorum, Level::All] {
+        family.buckets(&[("level", level.name())], &traffic.replies(level));
+    }
+    page.counter("mneme_uncertain_replies_total", "Replies whose level was not reached in time.")
+        .is(traffic.uncertain());
+    page.counter("mneme_input_bytes_total", "Bytes that clients sent, without TLS.").is(traffic.input_bytes());
+    page.counter("mneme_output_bytes_total", "Bytes that were sent to clients, without TLS.")
+        .is(traffic.output_bytes());
+    page.gauge("mneme_connections_held", "Connections whose next request may not run yet.").is(traffic.held());
+    page.gauge("mneme_connections_replying", "Connections with replies that have not left.").is(replying);
+}
+
+fn log(page: &mut Page, node: &Node<RealEnv>, keeper: &KeeperState) {
+    let measures = node.keeper().log_measures();
+    page.gauge("mneme_raft_term", "Raft's term.").is(node.keeper().term());
+    page.gauge("mneme_log_bytes", "Bytes of the log since the newest snapshot.").is(keeper.log_bytes);
+    page.gauge("mneme_log_segments", "Files of the log.").is(node.keeper().segments());
+    page.counter("mneme_log_groups_total", "Groups of entries that one sync made durable.").is(measures.groups);
+    page.counter("mneme_log_entries_total", "Entries that were made durable.").is(measures.entries);
+    page.counter("mneme_log_written_bytes_total", "Bytes of the log that were made durable.").is(measures.bytes);
+    page.histogram("mneme_log_sync_duration_seconds", "Time that a sync of the log took.")
+        .buckets(&[], &measures.syncs);
+    page.gauge("mneme_disk_full", "1 if there is no space for the log.").is(u8::from(keeper.disk_full));
+}
+
+fn snapshots(page: &mut Page, keeper: &KeeperState) {
+    page.gauge("mneme_snapshot_bytes", "Bytes of the newest snapshot.").is(keeper.snapshot_bytes);
+    page.gauge("mneme_snapshot_index", "The last log entry of the newest snapshot.")
+        .is(keeper.snapshot_index.unwrap_or_default());
+    page.counter("mneme_snapshots_total", "Snapshots made.").is(keeper.snapshots);
+    page.counter("mneme_snapshot_seconds_total", "Time that making snapshots took.")
+        .is(keeper.snapshot_time.as_secs_f64());
+    page.gauge("mneme_snapshot_last_duration_seconds", "Time that making the last snapshot took.")
+        .is(keeper.last_snapshot_time.as_secs_f64());
+    let made_at = keeper.snapshot_made_at.map_or(0.0, |wall| wall.0 as f64 / 1000.0);
+    page.gauge("mneme_snapshot_last_success_timestamp_seconds", "When the last snapshot was made, 0 if none was yet.")
+        .is(made_at);
+    page.counter("mneme_snapshot_failures_total", "Snapshots that could not be made.").is(keeper.snapshot_failures);
+}
+
+fn tls_metrics(page: &mut Page, tls: &TlsMetrics) {
+    let mut family = page.counter("mneme_tls_handshakes_total", "TLS handshakes with clients.");
+    for (version, by_resumed) in ["1.2", "1.3"].into_iter().zip(&tls.completed) {
+        for (resumed, n) in ["no", "yes"].into_iter().zip(by_resumed) {
+            let labels = [("outcome", "ok"), ("version", version), ("resumed", resumed)];
+            family.with(&labels, n.load(Ordering::Relaxed));
+        }
+    }
+    for (outcome, n) in [("error", &tls.failed), ("timeout", &tls.timed_out)] {
+        family.with(&[("outcome", outcome), ("version", ""), ("resumed", "")], n.load(Ordering::Relaxed));
+    }
+    page.counter("mneme_tls_reload_failures_total", "Changed certificate files that could not be used.")
+        .is(tls.reload_failures.load(Ordering::Relaxed));
+    page.counter("mneme_connections_turned_away_total", "Clients closed before their handshake: far too many.")
+        .is(tls.turned_away.load(Ordering::Relaxed));
+    page.gauge("mneme_tls_certificate_expiry_timestamp_seconds", "When the certificate that clients see ends.")
+        .is(tls.certificate_expiry.load(Ordering::Relaxed));
+}
+
+/// By the names that every program gives them.
+fn process_metrics(page: &mut Page) {
+    let process = Process::now();
+    page.counter("process_cpu_seconds_total", "Processor time of all threads.").is(process.cpu.as_secs_f64());
+    page.gauge("process_start_time_seconds", "When the process started.").is(process::started().as_secs_f64());
+    let known = [
+        ("process_resident_memory_bytes", "Memory that is resident.", process.resident_bytes),
+        ("process_virtual_memory_bytes", "Memory that is mapped.", process.virtual_bytes),
+        ("process_threads", "Threads.", process.threads),
+        ("process_open_fds", "Open file descriptors.", process.open_files),
+        ("process_max_fds", "File descriptors that are allowed.", process.max_files),
+    ];
+    for (name, help, value) in known {
+        if let Some(value) = value {
+            page.gauge(name, help).is(value);
+        }
     }
 }

@@ -97,6 +97,7 @@ impl ServerError {
 /// # Errors
 /// If it cannot start. After a start it ends in order, or the process ends at once.
 pub fn run(options: Options) -> Result<(), ServerError> {
+    crate::process::started();
     raise_file_limit();
     listen::runtime().block_on(serve(options))
 }

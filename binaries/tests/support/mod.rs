@@ -12,7 +12,7 @@ use mneme_kernel::resp::{Value, ValueDecoder, encode_command};
 
 /// How long anything may take before the test gives up: far more than it does, on any machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A folder that is removed at the end, unless the test fails.
 #[derive(Debug)]
@@ -106,12 +106,19 @@ impl Node {
     /// The status that a page of the admin port has.
     #[allow(dead_code, reason = "not every test does")]
     pub fn admin_status(&self, page: &str) -> String {
+        self.admin_page(page).0.split(' ').nth(1).unwrap_or_default().into()
+    }
+
+    /// The head and the body of a page of the admin port.
+    #[allow(dead_code, reason = "not every test does")]
+    pub fn admin_page(&self, page: &str) -> (String, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.admin_port)).expect("the admin port listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         write!(stream, "GET {page} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("the request is taken");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
-        answer.split(' ').nth(1).unwrap_or_default().into()
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head.into(), body.into())
     }
 }
 

@@ -73,7 +73,7 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             Step::Delay(_) => client.connection.unread() < READ_AHEAD,
             _ => false,
         };
-        client.advance();
+        client.advance(client.connection.ran_until());
         let progressed = poll_fn(|context| {
             let wrote = poll_send(&mut client, stream, context)?;
             client.note_replying(!client.connection.is_drained());
@@ -100,7 +100,7 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
 async fn drain<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::Result<()> {
     let node = client.node.clone();
     loop {
-        client.advance();
+        client.advance(node.env().monotonic());
         poll_fn(|context| {
             poll_send(&mut client, stream, context)?;
             if client.connection.ready().is_empty() { Poll::Ready(Ok::<_, io::Error>(())) } else { Poll::Pending }
@@ -119,7 +119,10 @@ fn poll_send<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, context:
     while !client.connection.ready().is_empty() {
         match Pin::new(&mut *stream).poll_write(context, client.connection.ready()) {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(n)) => client.connection.sent(n),
+            Poll::Ready(Ok(n)) => {
+                client.connection.sent(n);
+                client.node.traffic().sent(n);
+            }
             Poll::Ready(Err(error)) => return Err(error),
             Poll::Pending => break,
         }
@@ -139,7 +142,11 @@ fn poll_receive<E: Env, S: Stream>(
     context: &mut Context<'_>,
 ) -> io::Result<Option<usize>> {
     match pin!(stream.read_buf(client.connection.input())).poll(context) {
-        Poll::Ready(received) => received.map(Some),
+        Poll::Ready(received) => {
+            let received = received?;
+            client.node.traffic().received(received);
+            Ok(Some(received))
+        }
         Poll::Pending => Ok(None),
     }
 }

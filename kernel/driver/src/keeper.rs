@@ -15,6 +15,7 @@ use openraft::{Config, EntryPayload, Raft, ServerState, SnapshotPolicy};
 
 use crate::env::Env;
 use crate::log::Log;
+use crate::measures::LogMeasures;
 use crate::peers::Peers;
 use crate::snapshot;
 use crate::state_machine::{Applied, Progress};
@@ -194,6 +195,7 @@ impl<E: Env> Keeper<E> {
 
     /// What the Core beside shows of this Keeper.
     pub fn state(&self) -> KeeperState {
+        let made = *lock(&self.progress.made);
         let snapshot = lock(&self.progress.snapshot);
         KeeperState {
             disk_full: self.log.is_full(),
@@ -201,7 +203,22 @@ impl<E: Env> Keeper<E> {
             snapshot_index: snapshot.as_ref().map(|manifest| Index(manifest.last.index)),
             snapshot_bytes: snapshot.as_ref().map_or(0, Manifest::bytes),
             snapshot_failures: self.progress.failures.load(Ordering::Relaxed),
+            snapshots: made.snapshots,
+            snapshot_time: made.time,
+            last_snapshot_time: made.last,
+            snapshot_made_at: made.at,
+            last_snapshot_failed: made.failed,
         }
+    }
+
+    /// Files that the log consists of.
+    pub fn segments(&self) -> usize {
+        self.log.segments()
+    }
+
+    /// What the log's writer did.
+    pub fn log_measures(&self) -> LogMeasures {
+        self.log.measures()
     }
 
     /// Raft's current term.

@@ -11,6 +11,7 @@ mod doors;
 pub mod env;
 pub mod keeper;
 pub mod log;
+pub mod measures;
 pub mod node;
 mod peers;
 mod recovery;

@@ -7,6 +7,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -20,6 +21,7 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::{EntryPayload, OptionalSend};
 
 use crate::env::{Disk, Env, File};
+use crate::measures::LogMeasures;
 use crate::sync::lock;
 use crate::types::{self, Entry, LogId, Peer, Proposal, Types, Vote, log_id};
 use crate::wal::{self, OpenError, Places, Request, Write, Writer};
@@ -54,6 +56,7 @@ struct Index<F> {
     entries: Mutex<Entries<F>>,
     /// Whether there is no space for what is to be written.
     full: AtomicBool,
+    measures: Mutex<LogMeasures>,
 }
 
 #[derive(Debug)]
@@ -117,7 +120,7 @@ impl<E: Env> Log<E> {
             slots,
             files: files.iter().map(|(n, file)| (*n, SegmentFile { file: file.clone(), header: None })).collect(),
         });
-        let index = Arc::new(Index { entries, full: AtomicBool::new(false) });
+        let index = Arc::new(Index { entries, full: AtomicBool::new(false), measures: Mutex::default() });
         let writer = Writer::open(env.clone(), index.clone(), &recovered, &files, segment_bytes).await?;
         let id = writer.log_id();
         let (requests, receiver) = mpsc::unbounded();
@@ -159,6 +162,16 @@ impl<E: Env> Log<E> {
     /// Bytes on disk of the entries that have not been purged.
     pub fn bytes(&self) -> u64 {
         lock(&self.index.entries).placed_bytes
+    }
+
+    /// Files that it consists of.
+    pub fn segments(&self) -> usize {
+        lock(&self.index.entries).files.len()
+    }
+
+    /// What its writer did.
+    pub fn measures(&self) -> LogMeasures {
+        *lock(&self.index.measures)
     }
 
     /// Whether there is no space for what is to be written.
@@ -299,6 +312,14 @@ impl<F: Send + Sync + 'static> Places<F> for Index<F> {
 
     fn opened(&self, segment: u64, file: Arc<F>) {
         lock(&self.entries).files.insert(segment, SegmentFile { file, header: None });
+    }
+
+    fn synced(&self, entries: usize, bytes: u64, took: Duration) {
+        let mut measures = lock(&self.measures);
+        measures.syncs.observe(took);
+        measures.groups += 1;
+        measures.entries += entries as u64;
+        measures.bytes += bytes;
     }
 
     fn set_full(&self, full: bool) -> bool {

@@ -14,13 +14,15 @@ use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::members::Member;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::session::{Peer, Port};
+use mneme_kernel::time::Monotonic;
 
 use crate::doors::Doors;
 use crate::env::Env;
 use crate::keeper::{Keeper, Schedule, SnapshotFailed, StartError};
+use crate::measures::{EnvClock, Traffic};
 use crate::recovery;
 use crate::signal::Signal;
-use crate::sync::lock;
+use crate::sync::{lock, try_lock};
 use crate::types::Proposal;
 use crate::wal::OpenError;
 use crate::watermark::Watermark;
@@ -86,6 +88,7 @@ pub struct Node<E: Env> {
     doors: Doors,
     /// Connections that have replies which have not left.
     replying: AtomicUsize,
+    traffic: Traffic,
 }
 
 impl<E: Env> Node<E> {
@@ -105,7 +108,9 @@ impl<E: Env> Node<E> {
             work: Signal::default(),
             doors: Doors::default(),
             replying: AtomicUsize::new(0),
+            traffic: Traffic::default(),
         });
+        node.with_core(|core| core.set_clock(Box::new(EnvClock(env.clone()))));
         let known = match snapshot {
             Some((manifest, system)) => {
                 recovery::load(&env, &node.core, &manifest, system.system).await.map_err(OpenError::from)?;
@@ -188,6 +193,8 @@ impl<E: Env> Node<E> {
                     self.tell(Input::Resend, &mut outputs).await;
                 }
                 self.tell(Input::Keeper(self.keeper.state()), &mut outputs).await;
+                let (input_bytes, output_bytes) = (self.traffic.input_bytes(), self.traffic.output_bytes());
+                self.tell(Input::Tick { input_bytes, output_bytes }, &mut outputs).await;
                 self.tell(Input::Expire, &mut outputs).await;
                 // Those who wait for their level look at the clock.
                 self.accepted.nudge();
@@ -231,7 +238,7 @@ impl<E: Env> Node<E> {
     pub fn connect(self: &Arc<Self>, port: Port, peer: Peer) -> Option<Client<E>> {
         let connection = lock(&self.core).connect(port, peer, self.env.monotonic())?;
         let door = self.doors.install(connection.slot());
-        Some(Client { node: self.clone(), replying: false, connection, door })
+        Some(Client { node: self.clone(), replying: false, held: false, connection, door })
     }
 
     /// Waits until a batch is accepted, however long that takes.
@@ -275,6 +282,15 @@ impl<E: Env> Node<E> {
         look(&mut lock(&self.core))
     }
 
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Connections that have replies which have not left.
+    pub fn replying(&self) -> usize {
+        self.replying.load(Ordering::Relaxed)
+    }
+
     pub fn keeper(&self) -> &Keeper<E> {
         &self.keeper
     }
@@ -294,13 +310,13 @@ impl<E: Env> Node<E> {
 
 /// How long nothing has been heard of what was proposed.
 struct Silence {
-    since: mneme_kernel::time::Monotonic,
+    since: Monotonic,
     patience: Duration,
 }
 
 impl Silence {
     /// Whether it is time to send again; `broken` says that something was heard, or that nothing is waited for.
-    fn is_too_long(&mut self, now: mneme_kernel::time::Monotonic, broken: bool) -> bool {
+    fn is_too_long(&mut self, now: Monotonic, broken: bool) -> bool {
         if broken {
             *self = Self { since: now, patience: SILENCE };
             return false;
@@ -322,6 +338,8 @@ pub struct Client<E: Env> {
     pub(crate) door: Arc<Signal>,
     /// Whether it is counted in [`Node::replying`].
     replying: bool,
+    /// Whether it is counted in [`Traffic::held`].
+    held: bool,
 }
 
 impl<E: Env> Client<E> {
@@ -337,14 +355,32 @@ impl<E: Env> Client<E> {
         }
     }
 
+    fn note_held(&mut self, held: bool) {
+        if held != self.held {
+            self.held = held;
+            self.node.traffic.hold(held);
+        }
+    }
+
     /// Runs what has arrived, under one lock.
     pub(crate) fn run(&mut self) -> Step {
+        let (mut core, waited_since) = match try_lock(&self.node.core) {
+            Some(core) => (core, None),
+            // Only who has to wait for the lock looks how long.
+            None => {
+                let since = self.node.env.monotonic();
+                (lock(&self.node.core), Some(since))
+            }
+        };
         let now = self.node.now();
-        let mut core = lock(&self.node.core);
+        let since = waited_since.unwrap_or(now.monotonic);
+        core.stats.lock_waits.observe(now.monotonic - since);
+        self.connection.arrived(since);
         let step = self.connection.run(&mut core, now);
         let has_work = core.has_open_batch();
         let woken = core.clients.take_woken();
         drop(core);
+        self.note_held(step == Step::Held);
         self.node.doors.knock(&woken);
         if has_work {
             self.node.work.raise();
@@ -356,13 +392,14 @@ impl<E: Env> Client<E> {
     }
 
     /// Opens the gate as far as the log has got.
-    pub(crate) fn advance(&mut self) {
+    pub(crate) fn advance(&mut self, now: Monotonic) {
         let accepted = Seq(self.node.accepted.value());
-        self.connection.advance(accepted, self.node.env.monotonic());
+        self.connection.advance(accepted, now);
+        self.node.traffic.replied(self.connection.take_delays());
     }
 
     pub(crate) fn saved(&mut self, made: Result<(), SnapshotFailed>) {
-        self.connection.saved(made);
+        self.connection.saved(&mut lock(&self.node.core), made);
     }
 
     pub(crate) fn password_checked(&mut self, check: PasswordCheck) {
@@ -374,6 +411,7 @@ impl<E: Env> Client<E> {
 impl<E: Env> Drop for Client<E> {
     fn drop(&mut self) {
         self.note_replying(false);
+        self.note_held(false);
         lock(&self.node.core).disconnect(&self.connection);
     }
 }

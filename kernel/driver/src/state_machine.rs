@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use futures::{Stream, StreamExt};
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
+use mneme_kernel::time::Wall;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, StoredMembership};
 
@@ -40,8 +41,22 @@ pub(crate) struct Progress {
     pub snapshotted: Watermark,
     /// Snapshots that could not be made.
     pub failures: AtomicU64,
+    pub made: Mutex<Made>,
     /// The newest snapshot.
     pub snapshot: Mutex<Option<Manifest>>,
+}
+
+/// The snapshots made since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Made {
+    pub snapshots: u64,
+    /// How long they took together, and the last one.
+    pub time: Duration,
+    pub last: Duration,
+    /// When that was done.
+    pub at: Option<Wall>,
+    /// The last attempt failed.
+    pub failed: bool,
 }
 
 /// The state machine that openraft applies to.
@@ -158,6 +173,7 @@ impl<E: Env> RaftSnapshotBuilder<Config<E>> for Applied<E> {
         let mut pause = RETRY;
         while let Err(why) = self.try_build().await {
             self.progress.failures.fetch_add(1, Ordering::Relaxed);
+            lock(&self.progress.made).failed = true;
             self.progress.snapshotted.nudge();
             tracing::error!("cannot make a snapshot, the log is kept: {why}");
             self.env.sleep(pause).await;
@@ -179,6 +195,7 @@ impl<E: Env> Applied<E> {
         if membership.log_id().is_some_and(|id| id.index > last.index) {
             return Err("the membership has just changed".into());
         }
+        let begun = self.env.monotonic();
         // On a thread of its own: it blocks on the disk and takes its time.
         let (done, made) = oneshot::channel();
         let (env, log) = (self.env.clone(), self.log.clone());
@@ -193,6 +210,13 @@ impl<E: Env> Applied<E> {
         let made = made.await.map_err(|_| "its thread has ended")?;
         let manifest = made.map_err(|error| error.to_string())?;
         tracing::info!(last = manifest.last.index, bytes = manifest.bytes(), "made a snapshot");
+        let took = self.env.monotonic() - begun;
+        {
+            let mut made = lock(&self.progress.made);
+            let Made { snapshots, time, .. } = *made;
+            let at = Some(self.env.wall());
+            *made = Made { snapshots: snapshots + 1, time: time + took, last: took, at, failed: false };
+        }
         *lock(&self.progress.snapshot) = Some(manifest.clone());
         lock(&self.state).snapshot_membership = membership;
         self.progress.snapshotted.advance(manifest.last.index + 1);

@@ -101,6 +101,8 @@ pub(crate) trait Places<F>: Send + Sync + 'static {
     fn placed(&self, id: LogId, place: Place);
     /// A segment begins.
     fn opened(&self, segment: u64, file: Arc<F>);
+    /// So many entries and bytes are on stable storage, by a sync that took so long.
+    fn synced(&self, entries: usize, bytes: u64, took: Duration);
     /// Whether there is no space for what is to be written; returns what was known before.
     fn set_full(&self, full: bool) -> bool;
     /// Which segments before this one hold no entry that is needed; they will be removed.
@@ -317,9 +319,11 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         if Mutant::AcknowledgeBeforeSync.is_chosen() {
             acknowledge(group, &self.places);
         }
+        let begun = self.env.monotonic();
         if !Mutant::SkipSync.is_chosen() {
             self.sync().await?;
         }
+        self.places.synced(placed.len(), self.offset - self.synced_to, self.env.monotonic() - begun);
         self.synced_to = self.offset;
         if group.iter().flat_map(|request| &request.records).any(|write| matches!(write, Write::Close)) {
             self.bear_witness().await;

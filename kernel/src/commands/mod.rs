@@ -4,9 +4,12 @@
 mod bitfield;
 mod bits;
 mod client;
+mod command;
+mod config;
 pub(crate) mod connection;
 mod counters;
 mod deadlines;
+mod diagnostics;
 mod keys;
 mod keyspace;
 mod lcs;
@@ -107,6 +110,11 @@ impl Command {
         self.has_flag("no_multi")
     }
 
+    /// What it runs is in the slow log, not itself.
+    pub(crate) fn skips_slowlog(&self) -> bool {
+        self.has_flag("skip_slowlog")
+    }
+
     /// Monitors do not see it.
     pub(crate) fn is_hidden(&self) -> bool {
         self.access == Access::Admin || self.has_flag("no_auth")
@@ -117,24 +125,28 @@ impl Command {
 #[derive(Debug)]
 pub struct Commands {
     all: Vec<&'static Command>,
-    by_name: HashMap<&'static str, usize, foldhash::fast::FixedState>,
+    groups: Vec<&'static str>,
+    by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
-/// Every file's commands.
-const TABLES: [&[Command]; 13] = [
-    bitfield::COMMANDS,
-    bits::COMMANDS,
-    client::COMMANDS,
-    connection::COMMANDS,
-    counters::COMMANDS,
-    deadlines::COMMANDS,
-    keys::COMMANDS,
-    keyspace::COMMANDS,
-    lcs::COMMANDS,
-    ranges::COMMANDS,
-    server::COMMANDS,
-    strings::COMMANDS,
-    transactions::COMMANDS,
+/// Every file's commands, with the group that `COMMAND DOCS` gives them.
+const TABLES: [(&str, &[Command]); 16] = [
+    ("bitmap", bitfield::COMMANDS),
+    ("bitmap", bits::COMMANDS),
+    ("connection", client::COMMANDS),
+    ("server", command::COMMANDS),
+    ("server", config::COMMANDS),
+    ("connection", connection::COMMANDS),
+    ("string", counters::COMMANDS),
+    ("generic", deadlines::COMMANDS),
+    ("server", diagnostics::COMMANDS),
+    ("generic", keys::COMMANDS),
+    ("generic", keyspace::COMMANDS),
+    ("string", lcs::COMMANDS),
+    ("string", ranges::COMMANDS),
+    ("server", server::COMMANDS),
+    ("string", strings::COMMANDS),
+    ("transactions", transactions::COMMANDS),
 ];
 
 /// Bytes of the longest command name; longer words are no command.
@@ -142,10 +154,13 @@ const LONGEST_NAME: usize = 32;
 
 impl Default for Commands {
     fn default() -> Self {
-        let mut all: Vec<&'static Command> = TABLES.into_iter().flatten().collect();
-        all.sort_by_key(|command| command.name);
-        let by_name = all.iter().enumerate().map(|(i, command)| (command.name, i)).collect();
-        Self { all, by_name }
+        let in_group =
+            |(group, table): (&'static str, &'static [Command])| table.iter().map(move |command| (command, group));
+        let mut grouped: Vec<(&'static Command, &'static str)> = TABLES.into_iter().flat_map(in_group).collect();
+        grouped.sort_by_key(|(command, _)| command.name);
+        let (all, groups): (Vec<_>, Vec<_>) = grouped.into_iter().unzip();
+        let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
+        Self { all, groups, by_name }
     }
 }
 
@@ -155,13 +170,18 @@ impl Commands {
         &self.all
     }
 
+    /// The group of a command by its place in [`Commands::all`].
+    pub(crate) fn group(&self, number: usize) -> &'static str {
+        self.groups[number]
+    }
+
     /// The command with this name in any case, and its place in [`Commands::all`].
     pub fn find(&self, name: &[u8]) -> Option<(usize, &'static Command)> {
         let mut lower = [0u8; LONGEST_NAME];
         let lower = lower.get_mut(..name.len())?;
         lower.copy_from_slice(name);
         lower.make_ascii_lowercase();
-        let i = *self.by_name.get(core::str::from_utf8(lower).ok()?)?;
+        let i = *self.by_name.get(&*lower)?;
         Some((i, self.all[i]))
     }
 

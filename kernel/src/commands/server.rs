@@ -6,21 +6,11 @@ use core::time::Duration;
 
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::{Call, Then};
-use crate::glob;
 use crate::info;
 use crate::level::Level;
 use crate::limits;
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command {
-        name: "command",
-        arity: -1,
-        access: Access::Connection,
-        keys: Keys::NONE,
-        flags: &["loading", "stale"],
-        summary: "Returns detailed information about all commands.",
-        run: command,
-    },
     Command {
         name: "info",
         arity: -1,
@@ -103,31 +93,6 @@ pub(super) const COMMANDS: &[Command] = &[
             call.depends = call.core.executed();
             call.level = Some(Level::Quorum);
             wait_for_others(call, replicas, timeout);
-            Ok(())
-        },
-    },
-    Command {
-        name: "config",
-        arity: -2,
-        access: Access::Admin,
-        keys: Keys::NONE,
-        flags: &["noscript", "loading", "stale"],
-        summary: "A container for server configuration commands.",
-        run: |call| {
-            if !is_word(call.args.at(1), "get") {
-                return Err(CommandError::unknown_subcommand(call.args, "CONFIG"));
-            }
-            if call.args.len() < 3 {
-                return Err(CommandError::SubcommandArity("config", "get".into()));
-            }
-            let patterns: Vec<Vec<u8>> = call.args.skip(2).iter().map(<[u8]>::to_ascii_lowercase).collect();
-            let wanted = |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()));
-            let found: Vec<_> = call.core.config.parameters.iter().filter(|(name, _)| wanted(name)).collect();
-            call.reply.map(found.len());
-            for (name, value) in found {
-                call.reply.bulk(name.as_bytes());
-                call.reply.bulk(value.as_bytes());
-            }
             Ok(())
         },
     },
@@ -236,88 +201,4 @@ fn wait_for_others(call: &mut Call<'_>, replicas: i64, timeout: Duration) {
     if replicas > 0 {
         call.then = Then::Delay(timeout);
     }
-}
-
-fn command(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let all: Vec<&'static Command> = call.core.commands.all().to_vec();
-    let Some(subcommand) = call.args.get(1) else {
-        call.reply.array(all.len());
-        all.iter().for_each(|command| describe(call, command));
-        return Ok(());
-    };
-    if is_word(subcommand, "count") {
-        call.reply.integer(all.len() as i64);
-    } else if is_word(subcommand, "list") {
-        call.reply.array(all.len());
-        all.iter().for_each(|command| call.reply.bulk(command.name.as_bytes()));
-    } else if is_word(subcommand, "info") {
-        let names = call.args.skip(2);
-        if names.is_empty() {
-            call.reply.array(all.len());
-            all.iter().for_each(|command| describe(call, command));
-            return Ok(());
-        }
-        call.reply.array(names.len());
-        for name in names.iter() {
-            match call.core.commands.find(name) {
-                Some((_, command)) => describe(call, command),
-                None => call.reply.null(),
-            }
-        }
-    } else if is_word(subcommand, "getkeys") {
-        if call.args.len() < 3 {
-            return Err(CommandError::SubcommandArity("command", "getkeys".into()));
-        }
-        let mut inner = call.args.skip(2);
-        if is_word(inner.at(0), "consistency") && inner.len() > 2 {
-            inner = inner.skip(2);
-        }
-        let (_, command) =
-            call.core.commands.find(inner.at(0)).ok_or(CommandError::Other("Invalid command specified"))?;
-        if !command.accepts(inner.len()) {
-            return Err(CommandError::Other("Invalid number of arguments specified for command"));
-        }
-        let keys: Vec<usize> = command.keys.positions(inner.len()).collect();
-        if keys.is_empty() {
-            return Err(CommandError::Other("The command has no key arguments"));
-        }
-        call.reply.array(keys.len());
-        keys.into_iter().for_each(|i| call.reply.bulk(inner.at(i)));
-    } else {
-        return Err(CommandError::unknown_subcommand(call.args, "COMMAND"));
-    }
-    Ok(())
-}
-
-/// One entry of `COMMAND INFO`, in the form of Redis 7.
-fn describe(call: &mut Call<'_>, command: &Command) {
-    let access = match command.access {
-        Access::Write => "write",
-        Access::Read => "readonly",
-        Access::Admin => "admin",
-        Access::Anyone | Access::Connection => "",
-    };
-    let category = match command.access {
-        Access::Write => "@write",
-        Access::Read => "@read",
-        Access::Admin => "@admin",
-        Access::Anyone | Access::Connection => "@connection",
-    };
-    let reply = &mut *call.reply;
-    reply.array(10);
-    reply.bulk(command.name.as_bytes());
-    reply.integer(i64::from(command.arity));
-    reply.set(command.flags.len() + usize::from(!access.is_empty()));
-    if !access.is_empty() {
-        reply.simple(access);
-    }
-    command.flags.iter().for_each(|flag| reply.simple(flag));
-    reply.integer(i64::from(command.keys.first));
-    reply.integer(i64::from(command.keys.last));
-    reply.integer(i64::from(command.keys.step));
-    reply.set(1);
-    reply.simple(category);
-    reply.array(0);
-    reply.array(0);
-    reply.array(0);
 }

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use super::{Access, Command, CommandError, Keys};
 use crate::call::{Call, Then};
 use crate::limits;
+use crate::stopwatch::Pace;
 use crate::transaction::Transaction;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -140,12 +141,17 @@ fn execute(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let Transaction { queue, .. } = *transaction;
     call.reply.array(queue.len());
+    // What runs inside shares its time as a pipeline does; what is not brisk is timed alone here too.
+    call.session.pace = Pace::Group;
     for queued in &queue {
         let mut inner = call.with_args(queued.args.args());
         // Rights may have changed since it was queued.
         match inner.check_rights(queued.command).and_then(|()| inner.core.check_batch(queued.command)) {
             Ok(()) => inner.run(queued.number, queued.command),
-            Err(error) => inner.reply.error(error),
+            Err(error) => {
+                inner.core.stats.count_rejected(Some(queued.number));
+                inner.refuse(inner.reply.bytes.len(), error);
+            }
         }
         // Inside a transaction nothing waits, as in Redis; what else connections do is barred.
         debug_assert!(matches!(inner.then, Then::Reply | Then::Delay(_)), "{} is to be barred", queued.command.name);

@@ -82,6 +82,14 @@ impl<'a> Args<'a> {
         self.spans.iter().map(move |span| &bytes[span.start..span.end])
     }
 
+    /// The bytes that the arguments take where they arrived.
+    pub fn bytes(&self) -> usize {
+        match (self.spans.first(), self.spans.last()) {
+            (Some(first), Some(last)) => last.end - first.start,
+            _ => 0,
+        }
+    }
+
     /// The same request without its first `n` arguments.
     #[must_use]
     pub fn skip(&self, n: usize) -> Args<'a> {

@@ -54,7 +54,7 @@ impl Client {
                     let check = if is_right(&credentials) { PasswordCheck::Right } else { PasswordCheck::Wrong };
                     self.connection.password_checked(core, now, check);
                 }
-                Step::Save => self.connection.saved(Ok::<(), &str>(())),
+                Step::Save => self.connection.saved(core, Ok::<(), &str>(())),
                 Step::SaveLater => {}
                 step @ (Step::Close | Step::Shutdown | Step::Kill) => {
                     self.closing.get_or_insert(step);

@@ -19,6 +19,6 @@ pub fn core() -> Core {
         port: 6379,
         max_clients: 10_000,
         max_memory: 0,
-        parameters: vec![("maxmemory".into(), "0".into()), ("node".into(), "node-1".into())],
+        parameters: vec![("node".into(), "node-1".into())],
     })
 }

@@ -1,0 +1,202 @@
+//! The server's configuration: what it was started with, and what may be changed while it runs.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Access, Command, CommandError, Keys, is_word, lossy};
+use crate::call::Call;
+use crate::core::Core;
+use crate::glob;
+use crate::limits;
+use crate::resp::parse_i64;
+
+pub(super) const COMMANDS: &[Command] = &[Command {
+    name: "config",
+    arity: -2,
+    access: Access::Admin,
+    keys: Keys::NONE,
+    flags: &["noscript", "loading", "stale"],
+    summary: "A container for server configuration commands.",
+    run: config,
+}];
+
+const HELP: &[&str] = &[
+    "CONFIG subcommand [argument ...]. Subcommands:",
+    "GET pattern [pattern ...]",
+    "    The parameters whose names match, and their values.",
+    "SET parameter value [parameter value ...]",
+    "    Changes parameters until the next start: all of them or, if one cannot be, none.",
+    "RESETSTAT",
+    "    Begins the counters of INFO anew.",
+    "HELP",
+    "    This text.",
+];
+
+/// A parameter that may be changed while the server runs.
+#[derive(Debug)]
+struct Parameter {
+    name: &'static str,
+    kind: Kind,
+    get: fn(&Core) -> i128,
+    set: fn(&mut Core, i128),
+}
+
+/// Which values a parameter takes.
+#[derive(Debug)]
+enum Kind {
+    /// Integers from the one up to the other.
+    Number(i64, fn(&Core) -> i64),
+    /// Bytes, with Redis's units.
+    Memory,
+}
+
+/// By name.
+const PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "latency-monitor-threshold",
+        kind: Kind::Number(0, |_| i64::MAX),
+        get: |core| core.tunables().latency_threshold.into(),
+        set: |core, value| core.tune(|tunables| tunables.latency_threshold = value as u64),
+    },
+    Parameter {
+        name: "maxclients",
+        // There are seats for no more than at the start.
+        kind: Kind::Number(1, |core| core.most_clients as i64),
+        get: |core| core.config.max_clients.into(),
+        set: |core, value| core.config.max_clients = value as u64,
+    },
+    Parameter {
+        name: "maxmemory",
+        kind: Kind::Memory,
+        get: |core| core.config.max_memory.into(),
+        set: |core, value| core.config.max_memory = value as u64,
+    },
+    Parameter {
+        name: "slowlog-log-slower-than",
+        kind: Kind::Number(-1, |_| i64::MAX),
+        get: |core| core.tunables().slowlog_slower_than.into(),
+        set: |core, value| core.tune(|tunables| tunables.slowlog_slower_than = value as i64),
+    },
+    Parameter {
+        name: "slowlog-max-len",
+        kind: Kind::Number(0, |_| limits::MAX_SLOWLOG as i64),
+        get: |core| core.tunables().slowlog_max_len as i128,
+        set: |core, value| core.tune(|tunables| tunables.slowlog_max_len = value as usize),
+    },
+];
+
+impl Kind {
+    /// The value, or what is wrong with it in Redis's words.
+    fn parse(&self, core: &Core, text: &[u8]) -> Result<i128, String> {
+        match self {
+            Kind::Memory => bytes(text).map(i128::from).ok_or_else(|| "argument must be a memory value".into()),
+            Kind::Number(least, most) => {
+                let most = most(core);
+                let value = parse_i64(text).ok_or("argument couldn't be parsed into an integer")?;
+                if !(*least..=most).contains(&value) {
+                    return Err(format!("argument must be between {least} and {most} inclusive"));
+                }
+                Ok(value.into())
+            }
+        }
+    }
+}
+
+fn config(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let (subcommand, len) = (call.args.at(1), call.args.len());
+    let wrong_arity = |name: &str| Err(CommandError::SubcommandArity("config", name.into()));
+    if is_word(subcommand, "get") {
+        if len < 3 {
+            return wrong_arity("get");
+        }
+        show(call);
+    } else if is_word(subcommand, "set") {
+        if len < 4 {
+            return wrong_arity("set");
+        }
+        change(call)?;
+    } else if is_word(subcommand, "resetstat") {
+        if len != 2 {
+            return wrong_arity("resetstat");
+        }
+        call.core.reset_stats();
+        call.reply.ok();
+    } else if is_word(subcommand, "rewrite") {
+        return Err(CommandError::Other(
+            "CONFIG REWRITE is not supported: change the settings where the server gets them",
+        ));
+    } else if is_word(subcommand, "help") {
+        if len != 2 {
+            return wrong_arity("help");
+        }
+        call.reply.help(HELP);
+    } else {
+        return Err(CommandError::unknown_subcommand(call.args, "CONFIG"));
+    }
+    Ok(())
+}
+
+/// The parameters that match any of the patterns, by name.
+fn show(call: &mut Call<'_>) {
+    let patterns: Vec<Vec<u8>> = call.args.skip(2).iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let core = &*call.core;
+    let fixed = core.config.parameters.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let changeable = PARAMETERS.iter().map(|parameter| (parameter.name, (parameter.get)(core).to_string()));
+    let wanted = |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()));
+    let mut found: Vec<_> = fixed.chain(changeable).filter(|(name, _)| wanted(name)).collect();
+    found.sort();
+    call.reply.map(found.len());
+    for (name, value) in found {
+        call.reply.bulk(name.as_bytes());
+        call.reply.bulk(value.as_bytes());
+    }
+}
+
+/// Looks at all pairs before it changes anything.
+fn change(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let pairs = call.args.skip(2);
+    if !pairs.len().is_multiple_of(2) {
+        return Err(CommandError::Syntax);
+    }
+    let mut changes: Vec<(&Parameter, i128)> = Vec::new();
+    for i in (0..pairs.len()).step_by(2) {
+        let (name, text) = (pairs.at(i), pairs.at(i + 1));
+        let failed = |why: &str| {
+            let name = lossy(name);
+            CommandError::Text(format!("CONFIG SET failed (possibly related to argument '{name}') - {why}"))
+        };
+        let Some(parameter) = PARAMETERS.iter().find(|parameter| is_word(name, parameter.name)) else {
+            if call.core.config.parameters.iter().any(|(known, _)| is_word(name, known)) {
+                return Err(failed("can't set immutable config"));
+            }
+            let name = lossy(name);
+            return Err(CommandError::Text(format!("Unknown option or number of arguments for CONFIG SET - '{name}'")));
+        };
+        if changes.iter().any(|(other, _)| other.name == parameter.name) {
+            return Err(failed("duplicate parameter"));
+        }
+        changes.push((parameter, parameter.kind.parse(call.core, text).map_err(|why| failed(&why))?));
+    }
+    changes.into_iter().for_each(|(parameter, value)| (parameter.set)(call.core, value));
+    call.reply.ok();
+    Ok(())
+}
+
+/// A number of bytes such as `1048576`, `100mb` or `1g`: with a `b` units are powers of 1024, without it of 1000.
+fn bytes(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = core::str::from_utf8(number).ok()?.parse().ok()?;
+    let scale = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(scale)
+}

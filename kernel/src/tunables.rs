@@ -1,0 +1,31 @@
+//! What `CONFIG SET` may change while the server runs, as far as the kernel needs it.
+
+use core::time::Duration;
+
+/// Thresholds and bounds of what is written down about slow commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tunables {
+    /// `slowlog-log-slower-than`: microseconds from which on a command is slow; 0 is every command, negative none.
+    pub slowlog_slower_than: i64,
+    /// `slowlog-max-len`: entries kept.
+    pub slowlog_max_len: usize,
+    /// `latency-monitor-threshold`: milliseconds from which on a command is a latency spike; 0 is none.
+    pub latency_threshold: u64,
+}
+
+impl Default for Tunables {
+    /// Redis's defaults.
+    fn default() -> Self {
+        Self { slowlog_slower_than: 10_000, slowlog_max_len: 128, latency_threshold: 0 }
+    }
+}
+
+impl Tunables {
+    /// What takes less is neither slow nor a spike.
+    pub(crate) fn noteworthy(self) -> Duration {
+        let slow = u64::try_from(self.slowlog_slower_than).map_or(Duration::MAX, Duration::from_micros);
+        let spike =
+            if self.latency_threshold == 0 { Duration::MAX } else { Duration::from_millis(self.latency_threshold) };
+        slow.min(spike)
+    }
+}

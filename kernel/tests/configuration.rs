@@ -1,0 +1,178 @@
+//! What clients see of the configuration, and of the command table.
+
+mod support;
+
+use std::time::Duration;
+
+use mneme_kernel::call::PasswordCheck;
+use mneme_kernel::connection::{Connection, Step};
+use mneme_kernel::core::{Core, Input, Now, Output};
+use mneme_kernel::ids::{Index, Seq};
+use mneme_kernel::resp::{Value, encode_command};
+use mneme_kernel::session::{Peer, Port};
+use mneme_kernel::time::{Monotonic, Wall};
+
+const NOW: Now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic(Duration::from_secs(1)) };
+
+/// A primary with one client, an admin.
+struct World {
+    core: Core,
+    client: Connection,
+    index: u64,
+    accepted: Seq,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut core = support::core();
+        let client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+        let mut world = Self { core, client, index: 0, accepted: Seq::ZERO };
+        world.tell(Input::Begin { nonce: 1 });
+        world.tell(Input::Found { admin: "admin", password_hash: "" });
+        assert_eq!(world.ask("AUTH p"), "OK");
+        world
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        let mut outputs = Vec::new();
+        self.core.handle(NOW, input, &mut outputs).expect("readable entries");
+        for output in outputs {
+            match output {
+                Output::Propose(proposal) => {
+                    let index = Index(self.index);
+                    self.index += 1;
+                    self.tell(Input::Committed { index, entry: Some(&proposal) });
+                }
+                Output::Accepted(seq) => self.accepted = seq,
+                Output::Leads(_) | Output::Deposed(_) => {}
+            }
+        }
+    }
+
+    /// The answer to a request of these words, as text.
+    fn ask(&mut self, request: &str) -> String {
+        let words: Vec<&str> = request.split(' ').collect();
+        encode_command(&words, self.client.input());
+        while let Step::CheckPassword(_) = self.client.run(&mut self.core, NOW) {
+            self.client.password_checked(&mut self.core, NOW, PasswordCheck::Right);
+        }
+        self.tell(Input::CloseBatch);
+        self.client.advance(self.accepted, NOW.monotonic);
+        let (value, len) = Value::decode(self.client.ready()).expect("the protocol").expect("an answer");
+        self.client.sent(len);
+        assert!(self.client.ready().is_empty(), "{request}: two answers");
+        text(&value)
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Simple(text) | Value::Error(text) => text.clone(),
+        Value::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Int(n) => n.to_string(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
+        other => panic!("no text: {other:?}"),
+    }
+}
+
+#[test]
+fn what_was_set_is_what_get_and_info_show() {
+    let mut world = World::new();
+    assert_eq!(
+        world.ask("CONFIG GET slowlog-* maxm*"),
+        "maxmemory 0 slowlog-log-slower-than 10000 slowlog-max-len 128"
+    );
+    assert_eq!(world.ask("CONFIG SET maxmemory 100mb MaxClients 7 latency-monitor-threshold 5"), "OK");
+    assert_eq!(world.ask("CONFIG GET max* latency*"), "latency-monitor-threshold 5 maxclients 7 maxmemory 104857600");
+    assert!(world.ask("INFO clients").contains("maxclients:7\r\n"));
+    let memory = world.ask("INFO memory");
+    assert!(memory.contains("maxmemory:104857600\r\n") && memory.contains("maxmemory_human:100.00M\r\n"), "{memory}");
+    assert_eq!(world.ask("CONFIG GET n?de"), "node node-1");
+}
+
+#[test]
+fn sizes_have_the_units_of_redis() {
+    let mut world = World::new();
+    for (size, bytes) in [("1024", "1024"), ("2k", "2000"), ("2KB", "2048"), ("1m", "1000000"), ("1Gb", "1073741824")] {
+        assert_eq!(world.ask(&format!("CONFIG SET maxmemory {size}")), "OK");
+        assert_eq!(world.ask("CONFIG GET maxmemory"), format!("maxmemory {bytes}"));
+    }
+    for size in ["-1", "1tb", "mb", "1.5gb", "99999999999gb"] {
+        let why = "ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value";
+        assert_eq!(world.ask(&format!("CONFIG SET maxmemory {size}")), why);
+    }
+}
+
+#[test]
+fn all_is_set_or_nothing() {
+    let mut world = World::new();
+    let related =
+        |name: &str, why: &str| format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
+    for (last, error) in [
+        ("nosuch 1", "ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'".to_string()),
+        ("node n2", related("node", "can't set immutable config")),
+        ("maxclients 0", related("maxclients", "argument must be between 1 and 10000 inclusive")),
+        ("maxclients 10001", related("maxclients", "argument must be between 1 and 10000 inclusive")),
+        ("maxclients x", related("maxclients", "argument couldn't be parsed into an integer")),
+        (
+            "slowlog-log-slower-than -2",
+            related("slowlog-log-slower-than", "argument must be between -1 and 9223372036854775807 inclusive"),
+        ),
+        ("maxmemory 2", related("maxmemory", "duplicate parameter")),
+        ("slowlog-max-len", "ERR syntax error".into()),
+    ] {
+        assert_eq!(world.ask(&format!("CONFIG SET maxmemory 1 {last}")), error);
+        assert_eq!(world.ask("CONFIG GET maxmemory"), "maxmemory 0", "after {last}");
+    }
+}
+
+#[test]
+fn what_is_set_takes_effect_at_once() {
+    let mut world = World::new();
+    assert_eq!(world.ask("SET k v"), "OK");
+    assert_eq!(world.ask("CONFIG SET maxmemory 1"), "OK");
+    assert_eq!(world.ask("SET k w"), "OOM command not allowed when used memory > 'maxmemory'.");
+    assert_eq!(world.ask("CONFIG SET maxmemory 0 slowlog-log-slower-than 0 slowlog-max-len 2"), "OK");
+    for _ in 0..3 {
+        assert_eq!(world.ask("SET k w"), "OK");
+    }
+    assert_eq!(world.ask("SLOWLOG LEN"), "2");
+    assert_eq!(world.ask("CONFIG SET slowlog-log-slower-than -1 slowlog-max-len 1"), "OK");
+    assert_eq!(world.ask("SLOWLOG LEN"), "1");
+    assert_eq!(world.ask("CONFIG SET maxclients 1"), "OK");
+    assert!(world.core.connect(Port::Main, Peer::default(), NOW.monotonic).is_none());
+}
+
+#[test]
+fn a_wrong_use_of_config_is_told() {
+    let mut world = World::new();
+    for subcommand in ["get", "set"] {
+        let error = format!("ERR wrong number of arguments for 'config|{subcommand}' command");
+        assert_eq!(world.ask(&format!("CONFIG {subcommand}")), error);
+    }
+    assert_eq!(world.ask("CONFIG NOSUCH"), "ERR unknown subcommand 'NOSUCH'. Try CONFIG HELP.");
+    assert!(world.ask("CONFIG REWRITE").starts_with("ERR CONFIG REWRITE is not supported"));
+    assert!(world.ask("CONFIG HELP").contains("SET parameter value"));
+}
+
+#[test]
+fn the_commands_are_documented() {
+    let mut world = World::new();
+    let get = "get summary Returns the string value of a key. since 0.1.0 group string";
+    assert_eq!(world.ask("COMMAND DOCS get nosuch"), get);
+    assert!(world.ask("COMMAND DOCS").contains(get));
+    assert!(world.ask("COMMAND HELP").contains("FILTERBY"));
+    assert_eq!(world.ask("COMMAND HELP x"), "ERR wrong number of arguments for 'command|help' command");
+    assert_eq!(world.ask("COMMAND NOSUCH"), "ERR unknown subcommand 'NOSUCH'. Try COMMAND HELP.");
+}
+
+#[test]
+fn the_list_of_commands_can_be_filtered() {
+    let mut world = World::new();
+    assert_eq!(world.ask("COMMAND LIST FILTERBY PATTERN GETB*"), "getbit");
+    assert_eq!(world.ask("COMMAND LIST FILTERBY MODULE json"), "");
+    let admin = world.ask("COMMAND LIST FILTERBY ACLCAT admin");
+    assert!(admin.contains("config") && !admin.split(' ').any(|name| name == "get"), "{admin}");
+    assert_eq!(world.ask("COMMAND LIST FILTERBY SIZE 1"), "ERR syntax error");
+    assert_eq!(world.ask("COMMAND LIST FILTERBY PATTERN"), "ERR syntax error");
+}
