@@ -55,6 +55,10 @@ bench-redis *ARGS:
 compare-redis *ARGS:
     ./scripts/compare-redis {{ARGS}}
 
+# redis-cli, redis-py and redis-rs against a fresh node
+clients:
+    ./scripts/clients
+
 # Black-box checks by number, where their folder lies beside this one
 accept ISSUE *ARGS:
     ../shared/accept/run {{ISSUE}} {{ARGS}}

@@ -1,7 +1,7 @@
 //! `WATCH`: which keys connections watch, and whether somebody changed them.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use alloc::collections::btree_map::{self, BTreeMap};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -29,7 +29,7 @@ struct Watched {
 #[derive(Debug, Default)]
 pub(crate) struct Watching {
     /// Each with the number of changes when the watching began.
-    keys: Vec<(DbId, Box<[u8]>, u64)>,
+    keys: BTreeMap<(DbId, Box<[u8]>), u64>,
     /// What is known of changes is known for this epoch only (PROTOCOL rule 17).
     epoch: Epoch,
 }
@@ -41,7 +41,7 @@ impl Watching {
 
     /// The watched keys.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (DbId, &[u8])> {
-        self.keys.iter().map(|(db, key, _)| (*db, &**key))
+        self.keys.keys().map(|(db, key)| (*db, &**key))
     }
 }
 
@@ -58,22 +58,20 @@ impl Watches {
     }
 
     pub(crate) fn watch(&mut self, by: &mut Watching, epoch: Epoch, db: DbId, key: &[u8]) {
-        if by.keys.iter().any(|(other_db, other, _)| *other_db == db && **other == *key) {
-            return;
-        }
         if by.keys.is_empty() {
             by.epoch = epoch;
         }
+        let btree_map::Entry::Vacant(place) = by.keys.entry((db, key.into())) else { return };
         let watched = self.keys[usize::from(db.0)].entry_ref(key).or_insert_with(|| {
             self.len += 1;
             Watched { watchers: 0, changes: 0 }
         });
         watched.watchers += 1;
-        by.keys.push((db, key.into(), watched.changes));
+        place.insert(watched.changes);
     }
 
     pub(crate) fn unwatch(&mut self, by: &mut Watching) {
-        for (db, key, _) in core::mem::take(&mut by.keys) {
+        for (db, key) in core::mem::take(&mut by.keys).into_keys() {
             let keys = &mut self.keys[usize::from(db.0)];
             let Some(watched) = keys.get_mut(&key) else { continue };
             watched.watchers -= 1;
@@ -112,7 +110,7 @@ impl Watches {
     pub(crate) fn are_unchanged(&self, by: &Watching, epoch: Epoch) -> bool {
         by.keys.is_empty()
             || by.epoch == epoch
-                && by.keys.iter().all(|(db, key, changes)| {
+                && by.keys.iter().all(|((db, key), changes)| {
                     self.keys[usize::from(db.0)].get(key).is_some_and(|watched| watched.changes == *changes)
                 })
     }

@@ -2,8 +2,8 @@
 //! one at a time. The node must refuse to start and name the place, or hold exactly what it had acknowledged.
 
 mod cases;
-mod history;
-mod node;
+pub mod history;
+pub mod node;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

@@ -21,6 +21,8 @@ mod model;
 mod mutants;
 mod nemesis;
 mod options;
+#[cfg(test)]
+mod recovery;
 mod runs;
 mod simulation;
 mod trace;

@@ -29,7 +29,7 @@ pub(super) const COMMANDS: &[Command] = &[
         run: |call| {
             let (user, password) = match call.args.len() {
                 2 => (call.core.config.default_user.clone(), call.args.at(1)),
-                3 => (lossy(call.args.at(1)), call.args.at(2)),
+                3 => (user_meant(call, lossy(call.args.at(1))), call.args.at(2)),
                 _ => return Err(CommandError::Syntax),
             };
             let hash = hash_of(call, &user);
@@ -152,6 +152,7 @@ fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     match credentials {
         Some((user, password)) => {
+            let user = user_meant(call, user);
             let hash = hash_of(call, &user);
             let protocol = protocol.or(Some(call.reply.protocol));
             authenticate(call, password, Greeting { user, hash, protocol, name })
@@ -204,6 +205,12 @@ fn authenticate(call: &mut Call<'_>, password: &[u8], greeting: Greeting) -> Res
     });
     call.session.greeting = Some(greeting);
     Ok(())
+}
+
+/// Clients that know a password alone say `HELLO 3 AUTH default password`, for Redis's user of that name.
+fn user_meant(call: &Call<'_>, user: String) -> String {
+    let is_meant = user == "default" && call.core.system.users.get(&user).is_none();
+    if is_meant { call.core.config.default_user.clone() } else { user }
 }
 
 fn hash_of(call: &Call<'_>, user: &str) -> Option<String> {

@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use crate::cluster::{PASSWORD, USER};
 
 /// Small, so that a few hundred records fill several.
-const SEGMENT_BYTES: u64 = 8_000;
+pub const SEGMENT_BYTES: u64 = 8_000;
 /// Virtual time within which a node has started or said why not.
 const PATIENCE: Duration = Duration::from_secs(30);
 

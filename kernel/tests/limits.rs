@@ -1,0 +1,285 @@
+//! What a client gets that goes beyond a limit, and that the others are served as before.
+
+mod support;
+
+use std::collections::VecDeque;
+
+use mneme_kernel::call::PasswordCheck;
+use mneme_kernel::connection::{Connection, Step};
+use mneme_kernel::core::{Core, Input, Now, Output, Proposal};
+use mneme_kernel::effect::{self, Effect};
+use mneme_kernel::entry::Entry;
+use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
+use mneme_kernel::limits;
+use mneme_kernel::resp::{Decoder, ProtocolError, Trust, encode_command};
+use mneme_kernel::session::{Peer, Port};
+use mneme_kernel::time::{Monotonic, Wall};
+use mneme_kernel::users::Role;
+
+/// A primary whose batches are accepted at once.
+struct Stage {
+    core: Core,
+    now: Now,
+    entries: u64,
+    accepted: Seq,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic::default() };
+        let mut stage = Stage { core: support::core(), now, entries: 0, accepted: Seq::ZERO };
+        stage.commit(&Entry::Hello { node: "node-0", nonce: 0 }.encode());
+        let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
+        stage.commit(&claim.encode());
+        let mut effects = Vec::new();
+        effect::record(&Effect::User { name: "admin", password_hash: "", role: Role::Admin }, &mut effects);
+        stage.commit(&Entry::Batch { epoch: Epoch(1), seq: Seq(1), wall: now.wall.0, effects: &effects }.encode());
+        stage.tell(Input::Begin { nonce: 1 });
+        stage
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        let mut outputs = Vec::new();
+        self.core.handle(self.now, input, &mut outputs).expect("readable entries");
+        let mut proposals: VecDeque<Proposal> = VecDeque::new();
+        for output in outputs {
+            match output {
+                Output::Propose(proposal) => proposals.push_back(proposal),
+                Output::Accepted(seq) => self.accepted = seq,
+                Output::Leads(_) | Output::Deposed(_) => {}
+            }
+        }
+        proposals.iter().for_each(|proposal| self.commit(proposal));
+    }
+
+    fn commit(&mut self, entry: &[u8]) {
+        let index = Index(self.entries);
+        self.entries += 1;
+        self.tell(Input::Committed { index, entry: Some(entry) });
+    }
+
+    fn stranger(&mut self) -> Connection {
+        self.core.connect(Port::Main, Peer::default(), self.now.monotonic).expect("there is room")
+    }
+
+    fn client(&mut self) -> Connection {
+        let mut client = self.stranger();
+        assert_eq!(self.ask(&mut client, &["AUTH", "secret"]), ("+OK\r\n".into(), Step::Read));
+        client
+    }
+
+    /// What leaves, and what the connection does next.
+    fn send(&mut self, client: &mut Connection, bytes: &[u8]) -> (String, Step) {
+        client.input().extend_from_slice(bytes);
+        let step = loop {
+            match client.run(&mut self.core, self.now) {
+                Step::CheckPassword(_) => client.password_checked(&mut self.core, self.now, PasswordCheck::Right),
+                step => break step,
+            }
+        };
+        self.tell(Input::CloseBatch);
+        client.advance(self.accepted, self.now.monotonic);
+        let replies = String::from_utf8_lossy(client.ready()).into_owned();
+        client.sent(client.ready().len());
+        (replies, step)
+    }
+
+    fn ask(&mut self, client: &mut Connection, command: &[&str]) -> (String, Step) {
+        let mut bytes = Vec::new();
+        encode_command(command, &mut bytes);
+        self.send(client, &bytes)
+    }
+
+    /// It is answered an error and lives on.
+    fn refuses(&mut self, client: &mut Connection, command: &[&str], error: &str) {
+        assert_eq!(self.ask(client, command), (format!("-{error}\r\n"), Step::Read));
+        assert_eq!(self.ask(client, &["PING"]), ("+PONG\r\n".into(), Step::Read));
+    }
+
+    fn serves_others(&mut self) {
+        let mut other = self.client();
+        assert_eq!(self.ask(&mut other, &["SET", "key", "value"]), ("+OK\r\n".into(), Step::Read));
+        self.core.disconnect(&other);
+    }
+}
+
+fn word(len: usize) -> String {
+    "x".repeat(len)
+}
+
+#[test]
+fn a_request_beyond_a_limit_is_told_which_and_the_connection_closes() {
+    let mut stage = Stage::new();
+    for (request, error) in [
+        (format!("*{}\r\n", limits::MAX_ARGS + 1), "invalid multibulk length"),
+        (format!("*1\r\n${}\r\n", limits::MAX_BULK + 1), "invalid bulk length"),
+        (word(limits::MAX_LINE), "too big inline request"),
+        (format!("*{}", "1".repeat(limits::MAX_LINE)), "too big mbulk count string"),
+        (format!("*1\r\n${}", "1".repeat(limits::MAX_LINE)), "too big bulk count string"),
+    ] {
+        let mut client = stage.client();
+        let told = format!("-ERR Protocol error: {error}\r\n");
+        assert_eq!(stage.send(&mut client, request.as_bytes()), (told, Step::Close));
+        stage.core.disconnect(&client);
+        stage.serves_others();
+    }
+}
+
+#[test]
+fn what_is_just_within_a_limit_is_waited_for() {
+    let mut stage = Stage::new();
+    for request in
+        [format!("*{}\r\n", limits::MAX_ARGS), format!("*1\r\n${}\r\n", limits::MAX_BULK), word(limits::MAX_LINE - 1)]
+    {
+        let mut client = stage.client();
+        assert_eq!(stage.send(&mut client, request.as_bytes()), (String::new(), Step::Read));
+    }
+}
+
+#[test]
+fn a_stranger_gets_no_memory() {
+    let mut stage = Stage::new();
+    for (request, error) in [
+        (format!("*{}\r\n", limits::MAX_ARGS_STRANGER + 1), "unauthenticated multibulk length"),
+        (format!("*1\r\n${}\r\n", limits::MAX_BULK_STRANGER + 1), "unauthenticated bulk length"),
+    ] {
+        let mut stranger = stage.stranger();
+        let told = format!("-ERR Protocol error: {error}\r\n");
+        assert_eq!(stage.send(&mut stranger, request.as_bytes()), (told, Step::Close));
+        let mut client = stage.client();
+        assert_eq!(stage.send(&mut client, request.as_bytes()), (String::new(), Step::Read));
+        stage.serves_others();
+    }
+}
+
+/// Told by the decoder itself, on memory that is never touched.
+#[test]
+fn a_request_is_bounded_as_a_whole() {
+    let mut start = format!("*3\r\n${}\r\n", limits::MAX_BULK).into_bytes();
+    let second = start.len() + limits::MAX_BULK;
+    let mut request = vec![0; second + 64];
+    request[..start.len()].copy_from_slice(&start);
+    start = format!("\r\n${}\r\n", limits::MAX_BULK).into_bytes();
+    request[second..second + start.len()].copy_from_slice(&start);
+    assert_eq!(Decoder::default().decode(&request, Trust::Known), Err(ProtocolError::Request));
+    assert_eq!(ProtocolError::Request.to_string(), "too big request");
+}
+
+#[test]
+fn a_value_grows_no_longer_than_an_argument_may_be() {
+    let mut stage = Stage::new();
+    let mut client = stage.client();
+    let end = limits::MAX_BULK.to_string();
+    let error = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    stage.refuses(&mut client, &["SETRANGE", "key", &end, "x"], error);
+    let bit = (limits::MAX_BULK * 8).to_string();
+    stage.refuses(&mut client, &["SETBIT", "key", &bit, "1"], "ERR bit offset is not an integer or out of range");
+    assert_eq!(stage.ask(&mut client, &["EXISTS", "key"]).0, ":0\r\n");
+    stage.serves_others();
+}
+
+#[test]
+fn a_name_is_bounded() {
+    let mut stage = Stage::new();
+    let mut client = stage.client();
+    let (longest, longer) = (word(limits::MAX_CLIENT_NAME), word(limits::MAX_CLIENT_NAME + 1));
+    let error = "ERR Client names cannot contain spaces, newlines or special characters.";
+    stage.refuses(&mut client, &["CLIENT", "SETNAME", &longer], error);
+    assert_eq!(stage.ask(&mut client, &["CLIENT", "SETNAME", &longest]).0, "+OK\r\n");
+}
+
+/// However long it is to check: a right one of that length would be taken by this stage.
+#[test]
+fn a_password_that_is_too_long_is_wrong_and_not_checked() {
+    let mut stage = Stage::new();
+    let mut stranger = stage.stranger();
+    assert_eq!(stage.ask(&mut stranger, &["AUTH", &word(limits::MAX_PASSWORD)]).0, "+OK\r\n");
+    let error = "WRONGPASS invalid username-password pair or user is disabled.";
+    stage.refuses(&mut stranger, &["AUTH", &word(limits::MAX_PASSWORD + 1)], error);
+}
+
+#[test]
+fn a_connection_watches_so_many_keys() {
+    let mut stage = Stage::new();
+    let mut client = stage.client();
+    let keys: Vec<String> = (0..limits::MAX_WATCHED - 1).map(|key| key.to_string()).collect();
+    let mut watch = vec!["WATCH"];
+    watch.extend(keys.iter().map(String::as_str));
+    assert_eq!(stage.ask(&mut client, &watch), ("+OK\r\n".into(), Step::Read));
+    stage.refuses(&mut client, &["WATCH", "one", "more"], "ERR too many watched keys");
+    stage.serves_others();
+}
+
+#[test]
+fn a_monitor_that_reads_nothing_is_closed() {
+    let mut stage = Stage::new();
+    let (mut monitor, mut client) = (stage.client(), stage.client());
+    assert_eq!(stage.ask(&mut monitor, &["MONITOR"]).0, "+OK\r\n");
+    let large = word(1 << 20);
+    for _ in 0..limits::MAX_MAIL >> 20 {
+        assert_eq!(stage.ask(&mut client, &["EXISTS", &large]).0, ":0\r\n");
+    }
+    assert_eq!(stage.send(&mut monitor, b""), (String::new(), Step::Kill));
+    stage.serves_others();
+}
+
+#[test]
+fn a_pipeline_whose_replies_nobody_takes_is_executed_no_further() {
+    let mut stage = Stage::new();
+    let mut client = stage.client();
+    let large = word(1 << 20);
+    let asked = 2 * (limits::MAX_REPLIES_WAITING >> 20);
+    (0..asked).for_each(|_| encode_command(&["ECHO", large.as_str()], client.input()));
+    assert_eq!(client.run(&mut stage.core, stage.now), Step::Full);
+    let waiting = client.ready().len();
+    assert!((limits::MAX_REPLIES_WAITING..limits::MAX_REPLIES_WAITING + (2 << 20)).contains(&waiting), "{waiting}");
+    assert!(client.unread() > limits::MAX_REPLIES_WAITING / 2);
+    assert_eq!(client.run(&mut stage.core, stage.now), Step::Full, "nor later");
+    assert_eq!(client.ready().len(), waiting);
+    stage.serves_others();
+    // Once they are taken, it goes on.
+    client.sent(waiting);
+    while client.run(&mut stage.core, stage.now) == Step::Full {
+        client.sent(client.ready().len());
+    }
+    assert_eq!(client.unread(), 0);
+}
+
+#[test]
+fn so_many_clients_and_no_more() {
+    let mut stage = Stage::new();
+    let clients: Vec<Connection> = (0..10_000).map(|_| stage.stranger()).collect();
+    assert!(stage.core.connect(Port::Main, Peer::default(), stage.now.monotonic).is_none());
+    stage.core.disconnect(&clients[17]);
+    stage.serves_others();
+}
+
+/// Every limit that a client can meet is in the table of docs/OPERATIONS.md, with its value.
+#[test]
+fn the_documents_tell_every_limit() {
+    let documented = include_str!("../../docs/OPERATIONS.md");
+    let rows = [
+        ("MAX_BULK", limits::MAX_BULK),
+        ("MAX_ARGS", limits::MAX_ARGS),
+        ("MAX_REQUEST", limits::MAX_REQUEST),
+        ("MAX_LINE", limits::MAX_LINE),
+        ("MAX_BULK_STRANGER", limits::MAX_BULK_STRANGER),
+        ("MAX_ARGS_STRANGER", limits::MAX_ARGS_STRANGER),
+        ("MAX_REPLIES_WAITING", limits::MAX_REPLIES_WAITING),
+        ("MAX_MAIL", limits::MAX_MAIL),
+        ("MAX_TRANSACTION", limits::MAX_TRANSACTION),
+        ("MAX_WATCHED", limits::MAX_WATCHED),
+        ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
+        ("MAX_PASSWORD", limits::MAX_PASSWORD),
+    ];
+    for (name, value) in rows {
+        let row = format!("| `{name}` | {value} |");
+        assert!(documented.contains(&row), "the table has no row {row}");
+    }
+    let internal = ["MAX_ENTRY", "MAX_PAUSE"];
+    let source = include_str!("../src/limits.rs");
+    let names = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
+    for name in names.filter(|name| name.starts_with("MAX_") && !internal.contains(name)) {
+        assert!(rows.iter().any(|(known, _)| *known == name), "{name} is in no table");
+    }
+}
