@@ -334,7 +334,9 @@ pub fn apply(before: &Database, command: &Command, clock: Between, reply: Option
         .resolved(&command.reads(), clock)
         .into_iter()
         .map(|database| database.seen_since(before))
-        .flat_map(|database| database.clone().run(command, clock, reply).into_iter().map(move |outcome| (database.clone(), outcome)))
+        .flat_map(|database| {
+            database.clone().run(command, clock, reply).into_iter().map(move |outcome| (database.clone(), outcome))
+        })
         .filter(|(_, (possible, _))| reply.is_none_or(|reply| possible.agrees(reply)))
         .map(|(before, (_, after))| after.seen_since(&before))
         .collect()
@@ -523,7 +525,8 @@ impl Database {
             Command::MultiSetAbsent(pairs) => {
                 let absent = pairs.iter().all(|(key, _)| !self.0.contains_key(key));
                 if absent {
-                    self.0.extend(pairs.iter().map(|(key, datum)| (*key, Item { datum: datum.clone(), deadline: None })));
+                    self.0
+                        .extend(pairs.iter().map(|(key, datum)| (*key, Item { datum: datum.clone(), deadline: None })));
                 }
                 Reply::Number(i64::from(absent))
             }

@@ -76,8 +76,11 @@ pub fn run(from: u64, seeds: u64, threads: usize) -> anyhow::Result<ExitCode> {
     for report in &summary.failures {
         print_violations(report);
     }
-    let missing: Vec<&str> =
-        MUST_HAPPEN.into_iter().chain(crate::wire::COMMANDS).filter(|what| summary.counts.get(what).is_none_or(|n| *n == 0)).collect();
+    let missing: Vec<&str> = MUST_HAPPEN
+        .into_iter()
+        .chain(crate::wire::COMMANDS)
+        .filter(|what| summary.counts.get(what).is_none_or(|n| *n == 0))
+        .collect();
     if seeds >= SEEDS_FOR_ALL && summary.failures.is_empty() && !missing.is_empty() {
         println!("in {seeds} seeds this never happened: {}", missing.join(", "));
         return Ok(ExitCode::FAILURE);

@@ -160,8 +160,11 @@ async fn read_everything(cluster: &Cluster) -> Result<(), String> {
     for database in 0..options.databases {
         let size = std::iter::once(Command::Size(database));
         let numbers = (0..options.keys).chain(TEXTS..TEXTS + options.texts);
-        let keys = numbers.map(|number| Key { database, number }).flat_map(|key| [Command::Get(key), Command::TimeLeft { key, seconds: false }]);
-        let requests: Vec<_> = size.chain(keys).map(|command| Request { command, level: None, text: 0, other_name: false }).collect();
+        let keys = numbers
+            .map(|number| Key { database, number })
+            .flat_map(|key| [Command::Get(key), Command::TimeLeft { key, seconds: false }]);
+        let requests: Vec<_> =
+            size.chain(keys).map(|command| Request { command, level: None, text: 0, other_name: false }).collect();
         if !client.send(database, &requests).await {
             return Err("a server without faults leaves a read without an answer".to_owned());
         }

@@ -57,7 +57,9 @@ fn arguments(command: &Command, level: Option<Level>, text: usize, other_name: b
     let mut push = |arg: &str| raw.push(arg.into());
     let either = |usual: &'static str, other: &'static str| if other_name { other } else { usual };
     match command {
-        Command::Set { key, datum, lifetime: Lifetime::In(millis), presence: Presence::Any, get: false } if other_name => {
+        Command::Set { key, datum, lifetime: Lifetime::In(millis), presence: Presence::Any, get: false }
+            if other_name =>
+        {
             match millis % 1000 {
                 0 => ["SETEX", &key_name(*key), &(millis / 1000).to_string()].into_iter().for_each(&mut push),
                 _ => ["PSETEX", &key_name(*key), &millis.to_string()].into_iter().for_each(&mut push),
@@ -270,7 +272,11 @@ pub fn answer(command: &Command, value: &Value) -> Result<Answer, String> {
             Reply::Data(data.collect::<Result<_, _>>()?)
         }
         // Both say that the command was not executed.
-        Value::Error(text) if text.starts_with("LOADING ") || text.starts_with("NOQUORUM not executed") || text.starts_with("EXECABORT ") => {
+        Value::Error(text)
+            if text.starts_with("LOADING ")
+                || text.starts_with("NOQUORUM not executed")
+                || text.starts_with("EXECABORT ") =>
+        {
             return Ok(Answer::Loading);
         }
         Value::Error(text) if text.starts_with("UNCERTAIN ") => return Ok(Answer::Uncertain),
@@ -312,10 +318,30 @@ mod tests {
 
     /// Of the server's commands about data, those that the workload does not draw.
     const NOT_DRAWN: [(&[&str], &str); 4] = [
-        (&["bitfield", "bitfield_ro", "bitop", "bitpos", "lcs", "type", "object"], "scripts/compare-redis compares them; they write as SETBIT and SET do"),
+        (
+            &["bitfield", "bitfield_ro", "bitop", "bitpos", "lcs", "type", "object"],
+            "scripts/compare-redis compares them; they write as SETBIT and SET do",
+        ),
         (&["wait", "waitaof", "memory", "time"], "they answer nothing about the content of keys"),
         (&["unwatch"], "DISCARD and EXEC forget what is watched as well"),
-        (&["auth", "consistency", "echo", "hello", "ping", "quit", "reset", "select", "command", "role", "lastsave", "info", "client"], "about the connection or the server, not about data"),
+        (
+            &[
+                "auth",
+                "consistency",
+                "echo",
+                "hello",
+                "ping",
+                "quit",
+                "reset",
+                "select",
+                "command",
+                "role",
+                "lastsave",
+                "info",
+                "client",
+            ],
+            "about the connection or the server, not about data",
+        ),
     ];
 
     #[test]

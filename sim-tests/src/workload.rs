@@ -14,7 +14,8 @@ use crate::options::{ClientOptions, TEXTS};
 /// One client's commands, from first to last.
 pub async fn run(cluster: Cluster, number: u64) {
     let options = &cluster.world().options;
-    let mut workload = Workload { dice: Dice::new(options.seed, 1_000 + number), cluster: cluster.clone(), database: 0 };
+    let mut workload =
+        Workload { dice: Dice::new(options.seed, 1_000 + number), cluster: cluster.clone(), database: 0 };
     let mut client = Client::new(cluster.clone(), options.clients.patience);
     let mut left = options.clients.commands / options.clients.count as usize;
     while left > 0 && !cluster.world().is_over() {
@@ -82,13 +83,11 @@ impl Workload {
     /// Ends or holds back other clients.
     async fn disturb(&mut self, client: &mut Client) {
         let millis = self.dice.gen_range(1..200).to_string();
-        let (what, command) = *self
-            .dice
-            .weighted(&[
-                (2, &("clients killed", &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"][..])),
-                (1, &("clients held back", &["CLIENT", "PAUSE", "", "WRITE"][..])),
-                (1, &("clients held back", &["CLIENT", "PAUSE", "", "ALL"][..])),
-            ]);
+        let (what, command) = *self.dice.weighted(&[
+            (2, &("clients killed", &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"][..])),
+            (1, &("clients held back", &["CLIENT", "PAUSE", "", "WRITE"][..])),
+            (1, &("clients held back", &["CLIENT", "PAUSE", "", "ALL"][..])),
+        ]);
         let command: Vec<&str> = command.iter().map(|word| if word.is_empty() { &*millis } else { word }).collect();
         if client.ask(&command).await.is_ok() {
             self.cluster.world().count(what, 1);

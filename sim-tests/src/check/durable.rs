@@ -40,7 +40,13 @@ fn nothing_is_invented(operations: &[Operation]) -> Result<(), String> {
 
 fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
     match (&operation.command, operation.answered()) {
-        (Command::Get(key) | Command::Set { key, get: true, .. } | Command::GetDelete(key) | Command::GetExpire(key, _), Some(Reply::Datum(datum))) => vec![(*key, datum.clone())],
+        (
+            Command::Get(key)
+            | Command::Set { key, get: true, .. }
+            | Command::GetDelete(key)
+            | Command::GetExpire(key, _),
+            Some(Reply::Datum(datum)),
+        ) => vec![(*key, datum.clone())],
         (Command::MultiGet(keys), Some(Reply::Data(data))) => {
             keys.iter().zip(data).filter_map(|(key, datum)| datum.clone().map(|datum| (*key, datum))).collect()
         }

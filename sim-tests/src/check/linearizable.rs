@@ -238,7 +238,13 @@ mod tests {
     }
 
     fn set(n: u32) -> Command {
-        Command::Set { key: KEY, datum: Datum::Word(n), lifetime: Lifetime::Forever, presence: Presence::Any, get: false }
+        Command::Set {
+            key: KEY,
+            datum: Datum::Word(n),
+            lifetime: Lifetime::Forever,
+            presence: Presence::Any,
+            get: false,
+        }
     }
 
     fn read(n: u32) -> Outcome {

@@ -14,7 +14,9 @@ pub fn check(operations: &[Operation]) -> Result<(), String> {
             }
         }
         let written = operations.iter().filter(|write| write.ended < walk.called && write.acknowledged().is_some());
-        for (write, (key, _)) in written.flat_map(|write| write.command.writes().into_iter().map(move |pair| (write, pair))) {
+        for (write, (key, _)) in
+            written.flat_map(|write| write.command.writes().into_iter().map(move |pair| (write, pair)))
+        {
             if key.database != *database || seen.contains(&key.number) || !leaves_it(&write.command) {
                 continue;
             }
