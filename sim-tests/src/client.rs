@@ -1,5 +1,6 @@
 //! A Redis client inside the simulation: RESP3 over a simulated socket.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Request {
     pub level: Option<Level>,
     /// Bytes of each text that it writes.
     pub text: usize,
+    /// Whether it goes by its other name, if it has two.
+    pub other_name: bool,
 }
 
 /// A client. It has at most one connection, and makes a new one when it needs it.
@@ -63,6 +66,23 @@ impl Client {
             self.connection = Some(connection);
         }
         heard
+    }
+
+    /// Walks through a database; a walk to the end goes into the history.
+    pub async fn walk(&mut self, database: u16) -> bool {
+        let Ok(mut connection) = self.connected(database).await else {
+            sleep(RECONNECT).await;
+            return false;
+        };
+        let world = self.cluster.world();
+        let walk = Command::Walk(database);
+        let id = world.history().call(connection.process, connection.life, walk, self.cluster.wall());
+        let Ok(seen) = connection.walk(self.patience).await else { return false };
+        world.event(format_args!("p{} walks past {seen:?} in {database}", connection.process));
+        world.count("SCAN", 1);
+        world.history().end(id, Outcome::Acknowledged(Reply::Keys(seen)), self.cluster.wall());
+        self.connection = Some(connection);
+        true
     }
 
     /// Sends a command that is not part of the history.
@@ -118,26 +138,26 @@ impl Connection {
         let mut bytes = Vec::new();
         let mut ids = Vec::new();
         for request in requests {
-            encode_command(&wire::arguments(&request.command, request.level, request.text), &mut bytes);
+            wire::messages(request).iter().for_each(|message| encode_command(message, &mut bytes));
             let Request { command, level, .. } = request;
             let level = level.unwrap_or(Level::Quorum);
             world.event(format_args!("p{} calls {command:?} at {level:?} in {}", self.process, self.database));
             let wall = cluster.wall();
-            ids.push(world.history().call(self.process, self.life, self.database, command.clone(), wall));
+            ids.push(world.history().call(self.process, self.life, command.clone(), wall));
         }
         world.count("operations", requests.len() as u64);
         if self.write(&bytes).await.is_err() {
             return false;
         }
         for (id, request) in ids.into_iter().zip(requests) {
-            let value = match timeout(patience, self.read()).await {
-                Ok(Ok(value)) => value,
-                Ok(Err(_)) | Err(_) => {
+            let value = match self.read_last(wire::messages(request).len(), patience).await {
+                Ok(value) => value,
+                Err(_) => {
                     world.event(format_args!("p{} gives up", self.process));
                     return false;
                 }
             };
-            let outcome = match wire::answer(&value) {
+            let outcome = match wire::answer(&request.command, &value) {
                 Ok(Answer::Reply(reply)) => outcome(request, reply),
                 Ok(Answer::Loading) => Outcome::Refused,
                 Ok(Answer::Uncertain) => Outcome::Executed(None),
@@ -155,9 +175,41 @@ impl Connection {
                 Outcome::Unknown => "unknown",
             };
             world.count(counted, 1);
+            if matches!(outcome, Outcome::Acknowledged(_)) {
+                wire::names(request).into_iter().for_each(|name| world.count(name, 1));
+            }
             world.history().end(id, outcome, cluster.wall());
         }
         true
+    }
+
+    /// The last of so many replies.
+    async fn read_last(&mut self, count: usize, patience: Duration) -> io::Result<Value> {
+        for _ in 1..count {
+            timeout(patience, self.read()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        }
+        timeout(patience, self.read()).await.map_err(|_| io::ErrorKind::TimedOut)?
+    }
+
+    /// Asks for all keys, a few at a time.
+    async fn walk(&mut self, patience: Duration) -> io::Result<BTreeSet<u16>> {
+        let (mut cursor, mut seen) = ("0".to_owned(), BTreeSet::new());
+        loop {
+            let Value::Array(parts) = self.ask(&["SCAN", &cursor, "COUNT", "2"], patience).await? else {
+                return Err(io::ErrorKind::Other.into());
+            };
+            let [Value::Bulk(next), Value::Array(keys)] = parts.as_slice() else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            seen.extend(keys.iter().filter_map(|key| match key {
+                Value::Bulk(name) => wire::key_number(name),
+                _ => None,
+            }));
+            cursor = String::from_utf8_lossy(next).into_owned();
+            if cursor == "0" {
+                return Ok(seen);
+            }
+        }
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -41,7 +41,6 @@ pub struct Operation {
     pub process: u32,
     /// Which life of the server it was sent to, from 0.
     pub life: usize,
-    pub database: u16,
     pub command: Command,
     pub called: Stamp,
     /// When its effect, if it has one, had taken place.
@@ -99,12 +98,12 @@ impl History {
     }
 
     /// Notes that a client sends a command, while the wall clock says `wall`.
-    pub fn call(&mut self, process: u32, life: usize, database: u16, command: Command, wall: u64) -> OperationId {
+    pub fn call(&mut self, process: u32, life: usize, command: Command, wall: u64) -> OperationId {
         self.highest_wall = self.highest_wall.max(wall);
         let called = self.stamp();
         let clock = Between { least: wall, most: u64::MAX };
         let outcome = Outcome::Unknown;
-        self.operations.push(Operation { process, life, database, command, called, ended: NEVER, outcome, clock });
+        self.operations.push(Operation { process, life, command, called, ended: NEVER, outcome, clock });
         OperationId(self.operations.len() - 1)
     }
 
@@ -166,11 +165,11 @@ mod tests {
     #[test]
     fn an_unknown_operation_ends_with_the_life_that_got_it() {
         let mut history = History::default();
-        let [lost, _] = [0, 1].map(|process| history.call(process, 0, 0, Command::Size, 500));
+        let [lost, _] = [0, 1].map(|process| history.call(process, 0, Command::Size(0), 500));
         history.death(600);
-        history.call(3, 0, 0, Command::Size, 600);
+        history.call(3, 0, Command::Size(0), 600);
         history.jump(700, 400);
-        let next = history.call(2, 1, 0, Command::Size, 410);
+        let next = history.call(2, 1, Command::Size(0), 410);
         history.end(next, Outcome::Refused, 420);
         history.end(lost, Outcome::Acknowledged(Reply::Ok), 430);
         let [lost, open, late, next] = history.finish().try_into().expect("four operations");
@@ -183,7 +182,7 @@ mod tests {
     #[test]
     fn a_clock_set_back_during_an_operation_lowers_its_bound() {
         let mut history = History::default();
-        let id = history.call(0, 0, 0, Command::Size, 500);
+        let id = history.call(0, 0, Command::Size(0), 500);
         history.jump(510, 100);
         history.end(id, Outcome::Refused, 110);
         assert_eq!(history.finish()[0].clock, Between { least: 100, most: 510 });

@@ -4,19 +4,27 @@
 //! So a deadline is known as an interval, and a command on a key that may or may not have expired has several outcomes:
 //! [`apply`] gives every state that the database may be in afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// A key, by number.
-pub type Key = u16;
+mod text;
+
+/// A key, by number, in a numbered database.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub database: u16,
+    pub number: u16,
+}
 
 /// What a key holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Datum {
     /// A text that is written once in a history, so that who reads it names who wrote it.
     Word(u32),
     /// A counter.
     Number(i64),
+    /// Short bytes that commands change in place; never what would be one of the others.
+    Text(Vec<u8>),
 }
 
 /// When a key shall expire, as a command says it.
@@ -80,16 +88,79 @@ pub enum Command {
         key: Key,
         seconds: bool,
     },
-    Size,
-    Flush,
+    /// Of a database.
+    Size(u16),
+    Flush(u16),
+    /// Every database; only where one is in use.
+    FlushAll,
+    /// The keys of a database.
+    Keys(u16),
+    RandomKey(u16),
+    /// All keys of a database, asked for piece by piece; takes place at no one point.
+    Walk(u16),
+    Swap(u16, u16),
+    SetAbsent(Key, Datum),
+    MultiSetAbsent(Vec<(Key, Datum)>),
+    GetDelete(Key),
+    GetExpire(Key, Lifetime),
+    /// Milliseconds since 1970.
+    ExpireAt(Key, u64),
+    ExpireTime {
+        key: Key,
+        seconds: bool,
+    },
+    Rename {
+        from: Key,
+        to: Key,
+        only_absent: bool,
+    },
+    Copy {
+        from: Key,
+        to: Key,
+        replace: bool,
+    },
+    /// To the key of the same number in another database.
+    Move(Key, u16),
+    Append(Key, Vec<u8>),
+    SetRange(Key, usize, Vec<u8>),
+    GetRange(Key, i64, i64),
+    Length(Key),
+    SetBit(Key, usize, bool),
+    GetBit(Key, usize),
+    CountBits(Key),
+    /// By so many halves.
+    IncrementHalves(Key, i64),
+    /// From here on, changes of these keys make this watcher's block fail.
+    Watch(u64, Vec<Key>),
+    /// Commands that take place at one point, if what this watcher watches has not changed.
+    Block(Option<u64>, Vec<Command>),
+    /// Commands that are given up.
+    Discard(Vec<Command>),
 }
 
 impl Command {
-    /// The keys that it names; none if it is about the whole database.
+    /// The keys that it names; none if it is about whole databases.
     pub fn keys(&self) -> Vec<Key> {
         match self {
-            Command::MultiSet(pairs) => pairs.iter().map(|(key, _)| *key).collect(),
+            Command::MultiSet(pairs) | Command::MultiSetAbsent(pairs) => pairs.iter().map(|(key, _)| *key).collect(),
+            Command::Watch(_, keys) => keys.clone(),
+            Command::Block(_, commands) => commands.iter().flat_map(Command::keys).collect(),
             _ => self.reads(),
+        }
+    }
+
+    /// The databases that it is about.
+    pub fn databases(&self) -> BTreeSet<u16> {
+        match self {
+            Command::Size(database)
+            | Command::Flush(database)
+            | Command::Keys(database)
+            | Command::RandomKey(database)
+            | Command::Walk(database) => BTreeSet::from([*database]),
+            Command::Swap(a, b) => BTreeSet::from([*a, *b]),
+            Command::FlushAll => BTreeSet::from([0]),
+            Command::Block(_, commands) => commands.iter().flat_map(Command::databases).collect(),
+            _ => self.keys().iter().map(|key| key.database).collect(),
         }
     }
 
@@ -101,25 +172,47 @@ impl Command {
             | Command::Increment { key, .. }
             | Command::Expire { key, .. }
             | Command::Persist(key)
-            | Command::TimeLeft { key, .. } => vec![*key],
-            Command::MultiGet(keys) | Command::Delete(keys) | Command::Exists(keys) => keys.clone(),
-            Command::MultiSet(_) | Command::Size | Command::Flush => Vec::new(),
+            | Command::TimeLeft { key, .. }
+            | Command::ExpireTime { key, .. }
+            | Command::SetAbsent(key, _)
+            | Command::GetDelete(key)
+            | Command::GetExpire(key, _)
+            | Command::ExpireAt(key, _)
+            | Command::Append(key, _)
+            | Command::SetRange(key, ..)
+            | Command::GetRange(key, ..)
+            | Command::Length(key)
+            | Command::SetBit(key, ..)
+            | Command::GetBit(key, _)
+            | Command::CountBits(key)
+            | Command::IncrementHalves(key, _) => vec![*key],
+            Command::Rename { from, to, .. } | Command::Copy { from, to, .. } => vec![*from, *to],
+            Command::Move(key, to) => vec![*key, Key { database: *to, ..*key }],
+            Command::MultiGet(keys) | Command::Delete(keys) | Command::Exists(keys) | Command::Watch(_, keys) => {
+                keys.clone()
+            }
+            Command::MultiSetAbsent(pairs) => pairs.iter().map(|(key, _)| *key).collect(),
+            Command::MultiSet(_)
+            | Command::Size(_)
+            | Command::Flush(_)
+            | Command::FlushAll
+            | Command::Keys(_)
+            | Command::RandomKey(_)
+            | Command::Walk(_)
+            | Command::Swap(..)
+            | Command::Block(..)
+            | Command::Discard(_) => Vec::new(),
         }
     }
 
     /// Whether it may change this key, other than by finding it expired.
     pub fn may_change(&self, key: Key) -> bool {
         match self {
-            Command::Set { key: own, .. }
-            | Command::Increment { key: own, .. }
-            | Command::Expire { key: own, .. }
-            | Command::Persist(own) => *own == key,
-            Command::MultiSet(pairs) => pairs.iter().any(|(own, _)| *own == key),
-            Command::Delete(keys) => keys.contains(&key),
-            Command::Flush => true,
-            Command::Get(_) | Command::MultiGet(_) | Command::Exists(_) | Command::TimeLeft { .. } | Command::Size => {
-                false
-            }
+            Command::Flush(database) => *database == key.database,
+            Command::FlushAll => true,
+            Command::Swap(a, b) => [a, b].contains(&&key.database),
+            Command::Block(_, commands) => commands.iter().any(|command| command.may_change(key)),
+            _ => !self.is_read() && self.keys().contains(&key),
         }
     }
 
@@ -127,15 +220,39 @@ impl Command {
     pub fn is_read(&self) -> bool {
         matches!(
             self,
-            Command::Get(_) | Command::MultiGet(_) | Command::Exists(_) | Command::TimeLeft { .. } | Command::Size
+            Command::Get(_)
+                | Command::MultiGet(_)
+                | Command::Exists(_)
+                | Command::TimeLeft { .. }
+                | Command::ExpireTime { .. }
+                | Command::Size(_)
+                | Command::Keys(_)
+                | Command::RandomKey(_)
+                | Command::Walk(_)
+                | Command::GetRange(..)
+                | Command::Length(_)
+                | Command::GetBit(..)
+                | Command::CountBits(_)
+                | Command::Watch(..)
+                | Command::Discard(_)
         )
+    }
+
+    /// Whether it may bring what stands at one key to another.
+    pub fn moves(&self) -> bool {
+        match self {
+            Command::Swap(..) | Command::Rename { .. } | Command::Copy { .. } | Command::Move(..) => true,
+            Command::Block(_, commands) => commands.iter().any(Command::moves),
+            _ => false,
+        }
     }
 
     /// What it writes, if it writes data of its own.
     pub fn writes(&self) -> Vec<(Key, Datum)> {
         match self {
-            Command::Set { key, datum, .. } => vec![(*key, *datum)],
-            Command::MultiSet(pairs) => pairs.clone(),
+            Command::Set { key, datum, .. } | Command::SetAbsent(key, datum) => vec![(*key, datum.clone())],
+            Command::MultiSet(pairs) | Command::MultiSetAbsent(pairs) => pairs.clone(),
+            Command::Block(_, commands) => commands.iter().flat_map(Command::writes).collect(),
             _ => Vec::new(),
         }
     }
@@ -153,6 +270,14 @@ pub enum Reply {
     NotANumber,
     /// INCR past the largest number.
     Overflow,
+    NotAFloat,
+    NoSuchKey,
+    /// Numbers of keys.
+    Keys(BTreeSet<u16>),
+    /// What a block's commands answered.
+    Block(Vec<Reply>),
+    /// A command of a block that was not executed.
+    Refused,
 }
 
 impl Reply {
@@ -181,27 +306,78 @@ impl Between {
 }
 
 /// A key's content. A key that has expired stands here until a command finds out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Item {
     pub datum: Datum,
     /// From when on the key counts as gone.
     pub deadline: Option<Between>,
 }
 
-/// A database.
+/// All databases, and who watches what.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Database(BTreeMap<Key, Item>);
+pub struct Database(BTreeMap<Key, Item>, BTreeMap<u64, Watched>);
+
+/// What a watcher has seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Watched {
+    keys: Vec<Key>,
+    has_changed: bool,
+}
 
 /// All states that a command leaves, which ran at a time within `clock` and was answered `reply`; `None` if the answer
 /// is not known. Empty if there is no such state: the answer was wrong.
 pub fn apply(before: &Database, command: &Command, clock: Between, reply: Option<&Reply>) -> Vec<Database> {
+    if let Command::Block(watcher, commands) = command {
+        return block(before, *watcher, commands, clock, reply);
+    }
     before
         .resolved(&command.reads(), clock)
         .into_iter()
-        .flat_map(|database| database.run(command, clock, reply))
-        .filter(|(possible, _)| reply.is_none_or(|reply| possible.agrees(reply)))
-        .map(|(_, after)| after)
+        .map(|database| database.seen_since(before))
+        .flat_map(|database| {
+            database.clone().run(command, clock, reply).into_iter().map(move |outcome| (database.clone(), outcome))
+        })
+        .filter(|(_, (possible, _))| reply.is_none_or(|reply| possible.agrees(reply)))
+        .map(|(before, (_, after))| after.seen_since(&before))
         .collect()
+}
+
+/// What a block leaves. One that answers nothing has changed nothing; one that answers had nothing changed before it
+/// that it watched.
+fn block(
+    before: &Database,
+    watcher: Option<u64>,
+    commands: &[Command],
+    clock: Between,
+    reply: Option<&Reply>,
+) -> Vec<Database> {
+    let watched = watcher.and_then(|watcher| before.1.get(&watcher)).map(|watched| watched.keys.clone());
+    let mut after = Vec::new();
+    for mut state in before.resolved(&watched.unwrap_or_default(), clock) {
+        state = state.seen_since(before);
+        let seen = watcher.and_then(|watcher| state.1.remove(&watcher));
+        if watcher.is_some() && reply.is_none_or(|reply| *reply == Reply::Nil) {
+            after.push(state.clone());
+        }
+        let replies = match reply {
+            Some(Reply::Block(replies)) if replies.len() == commands.len() => Some(replies),
+            None => None,
+            Some(_) => continue,
+        };
+        if seen.is_some_and(|seen| seen.has_changed) {
+            continue;
+        }
+        let mut states = BTreeSet::from([state]);
+        for (i, command) in commands.iter().enumerate() {
+            let reply = replies.map(|replies| &replies[i]);
+            if reply == Some(&Reply::Refused) {
+                continue;
+            }
+            states = states.iter().flat_map(|state| apply(state, command, clock, reply)).collect();
+        }
+        after.extend(states);
+    }
+    after
 }
 
 /// What a command may answer.
@@ -210,12 +386,24 @@ enum Possible {
     Exactly(Reply),
     /// A number within these bounds.
     Within(i64, i64),
+    /// At least these keys, at most those.
+    Keys(BTreeSet<u16>, BTreeSet<u16>),
+    /// One of those keys; none if there are none for certain.
+    OneOf(BTreeSet<u16>, BTreeSet<u16>),
 }
 
 impl Possible {
     fn agrees(&self, reply: &Reply) -> bool {
         match self {
             Possible::Exactly(own) => own == reply,
+            Possible::Keys(least, most) => {
+                matches!(reply, Reply::Keys(keys) if least.is_subset(keys) && keys.is_subset(most))
+            }
+            Possible::OneOf(certain, all) => match reply {
+                Reply::Nil => certain.is_empty(),
+                Reply::Keys(keys) => keys.len() == 1 && keys.is_subset(all),
+                _ => false,
+            },
             Possible::Within(least, most) => matches!(reply, Reply::Number(n) if (*least..=*most).contains(n)),
         }
     }
@@ -249,7 +437,31 @@ impl Database {
     }
 
     fn datum(&self, key: Key) -> Option<Datum> {
-        self.0.get(&key).map(|item| item.datum)
+        self.0.get(&key).map(|item| item.datum.clone())
+    }
+
+    /// This database, in which watchers know what has changed since `before`.
+    fn seen_since(mut self, before: &Database) -> Database {
+        for watched in self.1.values_mut() {
+            let same = |key: &Key| before.0.get(key).map(|item| &item.datum) == self.0.get(key).map(|item| &item.datum);
+            watched.has_changed |= !watched.keys.iter().all(same);
+        }
+        self
+    }
+
+    /// The keys of a database that are there for certain, and all that may be.
+    fn keys_of(&self, database: u16, clock: Between) -> (BTreeSet<u16>, BTreeSet<u16>) {
+        let own = || self.0.iter().filter(|(key, _)| key.database == database);
+        let expired = |item: &Item| item.deadline.is_some_and(|deadline| deadline.least <= clock.most);
+        let certain = own().filter(|(_, item)| !expired(item)).map(|(key, _)| key.number).collect();
+        (certain, own().map(|(key, _)| key.number).collect())
+    }
+
+    /// Puts what stands at `from` also to another key, deadline included.
+    fn copy(&mut self, from: Key, to: Key) {
+        if let Some(item) = self.0.get(&from).cloned() {
+            self.0.insert(to, item);
+        }
     }
 
     fn with(mut self, key: Key, item: Item) -> Database {
@@ -266,19 +478,107 @@ impl Database {
     fn run(mut self, command: &Command, clock: Between, reply: Option<&Reply>) -> Vec<(Possible, Database)> {
         let answer = match command {
             Command::Set { key, datum, lifetime, presence, get } => {
-                return self.set(*key, *datum, *lifetime, *presence, *get, clock);
+                return self.set(*key, datum.clone(), *lifetime, *presence, *get, clock);
             }
             Command::Expire { key, millis, condition } => return self.expire(*key, *millis, *condition, clock),
             Command::TimeLeft { key, seconds } => return self.time_left(*key, *seconds, clock, reply),
-            Command::Size => {
-                let expired = |item: &Item| item.deadline.is_some_and(|deadline| deadline.least <= clock.most);
-                let certain = self.0.values().filter(|item| !expired(item)).count();
-                return vec![(Possible::Within(certain as i64, self.0.len() as i64), self)];
+            Command::Size(database) => {
+                let (certain, all) = self.keys_of(*database, clock);
+                return vec![(Possible::Within(certain.len() as i64, all.len() as i64), self)];
+            }
+            Command::Keys(database) => {
+                let (certain, all) = self.keys_of(*database, clock);
+                return vec![(Possible::Keys(certain, all), self)];
+            }
+            Command::RandomKey(database) => {
+                let (certain, all) = self.keys_of(*database, clock);
+                return vec![(Possible::OneOf(certain, all), self)];
+            }
+            Command::GetExpire(key, lifetime) => {
+                let Some(datum) = self.datum(*key) else { return vec![(Possible::Exactly(Reply::Nil), self)] };
+                return self.set(*key, datum, *lifetime, Presence::Any, true, clock);
+            }
+            Command::ExpireAt(key, at) => return self.expire_at(*key, *at, clock),
+            Command::ExpireTime { key, seconds } => return self.expire_time(*key, *seconds, reply),
+            Command::Walk(_) | Command::Block(..) => return Vec::new(),
+            Command::Discard(_) => Reply::Ok,
+            Command::Watch(watcher, keys) => {
+                self.1.insert(*watcher, Watched { keys: keys.clone(), has_changed: false });
+                Reply::Ok
+            }
+            Command::Swap(a, b) => {
+                let other = |key: Key| match key.database {
+                    n if n == *a => Key { database: *b, ..key },
+                    n if n == *b => Key { database: *a, ..key },
+                    _ => key,
+                };
+                self.0 = self.0.into_iter().map(|(key, item)| (other(key), item)).collect();
+                Reply::Ok
+            }
+            Command::SetAbsent(key, datum) => {
+                let absent = !self.0.contains_key(key);
+                if absent {
+                    self.0.insert(*key, Item { datum: datum.clone(), deadline: None });
+                }
+                Reply::Number(i64::from(absent))
+            }
+            Command::MultiSetAbsent(pairs) => {
+                let absent = pairs.iter().all(|(key, _)| !self.0.contains_key(key));
+                if absent {
+                    self.0
+                        .extend(pairs.iter().map(|(key, datum)| (*key, Item { datum: datum.clone(), deadline: None })));
+                }
+                Reply::Number(i64::from(absent))
+            }
+            Command::GetDelete(key) => Reply::optional(self.0.remove(key).map(|item| item.datum)),
+            Command::Rename { from, to, only_absent } => {
+                if !self.0.contains_key(from) {
+                    Reply::NoSuchKey
+                } else if *only_absent && self.0.contains_key(to) {
+                    Reply::Number(0)
+                } else {
+                    self.copy(*from, *to);
+                    if from != to {
+                        self.0.remove(from);
+                    }
+                    if *only_absent { Reply::Number(1) } else { Reply::Ok }
+                }
+            }
+            Command::Copy { from, to, replace } => {
+                let copies = self.0.contains_key(from) && (*replace || !self.0.contains_key(to));
+                if copies {
+                    self.copy(*from, *to);
+                }
+                Reply::Number(i64::from(copies))
+            }
+            Command::Move(key, to) => {
+                let to = Key { database: *to, ..*key };
+                let moves = self.0.contains_key(key) && !self.0.contains_key(&to);
+                if moves {
+                    self.copy(*key, to);
+                    self.0.remove(key);
+                }
+                Reply::Number(i64::from(moves))
+            }
+            Command::Append(key, _)
+            | Command::SetRange(key, ..)
+            | Command::GetRange(key, ..)
+            | Command::Length(key)
+            | Command::SetBit(key, ..)
+            | Command::GetBit(key, _)
+            | Command::CountBits(key)
+            | Command::IncrementHalves(key, _) => {
+                let (answer, after) = text::run(command, self.datum(*key).as_ref());
+                if let Some(datum) = after {
+                    let deadline = self.0.get(key).and_then(|item| item.deadline);
+                    self.0.insert(*key, Item { datum, deadline });
+                }
+                answer
             }
             Command::Get(key) => Reply::optional(self.datum(*key)),
             Command::MultiGet(keys) => Reply::Data(keys.iter().map(|key| self.datum(*key)).collect()),
             Command::MultiSet(pairs) => {
-                self.0.extend(pairs.iter().map(|(key, datum)| (*key, Item { datum: *datum, deadline: None })));
+                self.0.extend(pairs.iter().map(|(key, datum)| (*key, Item { datum: datum.clone(), deadline: None })));
                 Reply::Ok
             }
             Command::Delete(keys) => {
@@ -286,7 +586,7 @@ impl Database {
             }
             Command::Exists(keys) => Reply::Number(keys.iter().map(|key| i64::from(self.0.contains_key(key))).sum()),
             Command::Increment { key, by } => match self.datum(*key).unwrap_or(Datum::Number(0)) {
-                Datum::Word(_) => Reply::NotANumber,
+                Datum::Word(_) | Datum::Text(_) => Reply::NotANumber,
                 Datum::Number(old) => match old.checked_add(*by) {
                     None => Reply::Overflow,
                     Some(new) => {
@@ -300,7 +600,11 @@ impl Database {
                 let had = self.0.get_mut(key).and_then(|item| item.deadline.take());
                 Reply::Number(i64::from(had.is_some()))
             }
-            Command::Flush => {
+            Command::Flush(database) => {
+                self.0.retain(|key, _| key.database != *database);
+                Reply::Ok
+            }
+            Command::FlushAll => {
                 self.0.clear();
                 Reply::Ok
             }
@@ -317,14 +621,14 @@ impl Database {
         get: bool,
         clock: Between,
     ) -> Vec<(Possible, Database)> {
-        let old = self.0.get(&key).copied();
+        let old = self.0.get(&key).cloned();
         let writes = match presence {
             Presence::Any => true,
             Presence::Absent => old.is_none(),
             Presence::Present => old.is_some(),
         };
         let answer = match (get, writes) {
-            (true, _) => Reply::optional(old.map(|item| item.datum)),
+            (true, _) => Reply::optional(old.as_ref().map(|item| item.datum.clone())),
             (false, true) => Reply::Ok,
             (false, false) => Reply::Nil,
         };
@@ -354,7 +658,7 @@ impl Database {
     }
 
     fn expire(self, key: Key, millis: i64, condition: DeadlineCondition, clock: Between) -> Vec<(Possible, Database)> {
-        let Some(item) = self.0.get(&key).copied() else {
+        let Some(item) = self.0.get(&key).cloned() else {
             return vec![(Possible::Exactly(Reply::Number(0)), self)];
         };
         let new = clock.plus(millis);
@@ -382,9 +686,43 @@ impl Database {
         outcomes
     }
 
+    fn expire_at(self, key: Key, at: u64, clock: Between) -> Vec<(Possible, Database)> {
+        let Some(item) = self.0.get(&key).cloned() else {
+            return vec![(Possible::Exactly(Reply::Number(0)), self)];
+        };
+        let mut outcomes = Vec::new();
+        if at > clock.least {
+            let deadline = Some(Between { least: at, most: at });
+            outcomes.push((Possible::Exactly(Reply::Number(1)), self.clone().with(key, Item { deadline, ..item })));
+        }
+        if at <= clock.most {
+            outcomes.push((Possible::Exactly(Reply::Number(1)), self.without(key)));
+        }
+        outcomes
+    }
+
+    fn expire_time(self, key: Key, seconds: bool, reply: Option<&Reply>) -> Vec<(Possible, Database)> {
+        let Some(item) = self.0.get(&key).cloned() else {
+            return vec![(Possible::Exactly(Reply::Number(-2)), self)];
+        };
+        let Some(deadline) = item.deadline else {
+            return vec![(Possible::Exactly(Reply::Number(-1)), self)];
+        };
+        let Some(Reply::Number(told)) = reply else {
+            return vec![(Possible::Within(0, i64::MAX), self)];
+        };
+        let told = u64::try_from(*told).unwrap_or_default();
+        let told = match seconds {
+            true => Between { least: (told * 1000).saturating_sub(500), most: told * 1000 + 499 },
+            false => Between { least: told, most: told },
+        };
+        let deadline = deadline.and(told).map(|deadline| Item { deadline: Some(deadline), ..item });
+        deadline.map(|item| (Possible::Within(0, i64::MAX), self.with(key, item))).into_iter().collect()
+    }
+
     /// The answer narrows down when the deadline is.
     fn time_left(self, key: Key, seconds: bool, clock: Between, reply: Option<&Reply>) -> Vec<(Possible, Database)> {
-        let Some(item) = self.0.get(&key).copied() else {
+        let Some(item) = self.0.get(&key).cloned() else {
             return vec![(Possible::Exactly(Reply::Number(-2)), self)];
         };
         let Some(deadline) = item.deadline else {
@@ -410,7 +748,14 @@ impl fmt::Display for Datum {
         match self {
             Datum::Word(n) => write!(f, "w{n}"),
             Datum::Number(n) => write!(f, "{n}"),
+            Datum::Text(bytes) => write!(f, "{}", bytes.escape_ascii()),
         }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.database, self.number)
     }
 }
 
@@ -418,8 +763,10 @@ impl fmt::Display for Datum {
 mod tests {
     use super::*;
 
+    const KEY: Key = Key { database: 0, number: 1 };
+
     const SET: Command = Command::Set {
-        key: 1,
+        key: KEY,
         datum: Datum::Word(7),
         lifetime: Lifetime::In(100),
         presence: Presence::Any,
@@ -448,40 +795,40 @@ mod tests {
             (at(1109, 1200), true, true),
             (at(1110, 1200), false, true),
         ] {
-            assert_eq!(is_possible(&database, &Command::Get(1), clock, alive.clone()), may_live, "{clock:?}");
-            assert_eq!(is_possible(&database, &Command::Get(1), clock, Reply::Nil), may_be_gone, "{clock:?}");
+            assert_eq!(is_possible(&database, &Command::Get(KEY), clock, alive.clone()), may_live, "{clock:?}");
+            assert_eq!(is_possible(&database, &Command::Get(KEY), clock, Reply::Nil), may_be_gone, "{clock:?}");
         }
     }
 
     #[test]
     fn an_answer_narrows_the_deadline_down() {
-        let left = Command::TimeLeft { key: 1, seconds: false };
+        let left = Command::TimeLeft { key: KEY, seconds: false };
         let told = apply(&after_set(), &left, at(1040, 1040), Some(&Reply::Number(65)));
         assert_eq!(told.len(), 1);
-        assert!(is_possible(&told[0], &Command::Get(1), at(1104, 1104), Reply::Datum(Datum::Word(7))));
-        assert!(!is_possible(&told[0], &Command::Get(1), at(1104, 1104), Reply::Nil));
+        assert!(is_possible(&told[0], &Command::Get(KEY), at(1104, 1104), Reply::Datum(Datum::Word(7))));
+        assert!(!is_possible(&told[0], &Command::Get(KEY), at(1104, 1104), Reply::Nil));
         assert!(!is_possible(&after_set(), &left, at(1040, 1040), Reply::Number(71)));
         assert!(!is_possible(&after_set(), &left, at(1040, 1040), Reply::Number(-1)));
     }
 
     #[test]
     fn a_key_that_was_seen_expired_stays_gone() {
-        let gone = apply(&after_set(), &Command::Get(1), at(1105, 1105), Some(&Reply::Nil));
+        let gone = apply(&after_set(), &Command::Get(KEY), at(1105, 1105), Some(&Reply::Nil));
         assert_eq!(gone, [Database::default()]);
     }
 
     #[test]
     fn the_size_may_count_what_has_expired() {
         for (size, possible) in [(0, true), (1, true), (2, false)] {
-            assert_eq!(is_possible(&after_set(), &Command::Size, at(2000, 2000), Reply::Number(size)), possible);
+            assert_eq!(is_possible(&after_set(), &Command::Size(0), at(2000, 2000), Reply::Number(size)), possible);
         }
-        assert!(!is_possible(&after_set(), &Command::Size, at(1010, 1010), Reply::Number(0)));
+        assert!(!is_possible(&after_set(), &Command::Size(0), at(1010, 1010), Reply::Number(0)));
     }
 
     #[test]
     fn an_unknown_answer_leaves_every_outcome() {
         let keep = Command::Set {
-            key: 1,
+            key: KEY,
             datum: Datum::Word(8),
             lifetime: Lifetime::Keep,
             presence: Presence::Any,

@@ -44,6 +44,8 @@ pub struct ClientOptions {
     /// Numbered databases in use; each has keys of its own.
     pub databases: u16,
     pub keys: u16,
+    /// Further keys, whose values change in place.
+    pub texts: u16,
     /// Probability that a command is on its database's first key.
     pub skew: f64,
     /// Commands that one client sends at once, at most.
@@ -75,7 +77,26 @@ pub struct Mix {
     pub several: u32,
     pub size: u32,
     pub flush: u32,
+    /// Commands on texts.
+    pub text: u32,
+    /// RENAME and COPY.
+    pub rename: u32,
+    /// SWAPDB, MOVE, and COPY into another database.
+    pub across: u32,
+    /// KEYS and RANDOMKEY.
+    pub list: u32,
+    /// Further ways to write and to read and to set deadlines.
+    pub further: u32,
+    /// Per thousand pipelines, so many transactions instead.
+    pub block: u32,
+    /// Per thousand, walks through a database.
+    pub walk: u32,
+    /// Per thousand, disturbances of other clients.
+    pub disturb: u32,
 }
+
+/// The number of the first key whose value changes in place.
+pub const TEXTS: u16 = 100;
 
 /// What goes wrong.
 #[derive(Clone, Debug)]
@@ -158,11 +179,15 @@ impl Options {
 
 impl ClientOptions {
     fn draw(dice: &mut Dice) -> ClientOptions {
-        let databases = dice.gen_range(1..=6);
+        let mix = Mix::draw(dice);
+        // Databases between which commands go are searched as one.
+        let joined = mix.across > 0;
+        let databases = dice.gen_range(1..=if joined { 3 } else { 6 });
+        let most = if joined || mix.block > 0 { 160.0 } else { 300.0 };
         ClientOptions {
             count: dice.gen_range(1..=8),
             // Every database is searched for a linearization as one: the work for that is bounded here.
-            commands: usize::from(databases) * dice.log_uniform(60.0..=300.0) as usize,
+            commands: usize::from(databases) * dice.log_uniform(60.0..=most) as usize,
             databases,
             keys: dice.gen_range(1..=8),
             skew: if dice.chance(0.5) { dice.gen_range(0.0..0.8) } else { 0.0 },
@@ -173,7 +198,8 @@ impl ClientOptions {
             eventual: if dice.chance(0.4) { dice.gen_range(0.02..0.4) } else { 0.0 },
             named_level: 0.1,
             lifetime: dice.log_uniform(20.0..=20_000.0) as i64,
-            mix: Mix::draw(dice),
+            texts: if mix.text > 0 { dice.gen_range(1..=3) } else { 0 },
+            mix,
         }
     }
 }
@@ -190,6 +216,14 @@ impl Mix {
             several: weight(8, 0.3),
             size: weight(2, 0.3),
             flush: weight(1, 0.6),
+            text: weight(15, 0.4),
+            rename: weight(5, 0.4),
+            across: weight(3, 0.6),
+            list: weight(3, 0.4),
+            further: weight(12, 0.3),
+            block: weight(150, 0.4),
+            walk: weight(20, 0.4),
+            disturb: weight(5, 0.6),
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 30] = [
+const MUST_HAPPEN: [&str; 32] = [
+    "clients killed",
+    "clients held back",
     "acknowledged",
     "answered at EVENTUAL",
     "LOADING",
@@ -74,8 +76,11 @@ pub fn run(from: u64, seeds: u64, threads: usize) -> anyhow::Result<ExitCode> {
     for report in &summary.failures {
         print_violations(report);
     }
-    let missing: Vec<&str> =
-        MUST_HAPPEN.into_iter().filter(|what| summary.counts.get(what).is_none_or(|n| *n == 0)).collect();
+    let missing: Vec<&str> = MUST_HAPPEN
+        .into_iter()
+        .chain(crate::wire::COMMANDS)
+        .filter(|what| summary.counts.get(what).is_none_or(|n| *n == 0))
+        .collect();
     if seeds >= SEEDS_FOR_ALL && summary.failures.is_empty() && !missing.is_empty() {
         println!("in {seeds} seeds this never happened: {}", missing.join(", "));
         return Ok(ExitCode::FAILURE);

@@ -11,12 +11,12 @@ use madsim::runtime::Runtime;
 use madsim::time::{Instant, sleep};
 use mneme_kernel::resp::Value;
 
-use crate::check::{durable, linearizable};
+use crate::check::{durable, linearizable, walk};
 use crate::client::{Client, Request};
 use crate::cluster::{Cluster, Ending};
-use crate::model::Command;
+use crate::model::{Command, Key};
 use crate::nemesis::Schedule;
-use crate::options::Options;
+use crate::options::{Options, TEXTS};
 use crate::workload;
 use crate::world::{Counts, Violation, World};
 
@@ -57,6 +57,7 @@ pub fn run(seed: u64, keeps_trace: bool) -> Report {
     let operations = world.history().finish();
     world.check("durable", durable::check(&operations));
     world.check("linearizable", linearizable::check(&operations));
+    world.check("walk", walk::check(&operations));
     let trace = world.trace();
     Report {
         seed,
@@ -157,9 +158,13 @@ async fn read_everything(cluster: &Cluster) -> Result<(), String> {
     let options = &cluster.world().options.clients;
     let mut client = Client::new(cluster.clone(), PATIENCE);
     for database in 0..options.databases {
-        let size = std::iter::once(Command::Size);
-        let keys = (0..options.keys).flat_map(|key| [Command::Get(key), Command::TimeLeft { key, seconds: false }]);
-        let requests: Vec<_> = size.chain(keys).map(|command| Request { command, level: None, text: 0 }).collect();
+        let size = std::iter::once(Command::Size(database));
+        let numbers = (0..options.keys).chain(TEXTS..TEXTS + options.texts);
+        let keys = numbers
+            .map(|number| Key { database, number })
+            .flat_map(|key| [Command::Get(key), Command::TimeLeft { key, seconds: false }]);
+        let requests: Vec<_> =
+            size.chain(keys).map(|command| Request { command, level: None, text: 0, other_name: false }).collect();
         if !client.send(database, &requests).await {
             return Err("a server without faults leaves a read without an answer".to_owned());
         }

@@ -9,21 +9,18 @@ use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::history::Level;
 use crate::model::{Command, Datum, DeadlineCondition, Key, Lifetime, Presence};
-use crate::options::ClientOptions;
+use crate::options::{ClientOptions, TEXTS};
 
 /// One client's commands, from first to last.
 pub async fn run(cluster: Cluster, number: u64) {
     let options = &cluster.world().options;
-    let mut workload = Workload { dice: Dice::new(options.seed, 1_000 + number), cluster: cluster.clone() };
+    let mut workload =
+        Workload { dice: Dice::new(options.seed, 1_000 + number), cluster: cluster.clone(), database: 0 };
     let mut client = Client::new(cluster.clone(), options.clients.patience);
     let mut left = options.clients.commands / options.clients.count as usize;
     while left > 0 && !cluster.world().is_over() {
-        let count = workload.dice.gen_range(1..=options.clients.pipeline).min(left);
-        let database = workload.dice.gen_range(0..options.clients.databases);
-        let requests: Vec<Request> = (0..count).map(|_| workload.request()).collect();
-        if client.send(database, &requests).await {
-            left -= count;
-        }
+        workload.database = workload.dice.gen_range(0..options.clients.databases);
+        left = left.saturating_sub(workload.turn(&mut client, left).await);
         // Now and then a client hurries.
         if workload.dice.chance(0.8) {
             sleep(options.clients.think.mul_f64(workload.dice.gen_range(0.0..2.5))).await;
@@ -35,9 +32,68 @@ pub async fn run(cluster: Cluster, number: u64) {
 struct Workload {
     dice: Dice,
     cluster: Cluster,
+    /// The selected one.
+    database: u16,
 }
 
 impl Workload {
+    /// Does one thing; how many commands it took.
+    async fn turn(&mut self, client: &mut Client, left: usize) -> usize {
+        let (database, mix) = (self.database, self.options().mix);
+        let turn = self.dice.weighted(&[(1000, 0), (mix.block, 1), (mix.walk, 2), (mix.disturb, 3)]);
+        match turn {
+            0 => {
+                let count = self.dice.gen_range(1..=self.options().pipeline).min(left);
+                let requests: Vec<Request> = (0..count).map(|_| self.request()).collect();
+                if client.send(database, &requests).await { count } else { 0 }
+            }
+            1 => self.transaction(client).await,
+            2 => usize::from(client.walk(database).await),
+            _ => {
+                self.disturb(client).await;
+                1
+            }
+        }
+    }
+
+    async fn transaction(&mut self, client: &mut Client) -> usize {
+        let watcher = self.dice.chance(0.6).then(|| u64::from(self.cluster.world().new_word()));
+        if let Some(watcher) = watcher {
+            let watch = Command::Watch(watcher, self.keys());
+            let read = Command::Get(self.key());
+            let requests = [watch, read].map(|command| self.plain(command));
+            if !client.send(self.database, &requests).await {
+                return 0;
+            }
+            if self.dice.chance(0.7) {
+                sleep(self.options().think.mul_f64(self.dice.gen_range(0.0..2.0))).await;
+            }
+        }
+        let commands: Vec<Command> = (0..self.dice.gen_range(1..=4)).map(|_| self.command()).collect();
+        let count = commands.len();
+        let given_up = self.dice.chance(0.1);
+        let request = self.plain(if given_up { Command::Discard(commands) } else { Command::Block(watcher, commands) });
+        if client.send(self.database, &[request]).await { count + 1 } else { 0 }
+    }
+
+    fn plain(&mut self, command: Command) -> Request {
+        Request { command, level: None, text: 10, other_name: self.dice.chance(0.5) }
+    }
+
+    /// Ends or holds back other clients.
+    async fn disturb(&mut self, client: &mut Client) {
+        let millis = self.dice.gen_range(1..200).to_string();
+        let (what, command) = *self.dice.weighted(&[
+            (2, &("clients killed", &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"][..])),
+            (1, &("clients held back", &["CLIENT", "PAUSE", "", "WRITE"][..])),
+            (1, &("clients held back", &["CLIENT", "PAUSE", "", "ALL"][..])),
+        ]);
+        let command: Vec<&str> = command.iter().map(|word| if word.is_empty() { &*millis } else { word }).collect();
+        if client.ask(&command).await.is_ok() {
+            self.cluster.world().count(what, 1);
+        }
+    }
+
     fn options(&self) -> &ClientOptions {
         &self.cluster.world().options.clients
     }
@@ -53,11 +109,11 @@ impl Workload {
         };
         // Most texts are short, whatever the longest is.
         let text = self.dice.log_uniform(1.0..=text as f64) as usize;
-        Request { command: self.command(), level, text }
+        Request { command: self.command(), level, text, other_name: self.dice.chance(0.3) }
     }
 
     fn command(&mut self) -> Command {
-        let mix = self.options().mix;
+        let ClientOptions { mix, databases, .. } = *self.options();
         let draw = self.dice.weighted::<fn(&mut Workload) -> Command>(&[
             (mix.set, Workload::set),
             (mix.get, |workload| Command::Get(workload.key())),
@@ -65,8 +121,19 @@ impl Workload {
             (mix.increment, Workload::increment),
             (mix.deadline, Workload::deadline),
             (mix.several, Workload::several),
-            (mix.size, |_| Command::Size),
-            (mix.flush, |_| Command::Flush),
+            (mix.size, |workload| Command::Size(workload.database)),
+            (mix.flush, |workload| match workload.options().databases {
+                1 => Command::FlushAll,
+                _ => Command::Flush(workload.database),
+            }),
+            (mix.text, Workload::text),
+            (mix.rename, Workload::rename),
+            (if databases > 1 { mix.across } else { 0 }, Workload::across),
+            (mix.list, |workload| match workload.dice.chance(0.5) {
+                true => Command::Keys(workload.database),
+                false => Command::RandomKey(workload.database),
+            }),
+            (mix.further, Workload::further),
         ]);
         draw(self)
     }
@@ -87,7 +154,7 @@ impl Workload {
     }
 
     fn increment(&mut self) -> Command {
-        let by = self.dice.weighted(&[(12, 1), (4, 10), (3, -2), (1, i64::MAX - 3)]);
+        let by = self.dice.weighted(&[(12, 1), (4, 10), (3, -2), (2, -1), (1, i64::MAX - 3)]);
         Command::Increment { key: self.key(), by }
     }
 
@@ -120,14 +187,101 @@ impl Workload {
         }
     }
 
+    /// Commands on keys whose values change in place.
+    fn text(&mut self) -> Command {
+        let number = TEXTS + self.dice.gen_range(0..self.options().texts);
+        let key = Key { database: self.database, number };
+        let letters = |dice: &mut Dice| (0..dice.gen_range(1..5)).map(|_| dice.gen_range(b'x'..=b'z')).collect();
+        match self.dice.gen_range(0..14) {
+            0 => Command::Set {
+                key,
+                datum: Datum::Number(self.dice.gen_range(0..50)),
+                lifetime: Lifetime::Forever,
+                presence: Presence::Any,
+                get: self.dice.chance(0.3),
+            },
+            1 => Command::GetDelete(key),
+            2 => Command::Append(key, letters(&mut self.dice)),
+            3 | 4 => Command::SetRange(key, self.dice.gen_range(0..12), letters(&mut self.dice)),
+            5 => Command::GetRange(key, self.dice.gen_range(-5..9), self.dice.gen_range(-5..20)),
+            6 => Command::Length(key),
+            // The first bit of a byte makes no letter another one.
+            7 | 8 => Command::SetBit(key, self.dice.gen_range(0..10) * 8, self.dice.chance(0.7)),
+            9 => Command::GetBit(key, self.dice.gen_range(0..80)),
+            10 => Command::CountBits(key),
+            11 => Command::Increment { key, by: self.dice.weighted(&[(1, 1), (1, -1)]) },
+            12 => Command::IncrementHalves(key, self.dice.gen_range(-3..6)),
+            _ => Command::Get(key),
+        }
+    }
+
+    /// Texts stay among themselves.
+    fn rename(&mut self) -> Command {
+        let texts = self.options().texts;
+        let [from, to] = if texts > 0 && self.dice.chance(0.3) {
+            [(); 2].map(|()| Key { database: self.database, number: TEXTS + self.dice.gen_range(0..texts) })
+        } else {
+            [self.key(), self.key()]
+        };
+        match self.dice.gen_range(0..3) {
+            1 if from != to => Command::Copy { from, to, replace: self.dice.chance(0.5) },
+            2 => Command::Rename { from, to, only_absent: true },
+            _ => Command::Rename { from, to, only_absent: false },
+        }
+    }
+
+    fn across(&mut self) -> Command {
+        let from = self.key();
+        let others: Vec<u16> = (0..self.options().databases).filter(|other| *other != self.database).collect();
+        let other = others[self.dice.gen_range(0..others.len())];
+        match self.dice.gen_range(0..3) {
+            0 => Command::Swap(self.database, other),
+            1 => Command::Move(from, other),
+            _ => {
+                let to = Key { database: other, ..self.key() };
+                Command::Copy { from, to, replace: self.dice.chance(0.5) }
+            }
+        }
+    }
+
+    fn further(&mut self) -> Command {
+        let key = self.key();
+        let deadlines = self.options().mix.deadline > 0;
+        match self.dice.gen_range(0..if deadlines { 7 } else { 4 }) {
+            0 => Command::GetDelete(key),
+            1 => Command::SetAbsent(key, self.datum()),
+            2 => Command::MultiSetAbsent(self.keys().into_iter().map(|key| (key, self.datum())).collect()),
+            3 => {
+                let datum = self.datum();
+                Command::Set { key, datum, lifetime: Lifetime::Forever, presence: Presence::Any, get: true }
+            }
+            4 => {
+                let lifetime = match self.dice.gen_range(0..4) {
+                    0 => Lifetime::Forever,
+                    1 => Lifetime::Keep,
+                    2 => Lifetime::In(self.millis()),
+                    _ => Lifetime::At(self.cluster.wall() + self.millis() as u64),
+                };
+                Command::GetExpire(key, lifetime)
+            }
+            5 => {
+                let at = self.cluster.wall() + self.millis() as u64;
+                Command::ExpireAt(key, if self.dice.chance(0.3) { at / 1000 * 1000 } else { at })
+            }
+            _ => Command::ExpireTime { key, seconds: self.dice.chance(0.3) },
+        }
+    }
+
     fn key(&mut self) -> Key {
         let ClientOptions { keys, skew, .. } = *self.options();
-        if self.dice.chance(skew) { 0 } else { self.dice.gen_range(0..keys) }
+        let number = if self.dice.chance(skew) { 0 } else { self.dice.gen_range(0..keys) };
+        Key { database: self.database, number }
     }
 
     /// A few keys, each once.
     fn keys(&mut self) -> Vec<Key> {
-        let mut keys: Vec<Key> = (0..self.options().keys).collect();
+        let database = self.database;
+        let mut keys: Vec<Key> = (0..self.options().keys).map(|number| Key { database, number }).collect();
         keys.shuffle(&mut self.dice);
         keys.truncate(self.dice.gen_range(1..=3));
         keys

@@ -16,22 +16,22 @@ pub fn check(operations: &[Operation]) -> Result<(), String> {
 
 /// Every text that was read, also at `EVENTUAL`, had been written to that key.
 fn nothing_is_invented(operations: &[Operation]) -> Result<(), String> {
-    let mut written: BTreeMap<(u16, Key, Datum), Stamp> = BTreeMap::new();
+    let mut written: BTreeMap<(Option<Key>, Datum), Stamp> = BTreeMap::new();
+    // What commands move is looked for everywhere.
+    let moves = operations.iter().any(|operation| operation.command.moves());
+    let place = |key: Key| (!moves).then_some(key);
     for operation in operations {
         for (key, datum) in operation.command.writes() {
-            written.entry((operation.database, key, datum)).or_insert(operation.called);
+            written.entry((place(key), datum)).or_insert(operation.called);
         }
     }
     for operation in operations {
         for (key, datum) in read_by(operation) {
-            // Numbers are also made by INCR; of those the search for a linearization knows more.
+            // Numbers and texts are also made by INCR and APPEND; the search for a linearization knows more of those.
             let invented = matches!(datum, Datum::Word(_))
-                && written.get(&(operation.database, key, datum)).is_none_or(|called| *called > operation.ended);
+                && written.get(&(place(key), datum.clone())).is_none_or(|called| *called > operation.ended);
             if invented {
-                return Err(format!(
-                    "{datum} was read from key {key} of database {} and never written there: {operation:?}",
-                    operation.database
-                ));
+                return Err(format!("{datum} was read from key {key:?} and never written there: {operation:?}"));
             }
         }
     }
@@ -40,9 +40,15 @@ fn nothing_is_invented(operations: &[Operation]) -> Result<(), String> {
 
 fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
     match (&operation.command, operation.answered()) {
-        (Command::Get(key) | Command::Set { key, get: true, .. }, Some(Reply::Datum(datum))) => vec![(*key, *datum)],
+        (
+            Command::Get(key)
+            | Command::Set { key, get: true, .. }
+            | Command::GetDelete(key)
+            | Command::GetExpire(key, _),
+            Some(Reply::Datum(datum)),
+        ) => vec![(*key, datum.clone())],
         (Command::MultiGet(keys), Some(Reply::Data(data))) => {
-            keys.iter().zip(data).filter_map(|(key, datum)| datum.map(|datum| (*key, datum))).collect()
+            keys.iter().zip(data).filter_map(|(key, datum)| datum.clone().map(|datum| (*key, datum))).collect()
         }
         _ => Vec::new(),
     }
@@ -50,14 +56,6 @@ fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
 
 /// A read that follows an acknowledged write, with nothing between that may have changed the key, finds what it left.
 fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> {
-    let mut by_database: BTreeMap<u16, Vec<&Operation>> = BTreeMap::new();
-    for operation in operations {
-        by_database.entry(operation.database).or_default().push(operation);
-    }
-    by_database.values().try_for_each(|operations| in_database(operations))
-}
-
-fn in_database(operations: &[&Operation]) -> Result<(), String> {
     for read in operations {
         let (Command::Get(key), Some(reply)) = (&read.command, read.acknowledged()) else { continue };
         let changes = || {
@@ -87,7 +85,7 @@ fn in_database(operations: &[&Operation]) -> Result<(), String> {
 fn leaves_one_state(command: &Command) -> bool {
     match command {
         Command::Set { lifetime, presence, .. } => *lifetime != Lifetime::Keep && *presence == Presence::Any,
-        Command::MultiSet(_) | Command::Delete(_) | Command::Flush => true,
+        Command::MultiSet(_) | Command::Delete(_) | Command::Flush(_) | Command::FlushAll => true,
         _ => false,
     }
 }

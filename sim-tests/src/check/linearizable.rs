@@ -12,26 +12,41 @@ use crate::model::{self, Between, Command, Database, Reply};
 /// How long the search may take, in real time. It usually takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Searches each database's operations for an order that explains them.
+/// Searches the operations of databases that no command joins, each for an order that explains them.
 pub fn check(operations: &[Operation]) -> Result<(), String> {
-    let mut databases: BTreeMap<u16, Vec<&Operation>> = BTreeMap::new();
-    for operation in operations {
-        databases.entry(operation.database).or_default().push(operation);
-    }
-    for (database, operations) in databases {
+    for (databases, operations) in separate(operations) {
         let history = history(&operations);
         match porcupine_rs::check_operations_timeout::<Model>(&history, PATIENCE) {
             CheckResult::Ok => {}
             CheckResult::Unknown => {
                 let count = history.len();
                 return Err(format!(
-                    "whether the {count} operations on database {database} are linearizable is not decided in {PATIENCE:?}"
+                    "whether the {count} operations on databases {databases:?} are linearizable is not decided in {PATIENCE:?}"
                 ));
             }
-            CheckResult::Illegal => return Err(explain(database, &history)),
+            CheckResult::Illegal => return Err(explain(&databases, &history)),
         }
     }
     Ok(())
+}
+
+/// Groups of databases that commands join, each with the operations on them.
+fn separate(operations: &[Operation]) -> Vec<(BTreeSet<u16>, Vec<&Operation>)> {
+    let mut groups: Vec<BTreeSet<u16>> = Vec::new();
+    for operation in operations {
+        let mut joined = operation.command.databases();
+        if joined.is_empty() || groups.iter().any(|group| joined.is_subset(group)) {
+            continue;
+        }
+        let (met, apart): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| !group.is_disjoint(&joined));
+        joined.extend(met.into_iter().flatten());
+        groups = apart;
+        groups.push(joined);
+    }
+    let own = |group: &BTreeSet<u16>| {
+        operations.iter().filter(|operation| !operation.command.databases().is_disjoint(group)).collect()
+    };
+    groups.into_iter().map(|group| (group.clone(), own(&group))).collect()
 }
 
 /// One database's operations in the form that is searched.
@@ -60,7 +75,7 @@ fn history(operations: &[&Operation]) -> Vec<porcupine_rs::Operation<Model>> {
 }
 
 /// Finds the shortest beginning of a history that cannot be explained, and shows its end.
-fn explain(database: u16, history: &[porcupine_rs::Operation<Model>]) -> String {
+fn explain(databases: &BTreeSet<u16>, history: &[porcupine_rs::Operation<Model>]) -> String {
     /// How many operations before the impossible one are shown.
     const SHOWN: usize = 12;
     // An operation that had not ended by then may not have happened.
@@ -95,7 +110,7 @@ fn explain(database: u16, history: &[porcupine_rs::Operation<Model>]) -> String 
         })
         .collect();
     format!(
-        "no order explains the operations on database {database} up to the one that ends at {end}; the last of those on its keys:{}",
+        "no order explains the operations on databases {databases:?} up to the one that ends at {end}; the last of those on its keys:{}",
         shown.into_iter().rev().collect::<String>()
     )
 }
@@ -122,6 +137,9 @@ struct Step {
 impl Step {
     /// `None` if the operation says nothing about the data.
     fn of(operation: &Operation) -> Option<Step> {
+        if matches!(operation.command, Command::Walk(_)) {
+            return None;
+        }
         let (reply, certain) = match &operation.outcome {
             Outcome::Acknowledged(reply) => (Some(reply.clone()), true),
             Outcome::Refused => return None,
@@ -209,16 +227,24 @@ impl porcupine_rs::Model for Model {
 mod tests {
     use super::*;
     use crate::history::Stamp;
-    use crate::model::{Datum, Lifetime, Presence};
+    use crate::model::{Datum, Key, Lifetime, Presence};
+
+    const KEY: Key = Key { database: 0, number: 0 };
 
     fn operation(called: u64, ended: u64, command: Command, outcome: Outcome) -> Operation {
         let clock = Between { least: called, most: ended };
         let (called, ended) = (Stamp(called), Stamp(ended));
-        Operation { process: called.0 as u32, life: 0, database: 0, command, called, ended, outcome, clock }
+        Operation { process: called.0 as u32, life: 0, command, called, ended, outcome, clock }
     }
 
     fn set(n: u32) -> Command {
-        Command::Set { key: 0, datum: Datum::Word(n), lifetime: Lifetime::Forever, presence: Presence::Any, get: false }
+        Command::Set {
+            key: KEY,
+            datum: Datum::Word(n),
+            lifetime: Lifetime::Forever,
+            presence: Presence::Any,
+            get: false,
+        }
     }
 
     fn read(n: u32) -> Outcome {
@@ -230,10 +256,10 @@ mod tests {
         let mut history = vec![
             operation(1, 2, set(1), Outcome::Acknowledged(Reply::Ok)),
             operation(3, 4, set(2), Outcome::Acknowledged(Reply::Ok)),
-            operation(5, 6, Command::Get(0), read(2)),
+            operation(5, 6, Command::Get(KEY), read(2)),
         ];
         assert_eq!(check(&history), Ok(()));
-        history.push(operation(7, 8, Command::Get(0), read(1)));
+        history.push(operation(7, 8, Command::Get(KEY), read(1)));
         assert!(check(&history).is_err_and(|why| why.contains("7 to 8")));
     }
 
@@ -243,7 +269,7 @@ mod tests {
             let mut history = vec![
                 operation(1, 10, set(1), Outcome::Acknowledged(Reply::Ok)),
                 operation(2, 11, set(2), Outcome::Acknowledged(Reply::Ok)),
-                operation(12, 13, Command::Get(0), read(reads)),
+                operation(12, 13, Command::Get(KEY), read(reads)),
             ];
             history[..2].iter_mut().for_each(|operation| operation.process = 7);
             history
@@ -261,8 +287,8 @@ mod tests {
             let history = [
                 first.clone(),
                 unknown.clone(),
-                operation(6, 7, Command::Get(0), read(a)),
-                operation(8, 9, Command::Get(0), read(b)),
+                operation(6, 7, Command::Get(KEY), read(a)),
+                operation(8, 9, Command::Get(KEY), read(b)),
             ];
             assert_eq!(check(&history).is_ok(), possible, "{reads:?}");
         }
