@@ -235,7 +235,7 @@ impl Call<'_> {
             return Ok(Level::Eventual);
         }
         let one_shot = self.session.next_level.take();
-        let level = self.level(level.or(one_shot))?;
+        let level = self.level(command, level.or(one_shot))?;
         self.show_to_monitors(command);
         self.run(number, command);
         Ok(self.level.unwrap_or(level))
@@ -256,8 +256,9 @@ impl Call<'_> {
     }
 
     /// The level that the reply is held to.
-    fn level(&self, asked: Option<Level>) -> Result<Level, CommandError> {
-        let asked = asked.or(self.session.level);
+    fn level(&self, command: &Command, asked: Option<Level>) -> Result<Level, CommandError> {
+        let eventually = self.session.reads_eventually && command.access == Access::Read;
+        let asked = asked.or(self.session.level).or(eventually.then_some(Level::Eventual));
         match self.session.port {
             Port::Main => Ok(asked.unwrap_or(self.core.config.default_level)),
             Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Level::Eventual),

@@ -61,6 +61,8 @@ pub struct Session {
     pub level: Option<Level>,
     /// `CLIENT CONSISTENCY NEXT level`.
     pub next_level: Option<Level>,
+    /// `READONLY`: reads are answered at `EVENTUAL`, unless the client asked for a level.
+    pub(crate) reads_eventually: bool,
     /// What waits for the outcome of a password check.
     pub(crate) greeting: Option<Greeting>,
     /// The command whose outcome is still open, by its place in the command table.
@@ -108,6 +110,7 @@ impl Session {
             library_version: String::new(),
             level: None,
             next_level: None,
+            reads_eventually: false,
             greeting: None,
             unfinished: None,
             pace: Pace::Last,

@@ -105,6 +105,32 @@ pub(super) const COMMANDS: &[Command] = &[
             Ok(())
         },
     },
+    Command {
+        name: "readonly",
+        arity: 1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["loading", "stale", "fast"],
+        summary: "Has this connection's reads answered at EVENTUAL.",
+        run: |call| {
+            call.session.reads_eventually = true;
+            call.reply.ok();
+            Ok(())
+        },
+    },
+    Command {
+        name: "readwrite",
+        arity: 1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["loading", "stale", "fast"],
+        summary: "Has this connection's reads answered at its own level again.",
+        run: |call| {
+            call.session.reads_eventually = false;
+            call.reply.ok();
+            Ok(())
+        },
+    },
     // The prefix is taken off before the table is asked; this entry gives its arity, its place in COMMAND and its rights.
     Command {
         name: "consistency",

@@ -1,6 +1,7 @@
 //! The command table. A command's name, arity, flags, keys, access class and code stand together; dispatch, arity
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
+mod acl;
 mod bitfield;
 mod bits;
 mod client;
@@ -130,7 +131,8 @@ pub struct Commands {
 }
 
 /// Every file's commands, with the group that `COMMAND DOCS` gives them.
-const TABLES: [(&str, &[Command]); 16] = [
+const TABLES: [(&str, &[Command]); 17] = [
+    ("server", acl::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
     ("bitmap", bits::COMMANDS),
     ("connection", client::COMMANDS),

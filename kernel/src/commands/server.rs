@@ -156,6 +156,46 @@ pub(super) const COMMANDS: &[Command] = &[
         },
     },
     Command {
+        name: "bgrewriteaof",
+        arity: 1,
+        access: Access::Admin,
+        keys: Keys::NONE,
+        flags: &["noscript", "no_multi"],
+        summary: "Makes a snapshot in the background, which is what shortens the log.",
+        run: |call| {
+            call.reply.simple("Background append only file rewriting started");
+            call.then = Then::SaveLater;
+            Ok(())
+        },
+    },
+    Command {
+        name: "lolwut",
+        arity: -1,
+        access: Access::Connection,
+        keys: Keys::NONE,
+        flags: &["fast"],
+        summary: "Displays the version.",
+        run: |call| {
+            call.reply.verbatim(&alloc::format!("Mneme ver. {}\n", crate::VERSION));
+            Ok(())
+        },
+    },
+    Command {
+        name: "module",
+        arity: -2,
+        access: Access::Admin,
+        keys: Keys::NONE,
+        flags: &["noscript"],
+        summary: "A container for module commands.",
+        run: |call| {
+            if !is_word(call.args.at(1), "list") || call.args.len() != 2 {
+                return Err(CommandError::unknown_subcommand(call.args, "MODULE"));
+            }
+            call.reply.array(0);
+            Ok(())
+        },
+    },
+    Command {
         name: "lastsave",
         arity: 1,
         access: Access::Admin,

@@ -421,3 +421,66 @@ fn a_new_life_answers_once_its_claim_is_accepted() {
     "#
     );
 }
+
+#[test]
+fn a_transaction_is_one_batch_and_a_watched_key_that_changes_ends_it() {
+    script!(
+        r#"
+    > a: WATCH k
+      a gets +OK
+    > a: MULTI
+      a gets +OK
+    > a: SET k 1
+      a gets +QUEUED
+    > a: INCR k
+      a gets +QUEUED
+    > a: EXEC
+      a waits for batch 1
+    > close
+      propose batch 1: put k "1", put k "2"
+    > commit
+      accepted 1
+      a gets Array([Simple("OK"), Int(2)])
+    > a: WATCH k
+      a gets +OK
+    > b: SET k 5
+      b waits for batch 2
+    > a: MULTI
+      a gets +OK
+    > a: SET k 6
+      a gets +QUEUED
+    > a: EXEC
+      a waits for batch 2
+    > close
+      propose batch 2: put k "5"
+    > commit
+      accepted 2
+      a gets $-1
+      b gets +OK
+    "#
+    );
+}
+
+#[test]
+fn reads_of_a_readonly_connection_wait_for_nothing() {
+    script!(
+        r#"
+    > a: READONLY
+      a gets +OK
+    > b: SET k v
+      b waits for batch 1
+    > a: GET k
+      a gets $"v"
+    > a: CONSISTENCY QUORUM GET k
+      a waits for batch 1
+    > a: READWRITE
+    > close
+      propose batch 1: put k "v"
+    > commit
+      accepted 1
+      a gets $"v"
+      a gets +OK
+      b gets +OK
+    "#
+    );
+}
