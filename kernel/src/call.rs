@@ -10,7 +10,7 @@ use crate::level::Level;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
 use crate::stopwatch::Timing;
-use crate::store::Item;
+use crate::store::{Item, Place};
 use crate::time::{Monotonic, Wall};
 
 /// What a command's code is given.
@@ -116,40 +116,45 @@ impl<'a> Call<'a> {
 
     /// As [`Call::get`], in any database.
     pub(crate) fn get_in(&mut self, db: DbId, key: &[u8]) -> Option<Item<'_>> {
-        match self.core.store.database(db).get(key) {
-            Some(item) if item.is_expired(self.now) => {
-                self.core.stats.expired_keys += 1;
-                self.effect(&Effect::Delete { db, key });
-            }
-            _ => self.depends = self.depends.max(self.core.changed.of_key(db, key)),
+        let place = self.find(db, key)?;
+        Some(self.core.store.database(db).at(place))
+    }
+
+    /// Where the key's item is, if it has not expired.
+    fn find(&mut self, db: DbId, key: &[u8]) -> Option<Place> {
+        let database = self.core.store.database(db);
+        let place = database.find(key);
+        if let Some(place) = place
+            && database.at(place).is_expired(self.now)
+        {
+            self.core.stats.expired_keys += 1;
+            self.effect(&Effect::Delete { db, key });
+            return None;
         }
-        // Looked up again only for the borrow checker's sake; the deleted one is gone by now.
-        self.core.store.database(db).get(key)
+        self.depends = self.depends.max(self.core.changed.of_key(db, key));
+        place
     }
 
     /// As [`Call::get`], counted as a hit or a miss.
     pub(crate) fn look_up(&mut self, key: &[u8]) -> Option<Item<'_>> {
-        let hit = self.get(key).is_some();
-        self.core.stats.count_lookup(hit);
-        self.peek(key)
-    }
-
-    /// The key's item as it is, whatever its deadline: for a second look.
-    pub(crate) fn peek(&self, key: &[u8]) -> Option<Item<'_>> {
-        self.core.store.database(self.db()).get(key)
+        let db = self.db();
+        let place = self.find(db, key);
+        self.core.stats.count_lookup(place.is_some());
+        place.map(|place| self.core.store.database(db).at(place))
     }
 
     pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
-        self.get(key).is_some()
+        self.find(self.db(), key).is_some()
     }
 
     /// Replies with the key's value, or null. The lookup is counted; says whether there was one.
     pub(crate) fn reply_value(&mut self, key: &[u8]) -> bool {
-        self.look_up(key);
-        // The item borrows from the call; it is fetched again beside the reply.
-        let item = self.core.store.database(self.db()).get(key);
-        self.reply.optional_bulk(item.map(|item| item.value));
-        item.is_some()
+        let db = self.db();
+        let place = self.find(db, key);
+        self.core.stats.count_lookup(place.is_some());
+        let database = self.core.store.database(db);
+        self.reply.optional_bulk(place.map(|place| database.at(place).value));
+        place.is_some()
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::Item;
 use super::hasher::KeyHasher;
 use super::packed::Packed;
-use super::table::Table;
+use super::table::{Place, Table};
 use crate::limits;
 use crate::time::Wall;
 
@@ -48,12 +48,24 @@ impl Database {
 
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<Item<'_>> {
-        self.table.get(self.hasher.hash(key), key).map(Packed::item)
+        self.find(key).map(|place| self.at(place))
+    }
+
+    /// Where the key's item is: as long as nothing is changed.
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> Option<Place> {
+        self.table.find(self.hasher.hash(key), key)
+    }
+
+    /// The item at a place that was just found.
+    #[inline]
+    pub fn at(&self, place: Place) -> Item<'_> {
+        self.table.at(place).item()
     }
 
     /// Bytes accounted for a key's item.
     pub fn cost(&self, key: &[u8]) -> Option<usize> {
-        self.table.get(self.hasher.hash(key), key).map(Packed::cost)
+        self.find(key).map(|place| self.table.at(place).cost())
     }
 
     /// All keys and items, in hash order.
@@ -108,7 +120,7 @@ impl Database {
         let start = usize::try_from(offset).ok().filter(|start| start.saturating_add(bytes.len()) <= limits::MAX_BULK);
         let Some(start) = start else { return };
         let hash = self.hasher.hash(key);
-        if self.table.get(hash, key).is_none() {
+        if self.table.find(hash, key).is_none() {
             self.put(key, &[], None);
         }
         self.update(hash, key, |item| item.patch(start, bytes));

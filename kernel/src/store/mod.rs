@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 pub use database::Database;
 pub use digest::Digest;
+pub use table::Place;
 
 use crate::effect::Effect;
 use crate::ids::DbId;

@@ -68,7 +68,8 @@ impl Segment {
     }
 
     #[inline]
-    fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
+    /// The slot of a key's item.
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
         let wanted = self.tag(hash) | TAKEN;
         let start = self.home(wanted);
         for (i, tag) in self.tags.get(start..)?.iter().enumerate() {
@@ -84,19 +85,23 @@ impl Segment {
         None
     }
 
+    /// The item in a slot where one was found.
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Packed> {
-        self.slots[self.position(hash, key)?].as_ref()
+    pub(super) fn at(&self, slot: usize) -> &Packed {
+        match &self.slots[slot] {
+            Some(item) => item,
+            None => panic!("slot {slot} is free"),
+        }
     }
 
     pub(super) fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Packed> {
-        let at = self.position(hash, key)?;
+        let at = self.find(hash, key)?;
         self.slots[at].as_mut()
     }
 
     /// Adds an item whose key is not there.
     pub(super) fn insert(&mut self, hash: u64, item: Packed) {
-        debug_assert!(self.position(hash, item.key()).is_none());
+        debug_assert!(self.find(hash, item.key()).is_none());
         if (self.len + 1) * 8 > self.homes * 7 {
             self.resize(self.len + 1);
         }
@@ -111,7 +116,7 @@ impl Segment {
     }
 
     pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Packed> {
-        let at = self.position(hash, key)?;
+        let at = self.find(hash, key)?;
         // Whoever was pushed to the right moves back to the left.
         let mut end = at + 1;
         while end < self.tags.len() && self.tags[end] != EMPTY && self.home(self.tags[end]) < end {

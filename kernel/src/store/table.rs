@@ -30,6 +30,13 @@ pub(super) struct Table {
     hasher: KeyHasher,
 }
 
+/// Where an item is, as long as the table is not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    segment: usize,
+    slot: usize,
+}
+
 /// The first bits of a hash, as a number.
 fn first_bits(hash: u64, bits: u32) -> usize {
     hash.checked_shr(64 - bits).unwrap_or(0) as usize
@@ -49,8 +56,17 @@ impl Table {
     }
 
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Packed> {
-        self.segments[self.segment_of(hash)].get(hash, key)
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        let segment = self.segment_of(hash);
+        let slot = self.segments[segment].find(hash, key)?;
+        Some(Place { segment, slot })
+    }
+
+    /// # Panics
+    /// If the table was changed since the place was found, perhaps.
+    #[inline]
+    pub(super) fn at(&self, place: Place) -> &Packed {
+        self.segments[place.segment].at(place.slot)
     }
 
     /// Lets the item of a key be changed, if there is one.
