@@ -395,6 +395,11 @@ impl Core {
             {
                 *deadline = None;
             }
+            if let Effect::Patch { offset, .. } = &mut effect
+                && Mutant::MisplacePatch.is_chosen()
+            {
+                *offset += 1;
+            }
             self.store.apply(&effect);
             self.system.apply(&effect);
         }
@@ -471,7 +476,9 @@ impl Core {
         }
         self.store.apply(effect);
         self.system.apply(effect);
-        effect::record(effect, &mut reign.open);
+        if !(matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()) {
+            effect::record(effect, &mut reign.open);
+        }
         match *effect {
             Effect::Put { db, key, .. }
             | Effect::Delete { db, key }

@@ -28,10 +28,16 @@ pub enum Mutant {
     ServeBeforeRecovered,
     /// A snapshot's block is used whatever its checksum says.
     IgnoreBlockChecksum,
+    /// EXEC executes though a watched key has changed.
+    IgnoreWatch,
+    /// SWAPDB is not logged.
+    LoseSwap,
+    /// Recovery puts a part of a value one byte too far.
+    MisplacePatch,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 12] = [
+    pub const ALL: [(&'static str, Mutant); 15] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -44,6 +50,9 @@ impl Mutant {
         ("retry-failed-sync", Mutant::RetryFailedSync),
         ("serve-before-recovered", Mutant::ServeBeforeRecovered),
         ("ignore-block-checksum", Mutant::IgnoreBlockChecksum),
+        ("ignore-watch", Mutant::IgnoreWatch),
+        ("lose-swap", Mutant::LoseSwap),
+        ("misplace-patch", Mutant::MisplacePatch),
     ];
 
     /// Whether this mistake is to be made now.

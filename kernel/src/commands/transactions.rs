@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use super::{Access, Command, CommandError, Keys};
 use crate::call::{Call, Then};
 use crate::limits;
+use crate::mutant::Mutant;
 use crate::stopwatch::Pace;
 use crate::transaction::Transaction;
 
@@ -135,7 +136,7 @@ fn execute(call: &mut Call<'_>) -> Result<(), CommandError> {
     if transaction.is_broken {
         return Err(CommandError::ExecAbort);
     }
-    if !undisturbed {
+    if !undisturbed && !Mutant::IgnoreWatch.is_chosen() {
         call.reply.null_array();
         return Ok(());
     }
