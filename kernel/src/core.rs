@@ -16,7 +16,7 @@ use crate::connection::Connection;
 use crate::diagnostics::Diagnostics;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
-use crate::ids::{DbId, Epoch, Incarnation, Index, Seq};
+use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
@@ -472,7 +472,7 @@ impl Core {
     pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
         let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
         if !self.watches.is_empty() {
-            self.watches.see(effect, &self.store);
+            self.watches.see(effect, &self.store, &self.system.databases);
         }
         self.store.apply(effect);
         self.system.apply(effect);
@@ -505,8 +505,14 @@ impl Core {
         }
     }
 
-    pub(crate) fn watch(&mut self, session: &mut Session, db: DbId, key: &[u8]) {
-        self.watches.watch(&mut session.watching, self.system.verdicts.epoch, db, key);
+    /// The session watches a key of the database that it has selected.
+    pub(crate) fn watch(&mut self, session: &mut Session, key: &[u8]) {
+        let System { verdicts, databases, .. } = &self.system;
+        let db = match Mutant::WatchPlace.is_chosen() {
+            true => DbNumber(databases.id(session.db).0),
+            false => session.db,
+        };
+        self.watches.watch(&mut session.watching, verdicts.epoch, db, key);
     }
 
     /// Whether nothing more may be stored.

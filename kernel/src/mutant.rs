@@ -30,6 +30,8 @@ pub enum Mutant {
     IgnoreBlockChecksum,
     /// EXEC executes though a watched key has changed.
     IgnoreWatch,
+    /// A key is watched where its database is kept, wherever SWAPDB then lets the database's number point.
+    WatchPlace,
     /// SWAPDB is not logged.
     LoseSwap,
     /// Recovery puts a part of a value one byte too far.
@@ -37,7 +39,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 15] = [
+    pub const ALL: [(&'static str, Mutant); 16] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -51,6 +53,7 @@ impl Mutant {
         ("serve-before-recovered", Mutant::ServeBeforeRecovered),
         ("ignore-block-checksum", Mutant::IgnoreBlockChecksum),
         ("ignore-watch", Mutant::IgnoreWatch),
+        ("watch-place", Mutant::WatchPlace),
         ("lose-swap", Mutant::LoseSwap),
         ("misplace-patch", Mutant::MisplacePatch),
     ];
