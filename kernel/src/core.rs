@@ -16,7 +16,7 @@ use crate::connection::Connection;
 use crate::diagnostics::Diagnostics;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
-use crate::ids::{DbId, Epoch, Incarnation, Index, Seq};
+use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
@@ -395,6 +395,11 @@ impl Core {
             {
                 *deadline = None;
             }
+            if let Effect::Patch { offset, .. } = &mut effect
+                && Mutant::MisplacePatch.is_chosen()
+            {
+                *offset += 1;
+            }
             self.store.apply(&effect);
             self.system.apply(&effect);
         }
@@ -467,11 +472,13 @@ impl Core {
     pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
         let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
         if !self.watches.is_empty() {
-            self.watches.see(effect, &self.store);
+            self.watches.see(effect, &self.store, &self.system.databases);
         }
         self.store.apply(effect);
         self.system.apply(effect);
-        effect::record(effect, &mut reign.open);
+        if !(matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()) {
+            effect::record(effect, &mut reign.open);
+        }
         match *effect {
             Effect::Put { db, key, .. }
             | Effect::Delete { db, key }
@@ -498,8 +505,14 @@ impl Core {
         }
     }
 
-    pub(crate) fn watch(&mut self, session: &mut Session, db: DbId, key: &[u8]) {
-        self.watches.watch(&mut session.watching, self.system.verdicts.epoch, db, key);
+    /// The session watches a key of the database that it has selected.
+    pub(crate) fn watch(&mut self, session: &mut Session, key: &[u8]) {
+        let System { verdicts, databases, .. } = &self.system;
+        let db = match Mutant::WatchPlace.is_chosen() {
+            true => DbNumber(databases.id(session.db).0),
+            false => session.db,
+        };
+        self.watches.watch(&mut session.watching, verdicts.epoch, db, key);
     }
 
     /// Whether nothing more may be stored.

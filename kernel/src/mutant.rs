@@ -28,10 +28,18 @@ pub enum Mutant {
     ServeBeforeRecovered,
     /// A snapshot's block is used whatever its checksum says.
     IgnoreBlockChecksum,
+    /// EXEC executes though a watched key has changed.
+    IgnoreWatch,
+    /// A key is watched where its database is kept, wherever SWAPDB then lets the database's number point.
+    WatchPlace,
+    /// SWAPDB is not logged.
+    LoseSwap,
+    /// Recovery puts a part of a value one byte too far.
+    MisplacePatch,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 12] = [
+    pub const ALL: [(&'static str, Mutant); 16] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -44,6 +52,10 @@ impl Mutant {
         ("retry-failed-sync", Mutant::RetryFailedSync),
         ("serve-before-recovered", Mutant::ServeBeforeRecovered),
         ("ignore-block-checksum", Mutant::IgnoreBlockChecksum),
+        ("ignore-watch", Mutant::IgnoreWatch),
+        ("watch-place", Mutant::WatchPlace),
+        ("lose-swap", Mutant::LoseSwap),
+        ("misplace-patch", Mutant::MisplacePatch),
     ];
 
     /// Whether this mistake is to be made now.

@@ -1,4 +1,5 @@
-//! `WATCH`: which keys connections watch, and whether somebody changed them.
+//! `WATCH`: which keys connections watch, and whether somebody changed them. As in Redis a key is watched under its
+//! database's number: after SWAPDB that is another key, and what counts is what happens to that one.
 
 use alloc::boxed::Box;
 use alloc::collections::btree_map::{self, BTreeMap};
@@ -6,14 +7,17 @@ use alloc::collections::btree_map::{self, BTreeMap};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::databases::Databases;
 use crate::effect::Effect;
-use crate::ids::{DbId, Epoch};
+use crate::ids::{DbId, DbNumber, Epoch};
 use crate::limits;
+use crate::mutant::Mutant;
 use crate::store::Store;
 
 /// The keys that any connection watches, with how often each was changed since somebody began to.
 #[derive(Debug)]
 pub(crate) struct Watches {
+    /// By the number of their database.
     keys: [HashMap<Box<[u8]>, Watched, FixedState>; limits::DATABASES as usize],
     /// How many keys are watched in all databases.
     len: usize,
@@ -29,7 +33,7 @@ struct Watched {
 #[derive(Debug, Default)]
 pub(crate) struct Watching {
     /// Each with the number of changes when the watching began.
-    keys: BTreeMap<(DbId, Box<[u8]>), u64>,
+    keys: BTreeMap<(DbNumber, Box<[u8]>), u64>,
     /// What is known of changes is known for this epoch only (PROTOCOL rule 17).
     epoch: Epoch,
 }
@@ -40,7 +44,7 @@ impl Watching {
     }
 
     /// The watched keys.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (DbId, &[u8])> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (DbNumber, &[u8])> {
         self.keys.keys().map(|(db, key)| (*db, &**key))
     }
 }
@@ -57,7 +61,7 @@ impl Watches {
         self.len == 0
     }
 
-    pub(crate) fn watch(&mut self, by: &mut Watching, epoch: Epoch, db: DbId, key: &[u8]) {
+    pub(crate) fn watch(&mut self, by: &mut Watching, epoch: Epoch, db: DbNumber, key: &[u8]) {
         if by.keys.is_empty() {
             by.epoch = epoch;
         }
@@ -82,18 +86,22 @@ impl Watches {
         }
     }
 
-    /// An effect is about to change the store.
-    pub(crate) fn see(&mut self, effect: &Effect<'_>, store: &Store) {
+    /// An effect is about to change the store and, perhaps, which number means which database.
+    pub(crate) fn see(&mut self, effect: &Effect<'_>, store: &Store, databases: &Databases) {
+        let number = |db: DbId| match Mutant::WatchPlace.is_chosen() {
+            true => DbNumber(db.0),
+            false => databases.number(db),
+        };
         match *effect {
-            Effect::Flush { db } => self.touch_all(db, |key| store.database(db).get(key).is_some()),
+            Effect::Flush { db } => self.touch_all(number(db), |key| store.database(db).get(key).is_some()),
             Effect::SwapDatabases { a, b } => {
                 let differs = |key: &[u8]| [a, b].iter().any(|db| store.database(*db).get(key).is_some());
-                self.touch_all(a, differs);
-                self.touch_all(b, differs);
+                self.touch_all(number(a), differs);
+                self.touch_all(number(b), differs);
             }
             _ => {
                 if let Some((db, key)) = effect.key()
-                    && let Some(watched) = self.keys[usize::from(db.0)].get_mut(key)
+                    && let Some(watched) = self.keys[usize::from(number(db).0)].get_mut(key)
                 {
                     watched.changes += 1;
                 }
@@ -101,7 +109,7 @@ impl Watches {
         }
     }
 
-    fn touch_all(&mut self, db: DbId, changes: impl Fn(&[u8]) -> bool) {
+    fn touch_all(&mut self, db: DbNumber, changes: impl Fn(&[u8]) -> bool) {
         let keys = self.keys[usize::from(db.0)].iter_mut();
         keys.filter(|(key, _)| changes(key)).for_each(|(_, watched)| watched.changes += 1);
     }

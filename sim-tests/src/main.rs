@@ -80,6 +80,9 @@ enum Command {
         /// Within how many seeds.
         #[arg(long, default_value_t = 200)]
         seeds: u64,
+        /// Only these.
+        #[arg(long)]
+        only: Vec<String>,
     },
     /// Prints the traces of seeds, for `meta`.
     #[command(hide = true)]
@@ -97,7 +100,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Replay { seed, trace } => runs::replay(seed, trace),
         Command::Meta { seeds, from } => meta::meta(from, seeds),
         Command::Damage { threads } => damage::damage(threads),
-        Command::Mutants { seeds } => mutants::mutants(seeds),
+        Command::Mutants { seeds, only } => mutants::mutants(seeds, &only),
         Command::Traces { seeds, from } => meta::print_traces(from, seeds),
         #[cfg(mneme_mutants)]
         Command::Mutant { name, seeds } => mutants::mutant(&name, seeds),

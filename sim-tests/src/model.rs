@@ -145,7 +145,7 @@ impl Command {
             Command::MultiSet(pairs) | Command::MultiSetAbsent(pairs) => pairs.iter().map(|(key, _)| *key).collect(),
             Command::Watch(_, keys) => keys.clone(),
             Command::Block(_, commands) => commands.iter().flat_map(Command::keys).collect(),
-            _ => self.reads(),
+            _ => self.reads().into_iter().chain(self.reads_then()).collect(),
         }
     }
 
@@ -186,8 +186,7 @@ impl Command {
             | Command::GetBit(key, _)
             | Command::CountBits(key)
             | Command::IncrementHalves(key, _) => vec![*key],
-            Command::Rename { from, to, .. } | Command::Copy { from, to, .. } => vec![*from, *to],
-            Command::Move(key, to) => vec![*key, Key { database: *to, ..*key }],
+            Command::Rename { from, .. } | Command::Copy { from, .. } | Command::Move(from, _) => vec![*from],
             Command::MultiGet(keys) | Command::Delete(keys) | Command::Exists(keys) | Command::Watch(_, keys) => {
                 keys.clone()
             }
@@ -202,6 +201,15 @@ impl Command {
             | Command::Swap(..)
             | Command::Block(..)
             | Command::Discard(_) => Vec::new(),
+        }
+    }
+
+    /// The key that it looks at as well, but only if those are there.
+    fn reads_then(&self) -> Option<Key> {
+        match self {
+            Command::Rename { to, .. } | Command::Copy { to, .. } => Some(*to),
+            Command::Move(key, to) => Some(Key { database: *to, ..*key }),
+            _ => None,
         }
     }
 
@@ -331,7 +339,7 @@ pub fn apply(before: &Database, command: &Command, clock: Between, reply: Option
         return block(before, *watcher, commands, clock, reply);
     }
     before
-        .resolved(&command.reads(), clock)
+        .found(command, clock)
         .into_iter()
         .map(|database| database.seen_since(before))
         .flat_map(|database| {
@@ -417,6 +425,15 @@ impl Database {
             ways = ways.into_iter().flat_map(|database| database.resolved_key(*key, clock)).collect();
         }
         ways
+    }
+
+    /// This database in every way that a command may find what it looks at.
+    fn found(&self, command: &Command, clock: Between) -> Vec<Database> {
+        let reads = command.reads();
+        let ways = self.resolved(&reads, clock);
+        let Some(then) = command.reads_then() else { return ways };
+        let looks = |way: &Database| reads.iter().all(|key| way.0.contains_key(key));
+        ways.into_iter().flat_map(|way| if looks(&way) { way.resolved_key(then, clock) } else { vec![way] }).collect()
     }
 
     fn resolved_key(self, key: Key, clock: Between) -> Vec<Database> {
@@ -823,6 +840,16 @@ mod tests {
             assert_eq!(is_possible(&after_set(), &Command::Size(0), at(2000, 2000), Reply::Number(size)), possible);
         }
         assert!(!is_possible(&after_set(), &Command::Size(0), at(1010, 1010), Reply::Number(0)));
+    }
+
+    /// RENAME of a key that is absent does not look at the other one, so that the size may still count that.
+    #[test]
+    fn what_has_expired_is_found_out_only_by_who_looks() {
+        let rename = Command::Rename { from: Key { number: 2, ..KEY }, to: KEY, only_absent: false };
+        let after = apply(&after_set(), &rename, at(2000, 2000), Some(&Reply::NoSuchKey)).remove(0);
+        assert!(is_possible(&after, &Command::Size(0), at(2000, 2000), Reply::Number(1)));
+        let get = apply(&after, &Command::Get(KEY), at(2000, 2000), Some(&Reply::Nil)).remove(0);
+        assert!(!is_possible(&get, &Command::Size(0), at(2000, 2000), Reply::Number(1)));
     }
 
     #[test]

@@ -11,7 +11,11 @@ const FOLDER: &str = "target/mutants";
 const FLAGS: &str = r#"build.rustflags=["--cfg","madsim","--cfg","mneme_mutants"]"#;
 
 /// Builds this program with all mistakes in it, and has it make each until a check sees it, in `seeds` seeds at most.
-pub fn mutants(seeds: u64) -> anyhow::Result<ExitCode> {
+/// If some are named, only those.
+pub fn mutants(seeds: u64, only: &[String]) -> anyhow::Result<ExitCode> {
+    if let Some(unknown) = only.iter().find(|only| Mutant::ALL.iter().all(|(name, _)| name != only)) {
+        bail!("there is no mutant {unknown}");
+    }
     let build = ["--quiet", "--package", env!("CARGO_PKG_NAME"), "--profile", "sim", "--target-dir", FOLDER];
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -22,6 +26,9 @@ pub fn mutants(seeds: u64) -> anyhow::Result<ExitCode> {
     let program = format!("{root}/{FOLDER}/sim/{}", env!("CARGO_BIN_NAME"));
     let mut all_caught = true;
     for (name, _) in Mutant::ALL {
+        if !only.is_empty() && !only.iter().any(|only| only == name) {
+            continue;
+        }
         let run = Command::new(&program).args(["mutant", name, &seeds.to_string()]).stderr(Stdio::null()).status();
         all_caught &= run.with_context(|| format!("starting {program}"))?.success();
     }

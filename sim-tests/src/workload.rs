@@ -59,9 +59,14 @@ impl Workload {
     async fn transaction(&mut self, client: &mut Client) -> usize {
         let watcher = self.dice.chance(0.6).then(|| u64::from(self.cluster.world().new_word()));
         if let Some(watcher) = watcher {
-            let watch = Command::Watch(watcher, self.keys());
-            let read = Command::Get(self.key());
-            let requests = [watch, read].map(|command| self.plain(command));
+            let keys = self.keys();
+            // What is absent can be watched, too.
+            let mut commands = if self.dice.chance(0.3) { vec![Command::Delete(keys.clone())] } else { Vec::new() };
+            commands.extend([Command::Watch(watcher, keys.clone()), Command::Get(self.key())]);
+            if self.dice.chance(0.3) {
+                commands.extend(self.meddle(keys[0]));
+            }
+            let requests: Vec<Request> = commands.into_iter().map(|command| self.plain(command)).collect();
             if !client.send(self.database, &requests).await {
                 return 0;
             }
@@ -74,6 +79,14 @@ impl Workload {
         let given_up = self.dice.chance(0.1);
         let request = self.plain(if given_up { Command::Discard(commands) } else { Command::Block(watcher, commands) });
         if client.send(self.database, &[request]).await { count + 1 } else { 0 }
+    }
+
+    /// What a watcher does itself disturbs its transaction as well: with SWAPDB, the other database's key is watched.
+    fn meddle(&mut self, key: Key) -> Vec<Command> {
+        let ClientOptions { mix, databases, .. } = *self.options();
+        let swap = (databases > 1 && mix.across > 0).then(|| Command::Swap(self.database, self.other_database()));
+        let (datum, lifetime, presence) = (self.datum(), Lifetime::Forever, Presence::Any);
+        swap.into_iter().chain([Command::Set { key, datum, lifetime, presence, get: false }]).collect()
     }
 
     fn plain(&mut self, command: Command) -> Request {
@@ -191,7 +204,8 @@ impl Workload {
     fn text(&mut self) -> Command {
         let number = TEXTS + self.dice.gen_range(0..self.options().texts);
         let key = Key { database: self.database, number };
-        let letters = |dice: &mut Dice| (0..dice.gen_range(1..5)).map(|_| dice.gen_range(b'x'..=b'z')).collect();
+        // An x could make a number of digits, a hexadecimal one.
+        let letters = |dice: &mut Dice| (0..dice.gen_range(1..5)).map(|_| dice.gen_range(b'y'..=b'z')).collect();
         match self.dice.gen_range(0..14) {
             0 => Command::Set {
                 key,
@@ -232,8 +246,7 @@ impl Workload {
 
     fn across(&mut self) -> Command {
         let from = self.key();
-        let others: Vec<u16> = (0..self.options().databases).filter(|other| *other != self.database).collect();
-        let other = others[self.dice.gen_range(0..others.len())];
+        let other = self.other_database();
         match self.dice.gen_range(0..3) {
             0 => Command::Swap(self.database, other),
             1 => Command::Move(from, other),
@@ -242,6 +255,11 @@ impl Workload {
                 Command::Copy { from, to, replace: self.dice.chance(0.5) }
             }
         }
+    }
+
+    fn other_database(&mut self) -> u16 {
+        let databases = self.options().databases;
+        (self.database + self.dice.gen_range(1..databases)) % databases
     }
 
     fn further(&mut self) -> Command {

@@ -11,9 +11,11 @@ mod support;
 
 macro_rules! script {
     ($script:literal) => {
-        insta::assert_snapshot!(script::play($script), @$script)
+        insta::assert_snapshot!(crate::script::play($script), @$script)
     };
 }
+
+mod transactions;
 
 #[test]
 fn a_set_from_request_to_reply() {
