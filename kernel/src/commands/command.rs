@@ -127,13 +127,13 @@ fn get_keys(call: &mut Call<'_>) -> Result<(), CommandError> {
         inner = inner.skip(2);
     }
     let (_, command) = call.core.commands.find(inner.at(0)).ok_or(CommandError::Other("Invalid command specified"))?;
+    if command.keys == Keys::NONE {
+        return Err(CommandError::Other("The command has no key arguments"));
+    }
     if !command.accepts(inner.len()) {
         return Err(CommandError::Other("Invalid number of arguments specified for command"));
     }
     let keys: Vec<usize> = command.keys.positions(inner.len()).collect();
-    if keys.is_empty() {
-        return Err(CommandError::Other("The command has no key arguments"));
-    }
     call.reply.array(keys.len());
     keys.into_iter().for_each(|i| call.reply.bulk(inner.at(i)));
     Ok(())

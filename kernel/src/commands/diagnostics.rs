@@ -64,10 +64,8 @@ fn slowlog(call: &mut Call<'_>) -> Result<(), CommandError> {
     let subcommand = call.args.at(1);
     let len = call.args.len();
     if is_word(subcommand, "get") && len <= 3 {
-        let count = call.args.get(2).map_or(Ok(SHOWN), integer)?;
-        if count < -1 {
-            return Err(CommandError::Other("count should be greater than or equal to -1"));
-        }
+        let wrong = CommandError::Other("count should be greater than or equal to -1");
+        let count = call.args.get(2).map_or(Ok(SHOWN), integer).ok().filter(|count| *count >= -1).ok_or(wrong)?;
         show_slow(call, usize::try_from(count).unwrap_or(usize::MAX));
     } else if is_word(subcommand, "len") && len == 2 {
         call.reply.integer(call.core.diagnostics.slowlog.entries().len() as i64);

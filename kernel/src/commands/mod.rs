@@ -202,6 +202,8 @@ pub enum CommandError {
     Unknown { name: String, args: String },
     #[error("ERR unknown subcommand '{0}'. Try {1} HELP.")]
     UnknownSubcommand(String, &'static str),
+    #[error("ERR unknown subcommand or wrong number of arguments for '{0}'. Try {1} HELP.")]
+    SubcommandSyntax(String, &'static str),
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(&'static str),
     #[error("ERR wrong number of arguments for '{0}|{1}' command")]
@@ -214,8 +216,6 @@ pub enum CommandError {
     Overflow,
     #[error("ERR invalid expire time in '{0}' command")]
     ExpireTime(&'static str),
-    #[error("ERR invalid DB index")]
-    DbIndex,
     #[error("ERR DB index is out of range")]
     DbRange,
     #[error("NOAUTH Authentication required.")]
@@ -241,7 +241,7 @@ pub enum CommandError {
     #[error("EXECABORT Transaction discarded because of previous errors.")]
     ExecAbort,
     #[error("EXECABORT Transaction discarded because of: {0}")]
-    ExecRefused(alloc::boxed::Box<CommandError>),
+    ExecRefused(String),
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
     #[error("ERR {0}")]
@@ -262,6 +262,11 @@ impl CommandError {
             beginning.push_str(&alloc::format!("'{}' ", shown(&arg[..arg.len().min(128 - beginning.len())])));
         }
         CommandError::Unknown { name: shown(args.at(0)), args: beginning }
+    }
+
+    /// Redis's text where a subcommand looks at its arguments itself.
+    pub(crate) fn subcommand_syntax(args: Args<'_>, container: &'static str) -> Self {
+        CommandError::SubcommandSyntax(lossy(args.at(1)), container)
     }
 
     pub(crate) fn unknown_subcommand(args: Args<'_>, container: &'static str) -> Self {
