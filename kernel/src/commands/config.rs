@@ -104,28 +104,15 @@ impl Kind {
 }
 
 fn config(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let (subcommand, len) = (call.args.at(1), call.args.len());
-    let wrong_arity = |name: &str| Err(CommandError::SubcommandArity("config", name.into()));
+    let subcommand = call.args.at(1);
     if is_word(subcommand, "get") {
-        if len < 3 {
-            return wrong_arity("get");
-        }
         show(call);
     } else if is_word(subcommand, "set") {
-        if len < 4 {
-            return wrong_arity("set");
-        }
         change(call)?;
     } else if is_word(subcommand, "resetstat") {
-        if len != 2 {
-            return wrong_arity("resetstat");
-        }
         call.core.reset_stats();
         call.reply.ok();
     } else if is_word(subcommand, "rewrite") {
-        if len != 2 {
-            return wrong_arity("rewrite");
-        }
         let has_file = call.core.config.parameters.iter().any(|(name, _)| name == "config");
         // A file is the operator's, with comments; environment and flags stand above it.
         return Err(CommandError::Other(if has_file {
@@ -134,9 +121,6 @@ fn config(call: &mut Call<'_>) -> Result<(), CommandError> {
             "The server is running without a config file"
         }));
     } else if is_word(subcommand, "help") {
-        if len != 2 {
-            return wrong_arity("help");
-        }
         call.reply.help(HELP);
     } else {
         return Err(CommandError::unknown_subcommand(call.args, "CONFIG"));

@@ -180,15 +180,12 @@ const OBJECT_HELP: &[&str] = &[
 
 fn object(call: &mut Call<'_>) -> Result<(), CommandError> {
     let subcommand = call.args.at(1);
-    if is_word(subcommand, "help") && call.args.len() == 2 {
+    if is_word(subcommand, "help") {
         call.reply.help(OBJECT_HELP);
         return Ok(());
     }
-    let known = ["encoding", "refcount", "idletime", "freq", "help"].into_iter().find(|word| is_word(subcommand, word));
+    let known = ["encoding", "refcount", "idletime", "freq"].into_iter().find(|word| is_word(subcommand, word));
     let known = known.ok_or_else(|| CommandError::unknown_subcommand(call.args, "OBJECT"))?;
-    if call.args.len() != 3 || known == "help" {
-        return Err(CommandError::SubcommandArity("object", known.into()));
-    }
     let Some(item) = call.get(call.args.at(2)) else {
         call.reply.null();
         return Ok(());
@@ -232,14 +229,12 @@ const MEMORY_HELP: &[&str] = &[
 
 fn memory(call: &mut Call<'_>) -> Result<(), CommandError> {
     let subcommand = call.args.at(1);
-    if is_word(subcommand, "help") && call.args.len() == 2 {
+    if is_word(subcommand, "help") {
         call.reply.help(MEMORY_HELP);
         return Ok(());
     }
-    let known = ["usage", "help"].into_iter().find(|word| is_word(subcommand, word));
-    let known = known.ok_or_else(|| CommandError::unknown_subcommand(call.args, "MEMORY"))?;
-    if call.args.len() < 3 || known == "help" {
-        return Err(CommandError::SubcommandArity("memory", known.into()));
+    if !is_word(subcommand, "usage") {
+        return Err(CommandError::unknown_subcommand(call.args, "MEMORY"));
     }
     let mut options = call.args.skip(3).iter();
     while let Some(option) = options.next() {

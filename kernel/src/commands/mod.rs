@@ -7,6 +7,7 @@ mod client;
 mod command;
 mod config;
 pub(crate) mod connection;
+mod containers;
 mod counters;
 mod deadlines;
 mod diagnostics;
@@ -23,6 +24,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use self::containers::Container;
 use crate::call::Call;
 use crate::resp::Args;
 
@@ -126,6 +128,8 @@ impl Command {
 pub struct Commands {
     all: Vec<&'static Command>,
     groups: Vec<&'static str>,
+    /// What is known of the subcommands of those that have some.
+    containers: Vec<Option<Container>>,
     by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
@@ -160,7 +164,12 @@ impl Default for Commands {
         grouped.sort_by_key(|(command, _)| command.name);
         let (all, groups): (Vec<_>, Vec<_>) = grouped.into_iter().unzip();
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
-        Self { all, groups, by_name }
+        let mut containers = containers::all().map(Some);
+        let containers = all
+            .iter()
+            .map(|command| containers.iter_mut().find_map(|place| place.take_if(|found| found.name == command.name)))
+            .collect();
+        Self { all, groups, containers, by_name }
     }
 }
 
@@ -191,6 +200,9 @@ impl Commands {
         if !command.accepts(args.len()) {
             return Err(CommandError::Arity(command.name));
         }
+        if let Some(container) = &self.containers[i] {
+            container.check(args)?;
+        }
         Ok((i, command))
     }
 }
@@ -207,7 +219,7 @@ pub enum CommandError {
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(&'static str),
     #[error("ERR wrong number of arguments for '{0}|{1}' command")]
-    SubcommandArity(&'static str, String),
+    SubcommandArity(&'static str, &'static str),
     #[error("ERR syntax error")]
     Syntax,
     #[error("ERR value is not an integer or out of range")]
