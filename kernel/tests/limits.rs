@@ -271,6 +271,7 @@ fn the_documents_tell_every_limit() {
         ("MAX_WATCHED", limits::MAX_WATCHED),
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
         ("MAX_PASSWORD", limits::MAX_PASSWORD),
+        ("MAX_SLOWLOG", limits::MAX_SLOWLOG),
     ];
     for (name, value) in rows {
         let row = format!("| `{name}` | {value} |");
