@@ -49,6 +49,7 @@ pub fn load(
     let mut settings = Settings::read(&values.map_err(bad)?, machine).map_err(bad)?;
     settings.admin_password = secret::read("MNEME_ADMIN_PASSWORD", &env).map_err(bad)?;
     settings.cluster_secret = secret::read("MNEME_CLUSTER_SECRET", &env).map_err(bad)?;
+    settings.file = values::file(&env, &flags).cloned();
     let warnings = values::strangers(&env);
     Ok(Loaded { settings, warnings })
 }

@@ -134,6 +134,7 @@ fn options(settings: Settings, machine: &Machine) -> Options {
 
 /// What `CONFIG GET` shows: Redis's names where clients ask for them, with what is true here.
 fn parameters(settings: &Settings) -> Vec<(String, String)> {
+    let file = settings.file.iter().map(|path| ("config", path.clone()));
     let parameters = [
         ("appendfsync", "always".to_string()),
         ("appendonly", "yes".into()),
@@ -153,5 +154,5 @@ fn parameters(settings: &Settings) -> Vec<(String, String)> {
         ("timeout", "0".into()),
         ("tls-port", settings.listen.port().to_string()),
     ];
-    parameters.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    parameters.into_iter().chain(file).map(|(name, value)| (name.to_string(), value)).collect()
 }

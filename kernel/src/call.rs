@@ -224,13 +224,19 @@ impl Call<'_> {
 
     fn try_dispatch(&mut self) -> Result<Level, CommandError> {
         let level = self.take_prefix()?;
-        let (number, command) = self.core.commands.resolve(self.args)?;
+        let (number, command) = match self.core.commands.resolve(self.args) {
+            Ok(found) => found,
+            Err(error) => {
+                let command = self.core.commands.find(self.args.at(0)).map(|(_, command)| command);
+                return Err(transactions::refused(self, command, error));
+            }
+        };
         self.session.last_command = command.name;
         self.session.last_active = self.monotonic;
         let queued = self.session.transaction.is_some() && !command.is_transactional();
         let admitted = self.check_rights(command).and_then(|()| self.admit(command, queued));
         if let Err(error) = admitted {
-            return Err(transactions::refused(self, command, error));
+            return Err(transactions::refused(self, Some(command), error));
         }
         if self.then == Then::Retry {
             return Ok(Level::Quorum);

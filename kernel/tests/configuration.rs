@@ -24,7 +24,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut core = support::core();
+        Self::of(support::core())
+    }
+
+    fn of(mut core: Core) -> Self {
         let client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
         let mut world = Self { core, client, index: 0, accepted: Seq::ZERO };
         world.tell(Input::Begin { nonce: 1 });
@@ -119,6 +122,9 @@ fn all_is_set_or_nothing() {
             related("slowlog-log-slower-than", "argument must be between -1 and 9223372036854775807 inclusive"),
         ),
         ("maxmemory 2", related("maxmemory", "duplicate parameter")),
+        // Names are looked at before values are.
+        ("slowlog-max-len x nosuch 1", "ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'".into()),
+        ("SLOWLOG-MAX-LEN x", related("slowlog-max-len", "argument couldn't be parsed into an integer")),
         ("slowlog-max-len", "ERR syntax error".into()),
     ] {
         assert_eq!(world.ask(&format!("CONFIG SET maxmemory 1 {last}")), error);
@@ -151,8 +157,57 @@ fn a_wrong_use_of_config_is_told() {
         assert_eq!(world.ask(&format!("CONFIG {subcommand}")), error);
     }
     assert_eq!(world.ask("CONFIG NOSUCH"), "ERR unknown subcommand 'NOSUCH'. Try CONFIG HELP.");
-    assert!(world.ask("CONFIG REWRITE").starts_with("ERR CONFIG REWRITE is not supported"));
+    assert_eq!(world.ask("CONFIG REWRITE x"), "ERR wrong number of arguments for 'config|rewrite' command");
     assert!(world.ask("CONFIG HELP").contains("SET parameter value"));
+}
+
+#[test]
+fn the_operators_file_is_not_rewritten() {
+    let mut world = World::new();
+    assert_eq!(world.ask("CONFIG REWRITE"), "ERR The server is running without a config file");
+    let mut config = support::config();
+    config.parameters.push(("config".into(), "mneme.toml".into()));
+    let mut world = World::of(Core::new(config));
+    assert!(world.ask("CONFIG REWRITE").starts_with("ERR CONFIG REWRITE is not supported"));
+}
+
+#[test]
+fn names_are_shown_as_they_were_asked_for() {
+    let mut world = World::new();
+    assert_eq!(world.ask("CONFIG GET MaxMemory"), "MaxMemory 0");
+    assert_eq!(world.ask("CONFIG GET MAXM*"), "maxmemory 0");
+}
+
+#[test]
+fn wrong_arguments_are_told_in_the_words_of_redis() {
+    let mut world = World::new();
+    let not_a_number = "ERR value is not an integer or out of range";
+    let not_of_32_bits = "ERR value is out of range, value must between -2147483648 and 2147483647";
+    let pause = "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.";
+    let unblock = "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.";
+    for (request, reply) in [
+        ("SELECT x", not_a_number),
+        ("SELECT 16", "ERR DB index is out of range"),
+        ("SELECT 2147483648", not_of_32_bits),
+        ("SWAPDB 2147483648 0", "ERR invalid first DB index"),
+        ("SWAPDB 0 x", "ERR invalid second DB index"),
+        ("SWAPDB 0 16", "ERR DB index is out of range"),
+        ("CLIENT PAUSE x NOSUCH", "ERR CLIENT PAUSE mode must be WRITE or ALL"),
+        ("CLIENT PAUSE 1 ALL x", pause),
+        ("CLIENT UNBLOCK x NOSUCH", "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
+        ("CLIENT UNBLOCK 1 ERROR x", unblock),
+        ("CLIENT LIST ID 0 -1", ""),
+        ("CLIENT LIST ID x", "ERR Invalid client ID"),
+        ("CLIENT KILL ID 0", "ERR client-id should be greater than 0"),
+        ("COMMAND GETKEYS PING x y", "ERR The command has no key arguments"),
+        ("DEBUG NOSUCH", "ERR unknown subcommand or wrong number of arguments for 'NOSUCH'. Try DEBUG HELP."),
+        ("OBJECT HELP k", "ERR wrong number of arguments for 'object|help' command"),
+        ("MEMORY USAGE k SAMPLES 1 SAMPLES x", not_a_number),
+        ("MEMORY USAGE k SAMPLES 1 SAMPLES", "ERR syntax error"),
+        ("SLOWLOG GET x", "ERR count should be greater than or equal to -1"),
+    ] {
+        assert_eq!(world.ask(request), reply, "{request}");
+    }
 }
 
 #[test]

@@ -272,6 +272,7 @@ fn the_documents_tell_every_limit() {
         ("MAX_SLOWLOG", limits::MAX_SLOWLOG),
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
         ("MAX_PASSWORD", limits::MAX_PASSWORD),
+        ("MAX_SLOWLOG", limits::MAX_SLOWLOG),
     ];
     for (name, value) in rows {
         let row = format!("| `{name}` | {value} |");

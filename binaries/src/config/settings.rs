@@ -76,6 +76,9 @@ pub struct Settings {
     pub admin_password: Option<Secret>,
     /// What admits nodes to the cluster.
     pub cluster_secret: Option<Secret>,
+
+    /// The file that was read.
+    pub file: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +119,7 @@ pub struct TlsFiles {
 }
 
 impl Settings {
-    /// Understands the values. The secrets are left out.
+    /// Understands the values. The secrets and the file are left out.
     ///
     /// # Errors
     /// If a value is malformed, or two do not go together; the message says where it was written.
@@ -158,6 +161,7 @@ impl Settings {
             log_format: from.one("log-format", parse::word(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))?,
             admin_password: None,
             cluster_secret: None,
+            file: None,
         })
     }
 }

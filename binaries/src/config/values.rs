@@ -46,8 +46,7 @@ impl Values {
     /// # Errors
     /// If the file cannot be read or has a key that is no setting, or a value is empty.
     pub fn gather(program: Program, machine: &Machine, env: &Environment, flags: &ArgMatches) -> Parsed<Values> {
-        let path = flags.get_one::<String>("config").or(env.get("MNEME_CONFIG"));
-        let file = path.map(|path| ConfigFile::read(path, program)).transpose()?.unwrap_or_default();
+        let file = file(env, flags).map(|path| ConfigFile::read(path, program)).transpose()?.unwrap_or_default();
         let mut values = Values::defaults(machine);
         for given in values.0.iter_mut().filter(|g| g.setting.is_of(program)) {
             let setting = given.setting;
@@ -84,6 +83,11 @@ impl Values {
         let value = given.text.as_deref().map(parse).transpose();
         value.map_err(|problem| format!("{given}: {problem}"))
     }
+}
+
+/// The file that is named, if one is.
+pub fn file<'a>(env: &'a Environment, flags: &'a ArgMatches) -> Option<&'a String> {
+    flags.get_one::<String>("config").or(env.get("MNEME_CONFIG"))
 }
 
 impl Given {

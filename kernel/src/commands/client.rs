@@ -27,9 +27,9 @@ pub(super) const COMMANDS: &[Command] = &[Command {
 }];
 
 /// A subcommand: its name, how many arguments it takes with both names (negative: at least so many), its rights, its code.
-type Subcommand = (&'static str, i32, Access, fn(&mut Call<'_>) -> Result<(), CommandError>);
+pub(super) type Subcommand = (&'static str, i32, Access, fn(&mut Call<'_>) -> Result<(), CommandError>);
 
-const SUBCOMMANDS: &[Subcommand] = &[
+pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("id", 2, Access::Connection, |call| {
         call.reply.integer(call.session.id as i64);
         Ok(())
@@ -80,18 +80,17 @@ const SUBCOMMANDS: &[Subcommand] = &[
         Ok(())
     }),
     ("unblock", -3, Access::Admin, |call| {
-        integer(call.args.at(2))?;
-        let known = |how: &[u8]| is_word(how, "timeout") || is_word(how, "error");
-        match call.args.get(3) {
-            Some(how) if call.args.len() > 4 || !known(how) => {
-                Err(CommandError::Other("CLIENT UNBLOCK reason should be TIMEOUT or ERROR"))
-            }
-            // No command blocks yet.
-            _ => {
-                call.reply.integer(0);
-                Ok(())
-            }
+        if call.args.len() > 4 {
+            return Err(CommandError::subcommand_syntax(call.args, "CLIENT"));
         }
+        let known = |how: &[u8]| is_word(how, "timeout") || is_word(how, "error");
+        if !call.args.get(3).is_none_or(known) {
+            return Err(CommandError::Other("CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+        }
+        integer(call.args.at(2))?;
+        // No command blocks yet.
+        call.reply.integer(0);
+        Ok(())
     }),
     ("getredir", 2, Access::Connection, |call| {
         call.reply.integer(-1);
@@ -160,11 +159,7 @@ const HELP: &[&str] = &[
 
 fn client(call: &mut Call<'_>) -> Result<(), CommandError> {
     let found = SUBCOMMANDS.iter().find(|(name, ..)| is_word(call.args.at(1), name));
-    let (name, arity, access, run) = found.ok_or_else(|| CommandError::unknown_subcommand(call.args, "CLIENT"))?;
-    let len = call.args.len() as i64;
-    if len != i64::from(*arity) && (*arity > 0 || len < -i64::from(*arity)) {
-        return Err(CommandError::SubcommandArity("client", (*name).into()));
-    }
+    let (.., access, run) = found.ok_or_else(|| CommandError::unknown_subcommand(call.args, "CLIENT"))?;
     call.check_access(*access, "client")?;
     run(call)
 }
@@ -255,9 +250,10 @@ fn is_of_type(name: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-fn client_id(text: &[u8]) -> Result<u64, CommandError> {
-    let id = integer(text).ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
-    id.ok_or(CommandError::Other("Invalid client ID"))
+/// Any number may be asked for; only those above 0 are of a connection.
+fn listed_id(text: &[u8]) -> Result<u64, CommandError> {
+    let id = integer(text).map_err(|_| CommandError::Other("Invalid client ID"))?;
+    Ok(u64::try_from(id).unwrap_or(0))
 }
 
 fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
@@ -267,7 +263,7 @@ fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
         None => {}
         Some(option) if is_word(option, "type") && call.args.len() == 4 => of_type = is_of_type(call.args.at(3))?,
         Some(option) if is_word(option, "id") && call.args.len() > 3 => {
-            ids = Some(call.args.skip(3).iter().map(client_id).collect::<Result<_, _>>()?);
+            ids = Some(call.args.skip(3).iter().map(listed_id).collect::<Result<_, _>>()?);
         }
         Some(_) => return Err(CommandError::Syntax),
     }
@@ -304,7 +300,7 @@ impl<'a> Filter<'a> {
             let value = options.next().ok_or(CommandError::Syntax)?;
             if is_word(option, "id") {
                 let wrong = CommandError::Other("client-id should be greater than 0");
-                filter.id = Some(client_id(value).map_err(|_| wrong)?);
+                filter.id = Some(listed_id(value).ok().filter(|id| *id > 0).ok_or(wrong)?);
             } else if is_word(option, "type") {
                 filter.of_type = Some(is_of_type(value)?);
             } else if is_word(option, "addr") {
@@ -360,16 +356,16 @@ fn kill(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn pause(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let wrong = CommandError::Other("timeout is not an integer or out of range");
-    let time = integer(call.args.at(2)).map_err(|_| wrong)?;
-    let time = u64::try_from(time).map_err(|_| CommandError::Other("timeout is negative"))?;
     let writes_only = match call.args.get(3) {
         None => false,
-        Some(_) if call.args.len() > 4 => return Err(CommandError::Syntax),
+        Some(_) if call.args.len() > 4 => return Err(CommandError::subcommand_syntax(call.args, "CLIENT")),
         Some(mode) if is_word(mode, "write") => true,
         Some(mode) if is_word(mode, "all") => false,
         Some(_) => return Err(CommandError::Other("CLIENT PAUSE mode must be WRITE or ALL")),
     };
+    let wrong = CommandError::Other("timeout is not an integer or out of range");
+    let time = integer(call.args.at(2)).map_err(|_| wrong)?;
+    let time = u64::try_from(time).map_err(|_| CommandError::Other("timeout is negative"))?;
     let time = Duration::from_millis(time.min(limits::MAX_PAUSE.as_millis() as u64));
     call.core.pause = Some(Pause { until: call.monotonic + time, writes_only });
     call.reply.ok();
@@ -392,7 +388,7 @@ fn consistency(call: &mut Call<'_>) -> Result<(), CommandError> {
             call.session.next_level = Some(Level::parse(args.at(3)).ok_or(UNKNOWN_LEVEL)?);
             call.reply.ok();
         }
-        _ => return Err(CommandError::SubcommandArity("client", "consistency".into())),
+        _ => return Err(CommandError::SubcommandArity("client", "consistency")),
     }
     Ok(())
 }

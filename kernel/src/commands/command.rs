@@ -44,7 +44,7 @@ fn command(call: &mut Call<'_>) -> Result<(), CommandError> {
     if len == 1 || (is_word(subcommand, "info") && len == 2) {
         call.reply.array(all.len());
         all.iter().for_each(|command| describe(call, command));
-    } else if is_word(subcommand, "count") && len == 2 {
+    } else if is_word(subcommand, "count") {
         call.reply.integer(all.len() as i64);
     } else if is_word(subcommand, "list") {
         list(call, &all)?;
@@ -61,10 +61,8 @@ fn command(call: &mut Call<'_>) -> Result<(), CommandError> {
         document(call);
     } else if is_word(subcommand, "getkeys") {
         get_keys(call)?;
-    } else if is_word(subcommand, "help") && len == 2 {
+    } else if is_word(subcommand, "help") {
         call.reply.help(HELP);
-    } else if ["count", "help"].iter().any(|known| is_word(subcommand, known)) {
-        return Err(CommandError::SubcommandArity("command", super::lossy(subcommand).to_ascii_lowercase()));
     } else {
         return Err(CommandError::unknown_subcommand(call.args, "COMMAND"));
     }
@@ -119,21 +117,18 @@ fn document(call: &mut Call<'_>) {
 }
 
 fn get_keys(call: &mut Call<'_>) -> Result<(), CommandError> {
-    if call.args.len() < 3 {
-        return Err(CommandError::SubcommandArity("command", "getkeys".into()));
-    }
     let mut inner = call.args.skip(2);
     if is_word(inner.at(0), "consistency") && inner.len() > 2 {
         inner = inner.skip(2);
     }
     let (_, command) = call.core.commands.find(inner.at(0)).ok_or(CommandError::Other("Invalid command specified"))?;
+    if command.keys == Keys::NONE {
+        return Err(CommandError::Other("The command has no key arguments"));
+    }
     if !command.accepts(inner.len()) {
         return Err(CommandError::Other("Invalid number of arguments specified for command"));
     }
     let keys: Vec<usize> = command.keys.positions(inner.len()).collect();
-    if keys.is_empty() {
-        return Err(CommandError::Other("The command has no key arguments"));
-    }
     call.reply.array(keys.len());
     keys.into_iter().for_each(|i| call.reply.bulk(inner.at(i)));
     Ok(())

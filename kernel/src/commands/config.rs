@@ -104,32 +104,23 @@ impl Kind {
 }
 
 fn config(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let (subcommand, len) = (call.args.at(1), call.args.len());
-    let wrong_arity = |name: &str| Err(CommandError::SubcommandArity("config", name.into()));
+    let subcommand = call.args.at(1);
     if is_word(subcommand, "get") {
-        if len < 3 {
-            return wrong_arity("get");
-        }
         show(call);
     } else if is_word(subcommand, "set") {
-        if len < 4 {
-            return wrong_arity("set");
-        }
         change(call)?;
     } else if is_word(subcommand, "resetstat") {
-        if len != 2 {
-            return wrong_arity("resetstat");
-        }
         call.core.reset_stats();
         call.reply.ok();
     } else if is_word(subcommand, "rewrite") {
-        return Err(CommandError::Other(
-            "CONFIG REWRITE is not supported: change the settings where the server gets them",
-        ));
+        let has_file = call.core.config.parameters.iter().any(|(name, _)| name == "config");
+        // A file is the operator's, with comments; environment and flags stand above it.
+        return Err(CommandError::Other(if has_file {
+            "CONFIG REWRITE is not supported: change the settings where the server gets them"
+        } else {
+            "The server is running without a config file"
+        }));
     } else if is_word(subcommand, "help") {
-        if len != 2 {
-            return wrong_arity("help");
-        }
         call.reply.help(HELP);
     } else {
         return Err(CommandError::unknown_subcommand(call.args, "CONFIG"));
@@ -143,12 +134,15 @@ fn show(call: &mut Call<'_>) {
     let core = &*call.core;
     let fixed = core.config.parameters.iter().map(|(name, value)| (name.as_str(), value.clone()));
     let changeable = PARAMETERS.iter().map(|parameter| (parameter.name, (parameter.get)(core).to_string()));
-    let wanted = |name: &str| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()));
-    let mut found: Vec<_> = fixed.chain(changeable).filter(|(name, _)| wanted(name)).collect();
+    let wanted = |name: &str| patterns.iter().position(|pattern| glob::matches(pattern, name.as_bytes()));
+    let wanted = |(name, value)| wanted(name).map(|pattern| (name, value, pattern));
+    let mut found: Vec<_> = fixed.chain(changeable).filter_map(wanted).collect();
     found.sort();
     call.reply.map(found.len());
-    for (name, value) in found {
-        call.reply.bulk(name.as_bytes());
+    for (name, value, pattern) in found {
+        // As in Redis, who asks for a name is shown it as it was spelt.
+        let asked = call.args.at(2 + pattern);
+        call.reply.bulk(if is_word(asked, name) { asked } else { name.as_bytes() });
         call.reply.bulk(value.as_bytes());
     }
 }
@@ -159,24 +153,28 @@ fn change(call: &mut Call<'_>) -> Result<(), CommandError> {
     if !pairs.len().is_multiple_of(2) {
         return Err(CommandError::Syntax);
     }
-    let mut changes: Vec<(&Parameter, i128)> = Vec::new();
-    for i in (0..pairs.len()).step_by(2) {
-        let (name, text) = (pairs.at(i), pairs.at(i + 1));
-        let failed = |why: &str| {
-            let name = lossy(name);
-            CommandError::Text(format!("CONFIG SET failed (possibly related to argument '{name}') - {why}"))
-        };
+    let failed = |name: &str, why: &str| {
+        CommandError::Text(format!("CONFIG SET failed (possibly related to argument '{name}') - {why}"))
+    };
+    // Names come before values, as in Redis.
+    let mut parameters: Vec<&Parameter> = Vec::new();
+    for name in pairs.iter().step_by(2) {
         let Some(parameter) = PARAMETERS.iter().find(|parameter| is_word(name, parameter.name)) else {
-            if call.core.config.parameters.iter().any(|(known, _)| is_word(name, known)) {
-                return Err(failed("can't set immutable config"));
-            }
             let name = lossy(name);
+            if call.core.config.parameters.iter().any(|(known, _)| is_word(name.as_bytes(), known)) {
+                return Err(failed(&name, "can't set immutable config"));
+            }
             return Err(CommandError::Text(format!("Unknown option or number of arguments for CONFIG SET - '{name}'")));
         };
-        if changes.iter().any(|(other, _)| other.name == parameter.name) {
-            return Err(failed("duplicate parameter"));
+        if parameters.iter().any(|other| other.name == parameter.name) {
+            return Err(failed(&lossy(name), "duplicate parameter"));
         }
-        changes.push((parameter, parameter.kind.parse(call.core, text).map_err(|why| failed(&why))?));
+        parameters.push(parameter);
+    }
+    let mut changes: Vec<(&Parameter, i128)> = Vec::new();
+    for (parameter, text) in parameters.into_iter().zip(pairs.skip(1).iter().step_by(2)) {
+        let value = parameter.kind.parse(call.core, text).map_err(|why| failed(parameter.name, &why))?;
+        changes.push((parameter, value));
     }
     changes.into_iter().for_each(|(parameter, value)| (parameter.set)(call.core, value));
     call.reply.ok();

@@ -100,7 +100,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["loading", "stale", "fast"],
         summary: "Changes the selected database.",
         run: |call| {
-            call.session.db = keyspace::database(call.args.at(1), CommandError::DbIndex)?;
+            call.session.db = keyspace::database(call.args.at(1))?;
             call.reply.ok();
             Ok(())
         },

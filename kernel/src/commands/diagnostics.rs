@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
+use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -62,22 +62,19 @@ const SHOWN: i64 = 10;
 
 fn slowlog(call: &mut Call<'_>) -> Result<(), CommandError> {
     let subcommand = call.args.at(1);
-    let len = call.args.len();
-    if is_word(subcommand, "get") && len <= 3 {
-        let count = call.args.get(2).map_or(Ok(SHOWN), integer)?;
-        if count < -1 {
-            return Err(CommandError::Other("count should be greater than or equal to -1"));
-        }
+    if is_word(subcommand, "get") && call.args.len() <= 3 {
+        let wrong = CommandError::Other("count should be greater than or equal to -1");
+        let count = call.args.get(2).map_or(Ok(SHOWN), integer).ok().filter(|count| *count >= -1).ok_or(wrong)?;
         show_slow(call, usize::try_from(count).unwrap_or(usize::MAX));
-    } else if is_word(subcommand, "len") && len == 2 {
+    } else if is_word(subcommand, "len") {
         call.reply.integer(call.core.diagnostics.slowlog.entries().len() as i64);
-    } else if is_word(subcommand, "reset") && len == 2 {
+    } else if is_word(subcommand, "reset") {
         call.core.diagnostics.slowlog.clear();
         call.reply.ok();
-    } else if is_word(subcommand, "help") && len == 2 {
+    } else if is_word(subcommand, "help") {
         help(call, SLOWLOG_HELP);
     } else {
-        return Err(wrong_subcommand(call, "slowlog", "SLOWLOG", &["get", "len", "reset", "help"]));
+        return Err(CommandError::subcommand_syntax(call.args, "SLOWLOG"));
     }
     Ok(())
 }
@@ -100,8 +97,7 @@ fn show_slow(call: &mut Call<'_>, count: usize) {
 
 fn latency(call: &mut Call<'_>) -> Result<(), CommandError> {
     let subcommand = call.args.at(1);
-    let len = call.args.len();
-    if is_word(subcommand, "latest") && len == 2 {
+    if is_word(subcommand, "latest") {
         let events = call.core.diagnostics.spikes.all();
         call.reply.array(events.len());
         for (name, event) in events {
@@ -112,7 +108,7 @@ fn latency(call: &mut Call<'_>) -> Result<(), CommandError> {
             call.reply.integer(last.map_or(0, |spike| spike.millis) as i64);
             call.reply.integer(event.longest as i64);
         }
-    } else if is_word(subcommand, "history") && len == 3 {
+    } else if is_word(subcommand, "history") {
         let spikes = call.core.diagnostics.spikes.of(call.args.at(2)).map(|event| &event.spikes);
         call.reply.array(spikes.map_or(0, |spikes| spikes.len()));
         for spike in spikes.into_iter().flatten() {
@@ -122,21 +118,20 @@ fn latency(call: &mut Call<'_>) -> Result<(), CommandError> {
         }
     } else if is_word(subcommand, "reset") {
         let spikes = &mut call.core.diagnostics.spikes;
-        let forgotten = match len {
+        let forgotten = match call.args.len() {
             2 => spikes.clear(),
             _ => call.args.skip(2).iter().filter(|event| spikes.forget(event)).count(),
         };
         call.reply.integer(forgotten as i64);
     } else if is_word(subcommand, "histogram") {
         histogram(call);
-    } else if is_word(subcommand, "doctor") && len == 2 {
+    } else if is_word(subcommand, "doctor") {
         let text = doctor(call);
         call.reply.verbatim(&text);
-    } else if is_word(subcommand, "help") && len == 2 {
+    } else if is_word(subcommand, "help") {
         help(call, LATENCY_HELP);
     } else {
-        let all = ["latest", "history", "reset", "histogram", "doctor", "help"];
-        return Err(wrong_subcommand(call, "latency", "LATENCY", &all));
+        return Err(CommandError::unknown_subcommand(call.args, "LATENCY"));
     }
     Ok(())
 }
@@ -206,14 +201,4 @@ fn doctor(call: &Call<'_>) -> String {
 fn help(call: &mut Call<'_>, lines: &[&str]) {
     call.reply.array(lines.len());
     lines.iter().for_each(|line| call.reply.simple(line));
-}
-
-/// Why no subcommand fits: its name, or the number of its arguments.
-fn wrong_subcommand(call: &Call<'_>, name: &'static str, shown: &'static str, known: &[&str]) -> CommandError {
-    let subcommand = call.args.at(1);
-    if known.iter().any(|word| is_word(subcommand, word)) {
-        CommandError::SubcommandArity(name, lossy(subcommand).to_ascii_lowercase())
-    } else {
-        CommandError::unknown_subcommand(call.args, shown)
-    }
 }

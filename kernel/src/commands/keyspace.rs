@@ -73,8 +73,10 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Swaps two databases.",
         run: |call| {
-            let a = database(call.args.at(1), CommandError::Other("invalid first DB index"))?;
-            let b = database(call.args.at(2), CommandError::Other("invalid second DB index"))?;
+            let [a, b] = [(1, "invalid first DB index"), (2, "invalid second DB index")]
+                .map(|(i, wrong)| small_integer(call.args.at(i)).map_err(|_| CommandError::Other(wrong)));
+            let (a, b) = (a?, b?);
+            let (a, b) = (numbered(a)?, numbered(b)?);
             let databases = &call.core.system.databases;
             let (a, b) = (databases.id(a), databases.id(b));
             if a != b {
@@ -105,8 +107,17 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 /// The database that a number means.
-pub(super) fn database(text: &[u8], not_a_number: CommandError) -> Result<DbNumber, CommandError> {
-    let n = integer(text).map_err(|_| not_a_number)?;
+pub(super) fn database(text: &[u8]) -> Result<DbNumber, CommandError> {
+    numbered(small_integer(text)?)
+}
+
+/// Redis reads numbers of databases as 32 bits, and says so.
+fn small_integer(text: &[u8]) -> Result<i32, CommandError> {
+    let wrong = CommandError::Other("value is out of range, value must between -2147483648 and 2147483647");
+    i32::try_from(integer(text)?).map_err(|_| wrong)
+}
+
+fn numbered(n: i32) -> Result<DbNumber, CommandError> {
     let n = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
     Ok(DbNumber(n))
 }
@@ -169,15 +180,12 @@ const OBJECT_HELP: &[&str] = &[
 
 fn object(call: &mut Call<'_>) -> Result<(), CommandError> {
     let subcommand = call.args.at(1);
-    if is_word(subcommand, "help") && call.args.len() == 2 {
+    if is_word(subcommand, "help") {
         call.reply.help(OBJECT_HELP);
         return Ok(());
     }
     let known = ["encoding", "refcount", "idletime", "freq"].into_iter().find(|word| is_word(subcommand, word));
     let known = known.ok_or_else(|| CommandError::unknown_subcommand(call.args, "OBJECT"))?;
-    if call.args.len() != 3 {
-        return Err(CommandError::SubcommandArity("object", known.into()));
-    }
     let Some(item) = call.get(call.args.at(2)) else {
         call.reply.null();
         return Ok(());
@@ -221,18 +229,20 @@ const MEMORY_HELP: &[&str] = &[
 
 fn memory(call: &mut Call<'_>) -> Result<(), CommandError> {
     let subcommand = call.args.at(1);
-    if is_word(subcommand, "help") && call.args.len() == 2 {
+    if is_word(subcommand, "help") {
         call.reply.help(MEMORY_HELP);
         return Ok(());
     }
     if !is_word(subcommand, "usage") {
         return Err(CommandError::unknown_subcommand(call.args, "MEMORY"));
     }
-    match (call.args.len(), call.args.get(3)) {
-        (3, _) => {}
-        (5, Some(option)) if is_word(option, "samples") && integer(call.args.at(4))? >= 0 => {}
-        (0..3, _) => return Err(CommandError::SubcommandArity("memory", "usage".into())),
-        _ => return Err(CommandError::Syntax),
+    let mut options = call.args.skip(3).iter();
+    while let Some(option) = options.next() {
+        let samples = options.next().filter(|_| is_word(option, "samples")).ok_or(CommandError::Syntax)?;
+        // A string is one sample, however many are asked for.
+        if integer(samples)? < 0 {
+            return Err(CommandError::Syntax);
+        }
     }
     let (db, key) = (call.db(), call.args.at(2));
     call.get(key);

@@ -8,6 +8,7 @@ mod client;
 mod command;
 mod config;
 pub(crate) mod connection;
+mod containers;
 mod counters;
 mod deadlines;
 mod diagnostics;
@@ -24,6 +25,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use self::containers::Container;
 use crate::call::Call;
 use crate::resp::Args;
 
@@ -127,6 +129,8 @@ impl Command {
 pub struct Commands {
     all: Vec<&'static Command>,
     groups: Vec<&'static str>,
+    /// What is known of the subcommands of those that have some.
+    containers: Vec<Option<Container>>,
     by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
@@ -162,7 +166,12 @@ impl Default for Commands {
         grouped.sort_by_key(|(command, _)| command.name);
         let (all, groups): (Vec<_>, Vec<_>) = grouped.into_iter().unzip();
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
-        Self { all, groups, by_name }
+        let mut containers = containers::all().map(Some);
+        let containers = all
+            .iter()
+            .map(|command| containers.iter_mut().find_map(|place| place.take_if(|found| found.name == command.name)))
+            .collect();
+        Self { all, groups, containers, by_name }
     }
 }
 
@@ -193,6 +202,9 @@ impl Commands {
         if !command.accepts(args.len()) {
             return Err(CommandError::Arity(command.name));
         }
+        if let Some(container) = &self.containers[i] {
+            container.check(args)?;
+        }
         Ok((i, command))
     }
 }
@@ -204,10 +216,12 @@ pub enum CommandError {
     Unknown { name: String, args: String },
     #[error("ERR unknown subcommand '{0}'. Try {1} HELP.")]
     UnknownSubcommand(String, &'static str),
+    #[error("ERR unknown subcommand or wrong number of arguments for '{0}'. Try {1} HELP.")]
+    SubcommandSyntax(String, &'static str),
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(&'static str),
     #[error("ERR wrong number of arguments for '{0}|{1}' command")]
-    SubcommandArity(&'static str, String),
+    SubcommandArity(&'static str, &'static str),
     #[error("ERR syntax error")]
     Syntax,
     #[error("ERR value is not an integer or out of range")]
@@ -216,8 +230,6 @@ pub enum CommandError {
     Overflow,
     #[error("ERR invalid expire time in '{0}' command")]
     ExpireTime(&'static str),
-    #[error("ERR invalid DB index")]
-    DbIndex,
     #[error("ERR DB index is out of range")]
     DbRange,
     #[error("NOAUTH Authentication required.")]
@@ -243,7 +255,7 @@ pub enum CommandError {
     #[error("EXECABORT Transaction discarded because of previous errors.")]
     ExecAbort,
     #[error("EXECABORT Transaction discarded because of: {0}")]
-    ExecRefused(alloc::boxed::Box<CommandError>),
+    ExecRefused(String),
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
     #[error("ERR {0}")]
@@ -264,6 +276,11 @@ impl CommandError {
             beginning.push_str(&alloc::format!("'{}' ", shown(&arg[..arg.len().min(128 - beginning.len())])));
         }
         CommandError::Unknown { name: shown(args.at(0)), args: beginning }
+    }
+
+    /// Redis's text where a subcommand looks at its arguments itself.
+    pub(crate) fn subcommand_syntax(args: Args<'_>, container: &'static str) -> Self {
+        CommandError::SubcommandSyntax(lossy(args.at(1)), container)
     }
 
     pub(crate) fn unknown_subcommand(args: Args<'_>, container: &'static str) -> Self {

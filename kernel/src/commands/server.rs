@@ -112,7 +112,7 @@ pub(super) const COMMANDS: &[Command] = &[
                 return Ok(());
             }
             if !is_word(call.args.at(1), "digest") {
-                return Err(CommandError::unknown_subcommand(call.args, "DEBUG"));
+                return Err(CommandError::subcommand_syntax(call.args, "DEBUG"));
             }
             match call.core.digest(call.monotonic) {
                 None => call.then = Then::Retry,

@@ -1,6 +1,7 @@
 //! Transactions: commands that run together, and only if watched keys have not changed.
 
 use alloc::boxed::Box;
+use alloc::string::ToString;
 
 use super::{Access, Command, CommandError, Keys};
 use crate::call::{Call, Then};
@@ -103,13 +104,16 @@ pub(crate) fn queue(call: &mut Call<'_>, number: usize, command: &'static Comman
     Ok(())
 }
 
-/// What a command is answered that the server refuses: for EXEC, that nothing of the transaction was executed.
-pub(crate) fn refused(call: &mut Call<'_>, command: &Command, error: CommandError) -> CommandError {
-    if !command.runs_transaction() || call.session.transaction.take().is_none() {
+/// What a command is answered that the server refuses: for EXEC, that nothing of the transaction was executed, and that
+/// there is none any more. As in Redis, even if there was none.
+pub(crate) fn refused(call: &mut Call<'_>, command: Option<&Command>, error: CommandError) -> CommandError {
+    if !command.is_some_and(Command::runs_transaction) {
         return error;
     }
+    call.session.transaction = None;
     unwatch(call);
-    CommandError::ExecRefused(Box::new(error))
+    let text = error.to_string();
+    CommandError::ExecRefused(text.strip_prefix("ERR ").unwrap_or(&text).into())
 }
 
 fn unwatch(call: &mut Call<'_>) {

@@ -8,7 +8,11 @@ use mneme_kernel::time::Monotonic;
 
 /// An empty Core.
 pub fn core() -> Core {
-    Core::new(Config {
+    Core::new(config())
+}
+
+pub fn config() -> Config {
+    Config {
         node: "node-1".into(),
         default_user: "admin".into(),
         default_level: Level::Quorum,
@@ -20,5 +24,5 @@ pub fn core() -> Core {
         max_clients: 10_000,
         max_memory: 0,
         parameters: vec![("node".into(), "node-1".into())],
-    })
+    }
 }
