@@ -379,6 +379,9 @@ impl Call<'_> {
             Level::Quorum | Level::All if self.wrote => Some(self.core.executed()),
             Level::Quorum | Level::All => (self.depends > self.core.accepted()).then_some(self.depends),
         };
+        if let Some(seq) = wait {
+            self.core.awaits(seq);
+        }
         Answer { then: self.then, level, wait }
     }
 }

@@ -134,6 +134,16 @@ pub struct BadEntry {
     pub error: CodecError,
 }
 
+/// What is to be sent to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenBatch {
+    Empty,
+    /// Nobody waits for it: it may wait for more.
+    Lingering,
+    /// Somebody waits for it, or it is large.
+    Due,
+}
+
 /// Commands wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pause {
@@ -568,9 +578,23 @@ impl Core {
         }
     }
 
-    /// Whether there are effects that [`Input::CloseBatch`] would send.
-    pub fn has_open_batch(&self) -> bool {
-        matches!(&self.role, Role::Primary(reign) if !reign.open.is_empty())
+    /// How soon [`Input::CloseBatch`] is to come.
+    pub fn open_batch(&self) -> OpenBatch {
+        match &self.role {
+            Role::Primary(reign) if reign.open.is_empty() => OpenBatch::Empty,
+            Role::Primary(reign) if reign.is_awaited || reign.open.len() >= limits::LINGERING_BATCH => OpenBatch::Due,
+            Role::Primary(_) => OpenBatch::Lingering,
+            _ => OpenBatch::Empty,
+        }
+    }
+
+    /// Somebody waits for this batch.
+    pub(crate) fn awaits(&mut self, seq: Seq) {
+        if let Role::Primary(reign) = &mut self.role
+            && seq == reign.next_seq
+        {
+            reign.is_awaited = true;
+        }
     }
 
     pub fn in_flight(&self) -> usize {

@@ -29,6 +29,8 @@ pub const BATCH_BYTES: usize = 4 << 20;
 /// Batches sent and not yet accepted. More hides latency of the log; fewer make larger groups.
 pub const BATCHES_IN_FLIGHT: usize = 8;
 
+/// Bytes of effects in a batch that nobody waits for at which it is sent all the same.
+pub const LINGERING_BATCH: usize = 256 << 10;
 /// Bytes of memory that an empty batch may keep for the next one.
 pub const KEPT_BATCH: usize = 1 << 20;
 /// Bytes of effects in a batch at which writers wait in any case, so that an entry stays below [`MAX_ENTRY`].

@@ -22,6 +22,8 @@ pub(crate) struct Reign {
     pub open: Vec<u8>,
     /// The keys that they change.
     pub open_keys: Vec<KeyHash>,
+    /// A reply waits for the open batch.
+    pub is_awaited: bool,
 }
 
 /// A batch that was handed to Raft.
@@ -42,6 +44,7 @@ impl Reign {
             in_flight: VecDeque::new(),
             open: Vec::new(),
             open_keys: Vec::new(),
+            is_awaited: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl Reign {
             effect_bytes: self.open.len(),
         });
         self.next_seq = self.next_seq.next();
+        self.is_awaited = false;
         self.open.clear();
         // A huge batch must not hold its memory for ever.
         self.open.shrink_to(limits::KEPT_BATCH);

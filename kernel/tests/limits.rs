@@ -269,7 +269,6 @@ fn the_documents_tell_every_limit() {
         ("MAX_MAIL", limits::MAX_MAIL),
         ("MAX_TRANSACTION", limits::MAX_TRANSACTION),
         ("MAX_WATCHED", limits::MAX_WATCHED),
-        ("MAX_SLOWLOG", limits::MAX_SLOWLOG),
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
         ("MAX_PASSWORD", limits::MAX_PASSWORD),
         ("MAX_SLOWLOG", limits::MAX_SLOWLOG),

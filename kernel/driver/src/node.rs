@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{BadEntry, Config, Core, Input, Now, Output};
+use mneme_kernel::core::{BadEntry, Config, Core, Input, Now, OpenBatch, Output};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::members::Member;
 use mneme_kernel::mutant::Mutant;
@@ -27,6 +27,8 @@ use crate::types::Proposal;
 use crate::wal::OpenError;
 use crate::watermark::Watermark;
 
+/// How long a batch that nobody waits for may wait for more: its writers have their answers, and the log is spared.
+const LINGER: Duration = Duration::from_millis(1);
 /// How often time-outs are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// How long nothing may be heard of a proposal before it is sent again; doubles up to the second number.
@@ -84,6 +86,8 @@ pub struct Node<E: Env> {
     shutdown: Watermark,
     /// There is a batch to close.
     work: Signal,
+    /// There is a batch to close when it has lingered.
+    lingering: Signal,
     /// How to wake a connection for which another one has something.
     doors: Doors,
     /// Connections that have replies which have not left.
@@ -106,6 +110,7 @@ impl<E: Env> Node<E> {
             leads: Watermark::default(),
             shutdown: Watermark::default(),
             work: Signal::default(),
+            lingering: Signal::default(),
             doors: Doors::default(),
             replying: AtomicUsize::new(0),
             traffic: Traffic::default(),
@@ -164,14 +169,23 @@ impl<E: Env> Node<E> {
         self.tell(Input::Begin { nonce: self.env.random() }, &mut outputs).await;
         self.carry_out(&mut outputs).await;
         let mut tick = pin!(self.env.sleep(TICK));
+        let mut linger = None;
         loop {
             let mut committed = pin!(self.keeper.committed().reached(known + 1));
             let ticked = poll_fn(|context| {
                 let something = committed.as_mut().poll(context).is_ready() | self.work.poll(context).is_ready();
                 let ticked = tick.as_mut().poll(context).is_ready();
+                // While one lingers, further ones wake nobody.
+                if linger.is_none() && self.lingering.poll(context).is_ready() {
+                    linger = Some(Box::pin(self.env.sleep(LINGER)));
+                }
+                let something =
+                    something | linger.as_mut().is_some_and(|linger| linger.as_mut().poll(context).is_ready());
                 if something || ticked { Poll::Ready(ticked) } else { Poll::Pending }
             })
             .await;
+            // Whatever woke this loop, what is open is closed below.
+            linger = None;
             let entries = match self.keeper.feed(known).await {
                 Ok(entries) => entries,
                 Err(error) => match self.env.fatal(format!("cannot read the log: {error}")).await {},
@@ -377,13 +391,15 @@ impl<E: Env> Client<E> {
         core.stats.lock_waits.observe(now.monotonic - since);
         self.connection.arrived(since);
         let step = self.connection.run(&mut core, now);
-        let has_work = core.has_open_batch();
+        let open = core.open_batch();
         let woken = core.clients.take_woken();
         drop(core);
         self.note_held(step == Step::Held);
         self.node.doors.knock(&woken);
-        if has_work {
-            self.node.work.raise();
+        match open {
+            OpenBatch::Empty => {}
+            OpenBatch::Lingering => self.node.lingering.raise(),
+            OpenBatch::Due => self.node.work.raise(),
         }
         if step == Step::Shutdown {
             self.node.shutdown.advance(1);

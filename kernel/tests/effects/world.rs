@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mneme_kernel::core::{Core, Input, KeeperState, Now, Output, Proposal};
+use mneme_kernel::core::{Core, Input, KeeperState, Now, OpenBatch, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::{DbId, Epoch, Incarnation, Index, Seq};
@@ -137,7 +137,7 @@ impl World {
             self.run_clients();
             if self.core.awaits_verdict() {
                 self.tell(Input::Resend);
-            } else if !self.core.has_open_batch() {
+            } else if self.core.open_batch() == OpenBatch::Empty {
                 if self.clients.iter().all(Client::has_all_answers) {
                     return self.check();
                 }
