@@ -53,3 +53,12 @@ pub fn decode_all<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, Cod
         (_, rest) => Err(CodecError::Trailing(rest.len())),
     }
 }
+
+/// Decodes a value that owns its content and takes up all of `bytes`.
+pub fn decode_owned<T: bincode::Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+    match bincode::decode_from_slice(bytes, CONFIG) {
+        Ok((value, used)) if used == bytes.len() => Ok(value),
+        Ok((_, used)) => Err(CodecError::Trailing(bytes.len() - used)),
+        Err(error) => Err(CodecError::Malformed(alloc::format!("{error:?}"))),
+    }
+}

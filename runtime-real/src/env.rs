@@ -32,9 +32,14 @@ impl RealEnv {
 impl Env for RealEnv {
     type Runtime = TokioRuntime;
     type Disk = RealDisk;
+    type Link = tokio::net::TcpStream;
 
     fn disk(&self) -> &RealDisk {
         &self.disk
+    }
+
+    async fn dial(&self, _: &str) -> std::io::Result<Self::Link> {
+        Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "there are no links yet"))
     }
 
     fn monotonic(&self) -> Monotonic {

@@ -7,6 +7,7 @@ mod page;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mneme_driver::keeper::Keeper;
 use mneme_driver::measures::Traffic;
 use mneme_driver::node::Node;
 use mneme_kernel::commands::Access;
@@ -58,8 +59,10 @@ pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> String {
         core.keeper().clone()
     });
     replies(&mut page, node.traffic(), node.replying());
-    log(&mut page, node, &keeper);
-    snapshots(&mut page, &keeper);
+    if let Some(beside) = node.keeper() {
+        log(&mut page, beside, &keeper);
+        snapshots(&mut page, &keeper);
+    }
     tls_metrics(&mut page, tls);
     page.gauge("mneme_build_info", "This program.").with(&[("version", mneme_kernel::VERSION)], 1);
     process_metrics(&mut page);
@@ -160,11 +163,11 @@ fn replies(page: &mut Page, traffic: &Traffic, replying: usize) {
     page.gauge("mneme_connections_replying", "Connections with replies that have not left.").is(replying);
 }
 
-fn log(page: &mut Page, node: &Node<RealEnv>, keeper: &KeeperState) {
-    let measures = node.keeper().log_measures();
-    page.gauge("mneme_raft_term", "Raft's term.").is(node.keeper().term());
+fn log(page: &mut Page, beside: &Keeper<RealEnv>, keeper: &KeeperState) {
+    let measures = beside.log_measures();
+    page.gauge("mneme_raft_term", "Raft's term.").is(beside.term());
     page.gauge("mneme_log_bytes", "Bytes of the log since the newest snapshot.").is(keeper.log_bytes);
-    page.gauge("mneme_log_segments", "Files of the log.").is(node.keeper().segments());
+    page.gauge("mneme_log_segments", "Files of the log.").is(beside.segments());
     page.counter("mneme_log_groups_total", "Groups of entries that one sync made durable.").is(measures.groups);
     page.counter("mneme_log_entries_total", "Entries that were made durable.").is(measures.entries);
     page.counter("mneme_log_written_bytes_total", "Bytes of the log that were made durable.").is(measures.bytes);

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use mneme_driver::env::Env;
 use mneme_driver::keeper::{Schedule, StartError};
-use mneme_driver::node::{FirstPassword, Node, Options as NodeOptions};
+use mneme_driver::node::FirstPassword;
+use mneme_driver::server::{self, CoreOptions, KeeperOptions, Start};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
 use mneme_kernel::limits;
@@ -135,7 +136,8 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
 
-    let node = start_node(&options).await?;
+    let server = start_server(&options).await?;
+    let node = server.node().cloned().unwrap_or_else(|| unreachable!("it has a Core"));
     let threads = Threads::start(options.threads, &node, &tls, &metrics, options.max_clients as usize);
     tokio::spawn(threads.clone().accept_tcp(ports.main, Port::Main));
     tokio::spawn(threads.clone().accept_tcp(ports.read, Port::Read));
@@ -160,7 +162,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     }
     tracing::info!("stopping: answering what was executed; a second signal stops at once");
     tokio::select! {
-        () = node.stop() => {}
+        () = server.stop() => {}
         _ = interrupt.recv() => std::process::exit(1),
         _ = terminate.recv() => std::process::exit(1),
     }
@@ -171,7 +173,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
 }
 
 /// Starts the node on its own thread, where Raft's tasks and the loop to the log then run.
-async fn start_node(options: &Options) -> Result<Arc<Node<RealEnv>>, ServerError> {
+async fn start_server(options: &Options) -> Result<Arc<server::Server<RealEnv>>, ServerError> {
     let env = RealEnv::new(RealDisk::new(&options.data));
     let admin_password = match &options.admin_password {
         Some(password) => FirstPassword::Given(password.clone()),
@@ -180,8 +182,8 @@ async fn start_node(options: &Options) -> Result<Arc<Node<RealEnv>>, ServerError
             show: |user, password| println!("made a password for user {user}, shown only now: {password}"),
         },
     };
-    let node_options = NodeOptions {
-        core: Config {
+    let core = CoreOptions {
+        config: Config {
             node: options.node.clone(),
             default_user: options.default_user.clone(),
             default_level: options.default_level,
@@ -194,14 +196,17 @@ async fn start_node(options: &Options) -> Result<Arc<Node<RealEnv>>, ServerError
             max_memory: options.max_memory,
             parameters: options.parameters.clone(),
         },
-        member: Member { name: options.node.clone(), address: options.advertise.clone() },
-        snapshots: options.snapshots,
-        segment_bytes: limits::SEGMENT_BYTES,
         admin_password,
+    };
+    let server_options = server::Options {
+        member: Member { name: options.node.clone(), address: options.advertise.clone() },
+        core: Some(core),
+        keeper: Some(KeeperOptions { segment_bytes: limits::SEGMENT_BYTES, snapshots: options.snapshots }),
+        start: Start::Found { expect_keepers: 1 },
     };
     let (started, node) = oneshot::channel();
     listen::run_on_thread("node", async move {
-        let _ = started.send(Node::start(env, node_options).await);
+        let _ = started.send(server::Server::start(env, server_options).await);
         // What it spawned goes on here until the process ends.
         std::future::pending().await
     });

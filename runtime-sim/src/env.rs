@@ -55,9 +55,14 @@ impl SimEnv {
 impl Env for SimEnv {
     type Runtime = SimRuntime;
     type Disk = SimDisk;
+    type Link = madsim::net::TcpStream;
 
     fn disk(&self) -> &SimDisk {
         &self.disk
+    }
+
+    async fn dial(&self, address: &str) -> std::io::Result<Self::Link> {
+        madsim::net::TcpStream::connect(address).await
     }
 
     fn monotonic(&self) -> Monotonic {

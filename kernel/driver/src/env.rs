@@ -33,8 +33,15 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
     type Runtime: openraft::AsyncRuntime;
     /// Where Keepers keep their log and snapshots.
     type Disk: Disk;
+    /// A connection to another node of the cluster.
+    type Link: Stream + 'static;
 
     fn disk(&self) -> &Self::Disk;
+
+    /// Connects to another node at its cluster address, `host:port`. In production both sides have shown a certificate of
+    /// the cluster's CA when this returns. Nothing is known of the peer before it has answered something, and it may never
+    /// answer: whoever calls sets a deadline.
+    fn dial(&self, address: &str) -> impl Future<Output = io::Result<Self::Link>> + Send;
 
     /// Time since an arbitrary start; never goes back, counts the time that the machine was suspended.
     fn monotonic(&self) -> Monotonic;

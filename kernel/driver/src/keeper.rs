@@ -11,16 +11,18 @@ use mneme_kernel::ids::Index;
 use mneme_kernel::members::Member;
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
+use mneme_kernel::wal;
 use openraft::{Config, EntryPayload, Raft, ServerState, SnapshotPolicy};
 
 use crate::env::Env;
+use crate::keepers::{FedContent, FedEntry};
 use crate::log::Log;
 use crate::measures::LogMeasures;
 use crate::peers::Peers;
 use crate::snapshot;
 use crate::state_machine::{Applied, Progress};
 use crate::sync::lock;
-use crate::types::{Peer, Proposal, Types};
+use crate::types::{Peer, Proposal, Types, to_members};
 use crate::wal::OpenError;
 use crate::watermark::Watermark;
 
@@ -42,10 +44,14 @@ pub struct Schedule {
     pub interval: Duration,
 }
 
-/// A snapshot could not be made; the log says why, and is kept.
+/// A snapshot could not be made.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the snapshot could not be made, the log is kept; the server's log says why")]
-pub struct SnapshotFailed;
+pub enum SnapshotFailed {
+    #[error("the snapshot could not be made, the log is kept; the server's log says why")]
+    Disk,
+    #[error("this node has no Keeper: those elsewhere make snapshots by themselves")]
+    Elsewhere,
+}
 
 /// Raft has stopped: nothing can become durable any more.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -127,21 +133,27 @@ impl<E: Env> Keeper<E> {
     }
 
     /// The feed: the next committed entries behind the first `known` ones, as many as can be had in one read; none if
-    /// there are none. Each index with what a Core wrote there, or `None` for one of Raft's own.
+    /// there are none.
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub async fn feed(&self, known: u64) -> io::Result<Vec<(u64, Option<Proposal>)>> {
+    pub async fn feed(&self, known: u64) -> io::Result<Vec<FedEntry>> {
         let committed = self.progress.committed.value();
         if committed <= known {
             return Ok(Vec::new());
         }
         let entries = self.log.read(known, committed - 1).await?;
-        let own = |payload| match payload {
-            EntryPayload::Normal(proposal) => Some(proposal),
-            EntryPayload::Blank | EntryPayload::Membership(_) => None,
+        let content = |payload| match payload {
+            EntryPayload::Normal(proposal) => FedContent::Core(proposal),
+            EntryPayload::Blank => FedContent::Blank,
+            EntryPayload::Membership(membership) => FedContent::Members(to_members(&membership)),
         };
-        Ok(entries.into_iter().map(|(id, payload)| (id.index, own(payload))).collect())
+        let entry = |(id, payload): (wal::LogId, _)| FedEntry {
+            index: id.index,
+            content: content(payload),
+            age: Duration::ZERO,
+        };
+        Ok(entries.into_iter().map(entry).collect())
     }
 
     /// Notes that the Core beside this Keeper has taken the first `known` entries.
@@ -151,7 +163,7 @@ impl<E: Env> Keeper<E> {
     }
 
     /// Makes snapshots when they are due, for ever.
-    pub(crate) async fn make_snapshots(&self, env: &E, schedule: Schedule) {
+    pub async fn make_snapshots(&self, env: &E, schedule: Schedule) {
         let mut last = env.monotonic();
         loop {
             env.sleep(SCHEDULE_TICK).await;
@@ -185,10 +197,10 @@ impl<E: Env> Keeper<E> {
             }
             // One that is being made already is followed by another if it does not reach far enough.
             let moved = snapshotted.reached(reached + 1);
-            self.raft.trigger().snapshot().await.map_err(|_| SnapshotFailed)?;
+            self.raft.trigger().snapshot().await.map_err(|_| SnapshotFailed::Disk)?;
             moved.await;
             if failures.load(Ordering::Relaxed) != failed_before {
-                return Err(SnapshotFailed);
+                return Err(SnapshotFailed::Disk);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Node loops and the openraft adapters: the only async code that production and simulation share.
 //!
-//! - [`node::Node`] is a running node; [`connection::serve`] is one client of it.
+//! - [`server::Server`] is a process: a Core, a Keeper, or both, and its links with other nodes.
+//! - [`node::Node`] is a running Core; [`connection::serve`] is one client of it.
 //! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
 //! - [`env`] is all that is asked of the world.
 
@@ -10,11 +11,14 @@ pub mod connection;
 mod doors;
 pub mod env;
 pub mod keeper;
+pub mod keepers;
+pub mod link;
 pub mod log;
 pub mod measures;
 pub mod node;
 mod peers;
 mod recovery;
+pub mod server;
 mod signal;
 pub mod snapshot;
 mod state_machine;

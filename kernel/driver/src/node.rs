@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{BadEntry, Config, Core, Input, Now, OpenBatch, Output};
+use mneme_kernel::core::{BadEntry, Core, Input, Now, OpenBatch, Output};
 use mneme_kernel::ids::{Index, Seq};
-use mneme_kernel::members::Member;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::session::{Peer, Port};
+use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
 
 use crate::doors::Doors;
 use crate::env::Env;
-use crate::keeper::{Keeper, Schedule, SnapshotFailed, StartError};
+use crate::keeper::{Keeper, SnapshotFailed, StartError};
+use crate::keepers::{Fed, FedContent, Keepers};
 use crate::measures::{EnvClock, Traffic};
 use crate::recovery;
+use crate::server::CoreOptions;
 use crate::signal::Signal;
 use crate::sync::{lock, try_lock};
 use crate::types::Proposal;
@@ -37,19 +39,6 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
 /// How long a stopping node waits for clients to take their last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(2);
-
-/// What a node is told once, at its start.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub core: Config,
-    /// How other nodes reach this one.
-    pub member: Member,
-    pub snapshots: Schedule,
-    /// Bytes of a segment of the log; a single larger record makes its own segment larger.
-    pub segment_bytes: u64,
-    /// Used only if there is no such user yet.
-    pub admin_password: FirstPassword,
-}
 
 /// The password of the first user.
 #[derive(Clone)]
@@ -77,7 +66,9 @@ impl From<&str> for FirstPassword {
 pub struct Node<E: Env> {
     env: E,
     core: Mutex<Core>,
-    keeper: Keeper<E>,
+    keepers: Keepers<E>,
+    /// The one in this process, if there is one.
+    keeper: Option<Arc<Keeper<E>>>,
     /// The newest accepted batch: gates wait for it.
     accepted: Watermark,
     /// 1 once this Core is primary.
@@ -100,11 +91,17 @@ impl<E: Env> Node<E> {
     ///
     /// # Errors
     /// If the log is damaged or cannot be read.
-    pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
-        let (keeper, snapshot) = Keeper::start(&env, options.member, options.segment_bytes).await?;
+    pub(crate) async fn start(
+        env: E,
+        options: CoreOptions,
+        keepers: Keepers<E>,
+        keeper: Option<Arc<Keeper<E>>>,
+        snapshot: Option<(Manifest, SystemPartition)>,
+    ) -> Result<Arc<Self>, StartError> {
         let node = Arc::new(Self {
             env: env.clone(),
-            core: Mutex::new(Core::new(options.core)),
+            core: Mutex::new(Core::new(options.config)),
+            keepers,
             keeper,
             accepted: Watermark::default(),
             leads: Watermark::default(),
@@ -124,10 +121,6 @@ impl<E: Env> Node<E> {
             None => 0,
         };
         env.spawn("core", node.clone().run_loop(known));
-        let scheduled = node.clone();
-        env.spawn("snapshots", async move {
-            scheduled.keeper.make_snapshots(&scheduled.env, options.snapshots).await;
-        });
         if !Mutant::ServeBeforeRecovered.is_chosen() {
             node.leads.reached(1).await;
         }
@@ -170,10 +163,16 @@ impl<E: Env> Node<E> {
         self.carry_out(&mut outputs).await;
         let mut tick = pin!(self.env.sleep(TICK));
         let mut linger = None;
+        let mut next = Box::pin(self.keepers.next(known, None));
         loop {
-            let mut committed = pin!(self.keeper.committed().reached(known + 1));
+            let mut fed = None;
             let ticked = poll_fn(|context| {
-                let something = committed.as_mut().poll(context).is_ready() | self.work.poll(context).is_ready();
+                if fed.is_none()
+                    && let Poll::Ready(next) = next.as_mut().poll(context)
+                {
+                    fed = Some(next);
+                }
+                let something = fed.is_some() | self.work.poll(context).is_ready();
                 let ticked = tick.as_mut().poll(context).is_ready();
                 // While one lingers, further ones wake nobody.
                 if linger.is_none() && self.lingering.poll(context).is_ready() {
@@ -186,27 +185,35 @@ impl<E: Env> Node<E> {
             .await;
             // Whatever woke this loop, what is open is closed below.
             linger = None;
-            let entries = match self.keeper.feed(known).await {
-                Ok(entries) => entries,
-                Err(error) => match self.env.fatal(format!("cannot read the log: {error}")).await {},
-            };
-            heard |= !entries.is_empty();
-            for (index, entry) in &entries {
-                known = index + 1;
-                self.tell(
-                    Input::Committed { index: Index(*index), entry: entry.as_ref().map(|p| &*p.0) },
-                    &mut outputs,
-                )
-                .await;
+            if let Some(fed) = fed {
+                let entries = match fed {
+                    Ok(Fed::Entries(entries)) => entries,
+                    Ok(Fed::Snapshot(_)) => unreachable!("the log reaches back to what was loaded"),
+                    Err(error) => match self.env.fatal(format!("cannot read the log: {error}")).await {},
+                };
+                heard = true;
+                for entry in &entries {
+                    known = entry.index + 1;
+                    let content = match &entry.content {
+                        FedContent::Core(proposal) => Some(&*proposal.0),
+                        FedContent::Members(_) | FedContent::Blank => None,
+                    };
+                    self.tell(Input::Committed { index: Index(entry.index), entry: content }, &mut outputs).await;
+                }
+                if let Some(keeper) = &self.keeper {
+                    keeper.fed(known);
+                }
+                next = Box::pin(self.keepers.next(known, None));
             }
-            self.keeper.fed(known);
             if ticked {
                 tick.set(self.env.sleep(TICK));
                 let broken = std::mem::take(&mut heard) || !self.with_core(|core| core.awaits_verdict());
                 if silence.is_too_long(self.env.monotonic(), broken) {
                     self.tell(Input::Resend, &mut outputs).await;
                 }
-                self.tell(Input::Keeper(self.keeper.state()), &mut outputs).await;
+                if let Some(keeper) = &self.keeper {
+                    self.tell(Input::Keeper(keeper.state()), &mut outputs).await;
+                }
                 let (input_bytes, output_bytes) = (self.traffic.input_bytes(), self.traffic.output_bytes());
                 self.tell(Input::Tick { input_bytes, output_bytes }, &mut outputs).await;
                 self.tell(Input::Expire, &mut outputs).await;
@@ -230,7 +237,7 @@ impl<E: Env> Node<E> {
         for output in outputs.drain(..) {
             match output {
                 Output::Propose(proposal) => {
-                    if let Err(error) = self.keeper.propose(Proposal::new(proposal)).await
+                    if let Err(error) = self.keepers.propose(Proposal::new(proposal)).await
                         && self.with_core(|core| !core.is_stopping())
                     {
                         self.env.fatal(error.to_string()).await;
@@ -264,8 +271,9 @@ impl<E: Env> Node<E> {
 
     /// Makes a snapshot of what has been accepted by now.
     pub(crate) async fn snapshot(&self) -> Result<(), SnapshotFailed> {
-        let made = self.keeper.snapshot().await;
-        let known = lock(&self.core).handle(self.now(), Input::Keeper(self.keeper.state()), &mut Vec::new());
+        let Some(keeper) = &self.keeper else { return Err(SnapshotFailed::Elsewhere) };
+        let made = keeper.snapshot().await;
+        let known = lock(&self.core).handle(self.now(), Input::Keeper(keeper.state()), &mut Vec::new());
         debug_assert!(known.is_ok(), "a Keeper's state is no entry");
         made
     }
@@ -275,8 +283,7 @@ impl<E: Env> Node<E> {
         self.shutdown.reached(1).await;
     }
 
-    /// Stops in order: no further command is executed, everything executed becomes durable and is answered, the log is
-    /// closed.
+    /// Stops in order: no further command is executed, everything executed becomes durable and is answered.
     pub async fn stop(&self) {
         let seq = self.with_core(|core| {
             core.stop();
@@ -288,7 +295,6 @@ impl<E: Env> Node<E> {
         while self.replying.load(Ordering::Relaxed) > 0 && self.env.monotonic() < until {
             self.env.sleep(Duration::from_millis(5)).await;
         }
-        self.keeper.stop().await;
     }
 
     /// A look at the Core, under its lock: keep it short.
@@ -305,8 +311,9 @@ impl<E: Env> Node<E> {
         self.replying.load(Ordering::Relaxed)
     }
 
-    pub fn keeper(&self) -> &Keeper<E> {
-        &self.keeper
+    /// The Keeper in this process.
+    pub fn keeper(&self) -> Option<&Arc<Keeper<E>>> {
+        self.keeper.as_ref()
     }
 
     pub fn env(&self) -> &E {

@@ -1,0 +1,154 @@
+//! Links between nodes: frames on an authenticated stream. Whoever dials says first what the link is for.
+//!
+//! A link serves one purpose, so that none queues behind another: Raft's heartbeats do not wait for a snapshot.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bincode::{Decode, Encode};
+use mneme_kernel::codec;
+use mneme_kernel::ids::{Epoch, Incarnation};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::env::Env;
+
+/// Bytes of a frame; a larger one ends the link. Entries are the largest: see [`mneme_kernel::limits::MAX_ENTRY`].
+const MAX_FRAME: usize = mneme_kernel::limits::MAX_ENTRY + (1 << 20);
+/// Bytes that a reader takes at once at least.
+const READ: usize = 64 << 10;
+
+/// The first frame of a link: what it is for. Grows only at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Open {
+    /// Raft between two Keepers, by their ids: requests one way, answers the other, in order.
+    Raft { from: u64, to: u64 },
+    /// Entries for the Keeper, which hands them to Raft if it leads. There are no answers.
+    Propose,
+    /// Committed entries for a Core or a Replica that has the first `known` of them. Of batches of `own` epoch only the
+    /// heads are wanted: the subscriber made them.
+    Feed { known: u64, own: Option<Epoch> },
+    /// Commands for the primary from a Core of this incarnation.
+    Forward { from: Incarnation },
+    /// Questions with an answer each, in order: see [`crate::ask`].
+    Ask,
+}
+
+/// Reads frames from a stream.
+#[derive(Debug)]
+pub struct FrameReader<R> {
+    stream: R,
+    buffer: Vec<u8>,
+    consumed: usize,
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    pub fn new(stream: R) -> Self {
+        Self { stream, buffer: Vec::new(), consumed: 0 }
+    }
+
+    /// The next frame's content; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// If the stream fails, ends inside a frame, or a frame is too large.
+    pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            let rest = &self.buffer[self.consumed..];
+            if let Some((head, body)) = rest.split_first_chunk::<4>() {
+                let len = u32::from_le_bytes(*head) as usize;
+                if len > MAX_FRAME {
+                    return Err(invalid(format!("a frame of {len} bytes")));
+                }
+                if body.len() >= len {
+                    let start = self.consumed + 4;
+                    self.consumed = start + len;
+                    return Ok(Some(&self.buffer[start..start + len]));
+                }
+            }
+            if self.consumed > 0 {
+                self.buffer.drain(..self.consumed);
+                self.consumed = 0;
+                self.buffer.shrink_to(READ);
+            }
+            self.buffer.reserve(READ);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return match self.buffer.is_empty() {
+                    true => Ok(None),
+                    false => Err(io::ErrorKind::UnexpectedEof.into()),
+                };
+            }
+        }
+    }
+
+    /// The next frame, decoded.
+    ///
+    /// # Errors
+    /// As [`FrameReader::next`], or if it does not decode.
+    pub async fn message<T: Decode<()>>(&mut self) -> io::Result<Option<T>> {
+        match self.next().await? {
+            Some(frame) => decode(frame).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Decodes a frame's content.
+///
+/// # Errors
+/// If it is not a value of that type.
+pub fn decode<T: Decode<()>>(frame: &[u8]) -> io::Result<T> {
+    codec::decode_owned(frame).map_err(|error| invalid(error.to_string()))
+}
+
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Appends a frame with this message to bytes that will be written.
+pub fn frame(message: &impl Encode, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    codec::encode(message, out);
+    let len = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+}
+
+/// Writes a message and flushes it: TLS and the simulation keep it otherwise.
+///
+/// # Errors
+/// If the stream fails.
+pub async fn send<W: AsyncWrite + Unpin>(stream: &mut W, message: &impl Encode) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    frame(message, &mut bytes);
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}
+
+/// Dials a node and says what the link is for.
+///
+/// # Errors
+/// If it cannot be reached within the time.
+pub async fn open<E: Env>(env: &E, address: &str, purpose: &Open, within: Duration) -> io::Result<E::Link> {
+    timeout(env, within, async {
+        let mut link = env.dial(address).await?;
+        send(&mut link, purpose).await?;
+        Ok(link)
+    })
+    .await
+}
+
+/// Waits for something no longer than that.
+///
+/// # Errors
+/// Its own, or `TimedOut`.
+pub async fn timeout<E: Env, T>(env: &E, within: Duration, task: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let mut task = pin!(task);
+    let mut sleep = pin!(env.sleep(within));
+    poll_fn(|context| match task.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(done),
+        Poll::Pending => sleep.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into())),
+    })
+    .await
+}
