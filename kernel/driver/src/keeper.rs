@@ -63,6 +63,7 @@ pub struct Keeper<E: Env> {
     raft: Raft<Types<E::Runtime>, Applied<E>>,
     log: Log<E>,
     progress: Arc<Progress>,
+    env: E,
 }
 
 impl<E: Env> std::fmt::Debug for Keeper<E> {
@@ -116,7 +117,7 @@ impl<E: Env> Keeper<E> {
             // The last life may have ended between the snapshot and the purge.
             raft.trigger().purge_log(manifest.last.index).await.map_err(|error| failed(&error))?;
         }
-        Ok((Self { raft, log, progress }, start))
+        Ok((Self { raft, log, progress, env: env.clone() }, start))
     }
 
     /// Hands an entry to Raft. There is no answer: what became of it is read from the log.
@@ -154,6 +155,18 @@ impl<E: Env> Keeper<E> {
             age: Duration::ZERO,
         };
         Ok(entries.into_iter().map(entry).collect())
+    }
+
+    /// The newest snapshot, if the log does not reach back to what is not known.
+    pub(crate) async fn snapshot_for(&self, known: u64) -> io::Result<Option<(Manifest, SystemPartition)>> {
+        let manifest = lock(&self.progress.snapshot).clone();
+        match manifest.filter(|manifest| known <= manifest.last.index) {
+            Some(manifest) => {
+                let system = snapshot::read_system(&self.env, &manifest).await.map_err(io::Error::other)?;
+                Ok(Some((manifest, system)))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Notes that the Core beside this Keeper has taken the first `known` entries.

@@ -83,6 +83,9 @@ impl<E: Env> Keepers<E> {
     pub async fn next(&self, known: u64, own: Option<Epoch>) -> io::Result<Fed> {
         // In this process nothing is saved by leaving effects out.
         let _ = own;
+        if let Some((manifest, system)) = self.beside.snapshot_for(known).await? {
+            return Ok(Fed::Snapshot(Box::new(FedSnapshot { manifest, system })));
+        }
         loop {
             self.beside.committed().reached(known + 1).await;
             let entries = self.beside.feed(known).await?;

@@ -8,8 +8,10 @@
 mod attested;
 mod compaction;
 pub mod connection;
+mod core_loop;
 mod doors;
 pub mod env;
+mod forward;
 pub mod keeper;
 pub mod keepers;
 pub mod link;
@@ -18,6 +20,7 @@ pub mod measures;
 pub mod node;
 mod peers;
 mod recovery;
+mod renewals;
 pub mod server;
 mod signal;
 pub mod snapshot;

@@ -17,6 +17,8 @@ use crate::env::Env;
 
 /// Bytes of a frame; a larger one ends the link. Entries are the largest: see [`mneme_kernel::limits::MAX_ENTRY`].
 const MAX_FRAME: usize = mneme_kernel::limits::MAX_ENTRY + (1 << 20);
+/// Bytes before a frame's content: its length, little-endian.
+const HEAD: usize = 4;
 /// Bytes that a reader takes at once at least.
 const READ: usize = 64 << 10;
 
@@ -49,37 +51,62 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Self { stream, buffer: Vec::new(), consumed: 0 }
     }
 
-    /// The next frame's content; `None` at the end of the stream.
+    /// The stream, to write to.
+    pub fn stream(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
+    /// The next frame's content; `None` at the end of the stream. Whoever drops it unfinished loses nothing.
     ///
     /// # Errors
     /// If the stream fails, ends inside a frame, or a frame is too large.
     pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        loop {
-            let rest = &self.buffer[self.consumed..];
-            if let Some((head, body)) = rest.split_first_chunk::<4>() {
-                let len = u32::from_le_bytes(*head) as usize;
-                if len > MAX_FRAME {
-                    return Err(invalid(format!("a frame of {len} bytes")));
-                }
-                if body.len() >= len {
-                    let start = self.consumed + 4;
-                    self.consumed = start + len;
-                    return Ok(Some(&self.buffer[start..start + len]));
-                }
-            }
-            if self.consumed > 0 {
-                self.buffer.drain(..self.consumed);
-                self.consumed = 0;
-                self.buffer.shrink_to(READ);
-            }
-            self.buffer.reserve(READ);
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return match self.buffer.is_empty() {
-                    true => Ok(None),
-                    false => Err(io::ErrorKind::UnexpectedEof.into()),
-                };
+        while self.whole()?.is_none() {
+            if !self.fill().await? {
+                return Ok(None);
             }
         }
+        self.buffered()
+    }
+
+    /// The next frame's content, if all of it has arrived already.
+    ///
+    /// # Errors
+    /// If it is too large.
+    pub fn buffered(&mut self) -> io::Result<Option<&[u8]>> {
+        let Some(len) = self.whole()? else { return Ok(None) };
+        let start = self.consumed + HEAD;
+        self.consumed = start + len;
+        Ok(Some(&self.buffer[start..start + len]))
+    }
+
+    /// Takes what has arrived, at least something; whether there was anything before the end of the stream. Whoever drops
+    /// it unfinished loses nothing.
+    ///
+    /// # Errors
+    /// If the stream fails, or ends inside a frame.
+    pub async fn fill(&mut self) -> io::Result<bool> {
+        if self.consumed > 0 {
+            self.buffer.drain(..self.consumed);
+            self.consumed = 0;
+            self.buffer.shrink_to(READ);
+        }
+        self.buffer.reserve(READ);
+        if self.stream.read_buf(&mut self.buffer).await? > 0 {
+            return Ok(true);
+        }
+        if self.buffer.is_empty() { Ok(false) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// The length of the next frame's content, if all of it has arrived.
+    fn whole(&self) -> io::Result<Option<usize>> {
+        let rest = &self.buffer[self.consumed..];
+        let Some((head, body)) = rest.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let len = u32::from_le_bytes(*head) as usize;
+        if len > MAX_FRAME {
+            return Err(invalid(format!("a frame of {len} bytes")));
+        }
+        Ok((body.len() >= len).then_some(len))
     }
 
     /// The next frame, decoded.
@@ -109,10 +136,33 @@ fn invalid(what: String) -> io::Error {
 /// Appends a frame with this message to bytes that will be written.
 pub fn frame(message: &impl Encode, out: &mut Vec<u8>) {
     let start = out.len();
-    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&[0; HEAD]);
     codec::encode(message, out);
-    let len = (out.len() - start - 4) as u32;
-    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    let len = (out.len() - start - HEAD) as u32;
+    out[start..start + HEAD].copy_from_slice(&len.to_le_bytes());
+}
+
+/// Appends a frame with content that is encoded already.
+pub fn frame_of(content: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    out.extend_from_slice(content);
+}
+
+/// Writes bytes and flushes them: TLS and the simulation keep them otherwise.
+///
+/// # Errors
+/// If the stream fails, or does not take them in time.
+pub async fn write<E: Env, W: AsyncWrite + Unpin>(
+    env: &E,
+    stream: &mut W,
+    bytes: &[u8],
+    within: Duration,
+) -> io::Result<()> {
+    timeout(env, within, async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    })
+    .await
 }
 
 /// Writes a message and flushes it: TLS and the simulation keep it otherwise.

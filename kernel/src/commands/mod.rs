@@ -103,6 +103,12 @@ impl Command {
         ["multi", "exec", "discard", "watch", "quit", "reset"].contains(&self.name)
     }
 
+    /// Its reply rests on the data, which only the primary knows.
+    pub(crate) fn touches_data(&self) -> bool {
+        let by_others = ["exec", "watch", "unwatch", "discard", "wait", "waitaof"];
+        matches!(self.access, Access::Read | Access::Write) || by_others.contains(&self.name)
+    }
+
     /// It runs what was queued.
     pub(crate) fn runs_transaction(&self) -> bool {
         self.name == "exec"
@@ -250,6 +256,8 @@ pub enum CommandError {
     ReadPortLevel,
     #[error("LOADING Mneme is loading the dataset in memory")]
     Loading,
+    #[error("LOADING there is no primary to execute this command; it was not executed, send it again")]
+    NoPrimary,
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
     OutOfMemory,
     #[error("EXECABORT Transaction discarded because of previous errors.")]
