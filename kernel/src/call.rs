@@ -302,7 +302,11 @@ impl Call<'_> {
         let eventually = self.session.reads_eventually && command.access == Access::Read;
         let asked = asked.or(self.session.level).or(eventually.then_some(Level::Eventual));
         match self.session.port {
-            Port::Main => Ok(asked.unwrap_or(self.core.config.default_level)),
+            Port::Main => match asked.unwrap_or(self.core.config.default_level) {
+                // Nobody counts what each Core has applied: better no answer than one that promises too much.
+                Level::All if self.core.voters() > 1 || self.core.has_other_cores() => Err(CommandError::NoAll),
+                level => Ok(level),
+            },
             Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Level::Eventual),
             Port::Read => Err(CommandError::ReadPortLevel),
         }

@@ -411,7 +411,7 @@ impl Core {
                     self.applied = Some(index);
                 }
             }
-            Input::Release => self.releasing = true,
+            Input::Release => self.hand_over(),
             Input::Forget => {
                 if self.is_primary() {
                     self.end_reign(out);
@@ -928,6 +928,11 @@ impl Core {
     /// What the cluster's CA signs with, sealed under its secret.
     pub fn sealed_ca(&self) -> Option<&[u8]> {
         Some(&*self.system.sealed_ca).filter(|sealed| !sealed.is_empty())
+    }
+
+    /// Hands over to another Core as soon as what was executed is sent.
+    pub(crate) fn hand_over(&mut self) {
+        self.releasing = true;
     }
 
     /// Whether nothing has been applied yet.

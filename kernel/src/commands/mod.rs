@@ -5,6 +5,7 @@ mod acl;
 mod bitfield;
 mod bits;
 mod client;
+mod cluster;
 mod command;
 mod config;
 pub(crate) mod connection;
@@ -141,11 +142,12 @@ pub struct Commands {
 }
 
 /// Every file's commands, with the group that `COMMAND DOCS` gives them.
-const TABLES: [(&str, &[Command]); 17] = [
+const TABLES: [(&str, &[Command]); 18] = [
     ("server", acl::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
     ("bitmap", bits::COMMANDS),
     ("connection", client::COMMANDS),
+    ("server", cluster::COMMANDS),
     ("server", command::COMMANDS),
     ("server", config::COMMANDS),
     ("connection", connection::COMMANDS),
@@ -264,6 +266,8 @@ pub enum CommandError {
     ExecAbort,
     #[error("EXECABORT Transaction discarded because of: {0}")]
     ExecRefused(String),
+    #[error("NOQUORUM not executed: ALL is not to be had in a cluster yet; QUORUM is")]
+    NoAll,
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
     #[error("ERR {0}")]
