@@ -6,11 +6,15 @@ use std::sync::Arc;
 use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
+use crate::courier;
+use crate::directory::Directory;
 use crate::env::{Env, Stream};
+use crate::feed;
 use crate::keeper::{Keeper, Schedule, StartError};
 use crate::keepers::Keepers;
 use crate::link::{FrameReader, Open};
 use crate::node::{FirstPassword, Node};
+use crate::wal::OpenError;
 
 /// What a process is told once, at its start.
 #[derive(Clone, Debug)]
@@ -65,18 +69,23 @@ impl<E: Env> Server<E> {
     /// If log or snapshot are damaged or cannot be read.
     pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
         let (mut keeper, mut node) = (None, None);
-        let mut snapshot = None;
         if let Some(own) = options.keeper {
-            let (started, found) = Keeper::start(&env, options.member.clone(), own.segment_bytes).await?;
+            let (started, _) = Keeper::start(&env, options.member.clone(), own.segment_bytes).await?;
             let started = Arc::new(started);
             let scheduled = started.clone();
             let schedule_env = env.clone();
             env.spawn("snapshots", async move { scheduled.make_snapshots(&schedule_env, own.snapshots).await });
-            (keeper, snapshot) = (Some(started), found);
+            keeper = Some(started);
         }
-        if let (Some(core), Some(keeper)) = (options.core, &keeper) {
-            let keepers = Keepers::beside(keeper.clone());
-            node = Some(Node::start(env.clone(), core, keepers, Some(keeper.clone()), snapshot).await?);
+        if let Some(core) = options.core {
+            let keepers = match &keeper {
+                Some(keeper) => Keepers::beside(&env, keeper.clone()),
+                None => {
+                    let directory = Directory::load(&env).await.map_err(OpenError::from)?;
+                    Keepers::elsewhere(&env, Arc::new(directory))
+                }
+            };
+            node = Some(Node::start(env.clone(), core, keepers, keeper.clone()).await?);
         }
         Ok(Arc::new(Self { env, keeper, node }))
     }
@@ -86,14 +95,16 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// If the link broke, or what came was no frame that is known.
     pub async fn serve_link<S: Stream>(&self, stream: S, peer: &str) -> io::Result<()> {
-        let (read, _write) = tokio::io::split(stream);
+        let (read, write) = tokio::io::split(stream);
         let mut reader = FrameReader::new(read);
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };
         tracing::debug!(peer, ?open, "a link");
-        match open {
-            Open::Raft { .. } | Open::Propose | Open::Feed { .. } | Open::Forward { .. } | Open::Ask => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "there are no links yet"))
+        match (open, &self.keeper) {
+            (Open::Propose, Some(keeper)) => courier::serve(&self.env, keeper, reader, write).await,
+            (Open::Feed { known, own }, Some(keeper)) => {
+                feed::serve(&self.env, keeper, reader, write, known, own).await
             }
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "there are no links yet")),
         }
     }
 
