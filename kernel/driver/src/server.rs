@@ -6,12 +6,16 @@ use std::sync::Arc;
 use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
+use crate::courier;
+use crate::directory::Directory;
 use crate::env::{Env, Stream};
+use crate::feed;
 use crate::forward;
 use crate::keeper::{Keeper, Schedule, StartError};
 use crate::keepers::Keepers;
 use crate::link::{FrameReader, Open};
 use crate::node::{FirstPassword, Node};
+use crate::wal::OpenError;
 
 /// What a process is told once, at its start.
 #[derive(Clone, Debug)]
@@ -77,12 +81,18 @@ impl<E: Env> Server<E> {
             keeper = Some(started);
         }
         let mut node = None;
-        if let (Some(core), Some(keeper)) = (options.core, &keeper) {
-            let keepers = Keepers::beside(keeper.clone());
-            let alone = matches!(options.start, Start::Found { expect_keepers: 1 });
+        if let Some(core) = options.core {
+            let alone = keeper.is_some() && matches!(options.start, Start::Found { expect_keepers: 1 });
+            let keepers = match &keeper {
+                Some(keeper) => Keepers::beside(&env, keeper.clone()),
+                None => {
+                    let directory = Directory::load(&env).await.map_err(OpenError::from)?;
+                    Keepers::elsewhere(&env, Arc::new(directory))
+                }
+            };
             let mut config = core.config;
             config.founds = matches!(options.start, Start::Found { .. });
-            let started = Node::start(env.clone(), config, keepers, Some(keeper.clone()));
+            let started = Node::start(env.clone(), config, keepers, keeper.clone());
             started.with_core(|core| core.set_alone(alone));
             if let Start::Found { expect_keepers } = options.start {
                 let founding = started.clone();
@@ -128,8 +138,16 @@ impl<E: Env> Server<E> {
         let mut reader = FrameReader::new(stream);
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };
         tracing::debug!(peer, ?open, "a link");
-        match (open, &self.node) {
-            (Open::Forward { from }, Some(node)) => forward::serve(node.clone(), reader, from).await,
+        match (open, &self.node, &self.keeper) {
+            (Open::Forward { from }, Some(node), _) => forward::serve(node.clone(), reader, from).await,
+            (Open::Propose, _, Some(keeper)) => {
+                let (reader, write) = reader.split();
+                courier::serve(&self.env, keeper, reader, write).await
+            }
+            (Open::Feed { known, own }, _, Some(keeper)) => {
+                let (reader, write) = reader.split();
+                feed::serve(&self.env, keeper, reader, write, known, own).await
+            }
             _ => Err(io::Error::new(io::ErrorKind::Unsupported, "this node does not serve such links")),
         }
     }
