@@ -67,7 +67,7 @@ impl<E: Env> Keepers<E> {
     /// # Errors
     /// If the Keeper beside has stopped for good.
     pub async fn propose(&self, proposal: Proposal) -> Result<(), RaftStopped> {
-        self.beside.propose(proposal).await
+        self.beside.propose(proposal).await.map(drop)
     }
 
     /// Grows whenever what was proposed may have been lost at once, because another Keeper leads or a link broke.

@@ -5,7 +5,10 @@
 //! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
 //! - [`env`] is all that is asked of the world.
 
+mod admission;
+pub mod ask;
 mod attested;
+mod channel;
 mod compaction;
 pub mod connection;
 mod doors;
@@ -17,12 +20,15 @@ pub mod log;
 pub mod measures;
 pub mod node;
 mod peers;
+mod raft_service;
+mod raft_wire;
 mod recovery;
 pub mod server;
 mod signal;
 pub mod snapshot;
 mod state_machine;
 mod sync;
+mod transfer;
 pub mod types;
 pub mod wal;
 pub mod watermark;

@@ -17,8 +17,11 @@ use crate::env::Env;
 
 /// Bytes of a frame; a larger one ends the link. Entries are the largest: see [`mneme_kernel::limits::MAX_ENTRY`].
 const MAX_FRAME: usize = mneme_kernel::limits::MAX_ENTRY + (1 << 20);
-/// Bytes that a reader takes at once at least.
+/// Bytes that a reader makes room for at least, and at most before they have come: a length is only a claim.
 const READ: usize = 64 << 10;
+const READ_AHEAD: usize = 1 << 20;
+/// Bytes of memory that a reader keeps for the next frames.
+const KEPT: usize = 2 << 20;
 
 /// The first frame of a link: what it is for. Grows only at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -42,44 +45,85 @@ pub struct FrameReader<R> {
     stream: R,
     buffer: Vec<u8>,
     consumed: usize,
+    /// Bytes that have come since the beginning.
+    received: u64,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub fn new(stream: R) -> Self {
-        Self { stream, buffer: Vec::new(), consumed: 0 }
+        Self { stream, buffer: Vec::new(), consumed: 0, received: 0 }
     }
 
-    /// The next frame's content; `None` at the end of the stream.
+    /// The next frame's content; `None` at the end of the stream. Nothing is lost if it is given up.
     ///
     /// # Errors
     /// If the stream fails, ends inside a frame, or a frame is too large.
     pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        Ok(if self.arrived().await? { self.take() } else { None })
+    }
+
+    /// As [`FrameReader::next`], if something comes at least that often: a large frame may take longer. A call that was
+    /// given up begins to wait anew.
+    ///
+    /// # Errors
+    /// As there, and `TimedOut`.
+    pub async fn next_within<E: Env>(&mut self, env: &E, silence: Duration) -> io::Result<Option<&[u8]>> {
+        loop {
+            let before = self.received;
+            match timeout(env, silence, self.arrived()).await {
+                Ok(true) => return Ok(self.take()),
+                Ok(false) => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && self.received > before => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until a frame is there in whole; `false` at the end of the stream.
+    async fn arrived(&mut self) -> io::Result<bool> {
         loop {
             let rest = &self.buffer[self.consumed..];
+            let mut missing = READ;
             if let Some((head, body)) = rest.split_first_chunk::<4>() {
                 let len = u32::from_le_bytes(*head) as usize;
                 if len > MAX_FRAME {
                     return Err(invalid(format!("a frame of {len} bytes")));
                 }
                 if body.len() >= len {
-                    let start = self.consumed + 4;
-                    self.consumed = start + len;
-                    return Ok(Some(&self.buffer[start..start + len]));
+                    return Ok(true);
                 }
+                missing = (len - body.len()).clamp(READ, READ_AHEAD);
             }
             if self.consumed > 0 {
                 self.buffer.drain(..self.consumed);
                 self.consumed = 0;
-                self.buffer.shrink_to(READ);
+                if self.buffer.capacity() > KEPT {
+                    self.buffer.shrink_to(KEPT);
+                }
             }
-            self.buffer.reserve(READ);
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            self.buffer.reserve(missing);
+            let read = self.stream.read_buf(&mut self.buffer).await?;
+            self.received += read as u64;
+            if read == 0 {
                 return match self.buffer.is_empty() {
-                    true => Ok(None),
+                    true => Ok(false),
                     false => Err(io::ErrorKind::UnexpectedEof.into()),
                 };
             }
         }
+    }
+
+    /// Takes the frame that has arrived.
+    fn take(&mut self) -> Option<&[u8]> {
+        let (head, body) = self.buffer[self.consumed..].split_first_chunk::<4>()?;
+        let len = u32::from_le_bytes(*head) as usize;
+        self.consumed += 4 + len;
+        body.get(..len)
+    }
+
+    /// The stream, to write to it.
+    pub fn stream(&mut self) -> &mut R {
+        &mut self.stream
     }
 
     /// The next frame, decoded.
@@ -115,6 +159,12 @@ pub fn frame(message: &impl Encode, out: &mut Vec<u8>) {
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
 }
 
+/// Appends a frame with this content.
+pub fn raw_frame(content: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    out.extend_from_slice(content);
+}
+
 /// Writes a message and flushes it: TLS and the simulation keep it otherwise.
 ///
 /// # Errors
@@ -124,6 +174,25 @@ pub async fn send<W: AsyncWrite + Unpin>(stream: &mut W, message: &impl Encode) 
     frame(message, &mut bytes);
     stream.write_all(&bytes).await?;
     stream.flush().await
+}
+
+/// Writes everything and flushes it, however long that takes if the other side goes on taking some.
+///
+/// # Errors
+/// If the stream fails, or nothing was taken for so long.
+pub async fn write<E: Env, W: AsyncWrite + Unpin>(
+    env: &E,
+    stream: &mut W,
+    mut bytes: &[u8],
+    patience: Duration,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match timeout(env, patience, stream.write(bytes)).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    timeout(env, patience, stream.flush()).await
 }
 
 /// Dials a node and says what the link is for.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
+use crate::ask::{self, Founder};
 use crate::env::{Env, Stream};
-use crate::keeper::{Keeper, Schedule, StartError};
+use crate::keeper::{Keeper, RaftTimes, Schedule, StartError};
 use crate::keepers::Keepers;
 use crate::link::{FrameReader, Open};
 use crate::node::{FirstPassword, Node};
+use crate::raft_service;
 
 /// What a process is told once, at its start.
 #[derive(Clone, Debug)]
@@ -37,6 +39,7 @@ pub struct KeeperOptions {
     /// Bytes of a segment of the log; a single larger record makes its own segment larger.
     pub segment_bytes: u64,
     pub snapshots: Schedule,
+    pub raft: RaftTimes,
 }
 
 /// How a node begins that belongs to no cluster.
@@ -67,8 +70,8 @@ impl<E: Env> Server<E> {
         let (mut keeper, mut node) = (None, None);
         let mut snapshot = None;
         if let Some(own) = options.keeper {
-            let (started, found) = Keeper::start(&env, options.member.clone(), own.segment_bytes).await?;
-            let started = Arc::new(started);
+            let has_core = options.core.is_some();
+            let (started, found) = Keeper::start(&env, options.member.clone(), &own, &options.start, has_core).await?;
             let scheduled = started.clone();
             let schedule_env = env.clone();
             env.spawn("snapshots", async move { scheduled.make_snapshots(&schedule_env, own.snapshots).await });
@@ -86,14 +89,31 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// If the link broke, or what came was no frame that is known.
     pub async fn serve_link<S: Stream>(&self, stream: S, peer: &str) -> io::Result<()> {
-        let (read, _write) = tokio::io::split(stream);
+        let (read, writer) = tokio::io::split(stream);
         let mut reader = FrameReader::new(read);
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };
         tracing::debug!(peer, ?open, "a link");
         match open {
-            Open::Raft { .. } | Open::Propose | Open::Feed { .. } | Open::Forward { .. } | Open::Ask => {
+            Open::Raft { to, .. } => match &self.keeper {
+                Some(keeper) => raft_service::serve(keeper, reader, writer, to).await,
+                None => Err(io::Error::new(io::ErrorKind::Unsupported, "there is no Keeper here")),
+            },
+            Open::Ask => ask::serve(self.keeper.as_ref(), self.founder(), reader, writer).await,
+            Open::Propose | Open::Feed { .. } | Open::Forward { .. } => {
                 Err(io::Error::new(io::ErrorKind::Unsupported, "there are no links yet"))
             }
+        }
+    }
+
+    /// Who decides which Keeper founds the group, if this node does.
+    fn founder(&self) -> Option<&dyn Founder> {
+        None
+    }
+
+    /// Completes when its Keeper, if it has one, is a member that keeps up: see [`Keeper::caught_up`].
+    pub async fn ready(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.caught_up().await;
         }
     }
 
