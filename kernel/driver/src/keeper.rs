@@ -244,7 +244,8 @@ impl<E: Env> Keeper<E> {
             Start::Join { nodes } => nodes.clone(),
         };
         let voters: BTreeSet<u64> = self.metrics().membership_config.membership().voter_ids().collect();
-        if voters == BTreeSet::from([self.id]) {
+        let founds = !is_member && matches!(start, Start::Found { .. });
+        if founds || voters == BTreeSet::from([self.id]) {
             let stopped = |error: &dyn std::fmt::Display| RaftStopped(error.to_string());
             if is_member {
                 // The only voter need not wait to find out that nobody else leads.
