@@ -58,12 +58,11 @@ pub struct Server<E: Env> {
 }
 
 impl<E: Env> Server<E> {
-    /// Recovers, takes its place in the cluster, and returns when it would serve its role now: a Core when it is primary
-    /// or hot and sees one, a Keeper when it is a member and caught up.
+    /// Recovers and begins to take its place in the cluster. Links can be served from here on.
     ///
     /// # Errors
     /// If log or snapshot are damaged or cannot be read.
-    pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
+    pub async fn new(env: E, options: Options) -> Result<Arc<Self>, StartError> {
         let (mut keeper, mut node) = (None, None);
         let mut snapshot = None;
         if let Some(own) = options.keeper {
@@ -79,6 +78,15 @@ impl<E: Env> Server<E> {
             node = Some(Node::start(env.clone(), core, keepers, Some(keeper.clone()), snapshot).await?);
         }
         Ok(Arc::new(Self { env, keeper, node }))
+    }
+
+    /// Completes when it would serve its role now: a Core when it is primary or hot and sees one, a Keeper when it is a
+    /// member and caught up.
+    ///
+    /// # Errors
+    /// If log or snapshot are damaged or cannot be read.
+    pub async fn ready(&self) -> Result<(), StartError> {
+        Ok(())
     }
 
     /// Serves a link that another node, of this name by its certificate, has opened; returns when it ends.
