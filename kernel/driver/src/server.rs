@@ -181,6 +181,18 @@ impl<E: Env> Server<E> {
         }
     }
 
+    /// The cluster addresses of the nodes that this one knows: Keepers and Cores.
+    pub fn addresses(&self) -> Vec<String> {
+        let mut addresses = self.directory.addresses();
+        if let Some(node) = &self.node {
+            let cores =
+                node.with_core(|core| core.cores().iter().map(|(_, core)| core.address.clone()).collect::<Vec<_>>());
+            addresses.extend(cores);
+        }
+        addresses.dedup();
+        addresses
+    }
+
     pub fn env(&self) -> &E {
         &self.env
     }
