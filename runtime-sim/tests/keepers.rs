@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use madsim::net::TcpListener;
-use madsim::runtime::{Handle, NodeHandle, Runtime};
+use madsim::runtime::{Handle, Runtime};
+use madsim::task::NodeId;
 use mneme_driver::keeper::{Keeper, Proposed, RaftTimes, Schedule};
 use mneme_driver::keepers::FedContent;
 use mneme_driver::server::{KeeperOptions, Options, Server, Start};
@@ -23,7 +24,7 @@ const SEEDS: u64 = 10;
 struct Machine {
     name: &'static str,
     ip: String,
-    node: NodeHandle,
+    id: NodeId,
     disk: SimDisk,
     env: SimEnv,
     server: Arc<Mutex<Option<Arc<Server<SimEnv>>>>>,
@@ -33,9 +34,10 @@ impl Machine {
     fn new(number: u8, name: &'static str) -> Machine {
         let ip = format!("10.0.0.{number}");
         let node = Handle::current().create_node().name(name).ip(ip.parse().expect("an address")).build();
+        let id = node.id();
         let disk = SimDisk::new(DiskOptions::default());
         let env = SimEnv::new(&disk);
-        Machine { name, ip, node, disk, env, server: Arc::default() }
+        Machine { name, ip, id, disk, env, server: Arc::default() }
     }
 
     fn address(&self) -> String {
@@ -54,7 +56,9 @@ impl Machine {
             start,
         };
         let (env, slot) = (self.env.clone(), self.server.clone());
-        drop(self.node.spawn(async move {
+        // A node that has been restarted is another one to madsim.
+        let node = Handle::current().get_node(self.id).expect("it was made");
+        drop(node.spawn(async move {
             let server = Server::start(env.clone(), options).await.expect("the disk is sound");
             *slot.lock().expect("nobody panics") = Some(server.clone());
             let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free");
@@ -69,7 +73,7 @@ impl Machine {
     }
 
     fn kill(&self) {
-        Handle::current().kill(self.node.id());
+        Handle::current().kill(self.id);
         self.server.lock().expect("nobody panics").take();
     }
 
@@ -81,7 +85,7 @@ impl Machine {
         } else {
             self.env = self.env.next_life();
         }
-        Handle::current().restart(self.node.id());
+        Handle::current().restart(self.id);
         self.start(start);
     }
 
@@ -131,11 +135,12 @@ fn entry(nonce: u64) -> Proposal {
 }
 
 /// Proposes so many entries, and waits until all machines that run have committed them.
-async fn propose(machines: &[Machine], nonces: std::ops::Range<u64>) {
-    for nonce in nonces {
+async fn propose(machines: &[Machine], nonces_to_send: std::ops::Range<u64>) {
+    let from = machines.iter().filter_map(Machine::keeper).map(|keeper| keeper.committed().value()).max();
+    let from = from.expect("one runs");
+    for nonce in nonces_to_send.clone() {
         loop {
-            let leader = leader(machines);
-            let sent = match &leader {
+            let sent = match leader(machines) {
                 Some(leader) => leader.propose(entry(nonce)).await.expect("Raft runs"),
                 None => Proposed::NotLeader(None),
             };
@@ -145,7 +150,17 @@ async fn propose(machines: &[Machine], nonces: std::ops::Range<u64>) {
             madsim::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    let target = leader(machines).map_or(0, |leader| leader.status().last.map_or(0, |last| last + 1));
+    let begun = madsim::time::Instant::now();
+    let target = loop {
+        assert!(begun.elapsed() < SOON, "{nonces_to_send:?} are not committed");
+        madsim::time::sleep(Duration::from_millis(20)).await;
+        let leading = machines.iter().find(|machine| machine.keeper().is_some_and(|keeper| keeper.leads()));
+        let Some(leading) = leading else { continue };
+        let new = log(leading, from).await;
+        if nonces(&new).last() == Some(&(nonces_to_send.end - 1)) {
+            break new.last().map_or(from, |(index, _)| index + 1);
+        }
+    };
     until("everybody has it", || {
         machines.iter().filter_map(Machine::keeper).all(|keeper| keeper.committed().value() >= target)
     })
@@ -177,6 +192,8 @@ fn nonces(log: &[(u64, FedContent)]) -> Vec<u64> {
 }
 
 fn on_seeds<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
+    // With RUST_LOG it says what happens.
+    let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
     for seed in 0..SEEDS {
         let run = std::thread::spawn(move || {
             Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(test());
@@ -193,7 +210,7 @@ fn three_keepers_meet_and_have_one_log() {
         let first = log(&machines[0], 0).await;
         assert_eq!(nonces(&first), (0..200).collect::<Vec<_>>());
         for machine in &machines[1..] {
-            assert_eq!(log(machine, 0).await, first);
+            assert!(log(machine, 0).await == first, "{} has another log", machine.name);
         }
     });
 }
@@ -216,7 +233,7 @@ fn another_leads_within_half_a_second_and_the_old_one_comes_back() {
         let all = log(&machines[0], 0).await;
         assert_eq!(nonces(&all), (0..120).collect::<Vec<_>>());
         for machine in &machines[1..] {
-            assert_eq!(log(machine, 0).await, all);
+            assert!(log(machine, 0).await == all, "{} has another log", machine.name);
         }
     });
 }
@@ -278,5 +295,26 @@ fn one_that_is_far_behind_gets_a_snapshot_and_keeps_it() {
         machines[behind].restart(start, false);
         until("it is back", || machines[behind].keeper().is_some()).await;
         propose(&machines, 330..340).await;
+    });
+}
+
+#[test]
+fn a_voter_that_wants_to_leads() {
+    on_seeds(|| async {
+        let machines = three().await;
+        propose(&machines, 0..50).await;
+        for _ in 0..3 {
+            let follower = machines.iter().filter_map(Machine::keeper).find(|keeper| !keeper.leads());
+            let follower = follower.expect("two follow");
+            let before = follower.leader_changes().value();
+            until("it leads", || {
+                follower.lead();
+                follower.leads()
+            })
+            .await;
+            assert!(follower.leader_changes().value() > before);
+        }
+        propose(&machines, 50..100).await;
+        assert_eq!(nonces(&log(&machines[0], 0).await), (0..100).collect::<Vec<_>>());
     });
 }
