@@ -36,10 +36,16 @@ pub enum Mutant {
     LoseSwap,
     /// Recovery puts a part of a value one byte too far.
     MisplacePatch,
+    /// A Keeper becomes a voter before it has the log.
+    PromoteEarly,
+    /// A snapshot from another Keeper gets its name before the log knows that it comes.
+    InstallUnannounced,
+    /// A Keeper goes on under its old id with an empty log.
+    KeepIdWhenWiped,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 16] = [
+    pub const ALL: [(&'static str, Mutant); 19] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -56,6 +62,9 @@ impl Mutant {
         ("watch-place", Mutant::WatchPlace),
         ("lose-swap", Mutant::LoseSwap),
         ("misplace-patch", Mutant::MisplacePatch),
+        ("promote-early", Mutant::PromoteEarly),
+        ("install-unannounced", Mutant::InstallUnannounced),
+        ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
     ];
 
     /// Whether this mistake is to be made now.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
+use crate::ask::{self, Founder};
 use crate::courier;
 use crate::directory::Directory;
 use crate::env::{Env, Stream};
 use crate::feed;
-use crate::keeper::{Keeper, Schedule, StartError};
+use crate::keeper::{Keeper, RaftTimes, Schedule, StartError};
 use crate::keepers::Keepers;
 use crate::link::{FrameReader, Open};
 use crate::node::{FirstPassword, Node};
+use crate::raft_service;
 use crate::wal::OpenError;
 
 /// What a process is told once, at its start.
@@ -41,6 +43,7 @@ pub struct KeeperOptions {
     /// Bytes of a segment of the log; a single larger record makes its own segment larger.
     pub segment_bytes: u64,
     pub snapshots: Schedule,
+    pub raft: RaftTimes,
 }
 
 /// How a node begins that belongs to no cluster.
@@ -70,8 +73,8 @@ impl<E: Env> Server<E> {
     pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
         let (mut keeper, mut node) = (None, None);
         if let Some(own) = options.keeper {
-            let (started, _) = Keeper::start(&env, options.member.clone(), own.segment_bytes).await?;
-            let started = Arc::new(started);
+            let has_core = options.core.is_some();
+            let (started, _) = Keeper::start(&env, options.member.clone(), &own, &options.start, has_core).await?;
             let scheduled = started.clone();
             let schedule_env = env.clone();
             env.spawn("snapshots", async move { scheduled.make_snapshots(&schedule_env, own.snapshots).await });
@@ -95,16 +98,32 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// If the link broke, or what came was no frame that is known.
     pub async fn serve_link<S: Stream>(&self, stream: S, peer: &str) -> io::Result<()> {
-        let (read, write) = tokio::io::split(stream);
+        let (read, writer) = tokio::io::split(stream);
         let mut reader = FrameReader::new(read);
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };
         tracing::debug!(peer, ?open, "a link");
-        match (open, &self.keeper) {
-            (Open::Propose, Some(keeper)) => courier::serve(&self.env, keeper, reader, write).await,
-            (Open::Feed { known, own }, Some(keeper)) => {
-                feed::serve(&self.env, keeper, reader, write, known, own).await
-            }
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "there are no links yet")),
+        if open == Open::Ask {
+            return ask::serve(self.keeper.as_ref(), self.founder(), reader, writer).await;
+        }
+        let unsupported = |what| Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        let Some(keeper) = &self.keeper else { return unsupported("there is no Keeper here") };
+        match open {
+            Open::Raft { to, .. } => raft_service::serve(keeper, reader, writer, to).await,
+            Open::Propose => courier::serve(&self.env, keeper, reader, writer).await,
+            Open::Feed { known, own } => feed::serve(&self.env, keeper, reader, writer, known, own).await,
+            Open::Forward { .. } | Open::Ask => unsupported("there are no such links yet"),
+        }
+    }
+
+    /// Who decides which Keeper founds the group, if this node does.
+    fn founder(&self) -> Option<&dyn Founder> {
+        None
+    }
+
+    /// Completes when its Keeper, if it has one, is a member that keeps up: see [`Keeper::caught_up`].
+    pub async fn ready(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.caught_up().await;
         }
     }
 
