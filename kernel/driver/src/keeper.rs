@@ -563,7 +563,6 @@ impl<E: Env> Keeper<E> {
 
     /// The snapshot that a subscriber with the first `known` entries needs, because the log does not reach back so far,
     /// or takes less time with, because it has nothing. Its files stay while it is held.
-    #[allow(dead_code, reason = "the feed over links uses it")]
     pub(crate) fn snapshot_behind(&self, known: u64) -> Option<Reading> {
         if known > 0 && known >= self.log.first() {
             return None;

@@ -13,15 +13,13 @@ use mneme_kernel::core::{BadEntry, Core, Input, Now, OpenBatch, Output};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::session::{Peer, Port};
-use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
 
 use crate::doors::Doors;
 use crate::env::Env;
 use crate::keeper::{Keeper, SnapshotFailed, StartError};
-use crate::keepers::{Fed, FedContent, Keepers};
+use crate::keepers::{Fed, FedContent, Keepers, LoadError};
 use crate::measures::{EnvClock, Traffic};
-use crate::recovery;
 use crate::server::CoreOptions;
 use crate::signal::Signal;
 use crate::sync::{lock, try_lock};
@@ -96,7 +94,6 @@ impl<E: Env> Node<E> {
         options: CoreOptions,
         keepers: Keepers<E>,
         keeper: Option<Arc<Keeper<E>>>,
-        snapshot: Option<(Manifest, SystemPartition)>,
     ) -> Result<Arc<Self>, StartError> {
         let node = Arc::new(Self {
             env: env.clone(),
@@ -113,12 +110,14 @@ impl<E: Env> Node<E> {
             traffic: Traffic::default(),
         });
         node.with_core(|core| core.set_clock(Box::new(EnvClock(env.clone()))));
-        let known = match snapshot {
-            Some((manifest, system)) => {
-                recovery::load(&env, &node.core, &manifest, system.system).await.map_err(OpenError::from)?;
-                manifest.last.index + 1
-            }
-            None => 0,
+        let known = match node.keepers.next(0, None).await.map_err(OpenError::from)? {
+            Fed::Snapshot(snapshot) => match snapshot.load(&env, &node.core).await {
+                Ok(loaded) => loaded.known,
+                Err(LoadError::Disk(error)) => return Err(OpenError::from(error).into()),
+                Err(LoadError::Link(error)) => return Err(OpenError::from(error).into()),
+            },
+            // They come again.
+            Fed::Entries(_) => 0,
         };
         env.spawn("core", node.clone().run_loop(known));
         if !Mutant::ServeBeforeRecovered.is_chosen() {

@@ -7,12 +7,16 @@ use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
 use crate::ask::{self, Founder};
+use crate::courier;
+use crate::directory::Directory;
 use crate::env::{Env, Stream};
+use crate::feed;
 use crate::keeper::{Keeper, RaftTimes, Schedule, StartError};
 use crate::keepers::Keepers;
 use crate::link::{FrameReader, Open};
 use crate::node::{FirstPassword, Node};
 use crate::raft_service;
+use crate::wal::OpenError;
 
 /// What a process is told once, at its start.
 #[derive(Clone, Debug)]
@@ -68,18 +72,23 @@ impl<E: Env> Server<E> {
     /// If log or snapshot are damaged or cannot be read.
     pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
         let (mut keeper, mut node) = (None, None);
-        let mut snapshot = None;
         if let Some(own) = options.keeper {
             let has_core = options.core.is_some();
-            let (started, found) = Keeper::start(&env, options.member.clone(), &own, &options.start, has_core).await?;
+            let (started, _) = Keeper::start(&env, options.member.clone(), &own, &options.start, has_core).await?;
             let scheduled = started.clone();
             let schedule_env = env.clone();
             env.spawn("snapshots", async move { scheduled.make_snapshots(&schedule_env, own.snapshots).await });
-            (keeper, snapshot) = (Some(started), found);
+            keeper = Some(started);
         }
-        if let (Some(core), Some(keeper)) = (options.core, &keeper) {
-            let keepers = Keepers::beside(keeper.clone());
-            node = Some(Node::start(env.clone(), core, keepers, Some(keeper.clone()), snapshot).await?);
+        if let Some(core) = options.core {
+            let keepers = match &keeper {
+                Some(keeper) => Keepers::beside(&env, keeper.clone()),
+                None => {
+                    let directory = Directory::load(&env).await.map_err(OpenError::from)?;
+                    Keepers::elsewhere(&env, Arc::new(directory))
+                }
+            };
+            node = Some(Node::start(env.clone(), core, keepers, keeper.clone()).await?);
         }
         Ok(Arc::new(Self { env, keeper, node }))
     }
@@ -93,15 +102,16 @@ impl<E: Env> Server<E> {
         let mut reader = FrameReader::new(read);
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };
         tracing::debug!(peer, ?open, "a link");
+        if open == Open::Ask {
+            return ask::serve(self.keeper.as_ref(), self.founder(), reader, writer).await;
+        }
+        let unsupported = |what| Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        let Some(keeper) = &self.keeper else { return unsupported("there is no Keeper here") };
         match open {
-            Open::Raft { to, .. } => match &self.keeper {
-                Some(keeper) => raft_service::serve(keeper, reader, writer, to).await,
-                None => Err(io::Error::new(io::ErrorKind::Unsupported, "there is no Keeper here")),
-            },
-            Open::Ask => ask::serve(self.keeper.as_ref(), self.founder(), reader, writer).await,
-            Open::Propose | Open::Feed { .. } | Open::Forward { .. } => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "there are no links yet"))
-            }
+            Open::Raft { to, .. } => raft_service::serve(keeper, reader, writer, to).await,
+            Open::Propose => courier::serve(&self.env, keeper, reader, writer).await,
+            Open::Feed { known, own } => feed::serve(&self.env, keeper, reader, writer, known, own).await,
+            Open::Forward { .. } | Open::Ask => unsupported("there are no such links yet"),
         }
     }
 
