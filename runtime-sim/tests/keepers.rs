@@ -77,6 +77,12 @@ impl Machine {
         self.server.lock().expect("nobody panics").take();
     }
 
+    /// The machine loses its power, and with it what no sync has covered.
+    fn cut_power(&self) {
+        self.kill();
+        self.disk.crash();
+    }
+
     /// Its next life; on a new disk if the old one is lost.
     fn restart(&mut self, start: Start, wiped: bool) {
         if wiped {
@@ -281,6 +287,12 @@ fn one_that_is_far_behind_gets_a_snapshot_and_keeps_it() {
         let begins = leader(&machines).expect("somebody leads").state().snapshot_index.expect("it was made").0 + 1;
         propose(&machines, 300..320).await;
         let start = join(&machines);
+        // It loses its power at any time while the snapshot comes and is put in place.
+        for _ in 0..10 {
+            machines[behind].restart(start.clone(), false);
+            madsim::time::sleep(Duration::from_millis(madsim::rand::random::<u64>() % 400)).await;
+            machines[behind].cut_power();
+        }
         machines[behind].restart(start.clone(), false);
         until("it is back", || machines[behind].keeper().is_some()).await;
         propose(&machines, 320..330).await;
@@ -316,5 +328,31 @@ fn a_voter_that_wants_to_leads() {
         }
         propose(&machines, 50..100).await;
         assert_eq!(nonces(&log(&machines[0], 0).await), (0..100).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn one_with_a_damaged_log_begins_anew_when_the_others_lead() {
+    on_seeds(|| async {
+        let mut machines = three().await;
+        propose(&machines, 0..50).await;
+        let (old, folder) = (machines[0].keeper().expect("it runs").id(), "log/");
+        // What it knows of the others is on its disk by then.
+        madsim::time::sleep(Duration::from_secs(1)).await;
+        machines[0].kill();
+        let segment = machines[0].disk.list_files().into_iter().find(|file| file.starts_with(folder)).expect("a log");
+        assert!(machines[0].disk.zero(&segment, 64, 4_096).expect("it is there"), "it makes a difference");
+        propose(&machines, 50..100).await;
+        machines[0].restart(Start::Found { expect_keepers: 3 }, false);
+        until("the old id has left", || {
+            leader(&machines).is_some_and(|leader| {
+                let members = leader.status().members;
+                members.len() == 3 && members.iter().all(|member| member.votes && member.id != old)
+            })
+        })
+        .await;
+        propose(&machines, 100..120).await;
+        assert_eq!(nonces(&log(&machines[0], 0).await), (0..120).collect::<Vec<_>>());
+        assert!(machines[0].disk.list_files().iter().any(|file| file.starts_with("damaged-1/log-")));
     });
 }

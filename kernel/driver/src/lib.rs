@@ -28,6 +28,7 @@ mod raft_service;
 mod raft_wire;
 mod recovery;
 pub mod server;
+mod set_aside;
 mod signal;
 pub mod snapshot;
 mod state_machine;

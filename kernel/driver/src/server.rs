@@ -62,6 +62,8 @@ pub struct Server<E: Env> {
     env: E,
     keeper: Option<Arc<Keeper<E>>>,
     node: Option<Arc<Node<E>>>,
+    /// Of a Core that has founded the cluster without a Keeper.
+    founder: Option<Arc<Directory<E>>>,
 }
 
 impl<E: Env> Server<E> {
@@ -71,7 +73,7 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// If log or snapshot are damaged or cannot be read.
     pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
-        let (mut keeper, mut node) = (None, None);
+        let (mut keeper, mut node, mut founder) = (None, None, None);
         if let Some(own) = options.keeper {
             let has_core = options.core.is_some();
             let (started, _) = Keeper::start(&env, options.member.clone(), &own, &options.start, has_core).await?;
@@ -85,12 +87,16 @@ impl<E: Env> Server<E> {
                 Some(keeper) => Keepers::beside(&env, keeper.clone()),
                 None => {
                     let directory = Directory::load(&env).await.map_err(OpenError::from)?;
-                    Keepers::elsewhere(&env, Arc::new(directory))
+                    let directory = Arc::new(directory);
+                    if matches!(options.start, Start::Found { .. }) {
+                        founder = Some(directory.clone());
+                    }
+                    Keepers::elsewhere(&env, directory)
                 }
             };
             node = Some(Node::start(env.clone(), core, keepers, keeper.clone()).await?);
         }
-        Ok(Arc::new(Self { env, keeper, node }))
+        Ok(Arc::new(Self { env, keeper, node, founder }))
     }
 
     /// Serves a link that another node, of this name by its certificate, has opened; returns when it ends.
@@ -117,7 +123,7 @@ impl<E: Env> Server<E> {
 
     /// Who decides which Keeper founds the group, if this node does.
     fn founder(&self) -> Option<&dyn Founder> {
-        None
+        self.founder.as_deref().map(|directory| directory as &dyn Founder)
     }
 
     /// Completes when its Keeper, if it has one, is a member that keeps up: see [`Keeper::caught_up`].
