@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import ssl
+import statistics
 import subprocess
 import tempfile
 import time
@@ -327,8 +328,10 @@ class Spread:
     def at(self, share):
         return sorted(self.times)[round((len(self.times) - 1) * share)]
 
+    def median(self):
+        return statistics.median(self.times)
+
     def __str__(self):
         if not self.times:
             return "none"
-        median, p95, most = (1000 * self.at(share) for share in (0.5, 0.95, 1))
-        return f"median {median:,.0f} ms, 95th percentile {p95:,.0f} ms, longest {most:,.0f} ms"
+        return f"median {1000 * self.median():,.0f} ms, 95th percentile {1000 * self.at(0.95):,.0f} ms, longest {1000 * self.at(1):,.0f} ms"
