@@ -13,9 +13,8 @@ use mneme_kernel::time::Monotonic;
 
 use crate::env::Env;
 use crate::keeper::StartError;
-use crate::keepers::{Fed, FedContent, FedEntry, FedSnapshot};
+use crate::keepers::{Fed, FedContent, FedEntry, FedSnapshot, LoadError};
 use crate::node::Node;
-use crate::recovery;
 use crate::sync::{lock, try_lock};
 use crate::types::Proposal;
 use crate::wal::OpenError;
@@ -34,7 +33,7 @@ const BUSY: Duration = Duration::from_micros(500);
 /// How long to wait before a feed that failed is asked again.
 const FEED_AGAIN: Duration = Duration::from_millis(50);
 
-type Next<'a> = Pin<Box<dyn Future<Output = io::Result<Fed>> + Send + 'a>>;
+type Next<'a, E> = Pin<Box<dyn Future<Output = io::Result<Fed<E>>> + Send + 'a>>;
 
 /// Runs until the process ends.
 pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
@@ -46,7 +45,7 @@ struct Loop<'a, E: Env> {
     /// How many entries of the log the Core knows.
     known: u64,
     /// What the feed gives behind those.
-    next: Next<'a>,
+    next: Next<'a, E>,
     /// What the Core wants done.
     outputs: Vec<Output>,
     /// Something was heard since the last tick.
@@ -115,7 +114,7 @@ impl<'a, E: Env> Loop<'a, E> {
     }
 
     /// Takes what the feed has given, and asks for what follows.
-    async fn take(&mut self, fed: io::Result<Fed>) {
+    async fn take(&mut self, fed: io::Result<Fed<E>>) {
         let node = self.node;
         match fed {
             Ok(Fed::Entries(entries)) => {
@@ -155,7 +154,7 @@ impl<'a, E: Env> Loop<'a, E> {
         }
     }
 
-    async fn take_snapshot(&mut self, snapshot: FedSnapshot) {
+    async fn take_snapshot(&mut self, snapshot: FedSnapshot<E>) {
         let node = self.node;
         let is_empty = lock_core(node).await.is_empty();
         if !is_empty {
@@ -164,16 +163,21 @@ impl<'a, E: Env> Loop<'a, E> {
             self.tell(Input::Forget).await;
             self.carry_out().await;
         }
-        let (manifest, system) = (snapshot.manifest, snapshot.system);
-        match recovery::load(&node.env, &node.core, &manifest, system.system).await {
-            Ok(()) => {
-                self.known = manifest.last.index + 1;
-                lock_core(node).await.set_members(system.members);
+        match snapshot.load(&node.env, &node.core).await {
+            Ok(loaded) => {
+                self.known = loaded.known;
+                lock_core(node).await.set_members(loaded.members);
             }
-            Err(error) => {
+            Err(LoadError::Disk(error)) => {
                 *lock(&node.start_error) = Some(StartError::Open(OpenError::from(error)));
                 node.serves.advance(1);
                 std::future::pending::<()>().await;
+            }
+            Err(LoadError::Link(error)) => {
+                // Another Keeper may give a whole one.
+                tracing::info!("a snapshot did not come in whole: {error}");
+                self.tell(Input::Forget).await;
+                self.carry_out().await;
             }
         }
     }

@@ -160,7 +160,7 @@ async fn converse<E: Env, S: Stream + 'static>(node: &Arc<Node<E>>, stream: S, p
             continue;
         }
         bytes.clear();
-        frames.iter().for_each(|frame| link::frame_of(frame, &mut bytes));
+        frames.iter().for_each(|frame| link::raw_frame(frame, &mut bytes));
         link::write(&node.env, &mut write, &bytes, PATIENCE).await?;
     }
 }

@@ -5,12 +5,18 @@
 //! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
 //! - [`env`] is all that is asked of the world.
 
+mod admission;
+pub mod ask;
 mod attested;
+mod channel;
 mod compaction;
 pub mod connection;
 mod core_loop;
+mod courier;
+pub mod directory;
 mod doors;
 pub mod env;
+mod feed;
 mod forward;
 pub mod keeper;
 pub mod keepers;
@@ -18,14 +24,19 @@ pub mod link;
 pub mod log;
 pub mod measures;
 pub mod node;
+mod outage;
 mod peers;
+mod raft_service;
+mod raft_wire;
 mod recovery;
 mod renewals;
 pub mod server;
 mod signal;
 pub mod snapshot;
 mod state_machine;
+mod subscription;
 mod sync;
+mod transfer;
 pub mod types;
 pub mod wal;
 pub mod watermark;

@@ -1,6 +1,8 @@
 //! Snapshots on disk: reading them, writing their files, and which one is current.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex};
 
 use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect};
@@ -10,6 +12,7 @@ use mneme_kernel::snapshot::{
 };
 
 use crate::env::{Disk, Env, File};
+use crate::sync::lock;
 use crate::wal::checksum;
 
 /// The folder of snapshots.
@@ -134,6 +137,31 @@ pub(crate) async fn write_system<E: Env>(env: &E, name: &str, id: FileId, system
     Ok(len)
 }
 
+/// Files that come from another Keeper, before they have their names.
+const INCOMING: &str = "incoming-";
+
+/// A file's name until the snapshot that it belongs to is in place.
+pub(crate) fn incoming(name: &str) -> String {
+    format!("{INCOMING}{name}")
+}
+
+/// Removes what came from another Keeper and has not been put in place.
+pub(crate) async fn remove_incoming<E: Env>(env: &E) -> io::Result<()> {
+    for name in env.disk().list(FOLDER).await?.iter().filter(|name| name.starts_with(INCOMING)) {
+        env.disk().remove(&path(name)).await?;
+    }
+    Ok(())
+}
+
+/// Gives the files of a snapshot from another Keeper their names. No manifest names them yet: it is newer than all
+/// that have been here.
+pub(crate) async fn take_over<E: Env>(env: &E, manifest: &Manifest) -> io::Result<()> {
+    for name in manifest.files() {
+        env.disk().rename(&path(&incoming(&name)), &path(&name)).await?;
+    }
+    Ok(())
+}
+
 /// Gives a snapshot its name: from here on it is the newest. What is in its files is on stable storage already.
 pub(crate) async fn publish<E: Env>(env: &E, manifest: &Manifest) -> io::Result<()> {
     let disk = env.disk();
@@ -149,14 +177,45 @@ pub(crate) async fn publish<E: Env>(env: &E, manifest: &Manifest) -> io::Result<
     Ok(())
 }
 
-/// Removes what no snapshot needs any more, and what unfinished ones left behind.
-pub(crate) async fn clean<E: Env>(env: &E, current: Option<&Manifest>) -> io::Result<()> {
+/// The snapshots that are being read: their files stay when newer ones replace them. A clone is the same set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InUse(Arc<Mutex<BTreeMap<u64, Vec<String>>>>);
+
+impl InUse {
+    /// Begins to read a snapshot, which is the current one now.
+    pub(crate) fn read(&self, manifest: &Manifest) -> Reading {
+        let mut readers = lock(&self.0);
+        let number = readers.last_key_value().map_or(0, |(last, _)| last + 1);
+        readers.insert(number, manifest.files().collect());
+        Reading { manifest: manifest.clone(), number, in_use: self.clone() }
+    }
+}
+
+/// A snapshot that is being read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub manifest: Manifest,
+    number: u64,
+    in_use: InUse,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        lock(&self.in_use.0).remove(&self.number);
+    }
+}
+
+/// Removes what no snapshot needs any more, and what unfinished ones left behind. What is read meanwhile stays until the
+/// next time.
+pub(crate) async fn clean<E: Env>(env: &E, current: Option<&Manifest>, in_use: &InUse) -> io::Result<()> {
     let disk = env.disk();
-    let needed: Vec<String> = current
+    let mut unneeded = disk.list(FOLDER).await?;
+    let mut needed: Vec<String> = current
         .map(|manifest| manifest.files().chain([manifest_file(manifest.last.index)]).collect())
         .unwrap_or_default();
-    let mut unneeded = disk.list(FOLDER).await?;
-    unneeded.retain(|name| !needed.contains(name));
+    needed.extend(lock(&in_use.0).values().flatten().cloned());
+    // What is coming from another Keeper is that one's business.
+    unneeded.retain(|name| !needed.contains(name) && !name.starts_with(INCOMING));
     // Older manifests first, durably: one must not outlive the files that it names.
     let (manifests, files): (Vec<String>, Vec<String>) =
         unneeded.into_iter().partition(|name| snapshot_of(name).is_some());
@@ -211,7 +270,7 @@ impl<E: Env> FileWriter<E> {
     }
 
     /// Writes what is left and syncs the file.
-    async fn finish(mut self) -> io::Result<()> {
+    pub(crate) async fn finish(mut self) -> io::Result<()> {
         self.flush().await?;
         self.file.sync().await
     }
