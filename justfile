@@ -51,6 +51,14 @@ deny:
 bench-redis *ARGS:
     ./scripts/bench-redis {{ARGS}}
 
+# Kill the primary, a Keeper, all nodes, and hand over, while clients write: just failover kill-primary --rounds 50
+failover *ARGS:
+    ./scripts/failover {{ARGS}}
+
+# Compare three nodes with three of etcd on this machine; --restart: how fast a Core is ready
+bench-etcd *ARGS:
+    ./scripts/bench-etcd {{ARGS}}
+
 # The same random commands to Mneme and redis-server: just compare-redis --seed 7
 compare-redis *ARGS:
     ./scripts/compare-redis {{ARGS}}
