@@ -7,8 +7,6 @@ use crate::numbers::{Epoch, Index, Node, Request};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A client sends its next request to the Core that it is connected to.
-    Send(Request),
     /// A new process proposes its `Hello`.
     Begin(Node),
     /// The log takes one of the proposals that are on their way.
@@ -35,7 +33,7 @@ pub enum Action {
     Resend(Node),
     /// A primary proposes to hand over.
     Release(Node),
-    /// A primary executes a request of one of its clients.
+    /// A primary executes a request of one of its clients, sent now or earlier.
     Execute(Node, Request),
     /// A reply leaves the gate of this Core.
     Reply(Node, Request),
@@ -60,7 +58,6 @@ pub struct Forward {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Action::Send(request) => write!(f, "Send        {request}"),
             Action::Begin(node) => write!(f, "Begin       {node}"),
             Action::Commit(entry) => write!(f, "Commit      {entry}"),
             Action::Deliver(node) => write!(f, "Deliver     {node}"),

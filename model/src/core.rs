@@ -25,7 +25,7 @@ pub struct Core {
     pub waited: u8,
     pub claiming: Option<Sent>,
     pub reign: Option<Reign>,
-    /// Requests of this Core's clients that nobody has seen yet, or certainly not executed.
+    /// Requests of this Core's clients that certainly have no effect so far.
     pub parked: Vec<Request>,
     /// Requests of this Core's clients that were sent to a primary and not answered.
     pub forwarded: Vec<Forwarded>,

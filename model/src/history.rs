@@ -65,7 +65,11 @@ impl History {
         self.replace(|mut explanation| {
             // A read changes nothing, and an operation that took effect has: both are over.
             explanation.open.retain(|open| open.request != request || (open.taken.is_none() && !open.op.is_read()));
-            explanation.open.iter_mut().filter(|open| open.request == request).for_each(|open| open.is_abandoned = true);
+            explanation
+                .open
+                .iter_mut()
+                .filter(|open| open.request == request)
+                .for_each(|open| open.is_abandoned = true);
             vec![explanation]
         });
     }
@@ -169,12 +173,7 @@ mod tests {
     }
 
     /// Extends the history by each possible event; `stages` says whether an operation is ahead, open or answered.
-    fn compare(
-        ops: &[Op; 3],
-        stages: [u8; 3],
-        history: History,
-        tester: LinearizabilityTester<usize, Data>,
-    ) -> u32 {
+    fn compare(ops: &[Op; 3], stages: [u8; 3], history: History, tester: LinearizabilityTester<usize, Data>) -> u32 {
         assert_eq!(history.is_linearizable(), tester.is_consistent());
         if !history.is_linearizable() {
             return 1;

@@ -2,8 +2,10 @@
 //! exhaustively, within the bounds of each scenario, and shares no code with the kernel.
 
 pub mod action;
+pub mod check;
 pub mod core;
 pub mod entry;
+pub mod explain;
 mod follow;
 pub mod history;
 mod lead;

@@ -71,7 +71,9 @@ pub const NO_EFFECTS_WAIT: Mark = Mark {
             let is_write = !protocol.op(gated.request).is_read();
             let reign = core.reign.as_ref();
             let has_effects = reign.into_iter().flat_map(|reign| reign.unaccepted());
-            is_write && gated.batch.is_some() && has_effects.into_iter().all(|(_, write)| write.request != gated.request)
+            is_write
+                && gated.batch.is_some()
+                && has_effects.into_iter().all(|(_, write)| write.request != gated.request)
         })
     },
 };
@@ -99,7 +101,8 @@ pub const VOID: Mark = Mark {
     name: "a deposed primary forgets what it executed",
     is_reached: |protocol, state| {
         let claimed = count(protocol, state, is_claim, Verdict::Accepted) > 1;
-        claimed && state.cores.iter().any(|core| core.reign.is_none() && !core.parked.is_empty() && core.life == 1)
+        claimed
+            && state.cores.iter().any(|core| core.reign.is_none() && !core.parked.is_empty() && core.life == 1)
             && count(protocol, state, is_batch, Verdict::Fenced) > 0
     },
 };
@@ -107,9 +110,8 @@ pub const VOID: Mark = Mark {
 pub const LATE_ACKNOWLEDGEMENT: Mark = Mark {
     name: "a deposed primary acknowledges what was accepted before",
     is_reached: |protocol, state| {
-        gates(state).any(|(core, gated)| {
-            core.reign.is_none() && is_executed(gated) && !protocol.op(gated.request).is_read()
-        })
+        gates(state)
+            .any(|(core, gated)| core.reign.is_none() && is_executed(gated) && !protocol.op(gated.request).is_read())
     },
 };
 

@@ -9,12 +9,18 @@ use crate::protocol::Protocol;
 use crate::state::State;
 use crate::verdict::{self, Verdict};
 
+/// What a client can see; the others say why.
+pub const SEEN_BY_CLIENTS: [&str; 3] = [LINEARIZABLE, IN_LOG, ONCE];
+const LINEARIZABLE: &str = "QUORUM operations are linearizable";
+const IN_LOG: &str = "an acknowledged write is in the log";
+const ONCE: &str = "a write is executed at most once";
+
 pub fn always() -> Vec<Property<Protocol>> {
     vec![
-        Property::always("QUORUM operations are linearizable", |_, state: &State| state.history.is_linearizable()),
-        Property::always("an acknowledged write is in the log", |_, state: &State| state.lost.is_none()),
+        Property::always(LINEARIZABLE, |_, state: &State| state.history.is_linearizable()),
+        Property::always(IN_LOG, |_, state: &State| state.lost.is_none()),
+        Property::always(ONCE, executed_once),
         Property::always("equal index, equal data", equal_data),
-        Property::always("a write is executed at most once", executed_once),
         Property::always("whoever holds a lease has the newest epoch", newest_epoch),
         Property::always("a claim is sent when what it names is over", claims_are_late),
     ]

@@ -53,7 +53,6 @@ impl Model for Protocol {
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         let mut state = state.clone();
         match action {
-            Action::Send(request) => self.send(&mut state, request),
             Action::Execute(node, request) => self.execute_own(&mut state, node, request),
             Action::Reply(node, request) => self.reply(&mut state, node, request),
             Action::Forward(node, request) => self.forward(&mut state, node, request),

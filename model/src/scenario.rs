@@ -69,7 +69,7 @@ impl Scenario {
                 leases: CLOCKS,
                 clients: vec![(A, vec![Op::Get(X)]), (B, vec![Op::Incr(X)])],
                 longest_log: 7,
-                budget: Budget { claims: 1, renews: 1, resends: 1, ..none },
+                budget: Budget { claims: 2, renews: 1, resends: 1, ..none },
                 marks: &[marks::FAILOVER, marks::CLAIM_FENCED, marks::LEASE_ENDS_BEFORE_REPLY],
                 ..base.clone()
             },
@@ -78,15 +78,15 @@ impl Scenario {
                 leases: CLOCKS,
                 clients: vec![(A, vec![Op::Get(X)]), (B, vec![Op::Incr(X)])],
                 longest_log: 7,
-                budget: Budget { claims: 1, renews: 1, crashes: 1, ..none },
+                budget: Budget { claims: 1, crashes: 1, snapshots: 1, ..none },
                 marks: &[marks::FAILOVER, marks::RESTARTED],
                 ..base.clone()
             },
             Scenario {
                 name: "failover",
-                clients: vec![(A, vec![Op::Incr(X), Op::Get(X)]), (B, vec![Op::Incr(X), Op::Get(X)])],
-                longest_log: 7,
-                budget: Budget { claims: 2, resends: 1, ..none },
+                clients: vec![(A, vec![Op::Incr(X), Op::Get(X), Op::Incr(X)]), (B, vec![Op::Incr(X), Op::Get(X)])],
+                longest_log: 8,
+                budget: Budget { claims: 3, resends: 1, ..none },
                 marks: &[
                     marks::FAILOVER,
                     marks::CLAIM_FENCED,
@@ -100,9 +100,9 @@ impl Scenario {
             },
             Scenario {
                 name: "eventual",
-                clients: vec![(A, vec![Op::EventualIncr(X), Op::Get(X)]), (B, vec![Op::Incr(X)])],
-                longest_log: 6,
-                budget: Budget { claims: 1, resends: 1, ..none },
+                clients: vec![(A, vec![Op::EventualIncr(X), Op::Get(X)]), (B, vec![Op::Incr(X), Op::Get(X)])],
+                longest_log: 8,
+                budget: Budget { claims: 2, resends: 1, ..none },
                 marks: &[marks::FAILOVER, marks::READ_WAITS],
                 ..base.clone()
             },
@@ -113,8 +113,8 @@ impl Scenario {
                     (A, vec![Op::GetBoth]),
                     (B, vec![Op::GetBoth]),
                 ],
-                longest_log: 6,
-                budget: Budget { claims: 1, ..none },
+                longest_log: 7,
+                budget: Budget { claims: 2, resends: 1, ..none },
                 marks: &[marks::FAILOVER, marks::READ_WAITS],
                 ..base.clone()
             },
@@ -129,32 +129,32 @@ impl Scenario {
             Scenario {
                 name: "no-effects",
                 clients: vec![(A, vec![Op::EventualIncr(X), Op::SetNx(X)]), (B, vec![Op::SetNx(X), Op::Get(X)])],
-                longest_log: 6,
-                budget: Budget { claims: 1, ..none },
+                longest_log: 7,
+                budget: Budget { claims: 2, resends: 1, ..none },
                 marks: &[marks::FAILOVER, marks::NO_EFFECTS_WAIT],
                 ..base.clone()
             },
             Scenario {
                 name: "without-lease",
-                clients: vec![(A, vec![Op::Incr(X), Op::Get(X)]), (B, vec![Op::Incr(X)])],
+                clients: vec![(A, vec![Op::Incr(X), Op::Get(X)]), (B, vec![Op::Incr(X), Op::Get(X)])],
                 reads_without_lease: true,
-                longest_log: 7,
-                budget: Budget { claims: 1, renews: 1, ..none },
+                longest_log: 8,
+                budget: Budget { claims: 2, renews: 1, ..none },
                 marks: &[marks::FAILOVER, marks::READ_PROVED],
                 ..base.clone()
             },
             Scenario {
                 name: "release",
                 clients: vec![(A, vec![Op::Incr(X), Op::Get(X)]), (B, vec![Op::Incr(X), Op::Get(X)])],
-                longest_log: 7,
-                budget: Budget { claims: 2, releases: 1, ..none },
+                longest_log: 8,
+                budget: Budget { claims: 2, releases: 2, ..none },
                 marks: &[marks::RELEASED, marks::FAILOVER],
                 ..base.clone()
             },
             Scenario {
                 name: "restart",
                 clients: vec![(A, vec![Op::Incr(X), Op::Incr(X)]), (B, vec![Op::Incr(X), Op::Get(X)])],
-                longest_log: 7,
+                longest_log: 8,
                 budget: Budget { claims: 2, crashes: 1, ..none },
                 marks: &[marks::FAILOVER, marks::RESTARTED, marks::CLAIM_OF_FORMER_LIFE],
                 ..base.clone()
@@ -169,7 +169,7 @@ impl Scenario {
             },
             Scenario {
                 name: "snapshot",
-                clients: vec![(A, vec![Op::Incr(X), Op::Get(X)]), (B, vec![Op::Incr(X), Op::Get(X)])],
+                clients: vec![(A, vec![Op::Incr(X)]), (A, vec![Op::Incr(X), Op::Get(X)]), (B, vec![Op::Get(X)])],
                 longest_log: 7,
                 budget: Budget { claims: 2, snapshots: 1, ..none },
                 marks: &[marks::FAILOVER, marks::STEPPED_DOWN],
@@ -177,18 +177,26 @@ impl Scenario {
             },
             Scenario {
                 name: "forward",
-                clients: vec![(B, vec![Op::Incr(X)]), (A, vec![Op::Get(X)])],
+                clients: vec![(B, vec![Op::Incr(X), Op::Get(X)]), (A, vec![Op::Incr(X)])],
                 longest_log: 7,
                 budget: Budget { claims: 2, forwards: 2, ..none },
                 marks: &[marks::FAILOVER, marks::FORWARDED, marks::FORWARDED_VOID],
                 ..base.clone()
             },
             Scenario {
+                name: "everything",
+                clients: vec![(A, vec![Op::Incr(X)]), (B, vec![Op::Get(X)])],
+                longest_log: 6,
+                budget: Budget { claims: 1, resends: 1, releases: 1, forwards: 1, crashes: 1, ..none },
+                marks: &[marks::FAILOVER],
+                ..base.clone()
+            },
+            Scenario {
                 name: "three-cores",
                 cores: 3,
                 clients: vec![(A, vec![Op::Incr(X)]), (B, vec![Op::Get(X)]), (C, vec![Op::Incr(X)])],
-                longest_log: 7,
-                budget: Budget { claims: 2, ..none },
+                longest_log: 9,
+                budget: Budget { claims: 3, ..none },
                 marks: &[marks::FAILOVER, marks::CLAIM_FENCED],
                 ..base
             },
@@ -220,12 +228,8 @@ impl Scenario {
     /// Everybody has said hello, and A has claimed.
     fn running_log(&self) -> Vec<Entry> {
         let hello = |node| Entry::Hello { node: Node(node), nonce: 1 };
-        let claim = Entry::Claim {
-            node: A,
-            incarnation: Incarnation(1),
-            previous_epoch: Epoch(0),
-            last_renewal: Index(0),
-        };
+        let claim =
+            Entry::Claim { node: A, incarnation: Incarnation(1), previous_epoch: Epoch(0), last_renewal: Index(0) };
         (0..self.cores).map(hello).chain([claim]).collect()
     }
 

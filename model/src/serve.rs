@@ -13,16 +13,7 @@ use crate::verdict::{self, Verdict};
 impl Protocol {
     pub(crate) fn serve_actions(&self, state: &State, node: Node, actions: &mut Vec<Action>) {
         let core = state.core(node);
-        for (client, (home, script)) in self.scenario.clients.iter().enumerate() {
-            let Some(number) = Some(state.clients[client].sent).filter(|&sent| usize::from(sent) < script.len())
-            else {
-                continue;
-            };
-            if *home == node && !state.clients[client].waits {
-                actions.push(Action::Send(Request { client: client as u8, number }));
-            }
-        }
-        for &request in &core.parked {
+        for request in core.parked.iter().copied().chain(self.unsent(state, node)) {
             if self.can_execute(state, core, request) {
                 actions.push(Action::Execute(node, request));
             }
@@ -56,17 +47,30 @@ impl Protocol {
         actions.extend(heard.cloned().map(Action::Receive));
     }
 
-    pub(crate) fn send(&self, state: &mut State, request: Request) {
+    /// What clients of this Core may ask next. That they send it is no step of its own, but a part of the first step that
+    /// the Core takes with it: the later a request is sent, the fewer answers are right.
+    fn unsent(&self, state: &State, node: Node) -> impl Iterator<Item = Request> {
+        let next =
+            state.clients.iter().zip(0..).map(|(client, i)| (client, Request { client: i, number: client.sent }));
+        next.filter(move |(client, request)| {
+            let (home, script) = &self.scenario.clients[usize::from(request.client)];
+            *home == node && !client.waits && usize::from(client.sent) < script.len()
+        })
+        .map(|(_, request)| request)
+    }
+
+    /// The Core has the request in hand: parked before, or sent just now.
+    fn take(&self, state: &mut State, node: Node, request: Request) {
         let client = &mut state.clients[usize::from(request.client)];
-        (client.sent, client.waits) = (client.sent + 1, true);
-        state.history.begin(request, self.op(request));
-        let core = state.core_mut(self.home(request));
-        core.parked.push(request);
-        core.parked.sort_unstable();
+        if client.sent == request.number {
+            (client.sent, client.waits) = (client.sent + 1, true);
+            state.history.begin(request, self.op(request));
+        }
+        state.core_mut(node).parked.retain(|parked| *parked != request);
     }
 
     pub(crate) fn execute_own(&self, state: &mut State, node: Node, request: Request) {
-        state.core_mut(node).parked.retain(|parked| *parked != request);
+        self.take(state, node, request);
         self.execute(state, node, request);
     }
 
@@ -87,12 +91,19 @@ impl Protocol {
             }
             // Without effects it is a read, whatever the command (rule 12).
             None => {
-                let skips = self.is(Mutant::ReadSkipsChangedKey)
-                    || self.is(Mutant::NoEffectsNoWait) && !op.is_read();
+                let skips = self.is(Mutant::ReadSkipsChangedKey) || self.is(Mutant::NoEffectsNoWait) && !op.is_read();
                 (last_change.filter(|_| !skips), self.proof(reign, under_lease))
             }
         };
-        core.gate.push(Gated { request, epoch: reign.epoch, outcome: Outcome::Executed(reply), batch, proof, under_lease });
+        core.gate.push(Gated {
+            request,
+            epoch: reign.epoch,
+            outcome: Outcome::Executed(reply),
+            batch,
+            proof,
+            under_lease,
+        });
+        core.gate.sort_unstable_by_key(|gated| gated.request);
     }
 
     /// What a read must see accepted, beside what it read, if there is no lease.
@@ -194,8 +205,8 @@ impl Protocol {
             return;
         };
         state.left.forwards -= 1;
+        self.take(state, node, request);
         let core = state.core_mut(node);
-        core.parked.retain(|parked| *parked != request);
         match core.forwarded.iter_mut().find(|forwarded| forwarded.request == request) {
             Some(forwarded) => forwarded.sendings += 1,
             None => core.forwarded.push(Forwarded { request, epoch, sendings: 1 }),

@@ -97,8 +97,7 @@ impl Protocol {
     pub(crate) fn pause(&self, state: &mut State, paused: Node) {
         let Leases::Clocks(clocks) = self.scenario.leases else { return };
         let own = if self.is(Mutant::ClockStopsInPause) { 0 } else { clocks.slowest };
-        let counted: Vec<_> =
-            state.nodes().map(|node| if node == paused { own } else { clocks.fastest }).collect();
+        let counted: Vec<_> = state.nodes().map(|node| if node == paused { own } else { clocks.fastest }).collect();
         self.tick(state, &counted);
     }
 
