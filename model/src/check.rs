@@ -55,12 +55,16 @@ fn run(protocol: Protocol, threads: usize, until: HasDiscoveries) -> Findings {
     let missed = properties.iter().filter(|p| is_mark(&p.expectation) && !discoveries.contains_key(p.name));
     let missed = missed.map(|p| p.name).collect();
     let broken = properties.iter().filter(|p| !is_mark(&p.expectation));
-    let violation = broken.filter_map(|p| Some((p.name, discoveries.remove(p.name)?))).next();
+    // What a client sees says most; then the shortest way.
+    let weight =
+        |(property, path): &(&'static str, Vec<_>)| (!properties::SEEN_BY_CLIENTS.contains(property), path.len());
+    let violations = broken.filter_map(|p| Some((p.name, discoveries.remove(p.name)?.into_vec())));
+    let violation = violations.min_by_key(weight);
     Findings {
         states: checker.unique_state_count(),
         depth: checker.max_depth(),
         time: start.elapsed(),
-        violation: violation.map(|(property, path)| Violation::new(property, path.into_vec())),
+        violation: violation.map(|(property, path)| Violation::new(property, path)),
         missed,
         properties: properties.len(),
     }
@@ -72,5 +76,36 @@ impl Violation {
         let (mut states, actions): (Vec<_>, Vec<_>) = path.into_iter().unzip();
         let start = states.remove(0);
         Self { property, start, steps: actions.into_iter().flatten().zip(states).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::marks;
+
+    fn scenario(name: &str) -> Scenario {
+        Scenario::all().into_iter().find(|scenario| scenario.name == name).expect("there is such a scenario")
+    }
+
+    #[test]
+    fn a_scenario_without_a_mistake_holds_and_reaches_its_marks() {
+        let findings = explore(scenario("no-effects"), 1);
+        assert!(findings.violation.is_none());
+        assert!(findings.missed.is_empty(), "{:?}", findings.missed);
+    }
+
+    #[test]
+    fn what_does_not_exist_is_said_to_be_missed() {
+        let findings = explore(Scenario { longest_log: 3, ..scenario("no-effects") }, 1);
+        assert!(findings.missed.contains(&marks::FAILOVER.name), "{:?}", findings.missed);
+    }
+
+    #[test]
+    fn a_mistake_is_shown_by_a_shortest_way() {
+        let findings = hunt(scenario("failover"), Mutant::ReplyBeforeCommit);
+        let violation = findings.violation.expect("it is caught");
+        // Execute, Reply: the write is not in the log yet.
+        assert_eq!((violation.property, violation.steps.len()), ("an acknowledged write is in the log", 2));
     }
 }

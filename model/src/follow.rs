@@ -103,11 +103,12 @@ impl Protocol {
 
     /// Its own claim was accepted. Everything before it was applied, so it may execute at once.
     fn reign(&self, core: &mut Core, index: Index, claim: &Entry) {
-        let sent = core.claiming.take().filter(|sent| sent.entry == *claim);
-        let lease = match sent {
-            Some(sent) => Lease { basis: index, age: sent.age },
-            // It has claimed again since, and does not remember how long ago this one was sent.
-            None => Lease { basis: Index(0), age: self.scenario.leases.lease(self.mutant) },
+        let any = self.is(Mutant::LeaseFromNewerClaim);
+        let lease = match core.claiming.take() {
+            Some(sent) if sent.entry == *claim || any => Lease { basis: index, age: sent.age },
+            // It has claimed again since. After a `Release` the older claim may be accepted all the same, and it counts from
+            // its own first sending, which is forgotten.
+            _ => Lease { basis: Index(0), age: self.scenario.leases.lease(self.mutant) },
         };
         core.reign = Some(Reign::new(core.verdicts.epoch, lease, self.scenario.clients.len()));
     }

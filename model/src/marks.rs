@@ -1,7 +1,8 @@
 //! States that are worth reaching. A scenario that never reaches what it is for proves nothing, and fails.
 
 use crate::core::{Core, Gated, Outcome};
-use crate::entry::Entry;
+use crate::entry::{Entry, Write};
+use crate::numbers::Index;
 use crate::protocol::Protocol;
 use crate::state::State;
 use crate::verdict::{self, Verdict, Verdicts};
@@ -98,12 +99,13 @@ pub const READ_PROVED: Mark = Mark {
 };
 
 pub const VOID: Mark = Mark {
-    name: "a deposed primary forgets what it executed",
+    name: "a deposed primary takes back what was fenced",
     is_reached: |protocol, state| {
-        let claimed = count(protocol, state, is_claim, Verdict::Accepted) > 1;
-        claimed
-            && state.cores.iter().any(|core| core.reign.is_none() && !core.parked.is_empty() && core.life == 1)
-            && count(protocol, state, is_batch, Verdict::Fenced) > 0
+        let is_parked = |write: &Write| state.cores.iter().any(|core| core.parked.contains(&write.request));
+        before_each(protocol, state).any(|(_, entry, verdict)| match entry {
+            Entry::Batch { writes, .. } => verdict == Verdict::Fenced && writes.iter().any(is_parked),
+            _ => false,
+        })
     },
 };
 
@@ -194,7 +196,7 @@ fn before_each<'a>(
     let mut verdicts = Verdicts::default();
     state.log.iter().zip(1..).map(move |(entry, index)| {
         let before = verdicts.clone();
-        let verdict = verdicts.judge(crate::numbers::Index(index), entry, protocol.mutant);
+        let verdict = verdicts.judge(Index(index), entry, protocol.mutant);
         (before, entry, verdict)
     })
 }

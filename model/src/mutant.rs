@@ -11,6 +11,8 @@ pub enum Mutant {
     LeaseFromResend,
     /// A lease counts from the moment that the renewal's acceptance was heard of.
     LeaseFromAcknowledgement,
+    /// A new primary's lease counts from a claim that it sent after the one that was accepted.
+    LeaseFromNewerClaim,
     /// A primary's clock does not count the time that it was suspended.
     ClockStopsInPause,
     /// A Core that was restarted does not wait.
@@ -63,11 +65,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// Each with the scenario that must catch it.
-    pub const ALL: [(Mutant, &'static str); 28] = [
+    pub const ALL: [(Mutant, &'static str); 29] = [
         (Mutant::LongLease, "clocks"),
         (Mutant::WaitWithoutMargin, "clocks"),
         (Mutant::LeaseFromResend, "clocks"),
         (Mutant::LeaseFromAcknowledgement, "clocks"),
+        (Mutant::LeaseFromNewerClaim, "clocks-release"),
         (Mutant::ClockStopsInPause, "clocks"),
         (Mutant::RestartedClaimsAtOnce, "clocks-restart"),
         (Mutant::ClaimWithoutRenewal, "failover"),

@@ -40,6 +40,9 @@ const C: Node = Node(2);
 /// A lease of 2 units; clocks count 1 or 2 in a tick. So the wait must be 4.
 const CLOCKS: Leases = Leases::Clocks(Clocks { lease: 2, wait: 4, slowest: 1, fastest: 2 });
 
+/// Where rates make no difference.
+const EXACT_CLOCKS: Leases = Leases::Clocks(Clocks { lease: 1, wait: 1, slowest: 1, fastest: 1 });
+
 impl Scenario {
     pub fn all() -> Vec<Scenario> {
         let base = Scenario {
@@ -80,6 +83,15 @@ impl Scenario {
                 longest_log: 7,
                 budget: Budget { claims: 1, crashes: 1, snapshots: 1, ..none },
                 marks: &[marks::FAILOVER, marks::RESTARTED],
+                ..base.clone()
+            },
+            Scenario {
+                name: "clocks-release",
+                leases: EXACT_CLOCKS,
+                clients: vec![(A, vec![Op::Incr(X)]), (B, vec![Op::Get(X)])],
+                longest_log: 7,
+                budget: Budget { claims: 3, releases: 1, ..none },
+                marks: &[marks::RELEASED, marks::FAILOVER],
                 ..base.clone()
             },
             Scenario {
@@ -138,8 +150,8 @@ impl Scenario {
                 name: "without-lease",
                 clients: vec![(A, vec![Op::Incr(X), Op::Get(X)]), (B, vec![Op::Incr(X), Op::Get(X)])],
                 reads_without_lease: true,
-                longest_log: 8,
-                budget: Budget { claims: 2, renews: 1, ..none },
+                longest_log: 7,
+                budget: Budget { claims: 1, renews: 1, releases: 1, ..none },
                 marks: &[marks::FAILOVER, marks::READ_PROVED],
                 ..base.clone()
             },

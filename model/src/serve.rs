@@ -4,7 +4,7 @@ use crate::action::{Action, Forward};
 use crate::core::{Core, Forwarded, Gated, Outcome, Reign};
 use crate::entry::{Entry, Write};
 use crate::mutant::Mutant;
-use crate::numbers::{Node, Ordinal, Request};
+use crate::numbers::{Epoch, Node, Ordinal, Request};
 use crate::op::{Op, Reply};
 use crate::protocol::Protocol;
 use crate::state::State;
@@ -187,7 +187,7 @@ impl Protocol {
     }
 
     /// Whom this Core takes for the primary, if it may forward to it.
-    fn primary_elsewhere(&self, state: &State, node: Node) -> Option<(Node, crate::numbers::Epoch)> {
+    fn primary_elsewhere(&self, state: &State, node: Node) -> Option<(Node, Epoch)> {
         let core = state.core(node);
         let (holder, _) = core.verdicts.holder?;
         let knows = core.incarnation.is_some() && core.reign.is_none() && !core.verdicts.is_released;
