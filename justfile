@@ -43,6 +43,10 @@ trust-sim:
 kernel:
     ./scripts/test kernel
 
+# The protocol's rules, explored exhaustively; how a mistake is caught: just model --explain keep-memory
+model *ARGS:
+    cargo run --locked --profile model --package mneme-model -- {{ARGS}}
+
 # Bans, licences and sources of the dependencies
 deny:
     ./scripts/deny
