@@ -175,12 +175,12 @@ impl<E: Env> Courier<E> {
 
     /// How many could be dialled.
     fn candidates(&self) -> usize {
-        self.directory.as_ref().map_or(1, |directory| directory.keepers().len())
+        self.directory.as_ref().map_or(1, |directory| directory.candidates().len())
     }
 
     /// Whom to dial, and how long to wait before that: whoever was named and not tried, else each in turn.
     fn choose(&self, turn: &mut u64, outage: &Outage) -> (Option<String>, Duration) {
-        let keepers = self.directory.as_ref().map(|directory| directory.keepers());
+        let keepers = self.directory.as_ref().map(|directory| directory.candidates());
         let count = self.candidates();
         let mut state = lock(&self.state);
         let pause = outage.pause(count);

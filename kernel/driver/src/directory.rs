@@ -76,6 +76,16 @@ impl<E: Env> Directory<E> {
         lock(&self.content).keepers.clone()
     }
 
+    /// Who may know the log: the Keepers; before any is known, whoever was told to found their group, and every node that
+    /// was named.
+    pub fn candidates(&self) -> Vec<Member> {
+        let content = lock(&self.content);
+        match content.keepers.is_empty() {
+            true => content.founder.iter().chain(&content.nodes).cloned().collect(),
+            false => content.keepers.clone(),
+        }
+    }
+
     /// All nodes' addresses, Keepers first.
     pub fn addresses(&self) -> Vec<String> {
         let content = lock(&self.content);

@@ -91,6 +91,11 @@ impl<E: Env> Server<E> {
             Some(keeper) => keeper.directory().clone(),
             None => Arc::new(Directory::load(&env).await.map_err(OpenError::from)?),
         };
+        if let (None, Start::Join { nodes }) = (&keeper, &options.start) {
+            for node in nodes {
+                directory.meet(&Member { name: node.clone(), address: node.clone() }).await;
+            }
+        }
         let names_founder = keeper.is_none() && matches!(options.start, Start::Found { .. });
         if let Some(core) = options.core {
             // Without a link to anybody, nobody else can have anything committed.

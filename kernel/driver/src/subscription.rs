@@ -136,7 +136,7 @@ impl<E: Env> Subscriber<E> {
                 }
                 Err(why) => {
                     let mut state = lock(&self.state);
-                    let keepers = self.directory.keepers().len();
+                    let keepers = self.directory.candidates().len();
                     state.outage.failed(keepers, &format!("{address}: {why}"));
                 }
             }
@@ -146,7 +146,7 @@ impl<E: Env> Subscriber<E> {
     /// Whom to ask next, and how long to wait before that: each Keeper in turn, the leader last because it has the most
     /// to do.
     fn choose(&self) -> (Option<String>, Duration) {
-        let keepers = self.directory.keepers();
+        let keepers = self.directory.candidates();
         let leader = self.courier.leader();
         let state = lock(&self.state);
         let (leaders, others): (Vec<Member>, Vec<Member>) =
@@ -178,7 +178,7 @@ impl<E: Env> Subscriber<E> {
             state.turn = state.turn.wrapping_add(1);
             state.outage.over();
         } else {
-            let keepers = self.directory.keepers().len();
+            let keepers = self.directory.candidates().len();
             state.outage.failed(keepers, &format!("{address}: {why}"));
         }
     }
