@@ -43,6 +43,19 @@ struct Content {
     founder: Option<Member>,
 }
 
+impl Content {
+    fn meet(&mut self, node: &Member) {
+        if self.nodes.contains(node) {
+            return;
+        }
+        self.nodes.retain(|known| known.name != node.name);
+        self.nodes.push(node.clone());
+        if self.nodes.len() > MAX_NODES {
+            self.nodes.remove(0);
+        }
+    }
+}
+
 impl<E: Env> Directory<E> {
     /// Reads the file. Without one it is empty, and with one that is damaged too: nodes are found by other ways, if
     /// slower.
@@ -88,6 +101,24 @@ impl<E: Env> Directory<E> {
         addresses
     }
 
+    /// Whom to ask for what Keepers do, in this order: Keepers, beginning with that of this turn and ending with the one
+    /// to spare, then the others: it may be known of none of them that they are Keepers by now.
+    pub(crate) fn candidates(&self, turn: u64, spare: Option<&str>) -> Vec<String> {
+        let mut keepers = self.keepers();
+        if !keepers.is_empty() {
+            let first = (turn % keepers.len() as u64) as usize;
+            keepers.rotate_left(first);
+            keepers.sort_by_key(|keeper| Some(keeper.address.as_str()) == spare);
+        }
+        let mut candidates: Vec<String> = keepers.into_iter().map(|keeper| keeper.address).collect();
+        for address in self.addresses() {
+            if !candidates.contains(&address) {
+                candidates.push(address);
+            }
+        }
+        candidates
+    }
+
     /// Whether this node has been told of a cluster that it belongs to.
     pub fn belongs(&self) -> bool {
         let content = lock(&self.content);
@@ -105,7 +136,12 @@ impl<E: Env> Directory<E> {
         self.note(|content| {
             if at >= content.known {
                 content.known = at + 1;
-                content.keepers = members.members.iter().map(|(_, member)| member.clone()).collect();
+                let now: Vec<Member> = members.members.iter().map(|(_, member)| member.clone()).collect();
+                // Those that have left may be back already, further on in the log: better asked than forgotten.
+                for gone in std::mem::take(&mut content.keepers).iter().filter(|keeper| !now.contains(keeper)) {
+                    content.meet(gone);
+                }
+                content.keepers = now;
             }
         })
         .await;
@@ -113,17 +149,7 @@ impl<E: Env> Directory<E> {
 
     /// Another node has shown itself: a Core, or a Keeper that is not yet a member.
     pub async fn meet(&self, node: &Member) {
-        self.note(|content| {
-            if content.nodes.contains(node) {
-                return;
-            }
-            content.nodes.retain(|known| known.name != node.name);
-            content.nodes.push(node.clone());
-            if content.nodes.len() > MAX_NODES {
-                content.nodes.remove(0);
-            }
-        })
-        .await;
+        self.note(|content| content.meet(node)).await;
     }
 
     /// Names the founder of the Raft group: this one, unless another was named before; returns who it is. That is on
