@@ -138,7 +138,9 @@ impl World {
     /// The Keepers, as the Core's machine sees them.
     async fn keepers(env: &SimEnv, members: Members) -> Keepers<SimEnv> {
         let directory = Directory::load(env).await.expect("the disk is sound");
-        directory.learn(0, &members).await;
+        // As a Core that joins: it learns from the log who the Keepers are.
+        let addresses: Vec<String> = members.members.into_iter().map(|(_, member)| member.address).collect();
+        directory.hint(&addresses);
         Keepers::elsewhere(env, Arc::new(directory))
     }
 

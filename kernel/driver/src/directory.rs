@@ -28,6 +28,8 @@ const MAX_NODES: usize = 256;
 pub struct Directory<E: Env> {
     env: E,
     content: Mutex<Content>,
+    /// Addresses that this life was told to try.
+    hints: Mutex<Vec<String>>,
     /// Held by who writes the file.
     writing: futures::lock::Mutex<()>,
 }
@@ -80,8 +82,8 @@ impl<E: Env> Directory<E> {
                 }
             }
         };
-        let directory = Self { env: env.clone(), content: Mutex::new(content), writing: Default::default() };
-        Ok(directory)
+        let (hints, writing) = Default::default();
+        Ok(Self { env: env.clone(), content: Mutex::new(content), hints, writing })
     }
 
     /// The members of the Raft group, by id.
@@ -89,16 +91,23 @@ impl<E: Env> Directory<E> {
         lock(&self.content).keepers.clone()
     }
 
-    /// All nodes' addresses, Keepers first.
+    /// All nodes' addresses, Keepers first, then whom this life was told to try.
     pub fn addresses(&self) -> Vec<String> {
         let content = lock(&self.content);
+        let hints = lock(&self.hints);
+        let members = content.keepers.iter().chain(&content.founder).chain(&content.nodes);
         let mut addresses: Vec<String> = Vec::new();
-        for member in content.keepers.iter().chain(&content.founder).chain(&content.nodes) {
-            if !addresses.contains(&member.address) {
-                addresses.push(member.address.clone());
+        for address in members.map(|member| &member.address).chain(hints.iter()) {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
             }
         }
         addresses
+    }
+
+    /// These are worth a try while nobody better is known. Not written down.
+    pub fn hint(&self, addresses: &[String]) {
+        lock(&self.hints).extend_from_slice(addresses);
     }
 
     /// Whom to ask for what Keepers do, in this order: Keepers, beginning with that of this turn and ending with the one
