@@ -585,7 +585,7 @@ fn a_core_that_takes_nothing_is_dropped_and_one_that_is_slow_gets_everything() {
             } else {
                 let why = timeout(SOON, served).await.expect("it ends").expect("it does not panic");
                 assert_eq!(why.expect_err("it takes nothing").kind(), std::io::ErrorKind::TimedOut);
-                assert!((10..22).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+                assert!((10..12).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
             }
         }
         assert!(total >= 400);
