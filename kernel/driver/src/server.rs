@@ -91,10 +91,9 @@ impl<E: Env> Server<E> {
             Some(keeper) => keeper.directory().clone(),
             None => Arc::new(Directory::load(&env).await.map_err(OpenError::from)?),
         };
-        if let (None, Start::Join { nodes }) = (&keeper, &options.start) {
-            for node in nodes {
-                directory.meet(&Member { name: node.clone(), address: node.clone() }).await;
-            }
+        if let Start::Join { nodes } = &options.start {
+            // A Core alone has heard of no Keeper before it has read the log from one.
+            directory.hint(nodes);
         }
         let names_founder = keeper.is_none() && matches!(options.start, Start::Found { .. });
         if let Some(core) = options.core {
