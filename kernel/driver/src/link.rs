@@ -11,12 +11,14 @@ use std::time::Duration;
 use bincode::{Decode, Encode};
 use mneme_kernel::codec;
 use mneme_kernel::ids::{Epoch, Incarnation};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::env::Env;
 
 /// Bytes of a frame; a larger one ends the link. Entries are the largest: see [`mneme_kernel::limits::MAX_ENTRY`].
 const MAX_FRAME: usize = mneme_kernel::limits::MAX_ENTRY + (1 << 20);
+/// Bytes before a frame's content: its length, little-endian.
+const HEAD: usize = 4;
 /// Bytes that a reader makes room for at least, and at most before they have come: a length is only a claim.
 const READ: usize = 64 << 10;
 const READ_AHEAD: usize = 1 << 20;
@@ -81,44 +83,78 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// Waits until a frame is there in whole; `false` at the end of the stream.
     async fn arrived(&mut self) -> io::Result<bool> {
-        loop {
-            let rest = &self.buffer[self.consumed..];
-            let mut missing = READ;
-            if let Some((head, body)) = rest.split_first_chunk::<4>() {
-                let len = u32::from_le_bytes(*head) as usize;
-                if len > MAX_FRAME {
-                    return Err(invalid(format!("a frame of {len} bytes")));
-                }
-                if body.len() >= len {
-                    return Ok(true);
-                }
-                missing = (len - body.len()).clamp(READ, READ_AHEAD);
-            }
-            if self.consumed > 0 {
-                self.buffer.drain(..self.consumed);
-                self.consumed = 0;
-                if self.buffer.capacity() > KEPT {
-                    self.buffer.shrink_to(KEPT);
-                }
-            }
-            self.buffer.reserve(missing);
-            let read = self.stream.read_buf(&mut self.buffer).await?;
-            self.received += read as u64;
-            if read == 0 {
-                return match self.buffer.is_empty() {
-                    true => Ok(false),
-                    false => Err(io::ErrorKind::UnexpectedEof.into()),
-                };
+        while self.whole()?.is_none() {
+            if !self.fill().await? {
+                return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    /// The next frame's content, if all of it has arrived already.
+    ///
+    /// # Errors
+    /// If it is too large.
+    pub fn buffered(&mut self) -> io::Result<Option<&[u8]>> {
+        Ok(if self.whole()?.is_some() { self.take() } else { None })
+    }
+
+    /// Takes what has arrived, at least something; whether there was anything before the end of the stream. Nothing is
+    /// lost if it is given up.
+    ///
+    /// # Errors
+    /// If the stream fails, ends inside a frame, or a frame is too large.
+    pub async fn fill(&mut self) -> io::Result<bool> {
+        let missing = self.missing()?;
+        if self.consumed > 0 {
+            self.buffer.drain(..self.consumed);
+            self.consumed = 0;
+            if self.buffer.capacity() > KEPT {
+                self.buffer.shrink_to(KEPT);
+            }
+        }
+        self.buffer.reserve(missing.clamp(READ, READ_AHEAD));
+        let read = self.stream.read_buf(&mut self.buffer).await?;
+        self.received += read as u64;
+        if read > 0 || self.buffer.is_empty() { Ok(read > 0) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// The length of the next frame's content, if all of it has arrived.
+    fn whole(&self) -> io::Result<Option<usize>> {
+        Ok(self.head()?.filter(|(len, arrived)| arrived >= len).map(|(len, _)| len))
+    }
+
+    /// Bytes that the next frame is known to lack.
+    fn missing(&self) -> io::Result<usize> {
+        Ok(self.head()?.map_or(0, |(len, arrived)| len.saturating_sub(arrived)))
+    }
+
+    /// The length of the next frame's content, and how much of it has arrived.
+    fn head(&self) -> io::Result<Option<(usize, usize)>> {
+        let Some((head, body)) = self.buffer[self.consumed..].split_first_chunk::<HEAD>() else { return Ok(None) };
+        let len = u32::from_le_bytes(*head) as usize;
+        if len > MAX_FRAME {
+            return Err(invalid(format!("a frame of {len} bytes")));
+        }
+        Ok(Some((len, body.len())))
     }
 
     /// Takes the frame that has arrived.
     fn take(&mut self) -> Option<&[u8]> {
-        let (head, body) = self.buffer[self.consumed..].split_first_chunk::<4>()?;
+        let (head, body) = self.buffer[self.consumed..].split_first_chunk::<HEAD>()?;
         let len = u32::from_le_bytes(*head) as usize;
-        self.consumed += 4 + len;
+        self.consumed += HEAD + len;
         body.get(..len)
+    }
+
+    /// The reader and the other half of its stream.
+    pub fn split(self) -> (FrameReader<ReadHalf<R>>, WriteHalf<R>)
+    where
+        R: AsyncWrite,
+    {
+        let Self { stream, buffer, consumed, received } = self;
+        let (stream, write) = tokio::io::split(stream);
+        (FrameReader { stream, buffer, consumed, received }, write)
     }
 
     /// The stream, to write to it.
@@ -153,10 +189,10 @@ fn invalid(what: String) -> io::Error {
 /// Appends a frame with this message to bytes that will be written.
 pub fn frame(message: &impl Encode, out: &mut Vec<u8>) {
     let start = out.len();
-    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&[0; HEAD]);
     codec::encode(message, out);
-    let len = (out.len() - start - 4) as u32;
-    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
+    let len = (out.len() - start - HEAD) as u32;
+    out[start..start + HEAD].copy_from_slice(&len.to_le_bytes());
 }
 
 /// Appends a frame with this content.

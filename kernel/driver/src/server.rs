@@ -2,15 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mneme_kernel::core::Config;
-use mneme_kernel::members::Member;
+use mneme_kernel::members::{Member, Members};
 
 use crate::ask::{self, Founder};
 use crate::courier;
 use crate::directory::Directory;
 use crate::env::{Env, Stream};
 use crate::feed;
+use crate::forward;
 use crate::keeper::{Keeper, RaftTimes, Schedule, StartError};
 use crate::keepers::Keepers;
 use crate::link::{FrameReader, Open};
@@ -36,6 +38,8 @@ pub struct CoreOptions {
     pub config: Config,
     /// Used only by a founder, for the first user.
     pub admin_password: FirstPassword,
+    /// Used only by a founder: the key of the cluster's CA, sealed.
+    pub sealed_ca: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,41 +66,76 @@ pub struct Server<E: Env> {
     env: E,
     keeper: Option<Arc<Keeper<E>>>,
     node: Option<Arc<Node<E>>>,
-    /// Of a Core that has founded the cluster without a Keeper.
-    founder: Option<Arc<Directory<E>>>,
+    directory: Arc<Directory<E>>,
 }
 
 impl<E: Env> Server<E> {
-    /// Recovers, takes its place in the cluster, and returns when it would serve its role now: a Core when it is primary
-    /// or hot and sees one, a Keeper when it is a member and caught up.
+    /// Recovers what is on this disk and begins to take its place in the cluster. From here on links can be served;
+    /// [`Server::ready`] tells when its role can be.
     ///
     /// # Errors
     /// If log or snapshot are damaged or cannot be read.
-    pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
-        let (mut keeper, mut node, mut founder) = (None, None, None);
+    pub async fn new(env: E, options: Options) -> Result<Arc<Self>, StartError> {
+        let directory = Arc::new(Directory::load(&env).await.map_err(OpenError::from)?);
+        let mut keeper = None;
         if let Some(own) = options.keeper {
             let has_core = options.core.is_some();
-            let (started, _) = Keeper::start(&env, options.member.clone(), &own, &options.start, has_core).await?;
+            let member = options.member.clone();
+            let (started, _) = Keeper::start(&env, member, &own, &options.start, &directory, has_core).await?;
             let scheduled = started.clone();
             let schedule_env = env.clone();
             env.spawn("snapshots", async move { scheduled.make_snapshots(&schedule_env, own.snapshots).await });
             keeper = Some(started);
         }
+        let mut node = None;
         if let Some(core) = options.core {
+            // Without a link to anybody, nobody else can have anything committed.
+            let alone = keeper.as_ref().is_some_and(|keeper| keeper.members().len() == 1);
             let keepers = match &keeper {
                 Some(keeper) => Keepers::beside(&env, keeper.clone()),
-                None => {
-                    let directory = Directory::load(&env).await.map_err(OpenError::from)?;
-                    let directory = Arc::new(directory);
-                    if matches!(options.start, Start::Found { .. }) {
-                        founder = Some(directory.clone());
-                    }
-                    Keepers::elsewhere(&env, directory)
-                }
+                None => Keepers::elsewhere(&env, directory.clone()),
             };
-            node = Some(Node::start(env.clone(), core, keepers, keeper.clone()).await?);
+            let mut config = core.config;
+            config.founds = matches!(options.start, Start::Found { .. });
+            let started = Node::start(env.clone(), config, keepers, keeper.clone());
+            started.with_core(|core| core.set_alone(alone));
+            if let Start::Found { expect_keepers } = options.start {
+                let founding = started.clone();
+                env.spawn("found", async move {
+                    founding.found(expect_keepers, core.admin_password, core.sealed_ca).await;
+                });
+            }
+            node = Some(started);
         }
-        Ok(Arc::new(Self { env, keeper, node, founder }))
+        if let Some(keeper) = &keeper {
+            env.spawn("directory", follow_members(env.clone(), keeper.clone(), directory.clone()));
+        }
+        Ok(Arc::new(Self { env, keeper, node, directory }))
+    }
+
+    /// Completes when this process would serve its role now: a Core when it is primary or hot and sees one, a Keeper when
+    /// it is a member and caught up.
+    ///
+    /// # Errors
+    /// If what it recovers from is damaged or cannot be read.
+    pub async fn ready(&self) -> Result<(), StartError> {
+        if let Some(node) = &self.node {
+            node.ready().await?;
+        }
+        if let Some(keeper) = &self.keeper {
+            keeper.caught_up().await;
+        }
+        Ok(())
+    }
+
+    /// [`Server::new`], then [`Server::ready`].
+    ///
+    /// # Errors
+    /// Theirs.
+    pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
+        let server = Self::new(env, options).await?;
+        server.ready().await?;
+        Ok(server)
     }
 
     /// Serves a link that another node, of this name by its certificate, has opened; returns when it ends.
@@ -104,32 +143,32 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// If the link broke, or what came was no frame that is known.
     pub async fn serve_link<S: Stream>(&self, stream: S, peer: &str) -> io::Result<()> {
-        let (read, writer) = tokio::io::split(stream);
-        let mut reader = FrameReader::new(read);
+        if let Some(node) = &self.node {
+            node.is_not_alone();
+        }
+        let mut reader = FrameReader::new(stream);
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };
         tracing::debug!(peer, ?open, "a link");
-        if open == Open::Ask {
-            return ask::serve(self.keeper.as_ref(), self.founder(), reader, writer).await;
-        }
-        let unsupported = |what| Err(io::Error::new(io::ErrorKind::Unsupported, what));
-        let Some(keeper) = &self.keeper else { return unsupported("there is no Keeper here") };
-        match open {
-            Open::Raft { to, .. } => raft_service::serve(keeper, reader, writer, to).await,
-            Open::Propose => courier::serve(&self.env, keeper, reader, writer).await,
-            Open::Feed { known, own } => feed::serve(&self.env, keeper, reader, writer, known, own).await,
-            Open::Forward { .. } | Open::Ask => unsupported("there are no such links yet"),
-        }
-    }
-
-    /// Who decides which Keeper founds the group, if this node does.
-    fn founder(&self) -> Option<&dyn Founder> {
-        self.founder.as_deref().map(|directory| directory as &dyn Founder)
-    }
-
-    /// Completes when its Keeper, if it has one, is a member that keeps up: see [`Keeper::caught_up`].
-    pub async fn ready(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.caught_up().await;
+        match (open, &self.node, &self.keeper) {
+            (Open::Forward { from }, Some(node), _) => forward::serve(node.clone(), reader, from).await,
+            (Open::Raft { to, .. }, _, Some(keeper)) => {
+                let (reader, write) = reader.split();
+                raft_service::serve(keeper, reader, write, to).await
+            }
+            (Open::Ask, _, keeper) => {
+                let (reader, write) = reader.split();
+                let founder = keeper.is_none().then_some(&*self.directory as &dyn Founder);
+                ask::serve(keeper.as_ref(), founder, reader, write).await
+            }
+            (Open::Propose, _, Some(keeper)) => {
+                let (reader, write) = reader.split();
+                courier::serve(&self.env, keeper, reader, write).await
+            }
+            (Open::Feed { known, own }, _, Some(keeper)) => {
+                let (reader, write) = reader.split();
+                feed::serve(&self.env, keeper, reader, write, known, own).await
+            }
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "this node does not serve such links")),
         }
     }
 
@@ -143,6 +182,18 @@ impl<E: Env> Server<E> {
         }
     }
 
+    /// The cluster addresses of the nodes that this one knows: Keepers and Cores.
+    pub fn addresses(&self) -> Vec<String> {
+        let mut addresses = self.directory.addresses();
+        if let Some(node) = &self.node {
+            let cores =
+                node.with_core(|core| core.cores().iter().map(|(_, core)| core.address.clone()).collect::<Vec<_>>());
+            addresses.extend(cores);
+        }
+        addresses.dedup();
+        addresses
+    }
+
     pub fn env(&self) -> &E {
         &self.env
     }
@@ -153,5 +204,19 @@ impl<E: Env> Server<E> {
 
     pub fn node(&self) -> Option<&Arc<Node<E>>> {
         self.node.as_ref()
+    }
+}
+
+/// Notes where the Keepers are, for a start at which the log cannot tell.
+async fn follow_members<E: Env>(env: E, keeper: Arc<Keeper<E>>, directory: Arc<Directory<E>>) {
+    const LOOK: Duration = Duration::from_millis(200);
+    let mut known = Vec::new();
+    loop {
+        let members = keeper.members();
+        if members != known {
+            known = members.clone();
+            directory.learn(keeper.committed().value(), &Members { voters: Vec::new(), members }).await;
+        }
+        env.sleep(LOOK).await;
     }
 }
