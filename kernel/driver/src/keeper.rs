@@ -181,8 +181,8 @@ impl<E: Env> Keeper<E> {
     /// Recovers the log and goes on as a member of its group; one that is in none founds one or begins to ask for
     /// admission, as `start` says. Also returns the snapshot that the log goes on from.
     ///
-    /// If log or snapshot are damaged and the directory knows other Keepers, it takes no part until those have a leader without
-    /// it; then what is damaged is moved aside, and it joins them with an empty log and another id.
+    /// If log or snapshot are damaged and the directory knows other Keepers, it takes no part until those have a leader
+    /// without it; then what is damaged is moved aside, and it joins them with an empty log and another id.
     ///
     /// # Errors
     /// If log or snapshot are damaged and there is no other Keeper, or they cannot be read; then nothing has been changed.
@@ -197,7 +197,7 @@ impl<E: Env> Keeper<E> {
         let others: Vec<String> = directory
             .keepers()
             .into_iter()
-            .filter(|known| known.name != member.name)
+            .filter(|known| known.name != member.name && known.address != member.address)
             .map(|known| known.address)
             .collect();
         let mut opened = Self::open(env, options.segment_bytes).await;
