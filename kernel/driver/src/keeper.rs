@@ -110,6 +110,7 @@ pub struct Keeper<E: Env> {
     raft: RaftOf<E>,
     log: Log<E>,
     progress: Arc<Progress>,
+    directory: Arc<Directory<E>>,
     leader_changes: Watermark,
     stopped: AtomicBool,
     /// Since when it leads.
@@ -139,8 +140,8 @@ impl<E: Env> Keeper<E> {
     /// Recovers the log and goes on as a member of its group; one that is in none founds one or begins to ask for
     /// admission, as `start` says. Also returns the snapshot that the log goes on from.
     ///
-    /// If log or snapshot are damaged and the directory knows other Keepers, it takes no part until those have a leader
-    /// without it; then what is damaged is moved aside, and it joins them with an empty log and another id.
+    /// If log or snapshot are damaged and there are other Keepers, it takes no part until those have a leader without
+    /// it; then what is damaged is moved aside, and it joins them with an empty log and another id.
     ///
     /// # Errors
     /// If log or snapshot are damaged and there is no other Keeper, or they cannot be read; then nothing has been changed.
@@ -149,9 +150,9 @@ impl<E: Env> Keeper<E> {
         member: Member,
         options: &KeeperOptions,
         start: &Start,
-        directory: &Directory<E>,
         has_core: bool,
     ) -> Result<(Arc<Self>, Option<(Manifest, SystemPartition)>), StartError> {
+        let directory = Arc::new(Directory::load(env).await.map_err(OpenError::from)?);
         let others: Vec<String> = directory
             .keepers()
             .into_iter()
@@ -191,6 +192,7 @@ impl<E: Env> Keeper<E> {
             raft,
             log,
             progress,
+            directory,
             leader_changes: Watermark::default(),
             stopped: AtomicBool::new(false),
             leads_since: Mutex::default(),
@@ -264,6 +266,7 @@ impl<E: Env> Keeper<E> {
     async fn watch(self: Arc<Self>, addresses: Addresses) {
         let mut metrics = self.raft.server_metrics();
         let mut leader = None;
+        let mut learnt = None;
         loop {
             let (leads, known) = {
                 let now = metrics.borrow_watched();
@@ -271,6 +274,13 @@ impl<E: Env> Keeper<E> {
                 let members: BTreeMap<u64, String> = members.map(|(id, peer)| (*id, peer.0.address.clone())).collect();
                 if !members.is_empty() {
                     *lock(&addresses) = members;
+                }
+                let committed = &now.committed_membership_config;
+                if let Some(at) = committed.log_id().as_ref().map(|id| id.index).filter(|at| learnt < Some(*at)) {
+                    learnt = Some(at);
+                    let (directory, members) = (self.directory.clone(), to_members(committed.membership()));
+                    // On a thread of its own: it writes a file.
+                    self.env.spawn_background("directory", async move { directory.learn(at, &members).await });
                 }
                 (now.state == ServerState::Leader, now.current_leader)
             };
@@ -299,6 +309,11 @@ impl<E: Env> Keeper<E> {
 
     pub fn member(&self) -> &Member {
         &self.member
+    }
+
+    /// Which nodes are known, also to the next life.
+    pub fn directory(&self) -> &Arc<Directory<E>> {
+        &self.directory
     }
 
     pub(crate) fn env(&self) -> &E {

@@ -2,10 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mneme_kernel::core::Config;
-use mneme_kernel::members::{Member, Members};
+use mneme_kernel::members::Member;
 
 use crate::ask::{self, Founder};
 use crate::courier;
@@ -67,6 +66,8 @@ pub struct Server<E: Env> {
     keeper: Option<Arc<Keeper<E>>>,
     node: Option<Arc<Node<E>>>,
     directory: Arc<Directory<E>>,
+    /// It is a Core that has founded the cluster without a Keeper: it decides which one founds the Raft group.
+    names_founder: bool,
 }
 
 impl<E: Env> Server<E> {
@@ -76,18 +77,21 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// If log or snapshot are damaged or cannot be read.
     pub async fn new(env: E, options: Options) -> Result<Arc<Self>, StartError> {
-        let directory = Arc::new(Directory::load(&env).await.map_err(OpenError::from)?);
         let mut keeper = None;
         if let Some(own) = options.keeper {
             let has_core = options.core.is_some();
-            let member = options.member.clone();
-            let (started, _) = Keeper::start(&env, member, &own, &options.start, &directory, has_core).await?;
+            let (started, _) = Keeper::start(&env, options.member.clone(), &own, &options.start, has_core).await?;
             let scheduled = started.clone();
             let schedule_env = env.clone();
             env.spawn("snapshots", async move { scheduled.make_snapshots(&schedule_env, own.snapshots).await });
             keeper = Some(started);
         }
         let mut node = None;
+        let directory = match &keeper {
+            Some(keeper) => keeper.directory().clone(),
+            None => Arc::new(Directory::load(&env).await.map_err(OpenError::from)?),
+        };
+        let names_founder = keeper.is_none() && matches!(options.start, Start::Found { .. });
         if let Some(core) = options.core {
             // Without a link to anybody, nobody else can have anything committed.
             let alone = keeper.as_ref().is_some_and(|keeper| keeper.members().len() == 1);
@@ -107,10 +111,7 @@ impl<E: Env> Server<E> {
             }
             node = Some(started);
         }
-        if let Some(keeper) = &keeper {
-            env.spawn("directory", follow_members(env.clone(), keeper.clone(), directory.clone()));
-        }
-        Ok(Arc::new(Self { env, keeper, node, directory }))
+        Ok(Arc::new(Self { env, keeper, node, directory, names_founder }))
     }
 
     /// Completes when this process would serve its role now: a Core when it is primary or hot and sees one, a Keeper when
@@ -157,7 +158,7 @@ impl<E: Env> Server<E> {
             }
             (Open::Ask, _, keeper) => {
                 let (reader, write) = reader.split();
-                let founder = keeper.is_none().then_some(&*self.directory as &dyn Founder);
+                let founder = self.names_founder.then_some(&*self.directory as &dyn Founder);
                 ask::serve(keeper.as_ref(), founder, reader, write).await
             }
             (Open::Propose, _, Some(keeper)) => {
@@ -204,19 +205,5 @@ impl<E: Env> Server<E> {
 
     pub fn node(&self) -> Option<&Arc<Node<E>>> {
         self.node.as_ref()
-    }
-}
-
-/// Notes where the Keepers are, for a start at which the log cannot tell.
-async fn follow_members<E: Env>(env: E, keeper: Arc<Keeper<E>>, directory: Arc<Directory<E>>) {
-    const LOOK: Duration = Duration::from_millis(200);
-    let mut known = Vec::new();
-    loop {
-        let members = keeper.members();
-        if members != known {
-            known = members.clone();
-            directory.learn(keeper.committed().value(), &Members { voters: Vec::new(), members }).await;
-        }
-        env.sleep(LOOK).await;
     }
 }
