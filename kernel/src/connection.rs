@@ -245,7 +245,7 @@ impl Connection {
                 let level = answer.level;
                 self.gate.hold(start, Wait { seq, until, level, since: arrived, is_read: answer.leans });
             } else if answer.then.is_answered() {
-                self.gate.pass(answer.level);
+                self.gate.pass(start, answer.level, answer.leans);
             }
             match answer.then {
                 Then::Reply | Then::Retry | Then::Delay(_) | Then::Forwarded(_) => {}
