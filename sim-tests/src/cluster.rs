@@ -11,8 +11,10 @@ use madsim::task::NodeId;
 use madsim::time::{Instant, sleep};
 use mneme_driver::connection;
 use mneme_driver::env::{Env, Source};
-use mneme_driver::keeper::StartError;
-use mneme_driver::node::{Node, Options as NodeOptions};
+use mneme_driver::keeper::{Keeper, StartError};
+use mneme_driver::keepers::FedContent;
+use mneme_driver::node::Node;
+use mneme_driver::server::{CoreOptions, KeeperOptions, Options as ServerOptions, Server, Start};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
@@ -76,7 +78,7 @@ struct Machine {
 struct Life {
     env: SimEnv,
     /// Once it serves clients.
-    node: Option<Arc<Node<SimEnv>>>,
+    server: Option<Arc<Server<SimEnv>>>,
     /// Why it did not get that far.
     start_error: Option<String>,
     /// Whether that is because its data is damaged.
@@ -94,7 +96,7 @@ impl Life {
         let DiskStats { out_of_space, entries_kept, entries_lost, .. } = disk;
         let settled_names = entries_kept + entries_lost;
         let failures = failures(&disk);
-        Life { env, node: None, start_error: None, sees_damage: false, failures, out_of_space, settled_names }
+        Life { env, server: None, start_error: None, sees_damage: false, failures, out_of_space, settled_names }
     }
 }
 
@@ -149,13 +151,13 @@ impl Cluster {
 
     /// Whether clients can be served.
     pub fn is_up(&self) -> bool {
-        lock(&self.machine.life).node.is_some() && !Handle::current().is_exit(self.server)
+        lock(&self.machine.life).server.is_some() && !Handle::current().is_exit(self.server)
     }
 
     /// Whether this life has deleted keys because their deadline had passed.
     pub fn has_expired_keys(&self) -> bool {
-        let node = lock(&self.machine.life).node.clone();
-        node.is_some_and(|node| node.with_core(|core| core.stats.expired_keys > 0))
+        let server = lock(&self.machine.life).server.clone();
+        server.is_some_and(|server| core_of(&server).with_core(|core| core.stats.expired_keys > 0))
     }
 
     /// Lets time pass. A server that ends itself meanwhile is started again.
@@ -225,8 +227,9 @@ impl Cluster {
                 if excused { Ok(()) } else { Err(format!("the server ended itself without cause: {why}")) },
             );
         }
-        let Some(node) = life.node.take() else { return };
-        let (idle, epoch) = node.with_core(|core| {
+        let Some(server) = life.server.take() else { return };
+        let keeper = keeper_of(&server);
+        let (idle, epoch) = core_of(&server).with_core(|core| {
             core.check();
             let idle = core.accepted() == core.executed();
             (idle.then(|| core.digest(env.monotonic())).flatten(), core.epoch())
@@ -234,8 +237,8 @@ impl Cluster {
         world.event(format_args!(
             "life {} ends by {ending:?} in term {}, epoch {epoch}, {} entries committed, idle at {idle:?}",
             world.history().life() - 1,
-            node.keeper().term(),
-            node.keeper().committed().value(),
+            keeper.term(),
+            keeper.committed().value(),
         ));
         lock(&machine.digests).died(idle);
     }
@@ -249,10 +252,10 @@ impl Cluster {
 
     /// Stops the server in order. Whatever it holds must then be on disk.
     pub async fn stop(&self) {
-        let Some(node) = lock(&self.machine.life).node.clone() else { return };
-        let Some(server) = Handle::current().get_node(self.server) else { return };
-        let stopping = node.clone();
-        let stop = server.spawn(async move { stopping.stop().await });
+        let Some(server) = lock(&self.machine.life).server.clone() else { return };
+        let Some(machine) = Handle::current().get_node(self.server) else { return };
+        let stopping = server.clone();
+        let stop = machine.spawn(async move { stopping.stop().await });
         let end = Instant::now() + STOP;
         while !stop.is_finished() && !Handle::current().is_exit(self.server) {
             if Instant::now() > end {
@@ -264,7 +267,7 @@ impl Cluster {
         }
         if stop.is_finished() {
             self.world().count("stopped in order", 1);
-            let left = node.with_core(|core| core.executed().0 - core.accepted().0);
+            let left = core_of(&server).with_core(|core| core.executed().0 - core.accepted().0);
             let stopped = if left == 0 { Ok(()) } else { Err(format!("a stopped server left {left} batches behind")) };
             self.world().check("digest", stopped);
         }
@@ -302,9 +305,9 @@ impl Machine {
     /// One life of the server.
     async fn live(self: Arc<Self>) {
         let env = lock(&self.life).env.clone();
-        let options = self.node_options(&env);
-        let node = match Node::start(env.clone(), options).await {
-            Ok(node) => node,
+        let options = self.server_options(&env);
+        let server = match Server::start(env.clone(), options).await {
+            Ok(server) => server,
             Err(error) => {
                 let mut life = lock(&self.life);
                 life.sees_damage = matches!(&error, StartError::Open(open) if open.is_damage());
@@ -312,10 +315,11 @@ impl Machine {
                 return;
             }
         };
-        self.check_recovery(&node);
-        env.spawn("follow", self.clone().follow(node.clone()));
+        let node = core_of(&server).clone();
+        self.check_recovery(&node, keeper_of(&server));
+        env.spawn("follow", self.clone().follow(keeper_of(&server).clone()));
         let listener = TcpListener::bind(ADDRESS).await.expect("the address is free once the node before is dead");
-        lock(&self.life).node = Some(node.clone());
+        lock(&self.life).server = Some(server);
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
@@ -328,8 +332,8 @@ impl Machine {
         }
     }
 
-    fn node_options(&self, env: &SimEnv) -> NodeOptions {
-        let core = Config {
+    fn server_options(&self, env: &SimEnv) -> ServerOptions {
+        let config = Config {
             node: "one".into(),
             default_user: USER.into(),
             default_level: Level::Quorum,
@@ -345,18 +349,23 @@ impl Machine {
         let member = Member { name: "one".into(), address: ADDRESS.to_string() };
         let snapshots = self.world.options.snapshots;
         let segment_bytes = self.world.options.segment_bytes;
-        NodeOptions { core, member, segment_bytes, snapshots, admin_password: PASSWORD.into() }
+        ServerOptions {
+            member,
+            core: Some(CoreOptions { config, admin_password: PASSWORD.into() }),
+            keeper: Some(KeeperOptions { segment_bytes, snapshots }),
+            start: Start::Found { expect_keepers: 1 },
+        }
     }
 
     /// Compares what a new life has found with what the lives before have promised.
-    fn check_recovery(&self, node: &Node<SimEnv>) {
+    fn check_recovery(&self, node: &Node<SimEnv>, keeper: &Keeper<SimEnv>) {
         let now = node.env().monotonic();
         let (found, epoch, expired) = node.with_core(|core| {
             core.check();
             (core.digest(now), core.epoch(), core.stats.expired_keys)
         });
-        let term = node.keeper().term();
-        let snapshot = node.keeper().state().snapshot_index;
+        let term = keeper.term();
+        let snapshot = keeper.state().snapshot_index;
         self.world.event(format_args!("recovered {found:?} in term {term}, epoch {epoch}, snapshot at {snapshot:?}"));
         self.world.count("lives", 1);
         self.world.count("lives from a snapshot", u64::from(snapshot.is_some()));
@@ -372,8 +381,7 @@ impl Machine {
     }
 
     /// Reads all that the node's feed hands out.
-    async fn follow(self: Arc<Self>, node: Arc<Node<SimEnv>>) {
-        let keeper = node.keeper();
+    async fn follow(self: Arc<Self>, keeper: Arc<Keeper<SimEnv>>) {
         let recovered = lock(&self.entries).recovered(keeper.committed().value());
         let mut known = match recovered {
             Ok(from) => from,
@@ -394,13 +402,24 @@ impl Machine {
                 // A snapshot has taken its place.
                 known += 1;
             }
-            for (index, entry) in entries {
-                let entry = entry.as_ref().map(|proposal| &*proposal.0);
-                if let Err(changed) = lock(&self.entries).committed(index, entry) {
+            for entry in entries {
+                let content = match &entry.content {
+                    FedContent::Core(proposal) => Some(&*proposal.0),
+                    FedContent::Members(_) | FedContent::Blank => None,
+                };
+                if let Err(changed) = lock(&self.entries).committed(entry.index, content) {
                     return self.world.check("log", Err(changed));
                 }
-                known = index + 1;
+                known = entry.index + 1;
             }
         }
     }
+}
+
+fn core_of(server: &Server<SimEnv>) -> &Arc<Node<SimEnv>> {
+    server.node().expect("it runs a Core")
+}
+
+fn keeper_of(server: &Server<SimEnv>) -> &Arc<Keeper<SimEnv>> {
+    server.keeper().expect("it runs a Keeper")
 }
