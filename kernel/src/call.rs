@@ -7,10 +7,11 @@ use crate::core::{Answer, Core};
 use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
+use crate::mutant::Mutant;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
 use crate::stopwatch::Timing;
-use crate::store::{Item, Place};
+use crate::store::{Item, Place as ItemPlace};
 use crate::time::{Monotonic, Wall};
 
 /// What a command's code is given.
@@ -31,6 +32,8 @@ pub struct Call<'a> {
     pub(crate) level: Option<Level>,
     /// Whether there were effects: then the reply waits for the batch that is open.
     pub(crate) wrote: bool,
+    /// Whether its reply rests on the data.
+    pub(crate) touches_data: bool,
 }
 
 /// What a connection is to do after a command.
@@ -45,6 +48,8 @@ pub enum Then {
     CheckPassword(Credentials),
     /// There is no reply: not now, ask again when the watermark has moved.
     Retry,
+    /// The primary has the command under this number, and gives the reply.
+    Forwarded(u64),
     /// There is no reply yet: make a snapshot, then [`crate::connection::Connection::saved`].
     Save,
     /// The reply stands; make a snapshot in the background.
@@ -101,6 +106,7 @@ impl<'a> Call<'a> {
             depends: self.depends,
             level: None,
             wrote: self.wrote,
+            touches_data: self.touches_data,
         }
     }
 
@@ -121,14 +127,16 @@ impl<'a> Call<'a> {
     }
 
     /// Where the key's item is, if it has not expired.
-    fn find(&mut self, db: DbId, key: &[u8]) -> Option<Place> {
+    fn find(&mut self, db: DbId, key: &[u8]) -> Option<ItemPlace> {
         let database = self.core.store.database(db);
         let place = database.find(key);
         if let Some(place) = place
             && database.at(place).is_expired(self.now)
         {
-            self.core.stats.expired_keys += 1;
-            self.effect(&Effect::Delete { db, key });
+            if self.core.serves() {
+                self.core.stats.expired_keys += 1;
+                self.effect(&Effect::Delete { db, key });
+            }
             return None;
         }
         self.depends = self.depends.max(self.core.changed.of_key(db, key));
@@ -233,6 +241,10 @@ impl Call<'_> {
         };
         self.session.last_command = command.name;
         self.session.last_active = self.monotonic;
+        if self.must_wait(command)? {
+            self.then = Then::Retry;
+            return Ok(Level::Quorum);
+        }
         let queued = self.session.transaction.is_some() && !command.is_transactional();
         let admitted = self.check_rights(command).and_then(|()| self.admit(command, queued));
         if let Err(error) = admitted {
@@ -245,8 +257,27 @@ impl Call<'_> {
             transactions::queue(self, number, command)?;
             return Ok(Level::Eventual);
         }
-        let one_shot = self.session.next_level.take();
-        let level = self.level(command, level.or(one_shot))?;
+        let level = self.level(command, level.or(self.session.next_level))?;
+        self.touches_data = command.touches_data();
+        if self.touches_data && !self.session.is_proxy {
+            if let Some(reply) = transactions::answer_here(self, command) {
+                reply?;
+                return Ok(Level::Eventual);
+            }
+            match self.place(command, level)? {
+                Place::Here => {}
+                Place::Nowhere => {
+                    self.then = Then::Retry;
+                    return Ok(level);
+                }
+                Place::Primary => {
+                    self.session.next_level = None;
+                    self.then = Then::Forwarded(transactions::forward(self, command, level));
+                    return Ok(Level::Eventual);
+                }
+            }
+        }
+        self.session.next_level = None;
         self.show_to_monitors(command);
         self.run(number, command);
         Ok(self.level.unwrap_or(level))
@@ -271,7 +302,11 @@ impl Call<'_> {
         let eventually = self.session.reads_eventually && command.access == Access::Read;
         let asked = asked.or(self.session.level).or(eventually.then_some(Level::Eventual));
         match self.session.port {
-            Port::Main => Ok(asked.unwrap_or(self.core.config.default_level)),
+            Port::Main => match asked.unwrap_or(self.core.config.default_level) {
+                // Nobody counts what each Core has applied: better no answer than one that promises too much.
+                Level::All if self.core.voters() > 1 || self.core.has_other_cores() => Err(CommandError::NoAll),
+                level => Ok(level),
+            },
             Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Level::Eventual),
             Port::Read => Err(CommandError::ReadPortLevel),
         }
@@ -325,10 +360,55 @@ impl Call<'_> {
         if self.session.port == Port::Read && command.is_write() {
             return Err(CommandError::ReadOnly);
         }
-        if !self.core.serves() {
+        if self.core.is_stopping() {
             return Err(CommandError::Loading);
         }
         Ok(())
+    }
+
+    /// Whether the command may not even be looked at yet.
+    fn must_wait(&mut self, command: &Command) -> Result<bool, CommandError> {
+        // Users, too, are known only when the log has been read.
+        if !self.core.is_hot() && command.name != "quit" {
+            return self.park().map(|()| true);
+        }
+        let replies_first = self.session.awaits_db || command.name == "reset";
+        Ok(self.session.forwarded > 0 && replies_first)
+    }
+
+    /// The command waits for a primary, but not for ever.
+    fn park(&mut self) -> Result<(), CommandError> {
+        let since = *self.session.parked.get_or_insert(self.monotonic);
+        if self.monotonic - since < self.core.config.park_timeout {
+            return Ok(());
+        }
+        self.session.parked = None;
+        Err(CommandError::NoPrimary)
+    }
+
+    /// Where a command on data is executed now.
+    fn place(&mut self, command: &Command, level: Level) -> Result<Place, CommandError> {
+        // The commands of a connection take effect in their order, wherever they go.
+        let idle = self.session.forwarded == 0;
+        let place = if self.core.serves() {
+            if idle { Place::Here } else { Place::Nowhere }
+        } else if level == Level::Eventual && command.access == Access::Read && self.core.is_hot() {
+            Place::Here
+        } else if !self.core.is_primary()
+            && self.core.is_hot()
+            && self.core.primary().is_some()
+            && !self.core.origin.is_full()
+        {
+            Place::Primary
+        } else {
+            Place::Nowhere
+        };
+        if place == Place::Nowhere && idle {
+            self.park()?;
+        } else {
+            self.session.parked = None;
+        }
+        Ok(place)
     }
 
     /// Whether the command may run now, as far as the server is concerned: refuses it, or has it wait. A command that is
@@ -337,13 +417,14 @@ impl Call<'_> {
         let transaction = self.session.transaction.as_deref().filter(|_| command.runs_transaction());
         let writes = command.is_write() || transaction.is_some_and(|transaction| transaction.writes);
         let grows = command.is_denied_without_memory() || transaction.is_some_and(|transaction| transaction.grows);
-        if grows && self.core.is_out_of_memory() {
+        if grows && self.core.is_primary() && self.core.is_out_of_memory() {
             return Err(CommandError::OutOfMemory);
         }
-        if writes && self.core.keeper.disk_full {
+        if writes && self.core.is_primary() && self.core.is_disk_full() {
             return Err(CommandError::DiskFull);
         }
-        if !queued && (self.is_paused(command, writes) || writes && self.core.holds_writes(self.monotonic)) {
+        let held = writes && self.core.is_primary() && self.core.holds_writes(self.monotonic);
+        if !queued && (self.is_paused(command, writes) || held) {
             self.then = Then::Retry;
         }
         Ok(())
@@ -376,14 +457,29 @@ impl Call<'_> {
     pub(crate) fn answer(self, level: Level) -> Answer {
         let wait = match level {
             Level::Eventual => None,
-            Level::Quorum | Level::All if self.wrote => Some(self.core.executed()),
-            Level::Quorum | Level::All => (self.depends > self.core.accepted()).then_some(self.depends),
+            Level::Quorum | Level::All if self.wrote => {
+                (!Mutant::ReplyBeforeCommit.is_chosen()).then(|| self.core.executed())
+            }
+            Level::Quorum | Level::All => {
+                let depends = self.depends > self.core.accepted() && !Mutant::ReadUncommitted.is_chosen();
+                depends.then_some(self.depends)
+            }
         };
+        let leans = level != Level::Eventual && self.touches_data && !self.wrote;
         if let Some(seq) = wait {
             self.core.awaits(seq);
         }
-        Answer { then: self.then, level, wait }
+        Answer { then: self.then, level, wait, leans }
     }
+}
+
+/// Where a command is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Here,
+    Primary,
+    /// There is no primary, or it is not to be reached now.
+    Nowhere,
 }
 
 /// Appends bytes in quotes, as Redis shows them.

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::forward::Answered;
 use crate::limits;
 use crate::session::Session;
 
@@ -22,6 +23,8 @@ pub struct Clients {
     woken: Vec<Slot>,
     /// Who sees every command.
     monitors: Vec<Slot>,
+    /// Sessions of connections with other Cores.
+    proxies: usize,
 }
 
 /// What others have for a connection.
@@ -31,12 +34,14 @@ struct Mailbox {
     bytes: Vec<u8>,
     /// It is to be closed.
     killed: bool,
+    /// Replies of commands that another Core has executed.
+    answered: Vec<Answered>,
 }
 
 impl Clients {
     /// How many are open.
     pub fn len(&self) -> usize {
-        self.sessions.len() - self.vacant.len()
+        self.sessions.len() - self.vacant.len() - self.proxies
     }
 
     pub fn is_empty(&self) -> bool {
@@ -60,11 +65,35 @@ impl Clients {
         slot
     }
 
+    /// As [`Clients::open`], for a connection that another Core has: clients do not see it.
+    pub(crate) fn open_proxy(&mut self, make: impl FnOnce(u64, Slot) -> Session) -> Slot {
+        self.proxies += 1;
+        self.open(|id, slot| Session { is_proxy: true, ..make(id, slot) })
+    }
+
     pub(crate) fn close(&mut self, slot: Slot) -> Option<Box<Session>> {
         self.woken.retain(|woken| *woken != slot);
         self.mail[slot] = Mailbox::default();
         self.vacant.push(slot);
-        self.sessions[slot].take()
+        let session = self.sessions[slot].take();
+        self.proxies -= usize::from(session.as_ref().is_some_and(|session| session.is_proxy));
+        session
+    }
+
+    /// Leaves a reply that another Core has given, unless the connection has gone.
+    pub(crate) fn deliver(&mut self, slot: Slot, session: u64, answered: Answered) {
+        // A connection that runs now has its session in its own hands; whoever delivers has the lock, so none does.
+        if self.sessions.get(slot).and_then(Option::as_ref).is_some_and(|there| there.id == session) {
+            self.mail[slot].answered.push(answered);
+            if self.woken.last() != Some(&slot) {
+                self.woken.push(slot);
+            }
+        }
+    }
+
+    /// Takes the replies that other Cores have given.
+    pub(crate) fn take_answered(&mut self, slot: Slot) -> Vec<Answered> {
+        core::mem::take(&mut self.mail[slot].answered)
     }
 
     /// Hands a connection its session, for as long as it runs requests.
@@ -80,7 +109,10 @@ impl Clients {
     /// All sessions but that of the connection that runs now, by age.
     pub(crate) fn sessions(&self) -> Vec<(Slot, &Session)> {
         let there = self.sessions.iter().enumerate();
-        let mut all: Vec<_> = there.filter_map(|(slot, session)| Some((slot, session.as_deref()?))).collect();
+        let mut all: Vec<_> = there
+            .filter_map(|(slot, session)| Some((slot, session.as_deref()?)))
+            .filter(|(_, session)| !session.is_proxy)
+            .collect();
         all.sort_by_key(|(_, session)| session.id);
         all
     }

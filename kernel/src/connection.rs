@@ -7,8 +7,9 @@ use core::time::Duration;
 use crate::call::{Credentials, PasswordCheck, Then};
 use crate::clients::Slot;
 use crate::core::{Core, Now};
+use crate::forward::{Answered, Void};
 use crate::gate::{Delay, Gate, Wait};
-use crate::ids::Seq;
+use crate::ids::{DbNumber, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::resp::{Decoder, ProtocolError};
@@ -115,9 +116,19 @@ impl Connection {
         }
         let arrived = *self.arrived.get_or_insert(now.monotonic);
         let mut session = core.clients.take(self.slot);
+        for answered in core.clients.take_answered(self.slot) {
+            self.answered(&mut session, answered);
+        }
         core.start_times(now);
-        let step = self.run_requests(core, &mut session, now, arrived);
+        let mut leaning = None;
+        let step = self.run_requests(core, &mut session, now, arrived, &mut leaning);
         self.ran_until = core.pause_times(now, &session);
+        if let Some(from) = leaning
+            && let Some(seq) = core.lean(self.ran_until)
+        {
+            let until = now.monotonic + core.config.level_timeout;
+            self.gate.hold_reads(from, Wait { seq, until, level: Level::Quorum, since: arrived, is_read: true });
+        }
         self.gate.left(self.ran_until, arrived);
         if !matches!(step, Step::Held | Step::Full) {
             self.arrived = None;
@@ -138,7 +149,26 @@ impl Connection {
         self.ran_until
     }
 
-    fn run_requests(&mut self, core: &mut Core, session: &mut Session, now: Now, arrived: Monotonic) -> Step {
+    /// Puts the reply of a command that another Core has executed in its place.
+    fn answered(&mut self, session: &mut Session, answered: Answered) {
+        session.forwarded = session.forwarded.saturating_sub(1);
+        if let Some(db) = answered.db.filter(|db| session.awaits_db && *db < limits::DATABASES) {
+            session.db = DbNumber(db);
+        }
+        session.awaits_db &= session.forwarded > 0;
+        let reply = if session.replies == Replies::Off { &[] } else { &*answered.reply };
+        self.gate.answer(answered.number, reply);
+    }
+
+    /// Runs requests; the first byte of replies that lean on the lease goes to `leaning`.
+    fn run_requests(
+        &mut self,
+        core: &mut Core,
+        session: &mut Session,
+        now: Now,
+        arrived: Monotonic,
+        leaning: &mut Option<usize>,
+    ) -> Step {
         loop {
             if self.closing {
                 return Step::Close;
@@ -155,7 +185,7 @@ impl Connection {
                 match delayed.wait {
                     Some(seq) => {
                         let until = now.monotonic + core.config.level_timeout;
-                        self.gate.hold(start, Wait { seq, until, level, since });
+                        self.gate.hold(start, Wait { seq, until, level, since, is_read: false });
                     }
                     None => self.gate.passed_since(level, since, now.monotonic),
                 }
@@ -187,6 +217,13 @@ impl Connection {
                 return Step::Held;
             }
             self.consumed += len;
+            if answer.leans {
+                leaning.get_or_insert(start);
+            }
+            if let Then::Forwarded(number) = answer.then {
+                self.gate.hold_place(number);
+                continue;
+            }
             if let Then::Delay(time) = answer.then {
                 let reply = self.gate.reply.bytes.split_off(start);
                 self.delayed = Some(Delayed {
@@ -205,12 +242,13 @@ impl Connection {
                 }
             } else if let Some(seq) = answer.wait {
                 let until = now.monotonic + core.config.level_timeout;
-                self.gate.hold(start, Wait { seq, until, level: answer.level, since: arrived });
+                let level = answer.level;
+                self.gate.hold(start, Wait { seq, until, level, since: arrived, is_read: answer.leans });
             } else if answer.then.is_answered() {
                 self.gate.pass(answer.level);
             }
             match answer.then {
-                Then::Reply | Then::Retry | Then::Delay(_) => {}
+                Then::Reply | Then::Retry | Then::Delay(_) | Then::Forwarded(_) => {}
                 Then::Close => self.closing = true,
                 Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),
                 Then::Save => return Step::Save,
@@ -261,8 +299,8 @@ impl Connection {
     }
 
     /// Opens the gate up to a batch, and tells the truth to what has waited too long.
-    pub fn advance(&mut self, accepted: Seq, now: Monotonic) {
-        self.gate.open(accepted, now);
+    pub fn advance(&mut self, accepted: Seq, voids: &[Void], now: Monotonic) {
+        self.gate.open(accepted, voids, now);
         self.gate.expire(now);
     }
 

@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::call::{Call, PasswordCheck, Then};
 use crate::changed::Changed;
@@ -13,12 +14,16 @@ use crate::clients::Clients;
 use crate::codec::CodecError;
 use crate::commands::{Command, CommandError, Commands, connection};
 use crate::connection::Connection;
+use crate::cores::Cores;
 use crate::diagnostics::Diagnostics;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
+use crate::forward::{Origin, Void};
 use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
+use crate::lease::Lease;
 use crate::level::Level;
 use crate::limits;
+use crate::members::Members;
 use crate::mutant::Mutant;
 use crate::rates::Rates;
 use crate::reign::Reign;
@@ -29,7 +34,7 @@ use crate::store::{Digest, Store};
 use crate::system::System;
 use crate::time::{Monotonic, Wall};
 use crate::users::Role as UserRole;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, Verdicts};
 use crate::watch::Watches;
 
 /// What a Core is told once, at its start.
@@ -37,11 +42,22 @@ use crate::watch::Watches;
 pub struct Config {
     /// This node's name.
     pub node: String,
+    /// What other Cores dial: `host:port`.
+    pub address: String,
     /// Whom `AUTH password` means.
     pub default_user: String,
     pub default_level: Level,
     /// How long a reply waits for its level before it becomes `-UNCERTAIN`.
-    pub level_timeout: core::time::Duration,
+    pub level_timeout: Duration,
+    /// How long a command waits for a primary before it becomes `-LOADING`.
+    pub park_timeout: Duration,
+    /// How long a primary may answer reads after it has sent what was accepted last. The same on every node: standbys wait
+    /// as long, and a little longer.
+    pub lease: Duration,
+    /// It makes the first user, once it is primary and the cluster is complete.
+    pub founds: bool,
+    /// QUORUM reads do not lean on the lease: each waits for an entry of the log.
+    pub quorum_check: bool,
     /// Seeds the hash tables; unpredictable in production.
     pub seed: u64,
     pub started: Monotonic,
@@ -67,8 +83,8 @@ pub struct Now {
 pub enum Input<'a> {
     /// The log can be written, and whatever was committed before this start will come: begin a life. The nonce is new.
     Begin { nonce: u64 },
-    /// The next committed entry; `None` for one of Raft's own. Indexes grow by one.
-    Committed { index: Index, entry: Option<&'a [u8]> },
+    /// The next committed entry, and how long ago a Keeper had it first, at least. Indexes grow by one.
+    Committed { index: Index, content: Content<'a>, age: Duration },
     /// The Keeper's newest state.
     Keeper(KeeperState),
     /// There is time to send what was executed, if anything was.
@@ -83,8 +99,24 @@ pub enum Input<'a> {
     Snapshot { index: Index, system: System, items: &'a [u64] },
     /// Some of the snapshot's items.
     Items(&'a [u8]),
+    /// Hand over to another Core, if there is one.
+    Release,
+    /// The log does not reach back to what this memory contains: it is empty again. The log comes from a snapshot, then
+    /// [`Input::Begin`].
+    Forget,
     /// There is no user yet: this is the first, an admin.
-    Found { admin: &'a str, password_hash: &'a str },
+    Found { admin: &'a str, password_hash: &'a str, sealed_ca: Option<&'a [u8]> },
+}
+
+/// What a committed entry holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// What a Core proposed.
+    Core(&'a [u8]),
+    /// The Raft group has these members from here on.
+    Members(&'a Members),
+    /// Raft's own.
+    Blank,
 }
 
 /// What a Core knows of the Keeper beside it: to refuse what cannot become durable, and to show.
@@ -103,7 +135,7 @@ pub struct KeeperState {
     pub snapshots: u64,
     /// How long they took together, and the last one.
     pub snapshot_time: core::time::Duration,
-    pub last_snapshot_time: core::time::Duration,
+    pub last_snapshot_time: Duration,
     /// When the last of them was made.
     pub snapshot_made_at: Option<Wall>,
     /// The last attempt failed.
@@ -117,9 +149,14 @@ pub enum Output {
     Propose(Proposal),
     /// The log accepted every batch up to this one: open the gates.
     Accepted(Seq),
+    /// These batches will never be accepted. Comes before the [`Output::Accepted`] that opens their gates.
+    Void(Void),
     /// This Core is primary and has applied all there is.
     Leads(Epoch),
-    /// Another claim was accepted. What was executed and not accepted is void; this memory must not be used again.
+    /// Another Core is primary.
+    Follows(Epoch),
+    /// Another Core is primary, and this one had executed what is void now. Its memory is empty again: give it the log from
+    /// the beginning, then [`Input::Begin`].
     Deposed(Epoch),
 }
 
@@ -159,6 +196,8 @@ pub struct Answer {
     pub level: Level,
     /// The reply must not leave before this batch is accepted.
     pub wait: Option<Seq>,
+    /// It rests on data and changed nothing: the lease must have lasted when it was executed (PROTOCOL rule 4).
+    pub leans: bool,
 }
 
 #[derive(Debug)]
@@ -167,12 +206,20 @@ enum Role {
     Recovering,
     /// Has proposed its `Hello`.
     Greeting { nonce: u64, proposal: Proposal },
-    /// Has proposed its `Claim`.
-    Claiming { incarnation: Incarnation, proposal: Proposal },
+    /// Is hot: has applied everything that was committed when it began this life.
+    Standby,
+    /// Is hot, and has proposed to be primary.
+    Claiming(Claim),
     /// Executes.
     Primary(Reign),
-    /// Executed things that never were.
-    Deposed,
+}
+
+/// A claim on its way.
+#[derive(Debug)]
+struct Claim {
+    proposal: Proposal,
+    previous_epoch: Epoch,
+    last_renewal: Index,
 }
 
 /// A Core's whole state.
@@ -193,6 +240,22 @@ pub struct Core {
     pub(crate) diagnostics: Diagnostics,
     pub(crate) rates: Rates,
     role: Role,
+    /// This life's number, once its `Hello` is in the log.
+    incarnation: Option<Incarnation>,
+    /// The newest entry that renewed the epoch is at least so old.
+    heard: Monotonic,
+    /// When the first claim was sent of those that may still be accepted: a lease counts from there.
+    claimed: Option<Monotonic>,
+    /// No other node can have anything committed: this process has the only Keeper, and no link with anybody.
+    alone: bool,
+    /// It is to hand over as soon as what it executed is sent.
+    releasing: bool,
+    lease: Arc<Lease>,
+    /// The Raft group.
+    members: Members,
+    /// The newest seq of this process in all reigns that have ended.
+    last_seq: Seq,
+    pub(crate) origin: Origin,
     /// The last committed entry that this memory contains.
     applied: Option<Index>,
     /// The highest wall clock in the log or used here, sent or not: time never goes back for the data.
@@ -225,6 +288,15 @@ impl Core {
             rates: Rates::default(),
             system: System::default(),
             role: Role::Recovering,
+            incarnation: None,
+            heard: config.started,
+            claimed: None,
+            alone: false,
+            releasing: false,
+            lease: Arc::new(Lease::new(config.lease, config.started)),
+            members: Members::default(),
+            last_seq: Seq::ZERO,
+            origin: Origin::default(),
             applied: None,
             newest_wall: Wall::default(),
             hold_writes_until: None,
@@ -259,6 +331,7 @@ impl Core {
     pub(crate) fn forget(&mut self, session: &mut Session) {
         self.watches.unwatch(&mut session.watching);
         self.clients.stop_monitoring(session.slot);
+        self.end_proxy(session);
     }
 
     /// Runs one request at once, in memory. The reply is appended to `reply`, unless the answer says otherwise.
@@ -303,6 +376,7 @@ impl Core {
             depends: Seq::ZERO,
             level: None,
             wrote: false,
+            touches_data: false,
         }
     }
 
@@ -313,21 +387,37 @@ impl Core {
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Vec<Output>) -> Result<(), BadEntry> {
         match input {
             Input::Begin { nonce } => {
-                let hello = Entry::Hello { node: &self.config.node, nonce };
+                let Config { node, address, .. } = &self.config;
+                let hello = Entry::Hello { node, nonce, address };
                 let proposal = Arc::new(hello.encode());
                 self.role = Role::Greeting { nonce, proposal: proposal.clone() };
                 out.push(Output::Propose(proposal));
             }
-            Input::Committed { index, entry } => {
+            Input::Committed { index, content, age } => {
                 assert!(
                     self.applied.is_none_or(|applied| applied.next() == index),
                     "entry {index} after {:?}",
                     self.applied
                 );
-                if let Some(bytes) = entry {
-                    self.committed(index, bytes, out).map_err(|error| BadEntry { index, error })?;
+                let kept = match content {
+                    Content::Core(bytes) => self.committed(now.monotonic, index, bytes, age, out),
+                    Content::Members(members) => {
+                        self.members = members.clone();
+                        Ok(true)
+                    }
+                    Content::Blank => Ok(true),
+                };
+                if kept.map_err(|error| BadEntry { index, error })? {
+                    self.applied = Some(index);
                 }
-                self.applied = Some(index);
+            }
+            Input::Release => self.hand_over(),
+            Input::Forget => {
+                if self.is_primary() {
+                    self.end_reign(out);
+                }
+                self.empty(now.monotonic);
+                out.push(Output::Deposed(self.epoch()));
             }
             Input::Snapshot { index, system, items } => {
                 assert!(self.applied.is_none(), "a snapshot is installed into an empty Core");
@@ -346,55 +436,142 @@ impl Core {
                 self.keeper = state;
             }
             Input::CloseBatch => self.close_batch(now, out),
-            Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes),
+            Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes, out),
             Input::Expire => self.expire(now),
-            Input::Resend => self.resend(out),
-            Input::Found { admin, password_hash } => {
+            Input::Resend => self.resend(now.monotonic, out),
+            Input::Found { admin, password_hash, sealed_ca } => {
                 assert!(self.is_primary(), "only a primary founds");
+                if let Some(sealed) = sealed_ca {
+                    self.execute_effect(&Effect::SealCa { sealed });
+                }
                 self.execute_effect(&Effect::User { name: admin, password_hash, role: UserRole::Admin });
             }
         }
         Ok(())
     }
 
-    fn committed(&mut self, index: Index, bytes: &[u8], out: &mut Vec<Output>) -> Result<(), CodecError> {
+    /// Takes what a Core proposed; whether this memory goes on.
+    fn committed(
+        &mut self,
+        now: Monotonic,
+        index: Index,
+        bytes: &[u8],
+        age: Duration,
+        out: &mut Vec<Output>,
+    ) -> Result<bool, CodecError> {
         let entry = Entry::decode(bytes)?;
         let verdict = self.system.judge(index, &entry);
+        if self.has_other_cores() {
+            self.lease.watch();
+        }
+        let accepted = verdict == Verdict::Accepted;
+        if accepted && !matches!(entry, Entry::Hello { .. }) {
+            // As old as it is, if that is known: an election of Raft's must not add to what standbys wait (rule 2).
+            self.heard = self.heard.max(Monotonic(now.0.saturating_sub(age)));
+        }
         match (entry, &mut self.role) {
             (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
-                self.claim(Incarnation(index.0), out);
+                self.incarnation = Some(Incarnation(index.0));
+                self.role = Role::Standby;
+                self.claim_if_due(now, out);
             }
-            (Entry::Claim { incarnation, .. }, Role::Claiming { incarnation: own, .. }) if incarnation == *own => {
-                if verdict == Verdict::Accepted {
-                    self.changed.clear();
-                    self.role = Role::Primary(Reign::new(self.system.verdicts.epoch));
-                    out.push(Output::Leads(self.system.verdicts.epoch));
+            (Entry::Claim { incarnation, .. }, Role::Standby | Role::Claiming(_)) if accepted => {
+                let own = self.incarnation == Some(incarnation)
+                    || Mutant::ClaimWithoutIncarnation.is_chosen() && self.is_earlier_life(incarnation);
+                if own {
+                    self.lead(now, out);
                 } else {
-                    // It named a renewal that was not the newest any more.
-                    self.claim(incarnation, out);
+                    self.role = Role::Standby;
+                    out.push(Output::Follows(self.system.verdicts.epoch));
                 }
             }
-            (Entry::Claim { .. }, Role::Primary(_)) if verdict == Verdict::Accepted => {
-                self.role = Role::Deposed;
-                out.push(Output::Deposed(self.system.verdicts.epoch));
+            (Entry::Claim { incarnation, .. }, Role::Claiming(_)) if self.incarnation == Some(incarnation) => {
+                // It missed something, and waits anew (rule 1).
+                self.role = Role::Standby;
+                self.claim_if_due(now, out);
             }
-            (Entry::Batch { epoch, seq, .. }, Role::Primary(reign))
-                if epoch == reign.epoch && verdict == Verdict::Accepted =>
-            {
+            (Entry::Claim { .. }, Role::Primary(_)) if accepted => return Ok(self.depose(now, out)),
+            (Entry::Batch { epoch, seq, .. }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
                 // It was executed when it was made.
-                let sent = reign.accept(seq);
+                let sent = reign.accept(seq, now);
                 self.stats.batches_accepted += 1;
                 self.stats.effect_bytes += sent.effect_bytes as u64;
-                self.changed.accepted(seq, sent.keys);
-                out.push(Output::Accepted(seq));
+                out.push(Output::Accepted(sent.seq));
+                self.changed.accepted(sent.seq, sent.keys);
             }
-            (Entry::Batch { effects, .. }, _) if verdict == Verdict::Accepted => {
+            (Entry::Renew { epoch, number }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
+                self.lease.accepted(number, now);
+            }
+            (Entry::Release { epoch, .. }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
+                // Everything before it was accepted too: this memory is what the log says.
+                self.end_reign(out);
+                self.role = Role::Standby;
+                out.push(Output::Follows(self.system.verdicts.epoch));
+            }
+            (Entry::Release { .. }, Role::Standby) if accepted => self.claim_if_due(now, out),
+            (Entry::Batch { effects, .. }, _) if accepted || Mutant::IgnoreVerdict.is_chosen() => {
                 self.newest_wall = self.newest_wall.max(self.system.newest_wall);
                 self.apply_all(effects)?;
             }
             _ => {}
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn is_earlier_life(&self, incarnation: Incarnation) -> bool {
+        self.incarnation.is_some_and(|own| incarnation < own)
+    }
+
+    /// Becomes primary: everything before its claim has been applied.
+    fn lead(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        let epoch = self.system.verdicts.epoch;
+        let claimed = self.claimed.take().unwrap_or(now);
+        self.changed.clear();
+        self.releasing = false;
+        self.lease.begin(epoch, claimed);
+        self.role = Role::Primary(Reign::new(epoch, self.last_seq, self.lease.clone()));
+        out.push(Output::Leads(epoch));
+    }
+
+    /// Another Core's claim was accepted. What was executed and not accepted never will be (rule 11): if there is any,
+    /// the memory is void with it. Whether the memory goes on.
+    fn depose(&mut self, now: Monotonic, out: &mut Vec<Output>) -> bool {
+        let epoch = self.system.verdicts.epoch;
+        let is_sound = self.accepted() == self.executed() || Mutant::KeepMemory.is_chosen();
+        self.end_reign(out);
+        self.stats.depositions += 1;
+        if is_sound {
+            self.role = Role::Standby;
+            out.push(Output::Follows(epoch));
+            return true;
+        }
+        self.empty(now);
+        out.push(Output::Deposed(epoch));
+        false
+    }
+
+    /// Throws the memory away.
+    fn empty(&mut self, now: Monotonic) {
+        self.role = Role::Recovering;
+        self.incarnation = None;
+        self.claimed = None;
+        self.store = Store::new(self.config.seed);
+        self.system = System::default();
+        self.applied = None;
+        self.heard = now;
+    }
+
+    /// Ends the reign: what still waits for a batch of it waits in vain.
+    fn end_reign(&mut self, out: &mut Vec<Output>) {
+        self.lease.end();
+        if let Role::Primary(reign) = &self.role {
+            // Reads may wait for the batch that was not closed any more.
+            self.last_seq = reign.next_seq;
+            out.push(Output::Void(Void { first: reign.accepted.next(), last: reign.next_seq }));
+            out.push(Output::Accepted(reign.next_seq));
+        }
+        self.changed.clear();
+        self.releasing = false;
     }
 
     fn apply_all(&mut self, effects: &[u8]) -> Result<(), CodecError> {
@@ -416,11 +593,42 @@ impl Core {
         Ok(())
     }
 
-    fn claim(&mut self, incarnation: Incarnation, out: &mut Vec<Output>) {
-        let (previous_epoch, last_renewal) = (self.system.verdicts.epoch, self.system.verdicts.last_renewal);
-        let proposal = Arc::new(Entry::Claim { incarnation, previous_epoch, last_renewal }.encode());
-        self.role = Role::Claiming { incarnation, proposal: proposal.clone() };
+    /// Claims, if a standby has waited long enough for the primary (rules 1 and 2).
+    fn claim_if_due(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        let (Role::Standby, Some(incarnation)) = (&self.role, self.incarnation) else { return };
+        let Verdicts { epoch, holder, last_renewal, released, .. } = self.system.verdicts;
+        // Who has released leaves it to the others for a while.
+        let vacant = epoch == Epoch::ZERO || self.alone || released && holder != incarnation;
+        // Before the first user there is, only who makes it may lead.
+        if self.stopping || !self.has_users() && !self.config.founds || !vacant && now - self.heard < self.patience() {
+            return;
+        }
+        let claim = Entry::Claim { incarnation, previous_epoch: epoch, last_renewal };
+        let proposal = Arc::new(claim.encode());
+        self.role = Role::Claiming(Claim { proposal: proposal.clone(), previous_epoch: epoch, last_renewal });
+        self.claimed.get_or_insert(now);
+        self.stats.claims += 1;
         out.push(Output::Propose(proposal));
+    }
+
+    /// How long a standby waits after the newest renewal: longer than the lease, even if its own clock is fast and the
+    /// primary's slow.
+    fn patience(&self) -> Duration {
+        let error = limits::CLOCK_RATE_ERROR_PER_MILLE;
+        // (1 + e) / (1 - e), rounded up.
+        self.config.lease * (1000 + error) / (1000 - error) + Duration::from_millis(1)
+    }
+
+    /// What is done as time passes: a standby claims, a primary hands over.
+    fn tend(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        self.claim_if_due(now, out);
+        if self.releasing
+            && self.has_other_cores()
+            && let Role::Primary(reign) = &mut self.role
+            && let Some(release) = reign.release()
+        {
+            out.push(Output::Propose(release));
+        }
     }
 
     /// Deletes keys whose deadline has passed: those of a few parts of the table, for bounded time.
@@ -445,16 +653,33 @@ impl Core {
     }
 
     fn close_batch(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.lease.alive(now.monotonic);
         self.newest_wall = self.newest_wall.max(now.wall);
         let wall = self.newest_wall.0;
         let Role::Primary(reign) = &mut self.role else { return };
-        if let Some(proposal) = reign.close_batch(wall) {
+        if let Some(proposal) = reign.close_batch(wall, now.monotonic) {
             self.stats.batches_proposed += 1;
             out.push(Output::Propose(proposal));
         }
+        if self.releasing {
+            self.tend(now.monotonic, out);
+        }
     }
 
-    fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64) {
+    /// Whether a QUORUM read that was executed before `now` may be answered: nobody else can have been primary by then.
+    /// Otherwise it waits for a batch that is first sent from now on: its seq.
+    pub(crate) fn lean(&mut self, now: Monotonic) -> Option<Seq> {
+        let Role::Primary(reign) = &mut self.role else { return None };
+        if self.alone || !self.config.quorum_check && self.lease.holds(now) || Mutant::NoLeaseCheck.is_chosen() {
+            return None;
+        }
+        self.stats.reads_without_lease += 1;
+        Some(reign.demand())
+    }
+
+    fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64, out: &mut Vec<Output>) {
+        self.tend(now.monotonic, out);
+        self.expire_forwarded(now.monotonic);
         let used = self.used_memory();
         let stats = &mut self.stats;
         stats.input_bytes += input_bytes - self.traffic.0;
@@ -465,16 +690,25 @@ impl Core {
     }
 
     /// Sends again, with the same content, all that has not been accepted (rule 6). The log ignores what it knows.
-    fn resend(&mut self, out: &mut Vec<Output>) {
-        match &self.role {
-            Role::Greeting { proposal, .. } | Role::Claiming { proposal, .. } => {
-                out.push(Output::Propose(proposal.clone()))
+    fn resend(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        match &mut self.role {
+            Role::Greeting { proposal, .. } => out.push(Output::Propose(proposal.clone())),
+            Role::Claiming(claim) => {
+                let Verdicts { epoch, last_renewal, .. } = self.system.verdicts;
+                if claim.previous_epoch == epoch && claim.last_renewal == last_renewal {
+                    out.push(Output::Propose(claim.proposal.clone()));
+                } else {
+                    // It has been overtaken, and can only be fenced.
+                    self.role = Role::Standby;
+                    self.claim_if_due(now, out);
+                }
             }
             Role::Primary(reign) => {
-                self.stats.batches_proposed += reign.in_flight.len() as u64;
-                out.extend(reign.in_flight.iter().map(|sent| Output::Propose(sent.proposal.clone())));
+                let before = out.len();
+                out.extend(reign.resend(now).map(Output::Propose));
+                self.stats.batches_proposed += (out.len() - before) as u64;
             }
-            Role::Recovering | Role::Deposed => {}
+            Role::Recovering | Role::Standby => {}
         }
     }
 
@@ -501,7 +735,7 @@ impl Core {
                 self.changed.mark_flush(a, reign.next_seq);
                 self.changed.mark_flush(b, reign.next_seq);
             }
-            Effect::User { .. } => {}
+            Effect::User { .. } | Effect::SealCa { .. } => {}
         }
     }
 
@@ -566,22 +800,22 @@ impl Core {
     pub fn executed(&self) -> Seq {
         match &self.role {
             Role::Primary(reign) => reign.executed(),
-            _ => Seq::ZERO,
+            _ => self.last_seq,
         }
     }
 
-    /// The newest accepted batch of this reign.
+    /// The newest batch that was accepted, or never will be.
     pub fn accepted(&self) -> Seq {
         match &self.role {
             Role::Primary(reign) => reign.accepted,
-            _ => Seq::ZERO,
+            _ => self.last_seq,
         }
     }
 
     /// How soon [`Input::CloseBatch`] is to come.
     pub fn open_batch(&self) -> OpenBatch {
         match &self.role {
-            Role::Primary(reign) if reign.open.is_empty() => OpenBatch::Empty,
+            Role::Primary(reign) if !reign.has_open() => OpenBatch::Empty,
             Role::Primary(reign) if reign.is_awaited || reign.open.len() >= limits::LINGERING_BATCH => OpenBatch::Due,
             Role::Primary(_) => OpenBatch::Lingering,
             _ => OpenBatch::Empty,
@@ -606,7 +840,11 @@ impl Core {
 
     /// Whether something was proposed whose verdict has not been heard.
     pub fn awaits_verdict(&self) -> bool {
-        matches!(self.role, Role::Greeting { .. } | Role::Claiming { .. }) || self.in_flight() > 0
+        match &self.role {
+            Role::Greeting { .. } | Role::Claiming(_) => true,
+            Role::Primary(reign) => reign.is_releasing() || !reign.in_flight.is_empty(),
+            Role::Recovering | Role::Standby => false,
+        }
     }
 
     pub fn is_primary(&self) -> bool {
@@ -631,7 +869,12 @@ impl Core {
 
     /// Whether writes are executed now.
     pub fn takes_writes(&self) -> bool {
-        self.serves() && !self.keeper.disk_full
+        self.serves() && !self.is_disk_full()
+    }
+
+    /// Whether nothing can become durable for want of space: with several Keepers the others go on.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.keeper.disk_full && self.voters() <= 1
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -640,7 +883,94 @@ impl Core {
 
     /// Whether commands are executed now.
     pub fn serves(&self) -> bool {
-        self.is_primary() && !self.stopping
+        match &self.role {
+            Role::Primary(reign) => !self.stopping && (!reign.is_releasing() || Mutant::ReadAfterRelease.is_chosen()),
+            _ => false,
+        }
+    }
+
+    /// Whether this memory is whole: then it answers reads at `EVENTUAL`.
+    pub fn is_hot(&self) -> bool {
+        matches!(self.role, Role::Standby | Role::Claiming(_) | Role::Primary(_))
+    }
+
+    /// No other node can have anything committed while this is set. Who clears it holds the Core's lock, and lets no other
+    /// node in before.
+    pub fn set_alone(&mut self, alone: bool) {
+        self.alone = alone;
+    }
+
+    /// The Keepers that vote.
+    pub fn voters(&self) -> usize {
+        self.members.voters.iter().map(Vec::len).max().unwrap_or_default()
+    }
+
+    /// The Raft group as of the last applied entry.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// As [`Core::members`], from a snapshot.
+    pub fn set_members(&mut self, members: Members) {
+        self.members = members;
+    }
+
+    /// What the log has said about who is primary.
+    pub fn verdicts(&self) -> &Verdicts {
+        &self.system.verdicts
+    }
+
+    /// Every Core that has ever said hello, by name.
+    pub fn cores(&self) -> &Cores {
+        &self.system.cores
+    }
+
+    /// What the cluster's CA signs with, sealed under its secret.
+    pub fn sealed_ca(&self) -> Option<&[u8]> {
+        Some(&*self.system.sealed_ca).filter(|sealed| !sealed.is_empty())
+    }
+
+    /// Hands over to another Core as soon as what was executed is sent.
+    pub(crate) fn hand_over(&mut self) {
+        self.releasing = true;
+    }
+
+    /// Whether nothing has been applied yet.
+    pub fn is_empty(&self) -> bool {
+        self.applied.is_none()
+    }
+
+    /// Whether somebody can authenticate: the cluster has been founded.
+    pub fn has_users(&self) -> bool {
+        self.system.users.iter().next().is_some()
+    }
+
+    pub fn lease(&self) -> &Arc<Lease> {
+        &self.lease
+    }
+
+    pub fn has_other_cores(&self) -> bool {
+        self.system.cores.iter().any(|(name, _)| name != self.config.node)
+    }
+
+    /// The Core that is primary as far as this one knows: its name and address. It may have died since.
+    pub fn primary(&self) -> Option<(&str, &str)> {
+        let Verdicts { holder, released, .. } = self.system.verdicts;
+        let found = self.system.cores.iter().find(|(_, core)| core.incarnation == holder && !released);
+        found.map(|(name, core)| (name, &*core.address))
+    }
+
+    /// This life's number.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation
+    }
+
+    pub fn role_name(&self) -> &'static str {
+        match self.role {
+            Role::Recovering | Role::Greeting { .. } => "recovering",
+            Role::Standby | Role::Claiming(_) => "standby",
+            Role::Primary(_) => "primary",
+        }
     }
 
     pub fn epoch(&self) -> Epoch {

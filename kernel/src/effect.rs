@@ -25,6 +25,8 @@ pub enum Effect<'a> {
     Patch { db: DbId, key: &'a [u8], offset: u64, bytes: &'a [u8] },
     /// Each of the two databases is now known by the other's number.
     SwapDatabases { a: DbId, b: DbId },
+    /// The key of the cluster's CA, sealed.
+    SealCa { sealed: &'a [u8] },
 }
 
 impl<'a> Effect<'a> {
@@ -35,7 +37,7 @@ impl<'a> Effect<'a> {
             | Effect::Delete { db, key }
             | Effect::Deadline { db, key, .. }
             | Effect::Patch { db, key, .. } => Some((db, key)),
-            Effect::Flush { .. } | Effect::User { .. } | Effect::SwapDatabases { .. } => None,
+            Effect::Flush { .. } | Effect::User { .. } | Effect::SwapDatabases { .. } | Effect::SealCa { .. } => None,
         }
     }
 }

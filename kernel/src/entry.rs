@@ -11,7 +11,12 @@ use crate::ids::{Epoch, Incarnation, Index, Seq};
 #[derive(Clone, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub enum Entry<'a> {
     /// A Core begins a life; the entry's index is its [`Incarnation`]. The nonce tells its proposer that it is its own.
-    Hello { node: &'a str, nonce: u64 },
+    Hello {
+        node: &'a str,
+        nonce: u64,
+        /// What other Cores dial: `host:port`.
+        address: &'a str,
+    },
     /// A Core asks to be primary (PROTOCOL rule 1).
     Claim {
         incarnation: Incarnation,
@@ -29,6 +34,10 @@ pub enum Entry<'a> {
         /// [`crate::effect::Effects`].
         effects: &'a [u8],
     },
+    /// A primary is alive. The number, from 1 in each epoch, tells which sending its lease counts from (rule 2).
+    Renew { epoch: Epoch, number: u64 },
+    /// A primary hands over: it has stopped executing and answering reads (rule 5). Takes the next seq.
+    Release { epoch: Epoch, seq: Seq },
 }
 
 impl<'a> Entry<'a> {

@@ -5,13 +5,17 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::forward::Void;
 use crate::ids::Seq;
 use crate::level::Level;
 use crate::resp::Reply;
 use crate::time::Monotonic;
 
 /// What a client hears of a reply whose batch was not accepted in time: its command was executed, its fate is open.
-const UNCERTAIN: &[u8] = b"-UNCERTAIN executed, but not on disk at a majority of Keepers within the level timeout; it may or may not last\r\n";
+pub(crate) const UNCERTAIN: &[u8] = b"-UNCERTAIN executed, but not on disk at a majority of Keepers within the level timeout; it may or may not last\r\n";
+
+/// What it hears of one whose batch will never be accepted: nothing of it has happened.
+const VOID: &[u8] = b"-LOADING another primary took over before this command was on disk; it has no effect\r\n";
 
 /// A connection's replies that have not left.
 #[derive(Debug, Default)]
@@ -43,10 +47,20 @@ pub struct Delay {
 struct Held {
     start: usize,
     end: usize,
-    wait: Wait,
+    until: Until,
 }
 
 /// What a reply waits for.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    Accepted(Wait),
+    /// There is none yet: another Core has the command of this number. Who forwards looks at the time.
+    Answered(u64),
+    /// Nothing any more; those before it wait.
+    Passed,
+}
+
+/// The batch that a reply waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wait {
     pub seq: Seq,
@@ -54,6 +68,8 @@ pub(crate) struct Wait {
     pub level: Level,
     /// When its request arrived.
     pub since: Monotonic,
+    /// It changed nothing, so that it leans on the lease (PROTOCOL rules 4 and 12).
+    pub is_read: bool,
 }
 
 impl Wait {
@@ -65,7 +81,64 @@ impl Wait {
 impl Gate {
     /// Holds the reply that begins at `start` of the reply bytes and ends at their end.
     pub(crate) fn hold(&mut self, start: usize, wait: Wait) {
-        self.held.push_back(Held { start, end: self.reply.bytes.len(), wait });
+        self.held.push_back(Held { start, end: self.reply.bytes.len(), until: Until::Accepted(wait) });
+    }
+
+    /// Keeps the place of a reply that another Core will give.
+    pub(crate) fn hold_place(&mut self, number: u64) {
+        let end = self.reply.bytes.len();
+        self.held.push_back(Held { start: end, end, until: Until::Answered(number) });
+    }
+
+    /// Puts a reply in its place.
+    pub(crate) fn answer(&mut self, number: u64, reply: &[u8]) {
+        let is_it = |held: &Held| matches!(held.until, Until::Answered(of) if of == number);
+        let Some(i) = self.held.iter().position(is_it) else { return };
+        let at = self.held[i].start;
+        if at == self.reply.bytes.len() {
+            self.reply.bytes.extend_from_slice(reply);
+        } else {
+            self.reply.bytes.splice(at..at, reply.iter().copied());
+        }
+        self.held[i].end += reply.len();
+        self.held[i].until = Until::Passed;
+        for held in self.held.iter_mut().skip(i + 1) {
+            held.start += reply.len();
+            held.end += reply.len();
+        }
+        self.pass_front();
+    }
+
+    /// Lets go of those in front that wait for nothing any more.
+    fn pass_front(&mut self) {
+        while self.held.front().is_some_and(|held| matches!(held.until, Until::Passed)) {
+            self.held.pop_front();
+        }
+    }
+
+    /// The reads that were executed from byte `from` on did so without a lease: all wait for the batch `wait.seq`, which
+    /// is first sent later (rule 4). Writes lean on no lease.
+    pub(crate) fn hold_reads(&mut self, from: usize, wait: Wait) {
+        let mut held = VecDeque::with_capacity(self.held.len() + 1);
+        let mut at = from;
+        for mut this in self.held.drain(..) {
+            if this.start >= from {
+                if this.start > at {
+                    held.push_back(Held { start: at, end: this.start, until: Until::Accepted(wait) });
+                }
+                at = this.end;
+                if let Until::Accepted(own) = &mut this.until
+                    && own.is_read
+                {
+                    own.seq = own.seq.max(wait.seq);
+                }
+            }
+            held.push_back(this);
+        }
+        if self.reply.bytes.len() > at {
+            held.push_back(Held { start: at, end: self.reply.bytes.len(), until: Until::Accepted(wait) });
+        }
+        self.held = held;
     }
 
     /// Notes a reply that waits for nothing.
@@ -88,37 +161,58 @@ impl Gate {
         }
     }
 
-    /// Opens the gate for every batch up to `accepted`.
-    pub fn open(&mut self, accepted: Seq, now: Monotonic) {
-        while let Some(held) = self.held.front().filter(|held| held.wait.seq <= accepted) {
-            count(&mut self.delays, held.wait.over(now, false));
+    /// Opens the gate for every batch up to `accepted`; what waits for a void one is told that nothing of it happened.
+    pub fn open(&mut self, accepted: Seq, voids: &[Void], now: Monotonic) {
+        let is_void = |held: &Held| match held.until {
+            Until::Accepted(wait) => wait.seq <= accepted && voids.iter().any(|void| void.contains(wait.seq)),
+            _ => false,
+        };
+        if !voids.is_empty() && self.held.iter().any(is_void) {
+            self.replace(now, |held| is_void(held).then_some(VOID));
+        }
+        while let Some(held) = self.held.front() {
+            match held.until {
+                Until::Accepted(wait) if wait.seq <= accepted => count(&mut self.delays, wait.over(now, false)),
+                Until::Passed => {}
+                _ => break,
+            }
             self.held.pop_front();
         }
     }
 
     /// Tells the truth to those that have waited too long: their replies become `-UNCERTAIN`.
     pub fn expire(&mut self, now: Monotonic) {
-        if !self.held.iter().any(|held| held.wait.until <= now) {
-            return;
+        let is_late = |held: &Held| matches!(held.until, Until::Accepted(wait) if wait.until <= now);
+        if self.held.iter().any(is_late) {
+            self.replace(now, |held| is_late(held).then_some(UNCERTAIN));
         }
+    }
+
+    /// Puts other replies in the place of some.
+    fn replace(&mut self, now: Monotonic, other: impl Fn(&Held) -> Option<&'static [u8]>) {
         let mut bytes = Vec::with_capacity(self.reply.bytes.len());
         let mut copied = 0;
         let mut kept = VecDeque::new();
         for held in &self.held {
             bytes.extend_from_slice(&self.reply.bytes[copied..held.start]);
             let start = bytes.len();
-            if held.wait.until <= now {
-                count(&mut self.delays, held.wait.over(now, true));
-                bytes.extend_from_slice(UNCERTAIN);
-            } else {
-                bytes.extend_from_slice(&self.reply.bytes[held.start..held.end]);
-                kept.push_back(Held { start, end: bytes.len(), ..*held });
+            match (other(held), held.until) {
+                (Some(reply), Until::Accepted(wait)) => {
+                    count(&mut self.delays, wait.over(now, true));
+                    bytes.extend_from_slice(reply);
+                    kept.push_back(Held { start, end: bytes.len(), until: Until::Passed });
+                }
+                _ => {
+                    bytes.extend_from_slice(&self.reply.bytes[held.start..held.end]);
+                    kept.push_back(Held { start, end: bytes.len(), ..*held });
+                }
             }
             copied = held.end;
         }
         bytes.extend_from_slice(&self.reply.bytes[copied..]);
         self.reply.bytes = bytes;
         self.held = kept;
+        self.pass_front();
     }
 
     /// The bytes that may leave now.
@@ -144,9 +238,12 @@ impl Gate {
         }
     }
 
-    /// The batch that the first held reply waits for.
+    /// The batch that the first held reply waits for, if it waits for one.
     pub fn waits_for(&self) -> Option<Seq> {
-        self.held.front().map(|held| held.wait.seq)
+        match self.held.front()?.until {
+            Until::Accepted(wait) => Some(wait.seq),
+            Until::Answered(_) | Until::Passed => None,
+        }
     }
 
     /// Bytes held and ready.
@@ -154,8 +251,9 @@ impl Gate {
         self.reply.bytes.len() - self.sent
     }
 
+    /// Whether everything has left, and nothing is to come from another Core.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && self.held.is_empty()
     }
 }
 
@@ -181,7 +279,10 @@ mod tests {
             let start = gate.reply.bytes.len();
             gate.reply.simple(text);
             if let Some(seq) = seq {
-                gate.hold(start, Wait { seq: Seq(*seq), until: at(*until), level: Level::Quorum, since: at(0) });
+                gate.hold(
+                    start,
+                    Wait { seq: Seq(*seq), until: at(*until), level: Level::Quorum, since: at(0), is_read: false },
+                );
             }
         }
         gate
@@ -192,12 +293,12 @@ mod tests {
         let mut gate = gate(&[("a", None, 0), ("b", Some(2), 9), ("c", None, 0), ("d", Some(1), 9), ("e", Some(3), 9)]);
         assert_eq!(gate.ready(), b"+a\r\n");
         gate.sent(4);
-        gate.open(Seq(1), at(1));
+        gate.open(Seq(1), &[], at(1));
         assert_eq!(gate.ready(), b"");
-        gate.open(Seq(2), at(1));
+        gate.open(Seq(2), &[], at(1));
         assert_eq!(gate.ready(), b"+b\r\n+c\r\n+d\r\n");
         gate.sent(3);
-        gate.open(Seq(3), at(1));
+        gate.open(Seq(3), &[], at(1));
         assert_eq!(gate.ready(), b"\n+c\r\n+d\r\n+e\r\n".as_slice());
         gate.sent(gate.ready().len());
         assert!(gate.is_empty() && gate.waits_for().is_none());
@@ -212,7 +313,45 @@ mod tests {
         assert!(gate.ready().starts_with(b"-UNCERTAIN") && gate.ready().ends_with(b"\r\n+b\r\n"));
         assert_eq!(gate.waits_for(), Some(Seq(2)));
         gate.sent(gate.ready().len());
-        gate.open(Seq(2), at(1));
+        gate.open(Seq(2), &[], at(1));
         assert_eq!(gate.ready(), b"+c\r\n");
+    }
+
+    #[test]
+    fn what_another_core_answers_comes_in_its_turn() {
+        let mut gate = gate(&[("a", Some(1), 9)]);
+        gate.hold_place(7);
+        gate.hold_place(8);
+        gate.reply.simple("d");
+        gate.answer(8, b"+c\r\n");
+        gate.open(Seq(1), &[], at(1));
+        assert_eq!(gate.ready(), b"+a\r\n");
+        gate.answer(7, b"+b\r\n");
+        assert_eq!(gate.ready(), b"+a\r\n+b\r\n+c\r\n+d\r\n");
+        assert!(!gate.is_empty());
+        gate.sent(16);
+        assert!(gate.is_empty());
+    }
+
+    #[test]
+    fn what_is_void_had_no_effect_and_is_told_so() {
+        let mut gate = gate(&[("a", Some(1), 9), ("b", Some(3), 9), ("c", Some(4), 9)]);
+        gate.open(Seq(3), &[Void { first: Seq(2), last: Seq(3) }], at(1));
+        assert!(gate.ready().starts_with(b"+a\r\n-LOADING"), "{:?}", gate.ready());
+        gate.sent(gate.ready().len());
+        gate.open(Seq(4), &[Void { first: Seq(2), last: Seq(3) }], at(1));
+        assert_eq!(gate.ready(), b"+c\r\n");
+    }
+
+    #[test]
+    fn reads_without_a_lease_wait_and_writes_do_not() {
+        let mut gate = gate(&[("before", None, 0), ("read", None, 0), ("write", Some(1), 9), ("read", None, 0)]);
+        let wait = Wait { seq: Seq(2), until: at(9), level: Level::Quorum, since: at(0), is_read: true };
+        gate.hold_reads("+before\r\n".len(), wait);
+        assert_eq!(gate.ready(), b"+before\r\n");
+        gate.open(Seq(1), &[], at(1));
+        assert_eq!(gate.ready(), b"+before\r\n");
+        gate.open(Seq(2), &[], at(1));
+        assert_eq!(gate.ready(), b"+before\r\n+read\r\n+write\r\n+read\r\n");
     }
 }

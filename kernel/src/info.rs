@@ -107,8 +107,8 @@ impl core::fmt::Display for Human {
 }
 
 fn persistence(s: &mut Section<'_>) {
-    s.line("loading", u8::from(!s.core.is_primary()));
-    if !s.core.is_primary() {
+    s.line("loading", u8::from(!s.core.is_hot()));
+    if !s.core.is_hot() {
         s.line("loading_eta_seconds", 1);
     }
     s.line("aof_enabled", 1);
@@ -154,9 +154,9 @@ fn replication(s: &mut Section<'_>) {
     let core = s.core;
     s.line("role", core.role_for_clients(s.port));
     s.line("connected_slaves", 0);
-    s.line("node_role", if core.is_primary() { "primary" } else { "standby" });
-    if core.is_primary() {
-        s.line("primary", &core.config.node);
+    s.line("node_role", core.role_name());
+    if let Some((name, _)) = core.primary() {
+        s.line("primary", name);
     }
     s.line("epoch", core.epoch());
     s.line("master_repl_offset", core.applied());

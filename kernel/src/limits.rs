@@ -29,6 +29,22 @@ pub const BATCH_BYTES: usize = 4 << 20;
 /// Batches sent and not yet accepted. More hides latency of the log; fewer make larger groups.
 pub const BATCHES_IN_FLIGHT: usize = 8;
 
+/// How long a primary may answer reads after it has sent what was accepted last; standbys wait as long, and a little
+/// longer, before they claim. Short enough for a failover well below a second, long enough for a loaded machine.
+pub const LEASE: core::time::Duration = core::time::Duration::from_millis(300);
+/// How often in the time of a lease a primary renews it.
+pub const RENEWALS_A_LEASE: u32 = 4;
+/// How long a primary's store may make no progress before it gives the role up.
+pub const STALLED_STORE: core::time::Duration = core::time::Duration::from_secs(10);
+/// Renewals whose fate a primary remembers; older ones are of no use any more.
+pub const RENEWALS_IN_FLIGHT: usize = 64;
+/// How far a clock's rate may be off, as a part of a thousand: standbys wait so much longer than a lease lasts, twice,
+/// for theirs may be fast and the primary's slow (PROTOCOL rule 2).
+pub const CLOCK_RATE_ERROR_PER_MILLE: u32 = 10;
+
+/// Bytes of commands that were forwarded to the primary and have no reply; then further ones wait with their clients.
+pub const FORWARDED_BYTES: usize = 64 << 20;
+
 /// Bytes of effects in a batch that nobody waits for at which it is sent all the same.
 pub const LINGERING_BATCH: usize = 256 << 10;
 /// Bytes of memory that an empty batch may keep for the next one.

@@ -36,10 +36,40 @@ pub enum Mutant {
     LoseSwap,
     /// Recovery puts a part of a value one byte too far.
     MisplacePatch,
+    /// A claim is accepted whatever renewal it names.
+    ClaimWithoutRenewal,
+    /// A batch that was accepted before is accepted again.
+    AcceptDuplicate,
+    /// A batch whose predecessor is missing is accepted.
+    AcceptGap,
+    /// A Core adopts a claim of one of its earlier lives.
+    ClaimWithoutIncarnation,
+    /// A lease lasts longer than standbys wait.
+    LongLease,
+    /// A lease counts from the newest sending of what was accepted.
+    LeaseFromResend,
+    /// A lease counts from when it was accepted.
+    LeaseFromAcknowledgement,
+    /// A QUORUM read is answered without a look at the lease.
+    NoLeaseCheck,
+    /// A read does not wait for the batch that changed its key.
+    ReadUncommitted,
+    /// A write is answered before its batch is accepted.
+    ReplyBeforeCommit,
+    /// A command that changed nothing is answered at once, whatever it read.
+    AnswerEffectless,
+    /// A primary goes on reading after its release.
+    ReadAfterRelease,
+    /// A standby applies batches whatever their verdict.
+    IgnoreVerdict,
+    /// A deposed primary keeps its memory.
+    KeepMemory,
+    /// A forwarded write is sent again though its fate is not known.
+    ForwardAgain,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 16] = [
+    pub const ALL: [(&'static str, Mutant); 31] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -56,6 +86,21 @@ impl Mutant {
         ("watch-place", Mutant::WatchPlace),
         ("lose-swap", Mutant::LoseSwap),
         ("misplace-patch", Mutant::MisplacePatch),
+        ("claim-without-renewal", Mutant::ClaimWithoutRenewal),
+        ("accept-duplicate", Mutant::AcceptDuplicate),
+        ("accept-gap", Mutant::AcceptGap),
+        ("claim-without-incarnation", Mutant::ClaimWithoutIncarnation),
+        ("long-lease", Mutant::LongLease),
+        ("lease-from-resend", Mutant::LeaseFromResend),
+        ("lease-from-acknowledgement", Mutant::LeaseFromAcknowledgement),
+        ("no-lease-check", Mutant::NoLeaseCheck),
+        ("read-uncommitted", Mutant::ReadUncommitted),
+        ("reply-before-commit", Mutant::ReplyBeforeCommit),
+        ("answer-effectless", Mutant::AnswerEffectless),
+        ("read-after-release", Mutant::ReadAfterRelease),
+        ("ignore-verdict", Mutant::IgnoreVerdict),
+        ("keep-memory", Mutant::KeepMemory),
+        ("forward-again", Mutant::ForwardAgain),
     ];
 
     /// Whether this mistake is to be made now.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::clients::Slot;
-use crate::ids::DbNumber;
+use crate::ids::{DbNumber, Epoch};
 use crate::level::Level;
 use crate::resp::{Protocol, Trust};
 use crate::stopwatch::Pace;
@@ -82,6 +82,18 @@ pub struct Session {
     /// Bytes received and not run, and bytes to be sent, when it ran last.
     pub(crate) buffered: (usize, usize),
     pub(crate) protocol: Protocol,
+    /// Commands that another Core has and has not answered.
+    pub(crate) forwarded: usize,
+    /// The epoch since which the primary watches keys for it, if another Core is primary.
+    pub(crate) remote_watch: Option<Epoch>,
+    /// The primary may have a session for it.
+    pub(crate) has_proxy: bool,
+    /// One of those commands is an EXEC that selects a database: which, its reply tells.
+    pub(crate) awaits_db: bool,
+    /// It is that of a connection with another Core.
+    pub(crate) is_proxy: bool,
+    /// Since when its next command waits for a primary.
+    pub(crate) parked: Option<Monotonic>,
 }
 
 /// What an `AUTH` or `HELLO ... AUTH` does once its password has been found right.
@@ -124,6 +136,12 @@ impl Session {
             last_active: since,
             buffered: (0, 0),
             protocol: Protocol::Resp2,
+            forwarded: 0,
+            remote_watch: None,
+            has_proxy: false,
+            awaits_db: false,
+            is_proxy: false,
+            parked: None,
         }
     }
 

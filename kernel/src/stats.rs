@@ -20,6 +20,14 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    /// Claims that this Core has made.
+    pub claims: u64,
+    /// How often another Core took over from this one.
+    pub depositions: u64,
+    /// Commands that were sent to the primary.
+    pub forwarded: u64,
+    /// Reads that had to wait for the log, because the lease had ended.
+    pub reads_without_lease: u64,
     pub rejected_passwords: u64,
     pub connections_rejected: u64,
     /// How long clients waited for the store's lock; once for all requests that came together.

@@ -1,8 +1,11 @@
 //! The state that is not keys: who leads, what was accepted, who the users are. It is the same on every node that has
 //! read the same log, and a partition of its own in every snapshot (PROTOCOL rule 19).
 
+use alloc::vec::Vec;
+
 use bincode::{Decode, Encode};
 
+use crate::cores::Cores;
 use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::entry::Entry;
@@ -19,6 +22,9 @@ pub struct System {
     /// The highest wall clock in an accepted batch.
     pub newest_wall: Wall,
     pub databases: Databases,
+    pub cores: Cores,
+    /// The key of the cluster's CA, sealed under the cluster's secret; empty before there is one.
+    pub sealed_ca: Vec<u8>,
 }
 
 impl System {
@@ -26,6 +32,7 @@ impl System {
     /// are to be applied next.
     pub fn judge(&mut self, index: Index, entry: &Entry<'_>) -> Verdict {
         let verdict = self.verdicts.judge(index, entry);
+        self.cores.see(index, entry);
         if let Entry::Batch { wall, .. } = entry
             && verdict == Verdict::Accepted
         {
@@ -38,5 +45,8 @@ impl System {
     pub fn apply(&mut self, effect: &Effect<'_>) {
         self.users.apply(effect);
         self.databases.apply(effect);
+        if let Effect::SealCa { sealed } = effect {
+            self.sealed_ca = sealed.to_vec();
+        }
     }
 }

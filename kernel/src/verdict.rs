@@ -5,6 +5,7 @@ use bincode::{Decode, Encode};
 
 use crate::entry::Entry;
 use crate::ids::{Epoch, Incarnation, Index, Seq};
+use crate::mutant::Mutant;
 
 /// What an entry is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +14,9 @@ pub enum Verdict {
     Accepted,
     /// It is of another epoch than the current one, or a claim that missed something.
     Fenced,
-    /// A batch that was accepted before: a resend.
+    /// A batch, a renewal or a release that was accepted before: a resend.
     Duplicate,
-    /// A batch whose predecessor has not been accepted: it was lost, the primary resends from there.
+    /// A batch or a release whose predecessor has not been accepted: it was lost, the primary resends from there.
     Gap,
 }
 
@@ -28,8 +29,12 @@ pub struct Verdicts {
     pub holder: Incarnation,
     /// The seq that the next batch must carry.
     pub next_seq: Seq,
-    /// The newest accepted entry that renews the epoch: its claim or a batch.
+    /// The newest accepted entry that renews the epoch: its claim, a batch or a renewal.
     pub last_renewal: Index,
+    /// The number of the newest accepted `Renew` of the epoch.
+    pub renewal: u64,
+    /// The epoch has ended: its primary has handed over.
+    pub released: bool,
 }
 
 impl Verdicts {
@@ -38,25 +43,55 @@ impl Verdicts {
         match *entry {
             Entry::Hello { .. } => Verdict::Accepted,
             Entry::Claim { incarnation, previous_epoch, last_renewal } => {
-                if previous_epoch != self.epoch || last_renewal != self.last_renewal {
+                let missed = !self.released && last_renewal != self.last_renewal;
+                if previous_epoch != self.epoch || missed && !Mutant::ClaimWithoutRenewal.is_chosen() {
                     return Verdict::Fenced;
                 }
-                *self = Verdicts { epoch: Epoch(index.0), holder: incarnation, next_seq: Seq(1), last_renewal: index };
+                let epoch = Epoch(index.0);
+                *self =
+                    Verdicts { epoch, holder: incarnation, next_seq: Seq(1), last_renewal: index, ..Self::default() };
                 Verdict::Accepted
             }
             Entry::Batch { epoch, seq, .. } => {
-                if epoch != self.epoch {
-                    Verdict::Fenced
-                } else if seq < self.next_seq {
-                    Verdict::Duplicate
-                } else if seq > self.next_seq {
-                    Verdict::Gap
-                } else {
+                let verdict = self.judge_seq(epoch, seq);
+                if verdict == Verdict::Accepted {
                     self.next_seq = seq.next();
+                    self.last_renewal = index;
+                }
+                verdict
+            }
+            Entry::Renew { epoch, number } => {
+                if epoch != self.epoch || self.released {
+                    Verdict::Fenced
+                } else if number <= self.renewal {
+                    Verdict::Duplicate
+                } else {
+                    self.renewal = number;
                     self.last_renewal = index;
                     Verdict::Accepted
                 }
             }
+            Entry::Release { epoch, seq } => {
+                let verdict = self.judge_seq(epoch, seq);
+                if verdict == Verdict::Accepted {
+                    self.next_seq = seq.next();
+                    self.released = true;
+                }
+                verdict
+            }
+        }
+    }
+
+    /// What takes a seq is accepted in the order of these, and nothing behind a release.
+    fn judge_seq(&self, epoch: Epoch, seq: Seq) -> Verdict {
+        if epoch != self.epoch || self.released {
+            Verdict::Fenced
+        } else if seq < self.next_seq && !Mutant::AcceptDuplicate.is_chosen() {
+            Verdict::Duplicate
+        } else if seq > self.next_seq && !Mutant::AcceptGap.is_chosen() {
+            Verdict::Gap
+        } else {
+            Verdict::Accepted
         }
     }
 }
@@ -98,5 +133,32 @@ mod tests {
         assert_eq!(log.judge(Index(9), &claim(5, 6)), Verdict::Accepted);
         assert_eq!(log.judge(Index(10), &batch(5, 2)), Verdict::Fenced);
         assert_eq!(log.judge(Index(11), &batch(9, 1)), Verdict::Accepted);
+    }
+
+    #[test]
+    fn a_release_takes_its_turn_and_ends_the_epoch() {
+        let mut log = Verdicts::default();
+        log.judge(Index(5), &claim(0, 0));
+        let release = |seq| Entry::Release { epoch: Epoch(5), seq: Seq(seq) };
+        assert_eq!(log.judge(Index(6), &release(2)), Verdict::Gap);
+        assert_eq!(log.judge(Index(7), &batch(5, 1)), Verdict::Accepted);
+        assert_eq!(log.judge(Index(8), &release(2)), Verdict::Accepted);
+        assert_eq!(log.judge(Index(9), &batch(5, 3)), Verdict::Fenced);
+        assert_eq!(log.judge(Index(10), &Entry::Renew { epoch: Epoch(5), number: 1 }), Verdict::Fenced);
+        // After a release the epoch alone decides.
+        assert_eq!(log.judge(Index(11), &claim(5, 0)), Verdict::Accepted);
+        assert_eq!(log.judge(Index(12), &claim(5, 0)), Verdict::Fenced);
+    }
+
+    #[test]
+    fn a_renewal_counts_once_and_fences_older_claims() {
+        let mut log = Verdicts::default();
+        log.judge(Index(5), &claim(0, 0));
+        let renew = |number| Entry::Renew { epoch: Epoch(5), number };
+        assert_eq!(log.judge(Index(6), &renew(2)), Verdict::Accepted);
+        assert_eq!(log.judge(Index(7), &renew(1)), Verdict::Duplicate);
+        assert_eq!(log.judge(Index(8), &renew(2)), Verdict::Duplicate);
+        assert_eq!(log.judge(Index(9), &claim(5, 5)), Verdict::Fenced);
+        assert_eq!(log.judge(Index(10), &claim(5, 6)), Verdict::Accepted);
     }
 }

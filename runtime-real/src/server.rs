@@ -185,9 +185,14 @@ async fn start_server(options: &Options) -> Result<Arc<server::Server<RealEnv>>,
     let core = CoreOptions {
         config: Config {
             node: options.node.clone(),
+            address: options.advertise.clone(),
             default_user: options.default_user.clone(),
             default_level: options.default_level,
             level_timeout: options.level_timeout,
+            park_timeout: Duration::from_secs(5),
+            lease: limits::LEASE,
+            founds: false,
+            quorum_check: false,
             seed: env.random(),
             started: env.monotonic(),
             process_id: std::process::id(),
@@ -197,6 +202,7 @@ async fn start_server(options: &Options) -> Result<Arc<server::Server<RealEnv>>,
             parameters: options.parameters.clone(),
         },
         admin_password,
+        sealed_ca: None,
     };
     let server_options = server::Options {
         member: Member { name: options.node.clone(), address: options.advertise.clone() },

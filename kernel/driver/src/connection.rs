@@ -58,7 +58,7 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
         if matches!(step, Step::Close | Step::Shutdown) {
             return drain(client, stream).await;
         }
-        let accepted = node.accepted();
+        let accepted = &node.accepted;
         let held_at = client.connection.waits_for().map(|seq| seq.0);
         // A held command may run after any progress, the next reply may leave after its own batch.
         let wanted = if step == Step::Held { Some(accepted.value() + 1) } else { held_at };
@@ -106,9 +106,18 @@ async fn drain<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::
             if client.connection.ready().is_empty() { Poll::Ready(Ok::<_, io::Error>(())) } else { Poll::Pending }
         })
         .await?;
-        match client.connection.waits_for() {
-            Some(seq) => node.accepted().reached(seq.0).await,
-            None => return Ok(()),
+        if client.connection.is_drained() {
+            return Ok(());
+        }
+        let mut moved = client.connection.waits_for().map(|seq| node.accepted.reached(seq.0));
+        poll_fn(|context| {
+            let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready());
+            if moved | client.door.poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        // Takes the replies that other Cores have given; whoever is done runs nothing more.
+        if client.run() == Step::Kill {
+            return Ok(());
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::keepers::{FedContent, FedEntry};
 use crate::log::Log;
 use crate::measures::LogMeasures;
 use crate::peers::Peers;
-use crate::snapshot;
+use crate::snapshot::{self, InUse, Reading};
 use crate::state_machine::{Applied, Progress};
 use crate::sync::lock;
 use crate::types::{Peer, Proposal, Types, to_members};
@@ -59,11 +59,21 @@ pub enum SnapshotFailed {
 #[error("Raft has stopped: {0}")]
 pub struct RaftStopped(String);
 
+/// What became of a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proposed {
+    /// This Keeper leads: Raft has it.
+    Sent,
+    /// It does not; this one does, if that is known.
+    NotLeader(Option<Member>),
+}
+
 /// A running Keeper.
 pub struct Keeper<E: Env> {
     raft: Raft<Types<E::Runtime>, Applied<E>>,
     log: Log<E>,
     progress: Arc<Progress>,
+    leader_changes: Watermark,
 }
 
 impl<E: Env> std::fmt::Debug for Keeper<E> {
@@ -98,7 +108,7 @@ impl<E: Env> Keeper<E> {
         };
         let current = start.as_ref().map(|(manifest, _)| manifest);
         let log = Log::open(env, current, segment_bytes).await?;
-        snapshot::clean(env, current).await.map_err(OpenError::from)?;
+        snapshot::clean(env, current, &InUse::default()).await.map_err(OpenError::from)?;
         let (applied, progress) = Applied::new(env.clone(), log.clone(), start.clone()).map_err(OpenError::from)?;
 
         let failed = |error: &dyn std::fmt::Display| StartError::Raft(error.to_string());
@@ -117,15 +127,21 @@ impl<E: Env> Keeper<E> {
             // The last life may have ended between the snapshot and the purge.
             raft.trigger().purge_log(manifest.last.index).await.map_err(|error| failed(&error))?;
         }
-        Ok((Self { raft, log, progress }, start))
+        Ok((Self { raft, log, progress, leader_changes: Watermark::default() }, start))
     }
 
     /// Hands an entry to Raft. There is no answer: what became of it is read from the log.
     ///
     /// # Errors
     /// If Raft has stopped.
-    pub async fn propose(&self, proposal: Proposal) -> Result<(), RaftStopped> {
-        self.raft.client_write_ff(proposal, None).await.map_err(|error| RaftStopped(error.to_string()))
+    pub async fn propose(&self, proposal: Proposal) -> Result<Proposed, RaftStopped> {
+        let sent = self.raft.client_write_ff(proposal, None).await;
+        sent.map(|()| Proposed::Sent).map_err(|error| RaftStopped(error.to_string()))
+    }
+
+    /// Grows whenever another Keeper leads, or none.
+    pub fn leader_changes(&self) -> &Watermark {
+        &self.leader_changes
     }
 
     /// How many entries, counted from the log's beginning, are committed.
@@ -155,6 +171,17 @@ impl<E: Env> Keeper<E> {
             age: Duration::ZERO,
         };
         Ok(entries.into_iter().map(entry).collect())
+    }
+
+    /// The snapshot that a subscriber with the first `known` entries needs, because the log does not reach back so far,
+    /// or takes less time with, because it has nothing. Its files stay while it is held.
+    pub(crate) fn snapshot_behind(&self, known: u64) -> Option<Reading> {
+        if known > 0 && known >= self.log.first() {
+            return None;
+        }
+        // Under this lock: who replaces it removes files only afterwards.
+        let snapshot = lock(&self.progress.snapshot);
+        snapshot.as_ref().map(|manifest| self.progress.in_use.read(manifest))
     }
 
     /// Notes that the Core beside this Keeper has taken the first `known` entries.

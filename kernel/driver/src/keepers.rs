@@ -6,27 +6,37 @@ use std::time::Duration;
 
 use mneme_kernel::ids::Epoch;
 use mneme_kernel::members::Members;
-use mneme_kernel::snapshot::{Manifest, SystemPartition};
 
+use crate::courier::Courier;
+use crate::directory::Directory;
 use crate::env::Env;
-use crate::keeper::{Keeper, RaftStopped};
+use crate::feed::Next;
+use crate::keeper::{Keeper, Proposed, RaftStopped};
+pub use crate::recovery::{FedSnapshot, LoadError, Loaded};
+use crate::subscription::Subscriber;
 use crate::types::Proposal;
 use crate::watermark::Watermark;
 
 /// The Keepers of the cluster, as this process's Core reaches them.
 #[derive(Debug)]
 pub struct Keepers<E: Env> {
-    beside: Arc<Keeper<E>>,
-    disturbances: Watermark,
+    feed: Feed<E>,
+    courier: Arc<Courier<E>>,
+}
+
+#[derive(Debug)]
+enum Feed<E: Env> {
+    Beside(Arc<Keeper<E>>),
+    Elsewhere(Arc<Subscriber<E>>),
 }
 
 /// What the feed gives.
 #[derive(Debug)]
-pub enum Fed {
+pub enum Fed<E: Env> {
     /// The next committed entries, none missing, at least one.
     Entries(Vec<FedEntry>),
     /// The log does not reach back to what the Core has: this has what it lacks, for an empty one.
-    Snapshot(Box<FedSnapshot>),
+    Snapshot(Box<FedSnapshot<E>>),
 }
 
 /// A committed entry.
@@ -48,46 +58,82 @@ pub enum FedContent {
     Blank,
 }
 
-/// A snapshot on its way to a Core.
-#[derive(Debug)]
-pub struct FedSnapshot {
-    pub manifest: Manifest,
-    pub system: SystemPartition,
-}
-
 impl<E: Env> Keepers<E> {
     /// Those of which one is in this process: its feed is the nearest.
-    pub fn beside(keeper: Arc<Keeper<E>>) -> Self {
-        Self { beside: keeper, disturbances: Watermark::default() }
+    pub fn beside(env: &E, keeper: Arc<Keeper<E>>) -> Self {
+        let courier = Courier::start(env.clone(), None);
+        let (watched, disturbed) = (keeper.clone(), courier.clone());
+        env.spawn("leader", async move {
+            loop {
+                let changes = watched.leader_changes().value();
+                watched.leader_changes().reached(changes + 1).await;
+                disturbed.disturbances().count();
+            }
+        });
+        Self { feed: Feed::Beside(keeper), courier }
+    }
+
+    /// Those that are all in other processes: the directory knows where. Call it where the Core's loop runs.
+    pub fn elsewhere(env: &E, directory: Arc<Directory<E>>) -> Self {
+        let courier = Courier::start(env.clone(), Some(directory.clone()));
+        Self { feed: Feed::Elsewhere(Arc::new(Subscriber::new(env.clone(), directory, courier.clone()))), courier }
     }
 
     /// Sends an entry to the Raft leader, wherever it is, behind those sent before. There is no answer, and it may be
-    /// lost: what became of it is read from the log.
+    /// lost: what became of it is read from the log. It is lost for certain while no leader is known or there is no link
+    /// with it; when there is one again, [`Keepers::disturbances`] grows.
     ///
     /// # Errors
     /// If the Keeper beside has stopped for good.
     pub async fn propose(&self, proposal: Proposal) -> Result<(), RaftStopped> {
-        self.beside.propose(proposal).await
+        match &self.feed {
+            Feed::Beside(keeper) => match keeper.propose(proposal.clone()).await? {
+                Proposed::Sent => self.courier.rest(),
+                Proposed::NotLeader(Some(leader)) => {
+                    self.courier.name(&leader.address);
+                    self.courier.offer(proposal);
+                }
+                Proposed::NotLeader(None) => {}
+            },
+            Feed::Elsewhere(_) => self.courier.offer(proposal),
+        }
+        Ok(())
     }
 
-    /// Grows whenever what was proposed may have been lost at once, because another Keeper leads or a link broke.
+    /// Grows whenever what was proposed may have been lost at once, because another Keeper leads or a link broke, and
+    /// when there is a link again: send again then what has no verdict.
     pub fn disturbances(&self) -> &Watermark {
-        &self.disturbances
+        self.courier.disturbances()
     }
 
-    /// What is committed behind the first `known` entries: waits until there is something. Of batches of `own` epoch the
-    /// heads suffice. Completes early, with no entry, only by an error.
+    /// What is committed behind the first `known` entries: waits until there is something, however long. Of batches of
+    /// `own` epoch the heads may come without their effects, and only of those: a Core that has thrown its memory away
+    /// asks without it.
+    ///
+    /// A call may be given up, and the next one may name another number: nothing is lost, and nothing comes twice.
+    /// Who has nothing gets a snapshot if there is one, and does not wait for the log's beginning.
     ///
     /// # Errors
-    /// If no Keeper can be heard now; ask again.
-    pub async fn next(&self, known: u64, own: Option<Epoch>) -> io::Result<Fed> {
+    /// If the log of the Keeper beside cannot be read.
+    pub async fn next(&self, known: u64, own: Option<Epoch>) -> io::Result<Fed<E>> {
+        let keeper = match &self.feed {
+            Feed::Beside(keeper) => keeper,
+            Feed::Elsewhere(subscriber) => return Ok(subscriber.next(known, own).await),
+        };
         // In this process nothing is saved by leaving effects out.
-        let _ = own;
         loop {
-            self.beside.committed().reached(known + 1).await;
-            let entries = self.beside.feed(known).await?;
-            if !entries.is_empty() {
-                return Ok(Fed::Entries(entries));
+            keeper.committed().reached(known + 1).await;
+            if keeper.committed().value() <= known {
+                continue;
+            }
+            match keeper.next(known).await? {
+                Next::Snapshot(reading) => return Ok(Fed::Snapshot(Box::new(FedSnapshot::on_disk(reading)))),
+                // Purged just now: the snapshot that has them is there already.
+                Next::Entries(entries) if entries.is_empty() => {}
+                Next::Entries(entries) => {
+                    self.courier.heard();
+                    return Ok(Fed::Entries(entries));
+                }
             }
         }
     }

@@ -154,6 +154,11 @@ impl<E: Env> Log<E> {
         entries.evict();
     }
 
+    /// The first entry that it would have: those before are in a snapshot.
+    pub(crate) fn first(&self) -> u64 {
+        lock(&self.index.entries).first
+    }
+
     /// Which log this is: drawn when it was founded.
     pub fn id(&self) -> u64 {
         self.id

@@ -1,44 +1,35 @@
-//! A node: a Core behind a lock, the Keeper beside it, and the loop that carries batches to the log and verdicts back.
+//! A Core behind a lock, as clients, links and the loop to the log (`core_loop.rs`) share it.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{BadEntry, Core, Input, Now, OpenBatch, Output};
-use mneme_kernel::ids::{Index, Seq};
+use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
+use mneme_kernel::forward::Void;
+use mneme_kernel::ids::Seq;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::session::{Peer, Port};
-use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
 
+use crate::core_loop;
 use crate::doors::Doors;
 use crate::env::Env;
+use crate::forward::{self, Origins};
 use crate::keeper::{Keeper, SnapshotFailed, StartError};
-use crate::keepers::{Fed, FedContent, Keepers};
+use crate::keepers::Keepers;
 use crate::measures::{EnvClock, Traffic};
-use crate::recovery;
-use crate::server::CoreOptions;
+use crate::renewals;
 use crate::signal::Signal;
 use crate::sync::{lock, try_lock};
-use crate::types::Proposal;
-use crate::wal::OpenError;
 use crate::watermark::Watermark;
-
-/// How long a batch that nobody waits for may wait for more: its writers have their answers, and the log is spared.
-const LINGER: Duration = Duration::from_millis(1);
-/// How often time-outs are looked at.
-const TICK: Duration = Duration::from_millis(50);
-/// How long nothing may be heard of a proposal before it is sent again; doubles up to the second number.
-const SILENCE: Duration = Duration::from_millis(100);
-const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
 /// How long a stopping node waits for clients to take their last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(2);
+
+/// How long handing over may take.
+const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// The password of the first user.
 #[derive(Clone)]
@@ -61,76 +52,113 @@ impl From<&str> for FirstPassword {
     }
 }
 
-/// A running node.
+/// A running Core.
 #[derive(Debug)]
 pub struct Node<E: Env> {
-    env: E,
-    core: Mutex<Core>,
-    keepers: Keepers<E>,
+    pub(crate) env: E,
+    pub(crate) core: Mutex<Core>,
+    pub(crate) keepers: Keepers<E>,
     /// The one in this process, if there is one.
-    keeper: Option<Arc<Keeper<E>>>,
-    /// The newest accepted batch: gates wait for it.
-    accepted: Watermark,
-    /// 1 once this Core is primary.
-    leads: Watermark,
+    pub(crate) keeper: Option<Arc<Keeper<E>>>,
+    /// The newest batch whose fate is known: gates wait for it.
+    pub(crate) accepted: Watermark,
+    /// Those batches of them that were not accepted.
+    pub(crate) voids: Voids,
+    /// 1 once clients can be served.
+    pub(crate) serves: Watermark,
+    /// Why it does not start.
+    pub(crate) start_error: Mutex<Option<StartError>>,
     /// 1 once a client asked the server to stop.
     shutdown: Watermark,
     /// There is a batch to close.
-    work: Signal,
+    pub(crate) work: Signal,
     /// There is a batch to close when it has lingered.
-    lingering: Signal,
+    pub(crate) lingering: Signal,
+    /// There are commands for the primary, or it is another one.
+    pub(crate) forwarding: Signal,
+    pub(crate) origins: Origins,
     /// How to wake a connection for which another one has something.
-    doors: Doors,
+    pub(crate) doors: Doors,
     /// Connections that have replies which have not left.
     replying: AtomicUsize,
-    traffic: Traffic,
+    pub(crate) traffic: Traffic,
+}
+
+/// Batches that will never be accepted, as gates look at them: there are none but after a deposition.
+#[derive(Debug, Default)]
+pub(crate) struct Voids {
+    exist: AtomicBool,
+    all: Mutex<Vec<Void>>,
+}
+
+impl Voids {
+    pub(crate) fn push(&self, void: Void) {
+        lock(&self.all).push(void);
+        self.exist.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[Void]) -> T) -> T {
+        if self.exist.load(Ordering::Acquire) { look(&lock(&self.all)) } else { look(&[]) }
+    }
 }
 
 impl<E: Env> Node<E> {
-    /// Recovers, becomes primary and founds the first user if there is none. Clients can be served when it returns.
-    ///
-    /// # Errors
-    /// If the log is damaged or cannot be read.
-    pub(crate) async fn start(
-        env: E,
-        options: CoreOptions,
-        keepers: Keepers<E>,
-        keeper: Option<Arc<Keeper<E>>>,
-        snapshot: Option<(Manifest, SystemPartition)>,
-    ) -> Result<Arc<Self>, StartError> {
+    /// Begins to recover; [`Node::ready`] tells when that is done.
+    pub(crate) fn start(env: E, config: Config, keepers: Keepers<E>, keeper: Option<Arc<Keeper<E>>>) -> Arc<Self> {
         let node = Arc::new(Self {
             env: env.clone(),
-            core: Mutex::new(Core::new(options.config)),
+            core: Mutex::new(Core::new(config)),
             keepers,
             keeper,
             accepted: Watermark::default(),
-            leads: Watermark::default(),
+            voids: Voids::default(),
+            serves: Watermark::default(),
+            start_error: Mutex::default(),
             shutdown: Watermark::default(),
             work: Signal::default(),
             lingering: Signal::default(),
+            forwarding: Signal::default(),
+            origins: Origins::default(),
             doors: Doors::default(),
             replying: AtomicUsize::new(0),
             traffic: Traffic::default(),
         });
         node.with_core(|core| core.set_clock(Box::new(EnvClock(env.clone()))));
-        let known = match snapshot {
-            Some((manifest, system)) => {
-                recovery::load(&env, &node.core, &manifest, system.system).await.map_err(OpenError::from)?;
-                manifest.last.index + 1
-            }
-            None => 0,
-        };
-        env.spawn("core", node.clone().run_loop(known));
-        if !Mutant::ServeBeforeRecovered.is_chosen() {
-            node.leads.reached(1).await;
-        }
-        node.found(options.admin_password).await;
-        Ok(node)
+        env.spawn("core", core_loop::run(node.clone()));
+        env.spawn("forward", forward::run(node.clone()));
+        env.spawn("renewals", renewals::run(node.clone()));
+        node
     }
 
-    /// Makes the first user, durably, if there is none.
-    async fn found(&self, password: FirstPassword) {
+    /// Completes when clients can be served: this Core is primary, or it is hot and sees one.
+    ///
+    /// # Errors
+    /// If what it recovers from is damaged or cannot be read.
+    pub(crate) async fn ready(&self) -> Result<(), StartError> {
+        if !Mutant::ServeBeforeRecovered.is_chosen() {
+            self.serves.reached(1).await;
+        }
+        match lock(&self.start_error).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the first user, durably, if there is none, once this Core is primary and so many Keepers vote.
+    pub(crate) async fn found(&self, expect_keepers: usize, password: FirstPassword, sealed_ca: Option<Vec<u8>>) {
+        const LOOK: Duration = Duration::from_millis(10);
         let admin = self.with_core(|core| core.config().default_user.clone());
+        let mut said = false;
+        while !self.with_core(|core| core.serves() && core.voters() >= expect_keepers) {
+            if self.with_core(|core| core.has_user(&admin)) || lock(&self.start_error).is_some() {
+                return;
+            }
+            if !said && self.with_core(|core| core.serves()) {
+                said = true;
+                tracing::info!(expect_keepers, "waiting for further Keepers to join");
+            }
+            self.env.sleep(LOOK).await;
+        }
         if self.with_core(|core| core.has_user(&admin)) {
             return;
         }
@@ -144,8 +172,12 @@ impl<E: Env> Node<E> {
         let hash = self.env.hash_password(password).await;
         let seq = {
             let mut core = lock(&self.core);
-            let founded =
-                core.handle(self.now(), Input::Found { admin: &admin, password_hash: &hash }, &mut Vec::new());
+            if !core.is_primary() {
+                return;
+            }
+            let sealed_ca = sealed_ca.as_deref();
+            let founded = Input::Found { admin: &admin, password_hash: &hash, sealed_ca };
+            let founded = core.handle(self.now(), founded, &mut Vec::new());
             debug_assert!(founded.is_ok(), "founding reads no entry");
             core.executed()
         };
@@ -153,106 +185,9 @@ impl<E: Env> Node<E> {
         self.until_accepted(seq).await;
     }
 
-    /// The loop between Core and log: what is committed goes in, what was executed goes out. The Core knows the first
-    /// `known` entries of the log.
-    async fn run_loop(self: Arc<Self>, mut known: u64) {
-        let mut outputs = Vec::new();
-        let mut heard = false;
-        let mut silence = Silence { since: self.env.monotonic(), patience: SILENCE };
-        self.tell(Input::Begin { nonce: self.env.random() }, &mut outputs).await;
-        self.carry_out(&mut outputs).await;
-        let mut tick = pin!(self.env.sleep(TICK));
-        let mut linger = None;
-        let mut next = Box::pin(self.keepers.next(known, None));
-        loop {
-            let mut fed = None;
-            let ticked = poll_fn(|context| {
-                if fed.is_none()
-                    && let Poll::Ready(next) = next.as_mut().poll(context)
-                {
-                    fed = Some(next);
-                }
-                let something = fed.is_some() | self.work.poll(context).is_ready();
-                let ticked = tick.as_mut().poll(context).is_ready();
-                // While one lingers, further ones wake nobody.
-                if linger.is_none() && self.lingering.poll(context).is_ready() {
-                    linger = Some(Box::pin(self.env.sleep(LINGER)));
-                }
-                let something =
-                    something | linger.as_mut().is_some_and(|linger| linger.as_mut().poll(context).is_ready());
-                if something || ticked { Poll::Ready(ticked) } else { Poll::Pending }
-            })
-            .await;
-            // Whatever woke this loop, what is open is closed below.
-            linger = None;
-            if let Some(fed) = fed {
-                let entries = match fed {
-                    Ok(Fed::Entries(entries)) => entries,
-                    Ok(Fed::Snapshot(_)) => unreachable!("the log reaches back to what was loaded"),
-                    Err(error) => match self.env.fatal(format!("cannot read the log: {error}")).await {},
-                };
-                heard = true;
-                for entry in &entries {
-                    known = entry.index + 1;
-                    let content = match &entry.content {
-                        FedContent::Core(proposal) => Some(&*proposal.0),
-                        FedContent::Members(_) | FedContent::Blank => None,
-                    };
-                    self.tell(Input::Committed { index: Index(entry.index), entry: content }, &mut outputs).await;
-                }
-                if let Some(keeper) = &self.keeper {
-                    keeper.fed(known);
-                }
-                next = Box::pin(self.keepers.next(known, None));
-            }
-            if ticked {
-                tick.set(self.env.sleep(TICK));
-                let broken = std::mem::take(&mut heard) || !self.with_core(|core| core.awaits_verdict());
-                if silence.is_too_long(self.env.monotonic(), broken) {
-                    self.tell(Input::Resend, &mut outputs).await;
-                }
-                if let Some(keeper) = &self.keeper {
-                    self.tell(Input::Keeper(keeper.state()), &mut outputs).await;
-                }
-                let (input_bytes, output_bytes) = (self.traffic.input_bytes(), self.traffic.output_bytes());
-                self.tell(Input::Tick { input_bytes, output_bytes }, &mut outputs).await;
-                self.tell(Input::Expire, &mut outputs).await;
-                // Those who wait for their level look at the clock.
-                self.accepted.nudge();
-            }
-            self.tell(Input::CloseBatch, &mut outputs).await;
-            self.carry_out(&mut outputs).await;
-        }
-    }
-
-    async fn tell(&self, input: Input<'_>, outputs: &mut Vec<Output>) {
-        let told = lock(&self.core).handle(self.now(), input, outputs);
-        if let Err(BadEntry { .. }) = &told {
-            let why = told.map_or_else(|error| error.to_string(), |()| String::new());
-            self.env.fatal(why).await;
-        }
-    }
-
-    async fn carry_out(&self, outputs: &mut Vec<Output>) {
-        for output in outputs.drain(..) {
-            match output {
-                Output::Propose(proposal) => {
-                    if let Err(error) = self.keepers.propose(Proposal::new(proposal)).await
-                        && self.with_core(|core| !core.is_stopping())
-                    {
-                        self.env.fatal(error.to_string()).await;
-                    }
-                }
-                Output::Accepted(seq) => self.accepted.advance(seq.0),
-                Output::Leads(epoch) => {
-                    tracing::info!(epoch = epoch.0, "this Core is primary");
-                    self.leads.advance(1);
-                }
-                Output::Deposed(epoch) => {
-                    self.env.fatal(format!("another Core claimed epoch {epoch}; this one's memory is void")).await;
-                }
-            }
-        }
+    /// Another node is about to be let in: from now on this one is not alone.
+    pub(crate) fn is_not_alone(&self) {
+        lock(&self.core).set_alone(false);
     }
 
     /// A new client, or `None` if there are too many.
@@ -260,6 +195,15 @@ impl<E: Env> Node<E> {
         let connection = lock(&self.core).connect(port, peer, self.env.monotonic())?;
         let door = self.doors.install(connection.slot());
         Some(Client { node: self.clone(), replying: false, held: false, connection, door })
+    }
+
+    /// Has the loop close the batch, if there is one.
+    pub(crate) fn announce(&self, open: OpenBatch) {
+        match open {
+            OpenBatch::Empty => {}
+            OpenBatch::Lingering => self.lingering.raise(),
+            OpenBatch::Due => self.work.raise(),
+        }
     }
 
     /// Waits until a batch is accepted, however long that takes.
@@ -283,8 +227,10 @@ impl<E: Env> Node<E> {
         self.shutdown.reached(1).await;
     }
 
-    /// Stops in order: no further command is executed, everything executed becomes durable and is answered.
+    /// Stops in order: hands over to another Core if there is one, executes nothing any more; everything executed becomes
+    /// durable and is answered.
     pub async fn stop(&self) {
+        self.hand_over().await;
         let seq = self.with_core(|core| {
             core.stop();
             core.executed()
@@ -294,6 +240,21 @@ impl<E: Env> Node<E> {
         let until = self.env.monotonic() + LAST_REPLIES;
         while self.replying.load(Ordering::Relaxed) > 0 && self.env.monotonic() < until {
             self.env.sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Has another Core become primary, if this one is and there is another.
+    pub async fn hand_over(&self) {
+        let primary = self.with_core(|core| core.is_primary() && core.has_other_cores());
+        if !primary {
+            return;
+        }
+        let told = lock(&self.core).handle(self.now(), Input::Release, &mut Vec::new());
+        debug_assert!(told.is_ok(), "a release reads no entry");
+        self.work.raise();
+        let until = self.env.monotonic() + HAND_OVER;
+        while self.with_core(|core| core.is_primary()) && self.env.monotonic() < until {
+            self.env.sleep(Duration::from_millis(2)).await;
         }
     }
 
@@ -320,33 +281,8 @@ impl<E: Env> Node<E> {
         &self.env
     }
 
-    pub(crate) fn accepted(&self) -> &Watermark {
-        &self.accepted
-    }
-
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now { wall: self.env.wall(), monotonic: self.env.monotonic() }
-    }
-}
-
-/// How long nothing has been heard of what was proposed.
-struct Silence {
-    since: Monotonic,
-    patience: Duration,
-}
-
-impl Silence {
-    /// Whether it is time to send again; `broken` says that something was heard, or that nothing is waited for.
-    fn is_too_long(&mut self, now: Monotonic, broken: bool) -> bool {
-        if broken {
-            *self = Self { since: now, patience: SILENCE };
-            return false;
-        }
-        let too_long = now - self.since >= self.patience;
-        if too_long {
-            *self = Self { since: now, patience: (self.patience * 2).min(LONGEST_SILENCE) };
-        }
-        too_long
     }
 }
 
@@ -399,14 +335,14 @@ impl<E: Env> Client<E> {
         self.connection.arrived(since);
         let step = self.connection.run(&mut core, now);
         let open = core.open_batch();
+        let unsent = core.has_unsent();
         let woken = core.clients.take_woken();
         drop(core);
         self.note_held(step == Step::Held);
         self.node.doors.knock(&woken);
-        match open {
-            OpenBatch::Empty => {}
-            OpenBatch::Lingering => self.node.lingering.raise(),
-            OpenBatch::Due => self.node.work.raise(),
+        self.node.announce(open);
+        if unsent {
+            self.node.forwarding.raise();
         }
         if step == Step::Shutdown {
             self.node.shutdown.advance(1);
@@ -417,7 +353,7 @@ impl<E: Env> Client<E> {
     /// Opens the gate as far as the log has got.
     pub(crate) fn advance(&mut self, now: Monotonic) {
         let accepted = Seq(self.node.accepted.value());
-        self.connection.advance(accepted, now);
+        self.node.voids.look(|voids| self.connection.advance(accepted, voids, now));
         self.node.traffic.replied(self.connection.take_delays());
     }
 

@@ -1,69 +1,167 @@
-//! Fills an empty Core from a snapshot: several readers, each with partitions of its own, and one that puts into memory.
+//! Fills an empty Core from a snapshot, which is on this node's disk or comes over a link: several readers, each with
+//! partitions of its own, and one that puts into memory.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
 use mneme_kernel::core::{BadEntry, Core, Input, Now};
 use mneme_kernel::ids::Index;
-use mneme_kernel::snapshot::{Manifest, manifest_file};
-use mneme_kernel::system::System;
+use mneme_kernel::members::Members;
+use mneme_kernel::snapshot::{Manifest, SystemPartition, manifest_file};
+use mneme_kernel::wal::LogId;
 
 use crate::env::Env;
-use crate::snapshot::{SnapshotError, blocks, read_partition};
+use crate::snapshot::{Reading, SnapshotError, blocks, read_partition, read_system};
+use crate::subscription::RemoteSnapshot;
 use crate::sync::lock;
 
 /// Tasks that read and verify partitions.
 const READERS: usize = 2;
-/// Partitions that each has ready before it waits.
-const AHEAD: usize = 2;
+/// Chunks that each has ready before it waits.
+const AHEAD: usize = 4;
+/// Bytes of a chunk at which it is full.
+const CHUNK: usize = 512 << 10;
 
-/// Loads a snapshot.
-pub(crate) async fn load<E: Env>(
-    env: &E,
-    core: &Mutex<Core>,
-    manifest: &Manifest,
-    system: System,
-) -> Result<(), SnapshotError> {
+/// A snapshot on its way to a Core.
+#[derive(Debug)]
+pub struct FedSnapshot<E: Env>(Source<E>);
+
+#[derive(Debug)]
+enum Source<E: Env> {
+    Disk(Reading),
+    Link(RemoteSnapshot<E>),
+}
+
+/// What a loaded snapshot held beside the Core's data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// How many entries of the log the Core has now, counted from the log's beginning.
+    pub known: u64,
+    /// The Raft group's members there, and the entry that made them so.
+    pub members: Members,
+    pub members_at: Option<LogId>,
+}
+
+/// A snapshot that has not been loaded, or not in whole: the Core is void.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// This node's own disk.
+    #[error(transparent)]
+    Disk(#[from] SnapshotError),
+    /// The link broke, or what came over it cannot be read: another Keeper may give a whole one.
+    #[error("the snapshot did not come in whole: {0}")]
+    Link(#[from] io::Error),
+}
+
+impl<E: Env> FedSnapshot<E> {
+    pub(crate) fn on_disk(snapshot: Reading) -> Self {
+        Self(Source::Disk(snapshot))
+    }
+
+    pub(crate) fn on_link(snapshot: RemoteSnapshot<E>) -> Self {
+        Self(Source::Link(snapshot))
+    }
+
+    /// How many entries of the log it stands for.
+    pub fn known(&self) -> u64 {
+        match &self.0 {
+            Source::Disk(reading) => reading.manifest.last.index + 1,
+            Source::Link(snapshot) => snapshot.known(),
+        }
+    }
+
+    /// Fills the Core, which must be empty: a snapshot is never installed over memory that has something (PROTOCOL
+    /// rule 20).
+    ///
+    /// # Errors
+    /// If not all could be read. What the Core has then is worth nothing.
+    pub async fn load(self, env: &E, core: &Mutex<Core>) -> Result<Loaded, LoadError> {
+        match self.0 {
+            Source::Disk(reading) => Ok(load_from_disk(env, core, reading).await?),
+            Source::Link(snapshot) => Ok(snapshot.load(env, core).await?),
+        }
+    }
+}
+
+async fn load_from_disk<E: Env>(env: &E, core: &Mutex<Core>, reading: Reading) -> Result<Loaded, SnapshotError> {
+    let reading = Arc::new(reading);
+    let manifest = &reading.manifest;
+    let SystemPartition { system, members, members_at } = read_system(env, manifest).await?;
+    // Its checksum was right: what wrote it was wrong, or newer.
+    let damaged = |file: String| move |error: BadEntry| SnapshotError::damaged(&file, 0, error);
+    let index = Index(manifest.last.index);
+    let whole = Input::Snapshot { index, system, items: &manifest.items() };
+    tell(env, core, whole).map_err(damaged(manifest_file(index.0)))?;
+    let mut chunks = read_chunks(env, reading.clone());
+    while let Some(chunk) = chunks.next().await {
+        let Chunk { partition, effects } = chunk?;
+        tell(env, core, Input::Items(&effects)).map_err(damaged(manifest.partitions[partition].name()))?;
+    }
+    Ok(Loaded { known: index.0 + 1, members, members_at })
+}
+
+pub(crate) fn tell<E: Env>(env: &E, core: &Mutex<Core>, input: Input<'_>) -> Result<(), BadEntry> {
+    let now = Now { wall: env.wall(), monotonic: env.monotonic() };
     let mut outputs = Vec::new();
-    let mut tell = |file: String, input: Input<'_>| {
-        let now = Now { wall: env.wall(), monotonic: env.monotonic() };
-        lock(core).handle(now, input, &mut outputs).map_err(|error: BadEntry| {
-            // Its checksum was right: what wrote it was wrong, or newer.
-            SnapshotError::damaged(&file, 0, error)
-        })
-    };
-    let whole = Input::Snapshot { index: Index(manifest.last.index), system, items: &manifest.items() };
-    tell(manifest_file(manifest.last.index), whole)?;
-    let manifest = Arc::new(manifest.clone());
-    let (sender, mut loaded) = mpsc::channel(READERS * AHEAD);
+    let told = lock(core).handle(now, input, &mut outputs);
+    debug_assert!(outputs.is_empty(), "a Core that is being filled wants nothing: {outputs:?}");
+    told
+}
+
+/// Some of a partition's effects, verified.
+pub(crate) struct Chunk {
+    pub partition: usize,
+    pub effects: Vec<u8>,
+}
+
+/// Reads a snapshot's partitions, several at once, in chunks of bounded size: whole effects, those of a partition in
+/// their order. It ends early with an error.
+pub(crate) fn read_chunks<E: Env>(env: &E, reading: Arc<Reading>) -> mpsc::Receiver<Result<Chunk, SnapshotError>> {
+    let (sender, chunks) = mpsc::channel(READERS * AHEAD);
     for reader in 0..READERS {
-        let (env_of_reader, manifest, mut sender) = (env.clone(), manifest.clone(), sender.clone());
+        let (env_of_reader, reading, mut sender) = (env.clone(), reading.clone(), sender.clone());
         env.spawn_thread("recovery", async move {
-            for i in (reader..manifest.partitions.len()).step_by(READERS) {
-                let read = read_effects(&env_of_reader, &manifest, i).await;
-                if sender.send(read.map(|effects| (i, effects))).await.is_err() {
-                    // Somebody has found damage: nobody needs the rest.
-                    return;
+            for partition in (reader..reading.manifest.partitions.len()).step_by(READERS) {
+                match read_partition_chunks(&env_of_reader, &reading.manifest, partition, &mut sender).await {
+                    Ok(true) => {}
+                    // Somebody has found damage, or the one who wanted it is gone: nobody needs the rest.
+                    Ok(false) => return,
+                    Err(error) => {
+                        let _ = sender.send(Err(error)).await;
+                        return;
+                    }
                 }
             }
         });
     }
-    drop(sender);
-    while let Some(read) = loaded.next().await {
-        let (partition, effects) = read?;
-        tell(manifest.partitions[partition].name(), Input::Items(&effects))?;
-    }
-    Ok(())
+    chunks
 }
 
-/// A partition's effects, verified.
-async fn read_effects<E: Env>(env: &E, manifest: &Manifest, partition: usize) -> Result<Vec<u8>, SnapshotError> {
+/// `false` if nobody takes them any more.
+async fn read_partition_chunks<E: Env>(
+    env: &E,
+    manifest: &Manifest,
+    partition: usize,
+    sender: &mut mpsc::Sender<Result<Chunk, SnapshotError>>,
+) -> Result<bool, SnapshotError> {
     let file = &manifest.partitions[partition];
     let bytes = read_partition(env, file).await?;
-    let mut effects = Vec::with_capacity(bytes.len());
+    let mut effects = Vec::new();
+    let mut rest = bytes.len();
     for block in blocks(manifest.log, file, &bytes) {
-        effects.extend_from_slice(block?);
+        let block = block?;
+        if effects.is_empty() {
+            effects.reserve(block.len().max(rest.min(CHUNK)));
+        } else if effects.len() + block.len() > CHUNK {
+            let full = std::mem::replace(&mut effects, Vec::with_capacity(block.len().max(rest.min(CHUNK))));
+            if sender.send(Ok(Chunk { partition, effects: full })).await.is_err() {
+                return Ok(false);
+            }
+        }
+        effects.extend_from_slice(block);
+        rest -= block.len();
     }
-    Ok(effects)
+    Ok(effects.is_empty() || sender.send(Ok(Chunk { partition, effects })).await.is_ok())
 }

@@ -6,11 +6,16 @@ use std::sync::Arc;
 use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
+use crate::courier;
+use crate::directory::Directory;
 use crate::env::{Env, Stream};
+use crate::feed;
+use crate::forward;
 use crate::keeper::{Keeper, Schedule, StartError};
 use crate::keepers::Keepers;
 use crate::link::{FrameReader, Open};
 use crate::node::{FirstPassword, Node};
+use crate::wal::OpenError;
 
 /// What a process is told once, at its start.
 #[derive(Clone, Debug)]
@@ -30,6 +35,8 @@ pub struct CoreOptions {
     pub config: Config,
     /// Used only by a founder, for the first user.
     pub admin_password: FirstPassword,
+    /// Used only by a founder: the key of the cluster's CA, sealed.
+    pub sealed_ca: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,27 +65,66 @@ pub struct Server<E: Env> {
 }
 
 impl<E: Env> Server<E> {
-    /// Recovers, takes its place in the cluster, and returns when it would serve its role now: a Core when it is primary
-    /// or hot and sees one, a Keeper when it is a member and caught up.
+    /// Recovers what is on this disk and begins to take its place in the cluster. From here on links can be served;
+    /// [`Server::ready`] tells when its role can be.
     ///
     /// # Errors
     /// If log or snapshot are damaged or cannot be read.
-    pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
-        let (mut keeper, mut node) = (None, None);
-        let mut snapshot = None;
+    pub async fn new(env: E, options: Options) -> Result<Arc<Self>, StartError> {
+        let mut keeper = None;
         if let Some(own) = options.keeper {
-            let (started, found) = Keeper::start(&env, options.member.clone(), own.segment_bytes).await?;
+            let (started, _) = Keeper::start(&env, options.member.clone(), own.segment_bytes).await?;
             let started = Arc::new(started);
             let scheduled = started.clone();
             let schedule_env = env.clone();
             env.spawn("snapshots", async move { scheduled.make_snapshots(&schedule_env, own.snapshots).await });
-            (keeper, snapshot) = (Some(started), found);
+            keeper = Some(started);
         }
-        if let (Some(core), Some(keeper)) = (options.core, &keeper) {
-            let keepers = Keepers::beside(keeper.clone());
-            node = Some(Node::start(env.clone(), core, keepers, Some(keeper.clone()), snapshot).await?);
+        let mut node = None;
+        if let Some(core) = options.core {
+            let alone = keeper.is_some() && matches!(options.start, Start::Found { expect_keepers: 1 });
+            let keepers = match &keeper {
+                Some(keeper) => Keepers::beside(&env, keeper.clone()),
+                None => {
+                    let directory = Directory::load(&env).await.map_err(OpenError::from)?;
+                    Keepers::elsewhere(&env, Arc::new(directory))
+                }
+            };
+            let mut config = core.config;
+            config.founds = matches!(options.start, Start::Found { .. });
+            let started = Node::start(env.clone(), config, keepers, keeper.clone());
+            started.with_core(|core| core.set_alone(alone));
+            if let Start::Found { expect_keepers } = options.start {
+                let founding = started.clone();
+                env.spawn("found", async move {
+                    founding.found(expect_keepers, core.admin_password, core.sealed_ca).await;
+                });
+            }
+            node = Some(started);
         }
         Ok(Arc::new(Self { env, keeper, node }))
+    }
+
+    /// Completes when this process would serve its role now: a Core when it is primary or hot and sees one, a Keeper when
+    /// it is a member and caught up.
+    ///
+    /// # Errors
+    /// If what it recovers from is damaged or cannot be read.
+    pub async fn ready(&self) -> Result<(), StartError> {
+        match &self.node {
+            Some(node) => node.ready().await,
+            None => Ok(()),
+        }
+    }
+
+    /// [`Server::new`], then [`Server::ready`].
+    ///
+    /// # Errors
+    /// Theirs.
+    pub async fn start(env: E, options: Options) -> Result<Arc<Self>, StartError> {
+        let server = Self::new(env, options).await?;
+        server.ready().await?;
+        Ok(server)
     }
 
     /// Serves a link that another node, of this name by its certificate, has opened; returns when it ends.
@@ -86,14 +132,23 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// If the link broke, or what came was no frame that is known.
     pub async fn serve_link<S: Stream>(&self, stream: S, peer: &str) -> io::Result<()> {
-        let (read, _write) = tokio::io::split(stream);
-        let mut reader = FrameReader::new(read);
+        if let Some(node) = &self.node {
+            node.is_not_alone();
+        }
+        let mut reader = FrameReader::new(stream);
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };
         tracing::debug!(peer, ?open, "a link");
-        match open {
-            Open::Raft { .. } | Open::Propose | Open::Feed { .. } | Open::Forward { .. } | Open::Ask => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "there are no links yet"))
+        match (open, &self.node, &self.keeper) {
+            (Open::Forward { from }, Some(node), _) => forward::serve(node.clone(), reader, from).await,
+            (Open::Propose, _, Some(keeper)) => {
+                let (reader, write) = reader.split();
+                courier::serve(&self.env, keeper, reader, write).await
             }
+            (Open::Feed { known, own }, _, Some(keeper)) => {
+                let (reader, write) = reader.split();
+                feed::serve(&self.env, keeper, reader, write, known, own).await
+            }
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "this node does not serve such links")),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Snapshots on disk: reading them, writing their files, and which one is current.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex};
 
 use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect};
@@ -10,6 +12,7 @@ use mneme_kernel::snapshot::{
 };
 
 use crate::env::{Disk, Env, File};
+use crate::sync::lock;
 use crate::wal::checksum;
 
 /// The folder of snapshots.
@@ -149,13 +152,43 @@ pub(crate) async fn publish<E: Env>(env: &E, manifest: &Manifest) -> io::Result<
     Ok(())
 }
 
-/// Removes what no snapshot needs any more, and what unfinished ones left behind.
-pub(crate) async fn clean<E: Env>(env: &E, current: Option<&Manifest>) -> io::Result<()> {
+/// The snapshots that are being read: their files stay when newer ones replace them. A clone is the same set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InUse(Arc<Mutex<BTreeMap<u64, Vec<String>>>>);
+
+impl InUse {
+    /// Begins to read a snapshot, which is the current one now.
+    pub(crate) fn read(&self, manifest: &Manifest) -> Reading {
+        let mut readers = lock(&self.0);
+        let number = readers.last_key_value().map_or(0, |(last, _)| last + 1);
+        readers.insert(number, manifest.files().collect());
+        Reading { manifest: manifest.clone(), number, in_use: self.clone() }
+    }
+}
+
+/// A snapshot that is being read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub manifest: Manifest,
+    number: u64,
+    in_use: InUse,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        lock(&self.in_use.0).remove(&self.number);
+    }
+}
+
+/// Removes what no snapshot needs any more, and what unfinished ones left behind. What is read meanwhile stays until the
+/// next time.
+pub(crate) async fn clean<E: Env>(env: &E, current: Option<&Manifest>, in_use: &InUse) -> io::Result<()> {
     let disk = env.disk();
-    let needed: Vec<String> = current
+    let mut unneeded = disk.list(FOLDER).await?;
+    let mut needed: Vec<String> = current
         .map(|manifest| manifest.files().chain([manifest_file(manifest.last.index)]).collect())
         .unwrap_or_default();
-    let mut unneeded = disk.list(FOLDER).await?;
+    needed.extend(lock(&in_use.0).values().flatten().cloned());
     unneeded.retain(|name| !needed.contains(name));
     // Older manifests first, durably: one must not outlive the files that it names.
     let (manifests, files): (Vec<String>, Vec<String>) =

@@ -16,7 +16,7 @@ use openraft::{EntryPayload, OptionalSend, StoredMembership};
 use crate::compaction::compact;
 use crate::env::Env;
 use crate::log::Log;
-use crate::snapshot;
+use crate::snapshot::{self, InUse};
 use crate::sync::lock;
 use crate::types::{LogId, Types, from_members, log_id};
 use crate::watermark::Watermark;
@@ -44,6 +44,8 @@ pub(crate) struct Progress {
     pub made: Mutex<Made>,
     /// The newest snapshot.
     pub snapshot: Mutex<Option<Manifest>>,
+    /// Those that somebody is reading.
+    pub in_use: InUse,
 }
 
 /// The snapshots made since the start.
@@ -198,12 +200,12 @@ impl<E: Env> Applied<E> {
         let begun = self.env.monotonic();
         // On a thread of its own: it blocks on the disk and takes its time.
         let (done, made) = oneshot::channel();
-        let (env, log) = (self.env.clone(), self.log.clone());
+        let (env, log, in_use) = (self.env.clone(), self.log.clone(), self.progress.in_use.clone());
         self.env.spawn_background("snapshot", async move {
             let made = compact(&env, &log, before.as_ref(), last).await;
             if made.is_err() {
                 // What it has written so far may be what fills the disk.
-                let _ = snapshot::clean(&env, before.as_ref()).await;
+                let _ = snapshot::clean(&env, before.as_ref(), &in_use).await;
             }
             let _ = done.send(made);
         });
@@ -220,7 +222,7 @@ impl<E: Env> Applied<E> {
         *lock(&self.progress.snapshot) = Some(manifest.clone());
         lock(&self.state).snapshot_membership = membership;
         self.progress.snapshotted.advance(manifest.last.index + 1);
-        if let Err(error) = snapshot::clean(&self.env, Some(&manifest)).await {
+        if let Err(error) = snapshot::clean(&self.env, Some(&manifest), &self.progress.in_use).await {
             tracing::warn!("cannot remove what older snapshots left: {error}");
         }
         Ok(())

@@ -31,7 +31,17 @@ impl Watermark {
 
     /// Raises the number and wakes those who waited for it; a lower one changes nothing.
     pub fn advance(&self, value: u64) {
+        self.raise(|_| value);
+    }
+
+    /// Raises the number by one: something has happened once more.
+    pub fn count(&self) {
+        self.raise(|value| value + 1);
+    }
+
+    fn raise(&self, to: impl FnOnce(u64) -> u64) {
         let mut state = lock(&self.state);
+        let value = to(state.value);
         if value <= state.value {
             return;
         }

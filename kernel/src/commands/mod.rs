@@ -5,6 +5,7 @@ mod acl;
 mod bitfield;
 mod bits;
 mod client;
+mod cluster;
 mod command;
 mod config;
 pub(crate) mod connection;
@@ -103,6 +104,12 @@ impl Command {
         ["multi", "exec", "discard", "watch", "quit", "reset"].contains(&self.name)
     }
 
+    /// Its reply rests on the data, which only the primary knows.
+    pub(crate) fn touches_data(&self) -> bool {
+        let by_others = ["exec", "watch", "unwatch", "discard", "wait", "waitaof"];
+        matches!(self.access, Access::Read | Access::Write) || by_others.contains(&self.name)
+    }
+
     /// It runs what was queued.
     pub(crate) fn runs_transaction(&self) -> bool {
         self.name == "exec"
@@ -135,11 +142,12 @@ pub struct Commands {
 }
 
 /// Every file's commands, with the group that `COMMAND DOCS` gives them.
-const TABLES: [(&str, &[Command]); 17] = [
+const TABLES: [(&str, &[Command]); 18] = [
     ("server", acl::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
     ("bitmap", bits::COMMANDS),
     ("connection", client::COMMANDS),
+    ("server", cluster::COMMANDS),
     ("server", command::COMMANDS),
     ("server", config::COMMANDS),
     ("connection", connection::COMMANDS),
@@ -250,12 +258,16 @@ pub enum CommandError {
     ReadPortLevel,
     #[error("LOADING Mneme is loading the dataset in memory")]
     Loading,
+    #[error("LOADING there is no primary to execute this command; it was not executed, send it again")]
+    NoPrimary,
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
     OutOfMemory,
     #[error("EXECABORT Transaction discarded because of previous errors.")]
     ExecAbort,
     #[error("EXECABORT Transaction discarded because of: {0}")]
     ExecRefused(String),
+    #[error("NOQUORUM not executed: ALL is not to be had in a cluster yet; QUORUM is")]
+    NoAll,
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
     #[error("ERR {0}")]

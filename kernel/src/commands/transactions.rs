@@ -5,8 +5,10 @@ use alloc::string::ToString;
 
 use super::{Access, Command, CommandError, Keys};
 use crate::call::{Call, Then};
+use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
+use crate::resp::OwnedArgs;
 use crate::stopwatch::Pace;
 use crate::transaction::Transaction;
 
@@ -44,9 +46,8 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["noscript", "loading", "stale", "fast", "allow_busy"],
         summary: "Discards a transaction.",
         run: |call| {
-            if call.session.transaction.take().is_none() {
-                return Err(CommandError::Other("DISCARD without MULTI"));
-            }
+            // Said by `answer_here` for a client's own session; this is for one of another Core.
+            call.session.transaction = None;
             unwatch(call);
             call.reply.ok();
             Ok(())
@@ -60,9 +61,6 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["noscript", "loading", "stale", "fast", "allow_busy"],
         summary: "Monitors changes to keys to determine the execution of a transaction.",
         run: |call| {
-            if call.session.transaction.is_some() {
-                return Err(CommandError::Other("WATCH inside MULTI is not allowed"));
-            }
             if call.session.watching.len() + call.args.len() > limits::MAX_WATCHED {
                 return Err(CommandError::Other("too many watched keys"));
             }
@@ -114,6 +112,70 @@ pub(crate) fn refused(call: &mut Call<'_>, command: Option<&Command>, error: Com
     unwatch(call);
     let text = error.to_string();
     CommandError::ExecRefused(text.strip_prefix("ERR ").unwrap_or(&text).into())
+}
+
+/// What there is to say about a transaction where its session is, before it is decided where it is executed; `None` if
+/// there is nothing.
+pub(crate) fn answer_here(call: &mut Call<'_>, command: &Command) -> Option<Result<(), CommandError>> {
+    let in_transaction = call.session.transaction.is_some();
+    match command.name {
+        "watch" if in_transaction => Some(Err(CommandError::Other("WATCH inside MULTI is not allowed"))),
+        "exec" if !in_transaction => Some(Err(CommandError::Other("EXEC without MULTI"))),
+        "exec" if call.session.transaction.as_ref().is_some_and(|transaction| transaction.is_broken) => {
+            call.session.transaction = None;
+            forget_watched(call);
+            Some(Err(CommandError::ExecAbort))
+        }
+        "exec" if watches_elsewhere(call) => {
+            call.session.transaction = None;
+            forget_watched(call);
+            call.reply.null_array();
+            Some(Ok(()))
+        }
+        "discard" if !in_transaction => Some(Err(CommandError::Other("DISCARD without MULTI"))),
+        "discard" | "unwatch" => {
+            if command.name == "discard" {
+                call.session.transaction = None;
+            }
+            forget_watched(call);
+            call.reply.ok();
+            Some(Ok(()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether keys are watched where they cannot be looked at any more: in another epoch (PROTOCOL rule 17).
+fn watches_elsewhere(call: &Call<'_>) -> bool {
+    let serves = call.core.serves();
+    let elsewhere = call.session.remote_watch.is_some_and(|epoch| serves || epoch != call.core.epoch());
+    elsewhere || !serves && call.session.watching.len() > 0
+}
+
+/// Has the primary execute the command; the number that it has there.
+pub(crate) fn forward(call: &mut Call<'_>, command: &Command, level: Level) -> u64 {
+    if command.name == "watch" {
+        let epoch = call.core.epoch();
+        call.session.remote_watch.get_or_insert(epoch);
+    }
+    if let Some(transaction) = call.session.transaction.as_ref().filter(|_| command.runs_transaction()) {
+        call.session.awaits_db |= transaction.queue.iter().any(|queued| queued.command.name == "select");
+    }
+    let number = call.core.forward(call.session, call.args.into(), level, call.monotonic);
+    if command.runs_transaction() {
+        call.session.remote_watch = None;
+    }
+    number
+}
+
+/// Ends the watching, here and at the primary.
+fn forget_watched(call: &mut Call<'_>) {
+    unwatch(call);
+    if call.session.remote_watch.take().is_some() {
+        let unwatch = OwnedArgs::from_words(&[b"UNWATCH"]);
+        // Its reply has no place in the gate: the client has one already.
+        call.core.forward(call.session, unwatch, Level::Quorum, call.monotonic);
+    }
 }
 
 fn unwatch(call: &mut Call<'_>) {

@@ -2,6 +2,11 @@
 
 use alloc::vec::Vec;
 
+use bincode::de::Decoder as WireDecoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
 use crate::limits;
 
 /// What breaks the protocol. The texts are Redis's, without `ERR Protocol error: `; the connection is closed after one.
@@ -98,13 +103,26 @@ impl<'a> Args<'a> {
 }
 
 /// A request's arguments, kept for later.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedArgs {
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }
 
 impl OwnedArgs {
+    /// A request of these words.
+    pub(crate) fn from_words(words: &[&[u8]]) -> Self {
+        let mut this = Self { bytes: Vec::new(), spans: Vec::new() };
+        words.iter().for_each(|word| this.push(word));
+        this
+    }
+
+    fn push(&mut self, arg: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(arg);
+        self.spans.push(Span { start, end: self.bytes.len() });
+    }
+
     pub fn args(&self) -> Args<'_> {
         Args { bytes: &self.bytes, spans: &self.spans }
     }
@@ -117,16 +135,29 @@ impl OwnedArgs {
 
 impl From<Args<'_>> for OwnedArgs {
     fn from(args: Args<'_>) -> Self {
-        let mut bytes = Vec::with_capacity(args.iter().map(<[u8]>::len).sum());
-        let mut spans = Vec::with_capacity(args.len());
-        for arg in args.iter() {
-            let start = bytes.len();
-            bytes.extend_from_slice(arg);
-            spans.push(Span { start, end: bytes.len() });
-        }
-        Self { bytes, spans }
+        let bytes = Vec::with_capacity(args.iter().map(<[u8]>::len).sum());
+        let mut this = Self { bytes, spans: Vec::with_capacity(args.len()) };
+        args.iter().for_each(|arg| this.push(arg));
+        this
     }
 }
+
+/// To other Cores: each argument by itself, so that what is decoded cannot point elsewhere.
+impl Encode for OwnedArgs {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.args().iter().collect::<Vec<&[u8]>>().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for OwnedArgs {
+    fn decode<D: WireDecoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let words: Vec<Vec<u8>> = Decode::decode(decoder)?;
+        let mut this = Self { bytes: Vec::new(), spans: Vec::with_capacity(words.len()) };
+        words.iter().for_each(|word| this.push(word));
+        Ok(this)
+    }
+}
+bincode::impl_borrow_decode!(OwnedArgs);
 
 /// Decodes one request after the other. It remembers how far it got, so that a large request which arrives in pieces
 /// is not read again from its start.

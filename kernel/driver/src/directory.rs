@@ -1,0 +1,193 @@
+//! Who belongs to the cluster, as this node has heard last: a small file, so that a node that starts knows whom to ask.
+//! It is a hint but for one thing: whom this node has told to found the Raft group, it tells nobody else.
+
+use std::io;
+use std::sync::Mutex;
+
+use bincode::{Decode, Encode};
+use mneme_kernel::codec;
+use mneme_kernel::members::{Member, Members};
+
+use crate::env::{Disk, Env, File};
+use crate::sync::lock;
+use crate::wal::checksum;
+
+const NAME: &str = "cluster";
+/// The file before it has its name.
+const UNFINISHED: &str = "cluster.new";
+/// Bytes before the content: version (4), CRC32C of that and the content (4).
+const HEAD: usize = 8;
+const VERSION: u32 = 1;
+/// Other nodes that are remembered: the latest ones.
+const MAX_NODES: usize = 256;
+
+/// The nodes of the cluster.
+#[derive(Debug)]
+pub struct Directory<E: Env> {
+    env: E,
+    content: Mutex<Content>,
+    /// Held by who writes the file.
+    writing: futures::lock::Mutex<()>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+struct Content {
+    /// The members of the Raft group, and one more than the index of the log's entry that made them so.
+    keepers: Vec<Member>,
+    known: u64,
+    /// Other nodes.
+    nodes: Vec<Member>,
+    /// Who was told to found the group.
+    founder: Option<Member>,
+}
+
+impl<E: Env> Directory<E> {
+    /// Reads the file. Without one it is empty, and with one that is damaged too: nodes are found by other ways, if
+    /// slower.
+    ///
+    /// # Errors
+    /// If the disk does.
+    pub async fn load(env: &E) -> io::Result<Self> {
+        let content = match env.disk().open(NAME).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Content::default(),
+            Err(error) => return Err(error),
+            Ok(file) => {
+                let len = file.size().await?;
+                match decode(&file.read_at(0, len as usize).await?) {
+                    Ok(content) => content,
+                    Err(why) => {
+                        tracing::warn!("{NAME} {why}: other nodes have to be found anew");
+                        Content::default()
+                    }
+                }
+            }
+        };
+        let directory = Self { env: env.clone(), content: Mutex::new(content), writing: Default::default() };
+        Ok(directory)
+    }
+
+    /// The members of the Raft group, by id.
+    pub fn keepers(&self) -> Vec<Member> {
+        lock(&self.content).keepers.clone()
+    }
+
+    /// All nodes' addresses, Keepers first.
+    pub fn addresses(&self) -> Vec<String> {
+        let content = lock(&self.content);
+        let mut addresses: Vec<String> = Vec::new();
+        for member in content.keepers.iter().chain(&content.founder).chain(&content.nodes) {
+            if !addresses.contains(&member.address) {
+                addresses.push(member.address.clone());
+            }
+        }
+        addresses
+    }
+
+    /// Whether this node has been told of a cluster that it belongs to.
+    pub fn belongs(&self) -> bool {
+        let content = lock(&self.content);
+        !content.keepers.is_empty() || content.founder.is_some()
+    }
+
+    /// Who was told to found the group.
+    pub fn founder(&self) -> Option<Member> {
+        lock(&self.content).founder.clone()
+    }
+
+    /// The log says at this index that these are the members of the Raft group. Older news changes nothing: who reads
+    /// the log from its beginning must not forget who is there now. The disk's failure is no more than logged.
+    pub async fn learn(&self, at: u64, members: &Members) {
+        self.note(|content| {
+            if at >= content.known {
+                content.known = at + 1;
+                content.keepers = members.members.iter().map(|(_, member)| member.clone()).collect();
+            }
+        })
+        .await;
+    }
+
+    /// Another node has shown itself: a Core, or a Keeper that is not yet a member.
+    pub async fn meet(&self, node: &Member) {
+        self.note(|content| {
+            if content.nodes.contains(node) {
+                return;
+            }
+            content.nodes.retain(|known| known.name != node.name);
+            content.nodes.push(node.clone());
+            if content.nodes.len() > MAX_NODES {
+                content.nodes.remove(0);
+            }
+        })
+        .await;
+    }
+
+    /// Names the founder of the Raft group: this one, unless another was named before; returns who it is. That is on
+    /// stable storage by then.
+    ///
+    /// # Errors
+    /// If it could not be brought there; then nobody is named.
+    pub async fn designate(&self, founder: Member) -> io::Result<Member> {
+        let _turn = self.writing.lock().await;
+        let mut content = lock(&self.content).clone();
+        if let Some(founder) = content.founder {
+            return Ok(founder);
+        }
+        content.founder = Some(founder.clone());
+        self.write(&content).await?;
+        *lock(&self.content) = content;
+        Ok(founder)
+    }
+
+    async fn note(&self, change: impl FnOnce(&mut Content)) {
+        let _turn = self.writing.lock().await;
+        let mut content = lock(&self.content).clone();
+        change(&mut content);
+        if content == *lock(&self.content) {
+            return;
+        }
+        *lock(&self.content) = content.clone();
+        if let Err(error) = self.write(&content).await {
+            tracing::warn!("cannot write {NAME}: {error}");
+        }
+    }
+
+    /// The file is the old one or the new one, whenever the machine stops.
+    async fn write(&self, content: &Content) -> io::Result<()> {
+        let disk = self.env.disk();
+        let file = match disk.create(UNFINISHED).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                disk.remove(UNFINISHED).await?;
+                disk.create(UNFINISHED).await?
+            }
+            created => created?,
+        };
+        file.write_at(0, &encode(content)).await?;
+        file.sync().await?;
+        disk.rename(UNFINISHED, NAME).await?;
+        disk.sync_dir("").await
+    }
+}
+
+fn encode(content: &Content) -> Vec<u8> {
+    let mut bytes = VERSION.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&[0; 4]);
+    codec::encode(content, &mut bytes);
+    let sum = sum(&bytes);
+    bytes[4..HEAD].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Result<Content, &'static str> {
+    let (head, content) = bytes.split_at_checked(HEAD).ok_or("is too short")?;
+    if head[4..] != sum(bytes).to_le_bytes() {
+        return Err("is damaged");
+    }
+    if head[..4] != VERSION.to_le_bytes() {
+        return Err("was written by another version");
+    }
+    codec::decode_owned(content).map_err(|_| "is damaged")
+}
+
+fn sum(bytes: &[u8]) -> u32 {
+    checksum(checksum(0, &bytes[..4]), &bytes[HEAD..])
+}
