@@ -159,8 +159,13 @@ impl Fault {
             }),
             (weights.pause, |dice, options| Fault::Pause {
                 who: Who::draw(dice, options),
-                // Some are longer than a lease, some than a reply may wait for its level.
-                lasts: options.level_timeout.mul_f64(dice.log_uniform(0.01..=1.5)),
+                lasts: if dice.chance(0.5) {
+                    // About a lease.
+                    options.lease.mul_f64(dice.log_uniform(0.3..=4.0))
+                } else {
+                    // Some are longer than a reply may wait for its level.
+                    options.level_timeout.mul_f64(dice.log_uniform(0.01..=1.5))
+                },
             }),
             (weights.cut_link, |dice, options| {
                 let cores = options.topology.cores();

@@ -34,6 +34,12 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How long the server lets a reply wait for its level.
     pub level_timeout: Duration,
+    /// How long a command may wait for a primary.
+    pub park_timeout: Duration,
+    /// How long a primary may answer reads without asking.
+    pub lease: Duration,
+    /// Whether it always asks.
+    pub quorum_check: bool,
     /// How far each machine's clocks are off from the beginning.
     pub skews: Vec<Skew>,
 }
@@ -159,6 +165,9 @@ impl Options {
             },
             segment_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
             level_timeout: dice.millis(300.0..=5_000.0),
+            park_timeout: dice.millis(500.0..=10_000.0),
+            lease: dice.millis(150.0..=3_000.0),
+            quorum_check: dice.chance(0.1),
             skews: draw_skews(&mut dice, &topology),
             topology,
         }

@@ -12,7 +12,6 @@ use mneme_kernel::members::Member;
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
 use mneme_kernel::wal;
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Config, EntryPayload, Raft, ServerState, SnapshotPolicy};
 
 use crate::env::Env;
@@ -259,13 +258,6 @@ impl<E: Env> Keeper<E> {
     /// What the log's writer did.
     pub fn log_measures(&self) -> LogMeasures {
         self.log.measures()
-    }
-
-    /// The term in which this Keeper leads the group, if it does.
-    pub fn leads(&self) -> Option<u64> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        metrics.state.is_leader().then_some(metrics.current_term)
     }
 
     /// Raft's current term.

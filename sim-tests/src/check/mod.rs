@@ -1,6 +1,6 @@
 //! One invariant a file (DESIGN.md section 8).
 //!
-//! [`log`], [`term`], [`reign`] and [`digest`] look into the nodes; [`durable`], [`linearizable`] and [`walk`] know only
+//! [`log`], [`term`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`durable`], [`linearizable`] and [`walk`] know only
 //! what clients have seen. Beside them, `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
 //! healed serves within a bounded time) and `panic` stand where they are found out, in [`crate::cluster`] and
 //! [`crate::simulation`].
@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 pub mod digest;
 pub mod durable;
+pub mod lease;
 pub mod linearizable;
 pub mod log;
 pub mod reign;

@@ -9,7 +9,7 @@ use madsim::runtime::Handle;
 use madsim::time::{Instant, sleep};
 use mneme_driver::connection;
 use mneme_driver::env::{Env, Source};
-use mneme_driver::keeper::{Keeper, StartError};
+use mneme_driver::keeper::{Keeper, RaftTimes, StartError};
 use mneme_driver::keepers::FedContent;
 use mneme_driver::node::Node;
 use mneme_driver::server::{CoreOptions, KeeperOptions, Options, Server, Start};
@@ -107,20 +107,18 @@ impl Machine {
     /// One life of the server.
     async fn live(self: Arc<Self>) {
         let env = lock(&self.life).env.clone();
-        let server = match Server::start(env.clone(), self.server_options(&env)).await {
+        let server = match Server::new(env.clone(), self.server_options(&env)).await {
             Ok(server) => server,
-            Err(error) => {
-                let mut life = lock(&self.life);
-                life.sees_damage = matches!(&error, StartError::Open(open) if open.is_damage());
-                life.start_error = Some(error.to_string());
-                return;
-            }
+            Err(error) => return self.does_not_start(&error),
         };
         lock(&self.life).server = Some(server.clone());
         if let Some(keeper) = server.keeper() {
             env.spawn("follow", self.clone().follow(keeper.clone()));
         }
         env.spawn("cluster", self.clone().serve_nodes(env.clone(), server.clone()));
+        if let Err(error) = server.ready().await {
+            return self.does_not_start(&error);
+        }
         self.check_recovery(&server);
         let clients = match server.node() {
             Some(core) => Some((core, self.listen(self.client_address()).await)),
@@ -131,6 +129,12 @@ impl Machine {
         if let Some((core, listener)) = clients {
             self.serve_clients(&env, core, listener).await;
         }
+    }
+
+    fn does_not_start(&self, error: &StartError) {
+        let mut life = lock(&self.life);
+        life.sees_damage = matches!(error, StartError::Open(open) if open.is_damage());
+        life.start_error = Some(error.to_string());
     }
 
     async fn serve_nodes(self: Arc<Self>, env: SimEnv, server: Arc<Server<SimEnv>>) {
@@ -161,9 +165,14 @@ impl Machine {
         let options = &self.world.options;
         let config = Config {
             node: self.name(),
+            address: self.cluster_address().to_string(),
             default_user: USER.into(),
             default_level: Level::Quorum,
             level_timeout: options.level_timeout,
+            park_timeout: options.park_timeout,
+            lease: options.lease,
+            founds: false,
+            quorum_check: options.quorum_check,
             seed: env.random(),
             started: env.monotonic(),
             process_id: 1,
@@ -172,8 +181,12 @@ impl Machine {
             max_memory: 0,
             parameters: Vec::new(),
         };
-        let core = CoreOptions { config, admin_password: PASSWORD.into() };
-        let keeper = KeeperOptions { segment_bytes: options.segment_bytes, snapshots: options.snapshots };
+        let core = CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None };
+        let keeper = KeeperOptions {
+            segment_bytes: options.segment_bytes,
+            snapshots: options.snapshots,
+            raft: RaftTimes::default(),
+        };
         Options {
             member: Member { name: self.name(), address: self.cluster_address().to_string() },
             core: self.role().has_core().then_some(core),

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use madsim::time::sleep;
 use mneme_driver::env::Env;
+use mneme_driver::keeper::{Keeper, KeeperStatus};
 use mneme_driver::node::Node;
 use mneme_runtime_sim::SimEnv;
 
 use super::Cluster;
+use crate::check::lease;
 use crate::world::lock;
 
 /// How often it is looked who leads.
@@ -39,9 +41,13 @@ impl Cluster {
 
     fn look_at_leaders(&self) {
         let world = self.world();
+        let mut leases = Vec::new();
         for machine in self.cores() {
             let Some(core) = machine.running_core() else { continue };
-            let (epoch, is_primary) = core.with_core(|core| (core.epoch().0, core.is_primary()));
+            let now = core.env().monotonic();
+            let (epoch, is_primary, lasts) =
+                core.with_core(|core| (core.epoch().0, core.is_primary(), core.lease().lasts(now)));
+            leases.push((machine.name(), epoch, lasts));
             let life = world.history().life(machine.number());
             let seen = lock(&self.0.checks.reigns).sees(life, epoch, is_primary);
             if seen == Ok(true) {
@@ -50,9 +56,10 @@ impl Cluster {
             }
             world.check("reign", seen.map(drop));
         }
+        world.check("lease", lease::check(&leases));
         for machine in self.keepers() {
             let Some(keeper) = machine.running_keeper() else { continue };
-            let (term, leads) = (keeper.term(), keeper.leads());
+            let (term, leads) = (keeper.term(), leads(&keeper));
             let found = lock(&self.0.checks.terms).sees(machine.number(), term, leads);
             if found == Ok(true) {
                 world.event(format_args!("{} leads in term {leads:?}", machine.name()));
@@ -112,8 +119,17 @@ impl Cluster {
     pub fn leader(&self) -> Option<usize> {
         let leading = self.keepers().filter_map(|machine| {
             let keeper = machine.running_keeper()?;
-            keeper.leads().map(|term| (term, machine.number()))
+            leads(&keeper).map(|term| (term, machine.number()))
         });
         leading.max().map(|(_, number)| number)
     }
+}
+
+/// The term in which a Keeper leads, if it does.
+fn leads(keeper: &Keeper<SimEnv>) -> Option<u64> {
+    if !keeper.leads() {
+        return None;
+    }
+    let KeeperStatus { id, leader, term, .. } = keeper.status();
+    (leader == Some(id)).then_some(term)
 }

@@ -9,7 +9,7 @@ use madsim::runtime::Handle;
 use madsim::task::{JoinHandle, NodeId};
 use mneme_driver::connection;
 use mneme_driver::env::{Env, Source};
-use mneme_driver::keeper::{Schedule, StartError};
+use mneme_driver::keeper::{RaftTimes, Schedule, StartError};
 use mneme_driver::server::{CoreOptions, KeeperOptions, Options, Server, Start};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
@@ -103,9 +103,14 @@ impl Life {
 fn options(env: &SimEnv) -> Options {
     let config = Config {
         node: "one".into(),
+        address: "one:7379".into(),
         default_user: USER.into(),
         default_level: Level::Quorum,
         level_timeout: Duration::from_secs(5),
+        park_timeout: Duration::from_secs(5),
+        lease: Duration::from_secs(1),
+        founds: false,
+        quorum_check: false,
         seed: env.random(),
         started: env.monotonic(),
         process_id: 1,
@@ -119,8 +124,8 @@ fn options(env: &SimEnv) -> Options {
     let snapshots = Schedule { log_bytes: u64::MAX, interval: Duration::MAX };
     Options {
         member,
-        core: Some(CoreOptions { config, admin_password: PASSWORD.into() }),
-        keeper: Some(KeeperOptions { segment_bytes: SEGMENT_BYTES, snapshots }),
+        core: Some(CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None }),
+        keeper: Some(KeeperOptions { segment_bytes: SEGMENT_BYTES, snapshots, raft: RaftTimes::default() }),
         start: Start::Found { expect_keepers: 1 },
     }
 }
