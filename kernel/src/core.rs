@@ -140,6 +140,11 @@ pub struct KeeperState {
     pub snapshot_made_at: Option<Wall>,
     /// The last attempt failed.
     pub last_snapshot_failed: bool,
+    /// It leads the Raft group.
+    pub leads: bool,
+    /// Voters of the group, and all its Keepers.
+    pub voters: u32,
+    pub keepers: u32,
 }
 
 /// What a Core wants done.

@@ -66,10 +66,16 @@ pub enum Mutant {
     KeepMemory,
     /// A forwarded write is sent again though its fate is not known.
     ForwardAgain,
+    /// A Keeper becomes a voter before it has the log.
+    PromoteEarly,
+    /// A snapshot from another Keeper gets its name before the log knows that it comes.
+    InstallUnannounced,
+    /// A Keeper goes on under its old id with an empty log.
+    KeepIdWhenWiped,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 31] = [
+    pub const ALL: [(&'static str, Mutant); 34] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -101,6 +107,9 @@ impl Mutant {
         ("ignore-verdict", Mutant::IgnoreVerdict),
         ("keep-memory", Mutant::KeepMemory),
         ("forward-again", Mutant::ForwardAgain),
+        ("promote-early", Mutant::PromoteEarly),
+        ("install-unannounced", Mutant::InstallUnannounced),
+        ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
     ];
 
     /// Whether this mistake is to be made now.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mneme_driver::env::Env;
-use mneme_driver::keeper::{Schedule, StartError};
+use mneme_driver::keeper::{RaftTimes, Schedule, StartError};
 use mneme_driver::node::FirstPassword;
 use mneme_driver::server::{self, CoreOptions, KeeperOptions, Start};
 use mneme_kernel::core::Config;
@@ -207,7 +207,11 @@ async fn start_server(options: &Options) -> Result<Arc<server::Server<RealEnv>>,
     let server_options = server::Options {
         member: Member { name: options.node.clone(), address: options.advertise.clone() },
         core: Some(core),
-        keeper: Some(KeeperOptions { segment_bytes: limits::SEGMENT_BYTES, snapshots: options.snapshots }),
+        keeper: Some(KeeperOptions {
+            segment_bytes: limits::SEGMENT_BYTES,
+            snapshots: options.snapshots,
+            raft: RaftTimes::default(),
+        }),
         start: Start::Found { expect_keepers: 1 },
     };
     let (started, node) = oneshot::channel();

@@ -5,9 +5,11 @@ use std::io;
 use std::sync::Mutex;
 
 use bincode::{Decode, Encode};
+use futures::future::BoxFuture;
 use mneme_kernel::codec;
 use mneme_kernel::members::{Member, Members};
 
+use crate::ask::Founder;
 use crate::env::{Disk, Env, File};
 use crate::sync::lock;
 use crate::wal::checksum;
@@ -165,6 +167,17 @@ impl<E: Env> Directory<E> {
         file.sync().await?;
         disk.rename(UNFINISHED, NAME).await?;
         disk.sync_dir("").await
+    }
+}
+
+impl<E: Env> Founder for Directory<E> {
+    fn designate(&self, asking: Member) -> BoxFuture<'_, io::Result<Option<Member>>> {
+        Box::pin(async move {
+            if !self.keepers().is_empty() {
+                return Ok(None);
+            }
+            Directory::designate(self, asking).await.map(Some)
+        })
     }
 }
 

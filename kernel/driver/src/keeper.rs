@@ -1,28 +1,39 @@
-//! A Keeper: a voter of the Raft group with a durable log, snapshots of it, and the feed of what the group has committed.
+//! A Keeper: a member of the Raft group with a durable log, snapshots of it, and the feed of what the group has
+//! committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::lock::Mutex as AsyncMutex;
 use mneme_kernel::core::KeeperState;
 use mneme_kernel::ids::Index;
 use mneme_kernel::members::Member;
+use mneme_kernel::mutant::Mutant;
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
 use mneme_kernel::wal;
-use openraft::{Config, EntryPayload, Raft, ServerState, SnapshotPolicy};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{
+    ChangeMembers, Config, EntryPayload, Instant, Precondition, Raft, RaftMetrics, ServerState, SnapshotPolicy,
+};
 
+use crate::admission::{self, Seen, Silence};
+use crate::ask::{Answer, Ask, ask};
+use crate::channel::Addresses;
 use crate::env::Env;
 use crate::keepers::{FedContent, FedEntry};
+use crate::link;
 use crate::log::Log;
 use crate::measures::LogMeasures;
 use crate::peers::Peers;
-use crate::snapshot::{self, InUse, Reading};
+use crate::server::{KeeperOptions, Start};
+use crate::snapshot::{self, Reading};
 use crate::state_machine::{Applied, Progress};
 use crate::sync::lock;
-use crate::types::{Peer, Proposal, Types, to_members};
+use crate::types::{Membership, Peer, Proposal, Types, to_members};
 use crate::wal::OpenError;
 use crate::watermark::Watermark;
 
@@ -58,6 +69,24 @@ pub enum SnapshotFailed {
 #[error("Raft has stopped: {0}")]
 pub struct RaftStopped(String);
 
+/// How fast Raft notices that its leader is gone. openraft has a follower wait `election_max` (the leader's lease, in
+/// which it votes for nobody) and then a time between `election_min` and `election_max`, drawn anew each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RaftTimes {
+    pub heartbeat: Duration,
+    pub election_min: Duration,
+    pub election_max: Duration,
+}
+
+impl Default for RaftTimes {
+    /// Another Keeper leads within 330 to 440 ms, and the time of two syncs. A group whose heartbeats are late by less
+    /// than 280 ms holds no election.
+    fn default() -> Self {
+        let millis = Duration::from_millis;
+        Self { heartbeat: millis(50), election_min: millis(110), election_max: millis(220) }
+    }
+}
+
 /// What became of a proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proposed {
@@ -67,80 +96,442 @@ pub enum Proposed {
     NotLeader(Option<Member>),
 }
 
+/// A Keeper as it sees itself and the group.
+#[derive(Clone, Debug)]
+pub struct KeeperStatus {
+    pub id: u64,
+    pub leader: Option<u64>,
+    pub term: u64,
+    /// By id.
+    pub members: Vec<MemberStatus>,
+    /// The last entry of its log, and the last one that it knows to be committed.
+    pub last: Option<u64>,
+    pub committed: Option<u64>,
+}
+
+/// A member of the group.
+#[derive(Clone, Debug)]
+pub struct MemberStatus {
+    pub id: u64,
+    pub member: Member,
+    /// It votes; else it learns.
+    pub votes: bool,
+    /// The last entry that it is known to have, and how long ago it has answered: only the leader knows.
+    pub matched: Option<u64>,
+    pub heard: Option<Duration>,
+}
+
+/// What a leader decides about members by.
+pub(crate) struct View {
+    pub membership: Membership,
+    pub seen: BTreeMap<u64, Seen>,
+    pub silence: Silence,
+    /// Its last entry.
+    pub last: u64,
+    /// The membership's own entry.
+    at: Option<wal::LogId>,
+}
+
+type RaftOf<E> = Raft<Types<<E as Env>::Runtime>, Applied<E>>;
+type MetricsOf<E> = RaftMetrics<Types<<E as Env>::Runtime>>;
+
 /// A running Keeper.
 pub struct Keeper<E: Env> {
-    raft: Raft<Types<E::Runtime>, Applied<E>>,
+    env: E,
+    id: u64,
+    member: Member,
+    times: RaftTimes,
+    raft: RaftOf<E>,
     log: Log<E>,
     progress: Arc<Progress>,
     leader_changes: Watermark,
+    stopped: AtomicBool,
+    /// Since when it leads.
+    leads_since: Mutex<Option<Monotonic>>,
+    /// When it last asked to lead.
+    wanted_to_lead: Mutex<Option<Monotonic>>,
+    /// Held while the members change.
+    changing: AsyncMutex<()>,
 }
 
 impl<E: Env> std::fmt::Debug for Keeper<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keeper").field("committed", &self.progress.committed.value()).finish_non_exhaustive()
+        let committed = self.progress.committed.value();
+        f.debug_struct("Keeper").field("id", &self.id).field("committed", &committed).finish_non_exhaustive()
     }
 }
 
-/// The id of the Keeper that founds a group.
-const FOUNDER: u64 = 1;
 /// How often it is looked whether a snapshot is due.
 const SCHEDULE_TICK: Duration = Duration::from_millis(100);
+/// How often this Keeper asks for the leadership at most.
+const LEAD_PAUSE: Duration = Duration::from_secs(1);
+/// Entries that a voter may lack when it takes the leadership over: it gets them first, and nobody writes meanwhile.
+const TRANSFER_LAG: u64 = 64;
+/// How long a proposal waits for a leader that is new, or that the disks of others keep waiting.
+const LEASE_PATIENCE: Duration = Duration::from_millis(500);
+const LEASE_LOOK: Duration = Duration::from_millis(2);
+/// A log so many times as long as is due for a snapshot no longer waits for the Core beside.
+const PASS_BY: u64 = 4;
 
 impl<E: Env> Keeper<E> {
-    /// Recovers the log and runs a group of which this is the only voter. Also returns the snapshot that the log goes
-    /// on from.
+    /// Recovers the log and goes on as a member of its group; one that is in none founds one or begins to ask for
+    /// admission, as `start` says. Also returns the snapshot that the log goes on from.
     ///
     /// # Errors
     /// If log or snapshot are damaged or cannot be read; then nothing has been changed.
     pub async fn start(
         env: &E,
         member: Member,
-        segment_bytes: u64,
-    ) -> Result<(Self, Option<(Manifest, SystemPartition)>), StartError> {
+        options: &KeeperOptions,
+        start: &Start,
+        has_core: bool,
+    ) -> Result<(Arc<Self>, Option<(Manifest, SystemPartition)>), StartError> {
         let manifest = snapshot::newest(env).await.map_err(OpenError::from)?;
-        let start = match manifest {
+        let found = match manifest {
             Some(manifest) => {
                 let system = snapshot::read_system(env, &manifest).await.map_err(OpenError::from)?;
                 Some((manifest, system))
             }
             None => None,
         };
-        let current = start.as_ref().map(|(manifest, _)| manifest);
-        let log = Log::open(env, current, segment_bytes).await?;
-        snapshot::clean(env, current, &InUse::default()).await.map_err(OpenError::from)?;
-        let (applied, progress) = Applied::new(env.clone(), log.clone(), start.clone()).map_err(OpenError::from)?;
+        let current = found.as_ref().map(|(manifest, _)| manifest);
+        let log = Log::open(env, current, options.segment_bytes).await?;
+        snapshot::remove_incoming(env).await.map_err(OpenError::from)?;
+        let (applied, progress) = Applied::new(env.clone(), log.clone(), found.clone()).map_err(OpenError::from)?;
+        snapshot::clean(env, current, &progress.in_use).await.map_err(OpenError::from)?;
+        progress.has_core.store(has_core, Ordering::Release);
 
         let failed = |error: &dyn std::fmt::Display| StartError::Raft(error.to_string());
-        let config = raft_config().validate().map_err(|error| failed(&error))?;
-        let raft = Raft::new(FOUNDER, Arc::new(config), Peers, log.clone(), applied).await;
+        let id = if Mutant::KeepIdWhenWiped.is_chosen() { id_of(&member.name) } else { log.id() };
+        let config = raft_config(options.raft).validate().map_err(|error| failed(&error))?;
+        let addresses = Addresses::default();
+        let peers = Peers::new(env, id, addresses.clone());
+        let raft = Raft::new(id, Arc::new(config), peers, log.clone(), applied).await;
         let raft = raft.map_err(|error| failed(&error))?;
-        if !raft.is_initialized().await.map_err(|error| failed(&error))? {
-            raft.initialize(BTreeMap::from([(FOUNDER, Peer(member))])).await.map_err(|error| failed(&error))?;
-        } else {
-            // The only voter need not wait to find out that nobody else leads.
-            raft.trigger().elect(false).await.map_err(|error| failed(&error))?;
-        }
-        let leads = raft.wait(None).state(ServerState::Leader, "the only voter leads").await;
-        leads.map_err(|error| failed(&error))?;
-        if let Some((manifest, _)) = &start {
+        let keeper = Arc::new(Self {
+            env: env.clone(),
+            id,
+            member,
+            times: options.raft,
+            raft,
+            log,
+            progress,
+            leader_changes: Watermark::default(),
+            stopped: AtomicBool::new(false),
+            leads_since: Mutex::default(),
+            wanted_to_lead: Mutex::default(),
+            changing: AsyncMutex::default(),
+        });
+        env.spawn("raft watch", keeper.clone().watch(addresses));
+        env.spawn("promotion", admission::promote(keeper.clone()));
+        if let Some((manifest, _)) = &found {
             // The last life may have ended between the snapshot and the purge.
-            raft.trigger().purge_log(manifest.last.index).await.map_err(|error| failed(&error))?;
+            keeper.raft.trigger().purge_log(manifest.last.index).await.map_err(|error| failed(&error))?;
         }
-        Ok((Self { raft, log, progress, leader_changes: Watermark::default() }, start))
+        keeper.begin(start).await.map_err(|error| failed(&error))?;
+        Ok((keeper, found))
     }
 
-    /// Hands an entry to Raft. There is no answer: what became of it is read from the log.
-    ///
-    /// # Errors
-    /// If Raft has stopped.
-    pub async fn propose(&self, proposal: Proposal) -> Result<Proposed, RaftStopped> {
-        let sent = self.raft.client_write_ff(proposal, None).await;
-        sent.map(|()| Proposed::Sent).map_err(|error| RaftStopped(error.to_string()))
+    async fn begin(self: &Arc<Self>, start: &Start) -> Result<(), RaftStopped> {
+        let is_member = self.raft.is_initialized().await.map_err(|error| RaftStopped(error.to_string()))?;
+        let nodes = match start {
+            Start::Found { .. } => {
+                if !is_member {
+                    self.found().await;
+                }
+                Vec::new()
+            }
+            Start::Join { nodes } => nodes.clone(),
+        };
+        let voters: BTreeSet<u64> = self.metrics().membership_config.membership().voter_ids().collect();
+        let founds = !is_member && matches!(start, Start::Found { .. });
+        if founds || voters == BTreeSet::from([self.id]) {
+            let stopped = |error: &dyn std::fmt::Display| RaftStopped(error.to_string());
+            if is_member {
+                // The only voter need not wait to find out that nobody else leads.
+                self.raft.trigger().elect(false).await.map_err(|error| stopped(&error))?;
+            }
+            let leads = self.raft.wait(None).state(ServerState::Leader, "the only voter leads").await;
+            leads.map_err(|error| stopped(&error))?;
+        }
+        if !self.is_known() {
+            self.env.spawn("join", admission::join(self.clone(), nodes));
+        }
+        Ok(())
+    }
+
+    /// Founds a group of which this is the only member; nothing, if it is in one.
+    pub(crate) async fn found(&self) {
+        let members = BTreeMap::from([(self.id, Peer(self.member.clone()))]);
+        match self.raft.initialize(members).await {
+            Ok(()) => tracing::info!("this Keeper has founded the Raft group"),
+            Err(error) => tracing::debug!("not founded: {error}"),
+        }
+    }
+
+    /// Lets everybody know what changes in the group.
+    async fn watch(self: Arc<Self>, addresses: Addresses) {
+        let mut metrics = self.raft.server_metrics();
+        let mut leader = None;
+        loop {
+            let (leads, known) = {
+                let now = metrics.borrow_watched();
+                let members = now.membership_config.membership().nodes();
+                let members: BTreeMap<u64, String> = members.map(|(id, peer)| (*id, peer.0.address.clone())).collect();
+                if !members.is_empty() {
+                    *lock(&addresses) = members;
+                }
+                (now.state == ServerState::Leader, now.current_leader)
+            };
+            {
+                let mut since = lock(&self.leads_since);
+                *since = if leads { since.or(Some(self.env.monotonic())) } else { None };
+            }
+            if leader != known {
+                leader = known;
+                self.leader_changes.count();
+            }
+            if metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn metrics(&self) -> MetricsOf<E> {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// Its id in the group; one that has lost its disk has another.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
+    pub(crate) fn env(&self) -> &E {
+        &self.env
+    }
+
+    pub(crate) fn raft(&self) -> &RaftOf<E> {
+        &self.raft
+    }
+
+    pub(crate) fn log(&self) -> &Log<E> {
+        &self.log
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire) || self.raft.metrics().borrow_watched().running_state.is_err()
+    }
+
+    /// Whether the group knows this Keeper, and where it is.
+    pub(crate) fn is_known(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_node(&self.id).is_some_and(|peer| peer.0 == self.member)
+    }
+
+    /// The members of the group, by id.
+    pub fn members(&self) -> Vec<(u64, Member)> {
+        to_members(self.metrics().membership_config.membership()).members
+    }
+
+    /// Who leads the group, as far as this Keeper knows.
+    pub fn leader(&self) -> Option<(u64, Member)> {
+        leader_of::<E>(&self.metrics())
+    }
+
+    /// Whether this Keeper leads the group, as far as it knows.
+    pub fn leads(&self) -> bool {
+        self.raft.metrics().borrow_watched().state == ServerState::Leader
     }
 
     /// Grows whenever another Keeper leads, or none.
     pub fn leader_changes(&self) -> &Watermark {
         &self.leader_changes
+    }
+
+    /// Completes when this Keeper is a member that has what the leader had committed, and votes if it is to.
+    pub async fn caught_up(&self) {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let is_ready = self.is_ready(&metrics.borrow_watched());
+            if is_ready || metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn is_ready(&self, metrics: &MetricsOf<E>) -> bool {
+        let membership = metrics.membership_config.membership();
+        if metrics.current_leader == Some(self.id) {
+            return true;
+        }
+        metrics.current_leader.is_some()
+            && membership.get_node(&self.id).is_some()
+            && metrics.cluster_committed.is_some()
+            && metrics.last_applied >= metrics.cluster_committed
+            && !admission::is_wanted_as_voter(membership, self.id)
+    }
+
+    /// Hands an entry to Raft, if this Keeper leads. There is no answer: what became of it is read from the log.
+    ///
+    /// # Errors
+    /// If Raft has stopped.
+    pub async fn propose(&self, proposal: Proposal) -> Result<Proposed, RaftStopped> {
+        let until = self.env.monotonic() + LEASE_PATIENCE;
+        loop {
+            let (leads, has_lease) = {
+                let metrics = self.raft.metrics();
+                let metrics = metrics.borrow_watched();
+                // Without a majority that answered a moment ago openraft would drop it.
+                let alone = metrics.membership_config.membership().voter_ids().count() == 1;
+                let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
+                let has_lease = alone || acked.is_some_and(|ago| ago < self.times.election_max);
+                (metrics.state == ServerState::Leader, has_lease)
+            };
+            if !leads {
+                return Ok(Proposed::NotLeader(
+                    self.leader().filter(|(id, _)| *id != self.id).map(|(_, leader)| leader),
+                ));
+            }
+            if has_lease || self.env.monotonic() >= until {
+                break;
+            }
+            self.env.sleep(LEASE_LOOK).await;
+        }
+        let sent = self.raft.client_write_ff(proposal, None).await;
+        sent.map(|()| Proposed::Sent).map_err(|error| RaftStopped(error.to_string()))
+    }
+
+    /// Asks the leader to hand over to this Keeper, if that is another one. Call it now and then, while the Core beside
+    /// is primary: then what it writes takes one way less.
+    pub fn lead(self: &Arc<Self>) {
+        let metrics = self.metrics();
+        let votes = metrics.membership_config.membership().voter_ids().any(|id| id == self.id);
+        let Some((leader, member)) = leader_of::<E>(&metrics).filter(|_| votes) else { return };
+        let now = self.env.monotonic();
+        {
+            let mut wanted = lock(&self.wanted_to_lead);
+            if leader == self.id || wanted.is_some_and(|wanted| now - wanted < LEAD_PAUSE) {
+                return;
+            }
+            *wanted = Some(now);
+        }
+        let keeper = self.clone();
+        self.env.spawn("lead", async move {
+            let question = Ask::Transfer { to: keeper.id };
+            match ask(&keeper.env, &member.address, &question, LEAD_PAUSE).await {
+                Ok(answer) => tracing::debug!(?answer, "asked to lead"),
+                Err(error) => tracing::debug!("could not ask to lead: {error}"),
+            }
+        });
+    }
+
+    /// Hands the leadership over to a voter that has the log.
+    pub(crate) async fn transfer(&self, to: u64) -> Answer {
+        let Some(view) = self.view() else { return self.not_leader() };
+        let seen = view.seen.get(&to).copied().unwrap_or_default();
+        let is_near = seen.matched.is_some_and(|matched| matched + TRANSFER_LAG >= view.last)
+            && seen.ago.is_some_and(|ago| ago < self.times.election_max);
+        if !view.membership.voter_ids().any(|voter| voter == to) || !is_near {
+            return Answer::Refused("it is no voter that has the log".into());
+        }
+        match self.raft.trigger().transfer_leader(to).await {
+            Ok(()) => Answer::Done,
+            Err(error) => Answer::Refused(error.to_string()),
+        }
+    }
+
+    /// Takes a Keeper into the group, if this one leads.
+    pub(crate) async fn admit(&self, id: u64, member: Member) -> Answer {
+        let _changing = self.changing.lock().await;
+        let Some(view) = self.view() else { return self.not_leader() };
+        match admission::admission(&view.membership, &view.seen, view.silence, id, &member) {
+            Ok(None) => Answer::Done,
+            Ok(Some(change)) => {
+                tracing::info!(name = member.name, address = member.address, "a Keeper is admitted: {change}");
+                match self.apply_change(&view, change).await {
+                    Ok(()) => Answer::Done,
+                    Err(why) => Answer::Refused(why),
+                }
+            }
+            Err(why) => Answer::Refused(why),
+        }
+    }
+
+    fn not_leader(&self) -> Answer {
+        Answer::NotLeader(self.leader().filter(|(id, _)| *id != self.id).map(|(_, leader)| leader))
+    }
+
+    /// What a leader decides about members by; `None` if this one does not lead.
+    pub(crate) fn view(&self) -> Option<View> {
+        let metrics = self.metrics();
+        let since = (*lock(&self.leads_since))?;
+        if metrics.state != ServerState::Leader {
+            return None;
+        }
+        let membership = metrics.membership_config.membership().clone();
+        let matched = metrics.replication.unwrap_or_default();
+        let heard = metrics.heartbeat.unwrap_or_default();
+        let mut seen: BTreeMap<u64, Seen> = membership
+            .nodes()
+            .map(|(id, _)| {
+                let matched = matched.get(id).and_then(|log_id| log_id.as_ref()).map(|log_id| log_id.index);
+                let ago = heard.get(id).and_then(|at| at.as_ref()).map(|at| at.elapsed());
+                (*id, Seen { matched, ago })
+            })
+            .collect();
+        seen.insert(self.id, Seen { matched: metrics.last_log_index, ago: Some(Duration::ZERO) });
+        let silence = Silence { patience: self.times.election_max * 4, led_for: self.env.monotonic() - since };
+        let last = metrics.last_log_index.unwrap_or_default();
+        let at = metrics.membership_config.log_id().as_ref().map(crate::types::to_wal_id::<E::Runtime>);
+        Some(View { membership, seen, silence, last, at })
+    }
+
+    /// Changes the members, if they still are what the view says.
+    pub(crate) async fn change(&self, view: &View, change: ChangeMembers<u64, Peer>) -> Result<(), String> {
+        let _changing = self.changing.lock().await;
+        self.apply_change(view, change).await
+    }
+
+    async fn apply_change(&self, view: &View, change: ChangeMembers<u64, Peer>) -> Result<(), String> {
+        let last_membership_log_id = view.at.map(crate::types::log_id::<E::Runtime>);
+        let unchanged = [Precondition::LastMembershipLogId { last_membership_log_id }];
+        let changing = self.raft.change_membership_if(change, false, unchanged);
+        let changed = link::timeout(&self.env, admission::CHANGE_PATIENCE, async {
+            changing.await.map(drop).map_err(|error| io::Error::other(error.to_string()))
+        });
+        changed.await.map_err(|error| error.to_string())
+    }
+
+    /// This Keeper and its group as it knows them.
+    pub fn status(&self) -> KeeperStatus {
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let seen = self.view().map(|view| view.seen).unwrap_or_default();
+        let members = membership
+            .nodes()
+            .map(|(id, peer)| {
+                let Seen { matched, ago } = seen.get(id).copied().unwrap_or_default();
+                MemberStatus { id: *id, member: peer.0.clone(), votes: voters.contains(id), matched, heard: ago }
+            })
+            .collect();
+        KeeperStatus {
+            id: self.id,
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            members,
+            last: metrics.last_log_index,
+            committed: metrics.local_committed.as_ref().map(|id| id.index),
+        }
     }
 
     /// How many entries, counted from the log's beginning, are committed.
@@ -159,21 +550,20 @@ impl<E: Env> Keeper<E> {
             return Ok(Vec::new());
         }
         let entries = self.log.read(known, committed - 1).await?;
+        let ages = self.log.ages(known, entries.len());
         let content = |payload| match payload {
             EntryPayload::Normal(proposal) => FedContent::Core(proposal),
             EntryPayload::Blank => FedContent::Blank,
             EntryPayload::Membership(membership) => FedContent::Members(to_members(&membership)),
         };
-        let entry = |(id, payload): (wal::LogId, _)| FedEntry {
-            index: id.index,
-            content: content(payload),
-            age: Duration::ZERO,
-        };
-        Ok(entries.into_iter().map(entry).collect())
+        let entry =
+            |((id, payload), age): ((wal::LogId, _), _)| FedEntry { index: id.index, content: content(payload), age };
+        Ok(entries.into_iter().zip(ages).map(entry).collect())
     }
 
     /// The snapshot that a subscriber with the first `known` entries needs, because the log does not reach back so far,
     /// or takes less time with, because it has nothing. Its files stay while it is held.
+    #[allow(dead_code, reason = "the feed over links uses it")]
     pub(crate) fn snapshot_behind(&self, known: u64) -> Option<Reading> {
         if known > 0 && known >= self.log.first() {
             return None;
@@ -192,7 +582,7 @@ impl<E: Env> Keeper<E> {
     /// Makes snapshots when they are due, for ever.
     pub async fn make_snapshots(&self, env: &E, schedule: Schedule) {
         let mut last = env.monotonic();
-        loop {
+        while !self.has_stopped() {
             env.sleep(SCHEDULE_TICK).await;
             if self.is_due(schedule, last, env.monotonic()) {
                 // Why it failed has been said where it failed.
@@ -204,9 +594,13 @@ impl<E: Env> Keeper<E> {
 
     fn is_due(&self, schedule: Schedule, last: Monotonic, now: Monotonic) -> bool {
         let bytes = lock(&self.progress.snapshot).as_ref().map_or(0, Manifest::bytes);
-        let changed =
-            self.log.bytes() > 0 && self.progress.fed.load(Ordering::Relaxed) > self.progress.snapshotted.value();
-        changed && (self.log.bytes() > schedule.log_bytes.max(bytes / 2) || now - last >= schedule.interval)
+        let due = schedule.log_bytes.max(bytes / 2);
+        if self.log.bytes() > due * PASS_BY && self.progress.committed.value() > self.progress.snapshotted.value() {
+            // The Core beside is stuck, or cannot keep up: it will need a snapshot rather than so long a log.
+            self.progress.passed_by.store(true, Ordering::Release);
+        }
+        let changed = self.log.bytes() > 0 && self.progress.may_contain() > self.progress.snapshotted.value();
+        changed && (self.log.bytes() > due || now - last >= schedule.interval)
     }
 
     /// Makes a snapshot that contains at least what the Core beside has applied now.
@@ -214,8 +608,8 @@ impl<E: Env> Keeper<E> {
     /// # Errors
     /// If it could not be made this time; the Keeper goes on trying.
     pub async fn snapshot(&self) -> Result<(), SnapshotFailed> {
-        let Progress { fed, snapshotted, failures, .. } = &*self.progress;
-        let wanted = fed.load(Ordering::Acquire);
+        let Progress { snapshotted, failures, .. } = &*self.progress;
+        let wanted = self.progress.may_contain();
         let failed_before = failures.load(Ordering::Relaxed);
         loop {
             let reached = snapshotted.value();
@@ -235,6 +629,13 @@ impl<E: Env> Keeper<E> {
     /// What the Core beside shows of this Keeper.
     pub fn state(&self) -> KeeperState {
         let made = *lock(&self.progress.made);
+        let (leads, voters, keepers) = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let membership = metrics.membership_config.membership();
+            let leads = metrics.state == ServerState::Leader;
+            (leads, membership.voter_ids().count() as u32, membership.nodes().count() as u32)
+        };
         let snapshot = lock(&self.progress.snapshot);
         KeeperState {
             disk_full: self.log.is_full(),
@@ -247,6 +648,9 @@ impl<E: Env> Keeper<E> {
             last_snapshot_time: made.last,
             snapshot_made_at: made.at,
             last_snapshot_failed: made.failed,
+            leads,
+            voters,
+            keepers,
         }
     }
 
@@ -267,6 +671,7 @@ impl<E: Env> Keeper<E> {
 
     /// Stops Raft and waits until the log is on stable storage.
     pub async fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!("Raft did not stop in order: {error}");
         }
@@ -274,12 +679,24 @@ impl<E: Env> Keeper<E> {
     }
 }
 
-fn raft_config() -> Config {
+fn leader_of<E: Env>(metrics: &MetricsOf<E>) -> Option<(u64, Member)> {
+    let leader = metrics.current_leader?;
+    let peer = metrics.membership_config.membership().get_node(&leader)?;
+    Some((leader, peer.0.clone()))
+}
+
+/// For a deliberate mistake only.
+fn id_of(name: &str) -> u64 {
+    name.bytes().fold(1, |id, byte| id * 31 + u64::from(byte))
+}
+
+fn raft_config(times: RaftTimes) -> Config {
+    let millis = |time: Duration| time.as_millis() as u64;
     Config {
         cluster_name: "mneme".into(),
-        heartbeat_interval: 100,
-        election_timeout_min: 300,
-        election_timeout_max: 600,
+        heartbeat_interval: millis(times.heartbeat),
+        election_timeout_min: millis(times.election_min),
+        election_timeout_max: millis(times.election_max),
         // The Keeper's own schedule decides, by bytes; what a snapshot contains is purged at once.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: 0,

@@ -5,7 +5,10 @@
 //! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
 //! - [`env`] is all that is asked of the world.
 
+mod admission;
+pub mod ask;
 mod attested;
+mod channel;
 mod compaction;
 pub mod connection;
 mod core_loop;
@@ -23,6 +26,8 @@ pub mod measures;
 pub mod node;
 mod outage;
 mod peers;
+mod raft_service;
+mod raft_wire;
 mod recovery;
 mod renewals;
 pub mod server;
@@ -31,6 +36,7 @@ pub mod snapshot;
 mod state_machine;
 mod subscription;
 mod sync;
+mod transfer;
 pub mod types;
 pub mod wal;
 pub mod watermark;

@@ -15,6 +15,7 @@ use futures::channel::{mpsc, oneshot};
 use futures::stream;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::snapshot::{Manifest, manifest_file};
+use mneme_kernel::time::Monotonic;
 use mneme_kernel::wal::{LogId as WalId, Place, Record, Recovered, SegmentHeader, Vote as WalVote};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -39,6 +40,7 @@ type Payload = EntryPayload<Proposal, u64, Peer>;
 /// The log of one Keeper. A clone is the same log.
 #[derive(Debug)]
 pub struct Log<E: Env> {
+    env: E,
     id: u64,
     requests: mpsc::UnboundedSender<Request>,
     index: Arc<Index<FileOf<E>>>,
@@ -46,7 +48,7 @@ pub struct Log<E: Env> {
 
 impl<E: Env> Clone for Log<E> {
     fn clone(&self) -> Self {
-        Self { id: self.id, requests: self.requests.clone(), index: self.index.clone() }
+        Self { env: self.env.clone(), id: self.id, requests: self.requests.clone(), index: self.index.clone() }
     }
 }
 
@@ -87,6 +89,8 @@ struct Slot {
     /// Where it stands on disk, once it does.
     place: Option<Place>,
     payload: Option<Payload>,
+    /// When it was appended in this life.
+    appended: Option<Monotonic>,
 }
 
 /// How to get at an entry.
@@ -107,7 +111,7 @@ impl<E: Env> Log<E> {
         let slots: VecDeque<Slot> = recovered
             .entries
             .iter()
-            .map(|(id, place)| Slot { term: id.term, place: Some(*place), payload: None })
+            .map(|(id, place)| Slot { term: id.term, place: Some(*place), payload: None, appended: None })
             .collect();
         let entries = Mutex::new(Entries {
             vote: recovered.vote,
@@ -125,7 +129,14 @@ impl<E: Env> Log<E> {
         let id = writer.log_id();
         let (requests, receiver) = mpsc::unbounded();
         env.spawn_thread("log", writer.run(receiver));
-        Ok(Self { id, requests, index })
+        let log = Self { env: env.clone(), id, requests, index };
+        if let Some(snapshot) = snapshot
+            && newest(&recovered).is_none_or(|newest| newest < snapshot.last.index)
+        {
+            // The last life ended between a snapshot that came from another Keeper and the purge.
+            log.purge_to(snapshot.last).await;
+        }
+        Ok(log)
     }
 
     /// Entries from `from` on and up to `to`, a bounded number of bytes of them and at least one, if there is one.
@@ -194,6 +205,22 @@ impl<E: Env> Log<E> {
         lock(&self.index.entries).purge(id);
         self.write(vec![Write::Purge(id)], || {});
         self.flushed().await;
+    }
+
+    /// Notes, durably, that a snapshot from another Keeper is about to take the log's place up to this entry.
+    pub(crate) async fn announce(&self, id: WalId) {
+        self.written(vec![Write::Install(id)]).await;
+    }
+
+    /// How long ago entries from `first` on have been appended; zero where that is not known.
+    pub(crate) fn ages(&self, first: u64, count: usize) -> Vec<Duration> {
+        let now = self.env.monotonic();
+        let entries = lock(&self.index.entries);
+        let age = |i: u64| {
+            let at = usize::try_from((first + i).checked_sub(entries.first)?).ok()?;
+            Some(now - entries.slots.get(at)?.appended?)
+        };
+        (0..count as u64).map(|i| age(i).unwrap_or_default()).collect()
     }
 
     /// The newest vote.
@@ -287,7 +314,6 @@ fn check_together(recovered: &Recovered, snapshot: Option<&Manifest>) -> Result<
         };
     };
     let last = snapshot.last.index;
-    let newest = recovered.entries.back().map(|(id, _)| id.index).or(purged);
     match &recovered.end {
         None => wrong(format!("there is a snapshot up to entry {last}, and no log")),
         Some((header, _)) if header.log != snapshot.log => wrong("they are of different logs".into()),
@@ -295,11 +321,16 @@ fn check_together(recovered: &Recovered, snapshot: Option<&Manifest>) -> Result<
             "the log begins behind entry {}, the snapshot ends with entry {last}",
             purged.unwrap_or_default()
         )),
-        _ if newest.is_none_or(|newest| newest < last) => {
+        _ if newest(recovered).is_none_or(|newest| newest < last) && recovered.installed != Some(snapshot.last) => {
             wrong(format!("the snapshot ends with entry {last}, the log before it"))
         }
         _ => Ok(()),
     }
+}
+
+/// The last entry that a log knows of.
+fn newest(recovered: &Recovered) -> Option<u64> {
+    recovered.entries.back().map(|(id, _)| id.index).or(recovered.purged.map(|id| id.index))
 }
 
 impl<F: Send + Sync + 'static> Places<F> for Index<F> {
@@ -341,7 +372,7 @@ impl<F: Send + Sync + 'static> Places<F> for Index<F> {
 }
 
 impl<F> Entries<F> {
-    fn append(&mut self, id: WalId, payload: Payload) {
+    fn append(&mut self, id: WalId, payload: Payload, now: Monotonic) {
         if self.slots.is_empty() {
             self.first = id.index;
             self.cached_from = id.index;
@@ -350,7 +381,7 @@ impl<F> Entries<F> {
         let newest = self.slots.back().map(|slot| slot.term).or(self.purged.map(|id| id.term));
         assert!(newest.is_none_or(|newest| newest <= id.term), "entry {id:?} is of an older term than {newest:?}");
         self.cached_bytes += size(&payload);
-        self.slots.push_back(Slot { term: id.term, place: None, payload: Some(payload) });
+        self.slots.push_back(Slot { term: id.term, place: None, payload: Some(payload), appended: Some(now) });
     }
 
     fn truncate_after(&mut self, index: Option<u64>) {
@@ -504,11 +535,12 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
         I::IntoIter: OptionalSend,
     {
         let mut records = Vec::new();
+        let now = self.env.monotonic();
         {
             let mut index = lock(&self.index.entries);
             for entry in entries {
                 let id = types::to_wal_id::<E::Runtime>(&entry.log_id);
-                index.append(id, entry.payload.clone());
+                index.append(id, entry.payload.clone(), now);
                 records.push(Write::Entry(id, entry.payload));
             }
         }

@@ -2,19 +2,22 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mneme_kernel::core::Config;
-use mneme_kernel::members::Member;
+use mneme_kernel::members::{Member, Members};
 
+use crate::ask::{self, Founder};
 use crate::courier;
 use crate::directory::Directory;
 use crate::env::{Env, Stream};
 use crate::feed;
 use crate::forward;
-use crate::keeper::{Keeper, Schedule, StartError};
+use crate::keeper::{Keeper, RaftTimes, Schedule, StartError};
 use crate::keepers::Keepers;
 use crate::link::{FrameReader, Open};
 use crate::node::{FirstPassword, Node};
+use crate::raft_service;
 use crate::wal::OpenError;
 
 /// What a process is told once, at its start.
@@ -44,6 +47,7 @@ pub struct KeeperOptions {
     /// Bytes of a segment of the log; a single larger record makes its own segment larger.
     pub segment_bytes: u64,
     pub snapshots: Schedule,
+    pub raft: RaftTimes,
 }
 
 /// How a node begins that belongs to no cluster.
@@ -62,6 +66,7 @@ pub struct Server<E: Env> {
     env: E,
     keeper: Option<Arc<Keeper<E>>>,
     node: Option<Arc<Node<E>>>,
+    directory: Arc<Directory<E>>,
 }
 
 impl<E: Env> Server<E> {
@@ -73,22 +78,21 @@ impl<E: Env> Server<E> {
     pub async fn new(env: E, options: Options) -> Result<Arc<Self>, StartError> {
         let mut keeper = None;
         if let Some(own) = options.keeper {
-            let (started, _) = Keeper::start(&env, options.member.clone(), own.segment_bytes).await?;
-            let started = Arc::new(started);
+            let has_core = options.core.is_some();
+            let (started, _) = Keeper::start(&env, options.member.clone(), &own, &options.start, has_core).await?;
             let scheduled = started.clone();
             let schedule_env = env.clone();
             env.spawn("snapshots", async move { scheduled.make_snapshots(&schedule_env, own.snapshots).await });
             keeper = Some(started);
         }
         let mut node = None;
+        let directory = Arc::new(Directory::load(&env).await.map_err(OpenError::from)?);
         if let Some(core) = options.core {
-            let alone = keeper.is_some() && matches!(options.start, Start::Found { expect_keepers: 1 });
+            // Without a link to anybody, nobody else can have anything committed.
+            let alone = keeper.as_ref().is_some_and(|keeper| keeper.members().len() == 1);
             let keepers = match &keeper {
                 Some(keeper) => Keepers::beside(&env, keeper.clone()),
-                None => {
-                    let directory = Directory::load(&env).await.map_err(OpenError::from)?;
-                    Keepers::elsewhere(&env, Arc::new(directory))
-                }
+                None => Keepers::elsewhere(&env, directory.clone()),
             };
             let mut config = core.config;
             config.founds = matches!(options.start, Start::Found { .. });
@@ -102,7 +106,10 @@ impl<E: Env> Server<E> {
             }
             node = Some(started);
         }
-        Ok(Arc::new(Self { env, keeper, node }))
+        if let Some(keeper) = &keeper {
+            env.spawn("directory", follow_members(env.clone(), keeper.clone(), directory.clone()));
+        }
+        Ok(Arc::new(Self { env, keeper, node, directory }))
     }
 
     /// Completes when this process would serve its role now: a Core when it is primary or hot and sees one, a Keeper when
@@ -111,10 +118,13 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// If what it recovers from is damaged or cannot be read.
     pub async fn ready(&self) -> Result<(), StartError> {
-        match &self.node {
-            Some(node) => node.ready().await,
-            None => Ok(()),
+        if let Some(node) = &self.node {
+            node.ready().await?;
         }
+        if let Some(keeper) = &self.keeper {
+            keeper.caught_up().await;
+        }
+        Ok(())
     }
 
     /// [`Server::new`], then [`Server::ready`].
@@ -140,6 +150,15 @@ impl<E: Env> Server<E> {
         tracing::debug!(peer, ?open, "a link");
         match (open, &self.node, &self.keeper) {
             (Open::Forward { from }, Some(node), _) => forward::serve(node.clone(), reader, from).await,
+            (Open::Raft { to, .. }, _, Some(keeper)) => {
+                let (reader, write) = reader.split();
+                raft_service::serve(keeper, reader, write, to).await
+            }
+            (Open::Ask, _, keeper) => {
+                let (reader, write) = reader.split();
+                let founder = keeper.is_none().then_some(&*self.directory as &dyn Founder);
+                ask::serve(keeper.as_ref(), founder, reader, write).await
+            }
             (Open::Propose, _, Some(keeper)) => {
                 let (reader, write) = reader.split();
                 courier::serve(&self.env, keeper, reader, write).await
@@ -172,5 +191,19 @@ impl<E: Env> Server<E> {
 
     pub fn node(&self) -> Option<&Arc<Node<E>>> {
         self.node.as_ref()
+    }
+}
+
+/// Notes where the Keepers are, for a start at which the log cannot tell.
+async fn follow_members<E: Env>(env: E, keeper: Arc<Keeper<E>>, directory: Arc<Directory<E>>) {
+    const LOOK: Duration = Duration::from_millis(200);
+    let mut known = Vec::new();
+    loop {
+        let members = keeper.members();
+        if members != known {
+            known = members.clone();
+            directory.learn(keeper.committed().value(), &Members { voters: Vec::new(), members }).await;
+        }
+        env.sleep(LOOK).await;
     }
 }

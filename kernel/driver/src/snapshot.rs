@@ -137,6 +137,31 @@ pub(crate) async fn write_system<E: Env>(env: &E, name: &str, id: FileId, system
     Ok(len)
 }
 
+/// Files that come from another Keeper, before they have their names.
+const INCOMING: &str = "incoming-";
+
+/// A file's name until the snapshot that it belongs to is in place.
+pub(crate) fn incoming(name: &str) -> String {
+    format!("{INCOMING}{name}")
+}
+
+/// Removes what came from another Keeper and has not been put in place.
+pub(crate) async fn remove_incoming<E: Env>(env: &E) -> io::Result<()> {
+    for name in env.disk().list(FOLDER).await?.iter().filter(|name| name.starts_with(INCOMING)) {
+        env.disk().remove(&path(name)).await?;
+    }
+    Ok(())
+}
+
+/// Gives the files of a snapshot from another Keeper their names. No manifest names them yet: it is newer than all
+/// that have been here.
+pub(crate) async fn take_over<E: Env>(env: &E, manifest: &Manifest) -> io::Result<()> {
+    for name in manifest.files() {
+        env.disk().rename(&path(&incoming(&name)), &path(&name)).await?;
+    }
+    Ok(())
+}
+
 /// Gives a snapshot its name: from here on it is the newest. What is in its files is on stable storage already.
 pub(crate) async fn publish<E: Env>(env: &E, manifest: &Manifest) -> io::Result<()> {
     let disk = env.disk();
@@ -189,7 +214,8 @@ pub(crate) async fn clean<E: Env>(env: &E, current: Option<&Manifest>, in_use: &
         .map(|manifest| manifest.files().chain([manifest_file(manifest.last.index)]).collect())
         .unwrap_or_default();
     needed.extend(lock(&in_use.0).values().flatten().cloned());
-    unneeded.retain(|name| !needed.contains(name));
+    // What is coming from another Keeper is that one's business.
+    unneeded.retain(|name| !needed.contains(name) && !name.starts_with(INCOMING));
     // Older manifests first, durably: one must not outlive the files that it names.
     let (manifests, files): (Vec<String>, Vec<String>) =
         unneeded.into_iter().partition(|name| snapshot_of(name).is_some());
@@ -244,7 +270,7 @@ impl<E: Env> FileWriter<E> {
     }
 
     /// Writes what is left and syncs the file.
-    async fn finish(mut self) -> io::Result<()> {
+    pub(crate) async fn finish(mut self) -> io::Result<()> {
         self.flush().await?;
         self.file.sync().await
     }

@@ -2,12 +2,14 @@
 //! and makes snapshots of them. The data is the Cores' business.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::channel::oneshot;
+use futures::lock::{Mutex as AsyncMutex, OwnedMutexGuard};
 use futures::{Stream, StreamExt};
+use mneme_kernel::mutant::Mutant;
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Wall;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -16,19 +18,37 @@ use openraft::{EntryPayload, OptionalSend, StoredMembership};
 use crate::compaction::compact;
 use crate::env::Env;
 use crate::log::Log;
-use crate::snapshot::{self, InUse};
+use crate::snapshot::{self, InUse, Reading};
 use crate::sync::lock;
 use crate::types::{LogId, Types, from_members, log_id};
 use crate::watermark::Watermark;
 
 type Config<E> = Types<<E as Env>::Runtime>;
-type SnapshotOf<E> = openraft::alias::SnapshotOf<Config<E>, ()>;
+pub(crate) type SnapshotOf<E> = openraft::alias::SnapshotOf<Config<E>, SnapshotFiles>;
 type SnapshotMetaOf<E> = openraft::alias::SnapshotMetaOf<Config<E>>;
 type StoredMembershipOf<E> = openraft::alias::StoredMembershipOf<Config<E>>;
 
 /// How long to wait after a snapshot that could not be made, doubling up to the second number.
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// A snapshot as openraft hands it on.
+#[derive(Debug)]
+pub(crate) enum SnapshotFiles {
+    /// This Keeper's newest.
+    Own(Reading),
+    /// It came from another Keeper and is to be put in place; until then no other is made.
+    Incoming { manifest: Manifest, building: OwnedMutexGuard<()> },
+}
+
+/// What openraft wants to know of a snapshot.
+pub(crate) fn meta_of<E: Env>(manifest: &Manifest, system: SystemPartition) -> io::Result<SnapshotMetaOf<E>> {
+    let last_membership = match system.members_at {
+        Some(at) => StoredMembership::new(Some(log_id::<E::Runtime>(at)), from_members(system.members)?),
+        None => StoredMembership::default(),
+    };
+    Ok(SnapshotMetaOf::<E> { last_log_id: Some(log_id::<E::Runtime>(manifest.last)), last_membership })
+}
 
 /// What the state machine shares with its Keeper.
 #[derive(Debug, Default)]
@@ -42,10 +62,29 @@ pub(crate) struct Progress {
     /// Snapshots that could not be made.
     pub failures: AtomicU64,
     pub made: Mutex<Made>,
+    /// There is a Core beside this Keeper, so `fed` grows.
+    pub has_core: AtomicBool,
+    /// The Core beside is too far behind to be waited for.
+    pub passed_by: AtomicBool,
     /// The newest snapshot.
     pub snapshot: Mutex<Option<Manifest>>,
     /// Those that somebody is reading.
     pub in_use: InUse,
+    /// Held while a snapshot is made, or one from another Keeper is put in place.
+    pub building: Arc<AsyncMutex<()>>,
+    /// Held while one comes from another Keeper.
+    pub receiving: AsyncMutex<()>,
+}
+
+impl Progress {
+    /// How many entries a snapshot may contain.
+    pub(crate) fn may_contain(&self) -> u64 {
+        let committed = self.committed.value();
+        match self.has_core.load(Ordering::Acquire) && !self.passed_by.load(Ordering::Acquire) {
+            true => self.fed.load(Ordering::Acquire).min(committed),
+            false => committed,
+        }
+    }
 }
 
 /// The snapshots made since the start.
@@ -105,10 +144,13 @@ impl<E: Env> Applied<E> {
     }
 
     fn current_snapshot(&self) -> Option<SnapshotOf<E>> {
-        let last = lock(&self.progress.snapshot).as_ref()?.last;
-        let last_membership = lock(&self.state).snapshot_membership.clone();
-        let last_log_id = Some(log_id::<E::Runtime>(last));
-        Some(SnapshotOf::<E> { meta: SnapshotMetaOf::<E> { last_log_id, last_membership }, snapshot: () })
+        // Both are changed under the lock of the state.
+        let state = lock(&self.state);
+        let reading = lock(&self.progress.snapshot).as_ref().map(|manifest| self.progress.in_use.read(manifest))?;
+        let last_log_id = Some(log_id::<E::Runtime>(reading.manifest.last));
+        let last_membership = state.snapshot_membership.clone();
+        let meta = SnapshotMetaOf::<E> { last_log_id, last_membership };
+        Some(SnapshotOf::<E> { meta, snapshot: SnapshotFiles::Own(reading) })
     }
 }
 
@@ -124,7 +166,7 @@ impl<E: Env> Clone for Applied<E> {
 }
 
 impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
-    type SnapshotData = ();
+    type SnapshotData = SnapshotFiles;
     type SnapshotBuilder = Self;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId<E::Runtime>>, StoredMembershipOf<E>)> {
@@ -158,8 +200,33 @@ impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
         self.clone()
     }
 
-    async fn install_snapshot(&mut self, _: &SnapshotMetaOf<E>, _: ()) -> io::Result<()> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "a group of one receives no snapshots"))
+    /// Puts a snapshot from another Keeper in place. After a crash there is either what was before or the snapshot, for
+    /// which the log may be too short: it has been told so, durably, before the manifest gets its name.
+    async fn install_snapshot(&mut self, meta: &SnapshotMetaOf<E>, snapshot: SnapshotFiles) -> io::Result<()> {
+        let SnapshotFiles::Incoming { manifest, building: _building } = snapshot else {
+            // What is here is in place.
+            return Ok(());
+        };
+        snapshot::take_over(&self.env, &manifest).await?;
+        if !Mutant::InstallUnannounced.is_chosen() {
+            self.log.announce(manifest.last).await;
+        }
+        snapshot::publish(&self.env, &manifest).await?;
+        tracing::info!(last = manifest.last.index, "the snapshot from another Keeper is in place");
+        let next = manifest.last.index + 1;
+        {
+            let mut state = lock(&self.state);
+            state.last = meta.last_log_id;
+            state.membership = meta.last_membership.clone();
+            state.snapshot_membership = meta.last_membership.clone();
+            *lock(&self.progress.snapshot) = Some(manifest.clone());
+        }
+        self.progress.snapshotted.advance(next);
+        self.progress.committed.advance(next);
+        if let Err(error) = snapshot::clean(&self.env, Some(&manifest), &self.progress.in_use).await {
+            tracing::warn!("cannot remove what older snapshots left: {error}");
+        }
+        Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<E>>> {
@@ -168,7 +235,7 @@ impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
 }
 
 impl<E: Env> RaftSnapshotBuilder<Config<E>> for Applied<E> {
-    type SnapshotData = ();
+    type SnapshotData = SnapshotFiles;
 
     /// Tries until it succeeds: an error here would stop Raft, and the log is whole without a snapshot.
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<E>> {
@@ -187,8 +254,9 @@ impl<E: Env> RaftSnapshotBuilder<Config<E>> for Applied<E> {
 
 impl<E: Env> Applied<E> {
     async fn try_build(&self) -> Result<(), String> {
+        let _building = self.progress.building.lock().await;
         let membership = lock(&self.state).membership.clone();
-        let fed = self.progress.fed.load(Ordering::Acquire);
+        let fed = self.progress.may_contain();
         let before = lock(&self.progress.snapshot).clone();
         if fed <= before.as_ref().map_or(0, |manifest| manifest.last.index + 1) {
             return if before.is_some() { Ok(()) } else { Err("nothing has been applied yet".into()) };
@@ -219,9 +287,13 @@ impl<E: Env> Applied<E> {
             let at = Some(self.env.wall());
             *made = Made { snapshots: snapshots + 1, time: time + took, last: took, at, failed: false };
         }
-        *lock(&self.progress.snapshot) = Some(manifest.clone());
-        lock(&self.state).snapshot_membership = membership;
+        {
+            let mut state = lock(&self.state);
+            state.snapshot_membership = membership;
+            *lock(&self.progress.snapshot) = Some(manifest.clone());
+        }
         self.progress.snapshotted.advance(manifest.last.index + 1);
+        self.progress.passed_by.store(false, Ordering::Release);
         if let Err(error) = snapshot::clean(&self.env, Some(&manifest), &self.progress.in_use).await {
             tracing::warn!("cannot remove what older snapshots left: {error}");
         }

@@ -84,6 +84,7 @@ pub(crate) enum Write {
     Entry(LogId, EntryPayload<Proposal, u64, Peer>),
     TruncateAfter(Option<u64>),
     Purge(LogId),
+    Install(LogId),
     /// Not a record: the log may be closed behind this, so what is synced is said at once.
     Close,
 }
@@ -173,6 +174,7 @@ pub(crate) struct Writer<E: Env, P> {
     /// What a new segment repeats, so that older ones can go.
     vote: Option<Vote>,
     purged: Option<LogId>,
+    installed: Option<LogId>,
     witness: Witness<E>,
     buffer: Vec<u8>,
 }
@@ -195,7 +197,8 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
                 file.sync().await?;
                 SegmentHeader { number: last.number + 1, log: last.log, salt: env.random(), previous_end: *end }
             }
-            _ => SegmentHeader { number: 1, log: env.random(), salt: env.random(), previous_end: 0 },
+            // It is the Keeper's id in the Raft group too, where zero is nobody's.
+            _ => SegmentHeader { number: 1, log: env.random().max(1), salt: env.random(), previous_end: 0 },
         };
         let witness = Witness::open(&env).await?;
         let (file, capacity) = create(&env, &header, segment_bytes).await?;
@@ -214,6 +217,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             synced_to: SegmentHeader::LEN,
             vote: recovered.vote,
             purged: recovered.purged,
+            installed: recovered.installed,
             witness,
             buffer: Vec::new(),
         };
@@ -302,11 +306,11 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
             self.rotate(room).await?;
         }
         let begun = self.buffer.len();
-        let (vote, purged) = (self.vote, self.purged);
+        let (vote, purged, installed) = (self.vote, self.purged, self.installed);
         let placed = self.append_group(group);
         if let Err(error) = self.write_buffer().await {
             self.buffer.truncate(begun);
-            (self.vote, self.purged) = (vote, purged);
+            (self.vote, self.purged, self.installed) = (vote, purged, installed);
             return Err(WriteError::of_write(error));
         }
         let purges = self.purged != purged;
@@ -361,6 +365,10 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
                 Write::Purge(id) => {
                     self.purged = Some(*id);
                     self.append(&Record::Purge(*id));
+                }
+                Write::Install(id) => {
+                    self.installed = Some(*id);
+                    self.append(&Record::Install(*id));
                 }
                 Write::Close => {}
             }
@@ -421,7 +429,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         Ok(())
     }
 
-    /// Repeats the vote and what was purged; they go out with the next group.
+    /// Repeats the vote, what was purged and what is being installed; they go out with the next group.
     fn begin_segment(&mut self) {
         self.places.opened(self.header.number, self.file.clone());
         if let Some(vote) = self.vote {
@@ -429,6 +437,9 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         }
         if let Some(purged) = self.purged {
             self.append(&Record::Purge(purged));
+        }
+        if let Some(installed) = self.installed.filter(|installed| Some(*installed) > self.purged) {
+            self.append(&Record::Install(installed));
         }
     }
 
@@ -466,6 +477,7 @@ impl Request {
             | Write::Vote(_)
             | Write::TruncateAfter(_)
             | Write::Purge(_)
+            | Write::Install(_)
             | Write::Close => OVERHEAD,
         };
         self.records.iter().map(size).sum()

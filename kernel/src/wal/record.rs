@@ -51,6 +51,9 @@ pub enum Record<'a> {
     TruncateAfter(Option<u64>),
     /// The entries up to this one are in a snapshot and are not needed any more.
     Purge(LogId),
+    /// A snapshot from another Keeper that ends with this entry is about to take the log's place up to there. If it is
+    /// found, the log may end before it; if not, the log goes on as it is.
+    Install(LogId),
 }
 
 const ATTEST: u8 = 1;
@@ -58,6 +61,7 @@ const VOTE: u8 = 2;
 const ENTRY: u8 = 3;
 const TRUNCATE_AFTER: u8 = 4;
 const PURGE: u8 = 5;
+const INSTALL: u8 = 6;
 
 /// Bytes before a record's payload: length (4, little endian), checksum (4, little endian), kind (1).
 const HEAD: usize = 9;
@@ -81,6 +85,7 @@ impl<'a> Record<'a> {
             Record::Entry { .. } => ENTRY,
             Record::TruncateAfter(_) => TRUNCATE_AFTER,
             Record::Purge(_) => PURGE,
+            Record::Install(_) => INSTALL,
         });
         match self {
             // Of fixed length, so that it can be looked for behind a hole.
@@ -88,7 +93,7 @@ impl<'a> Record<'a> {
             Record::Vote(vote) => codec::encode(vote, out),
             Record::Entry { id, body } => codec::encode(&(id, body), out),
             Record::TruncateAfter(index) => codec::encode(index, out),
-            Record::Purge(id) => codec::encode(id, out),
+            Record::Purge(id) | Record::Install(id) => codec::encode(id, out),
         }
         let payload = out.len() - start - HEAD;
         assert!(payload <= limits::MAX_ENTRY, "a record of {payload} bytes");
@@ -135,6 +140,7 @@ impl<'a> Record<'a> {
             }
             TRUNCATE_AFTER => Record::TruncateAfter(codec::decode_all(content).ok()?),
             PURGE => Record::Purge(codec::decode_all(content).ok()?),
+            INSTALL => Record::Install(codec::decode_all(content).ok()?),
             _ => return None,
         };
         Some((record, padded(payload)))

@@ -34,6 +34,8 @@ pub struct Damage {
 pub struct Recovered {
     pub vote: Option<Vote>,
     pub purged: Option<LogId>,
+    /// The newest [`Record::Install`].
+    pub installed: Option<LogId>,
     /// The entries behind `purged`, without gaps.
     pub entries: VecDeque<(LogId, Place)>,
     /// The header of the last segment and where its valid records end; `None` if there is no log yet.
@@ -157,6 +159,7 @@ impl Recovery {
                 }
                 found.purged = Some(id);
             }
+            Record::Install(id) => found.installed = Some(id),
         }
         Ok(())
     }

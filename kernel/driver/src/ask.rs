@@ -1,0 +1,83 @@
+//! Questions between nodes, each with one answer, in order on a link of their own. Enums grow only at their end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bincode::{Decode, Encode};
+use futures::future::BoxFuture;
+use mneme_kernel::members::Member;
+use tokio::io::{ReadHalf, WriteHalf};
+
+use crate::env::{Env, Stream};
+use crate::keeper::Keeper;
+use crate::link::{self, FrameReader, Open};
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Ask {
+    /// Take this Keeper into the Raft group; or, if it is in it, note where it is now.
+    Admit { id: u64, member: Member },
+    /// Let this voter lead, if it has the whole log.
+    Transfer { to: u64 },
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Answer {
+    Done,
+    /// Ask this one, if somebody is known who may know more.
+    NotLeader(Option<Member>),
+    /// You are the first Keeper of the cluster: found the group.
+    Found,
+    /// No, and why; asking again later may help.
+    Refused(String),
+}
+
+/// A founder Core without a Keeper: it decides, once and durably, which Keeper founds the Raft group.
+pub trait Founder: Send + Sync {
+    /// The one that is to found it: whoever asked first. `None`: the group has been heard of, so it is founded.
+    fn designate(&self, asking: Member) -> BoxFuture<'_, io::Result<Option<Member>>>;
+}
+
+/// Asks the node at an address.
+///
+/// # Errors
+/// If there is no answer within the time.
+pub async fn ask<E: Env>(env: &E, address: &str, question: &Ask, within: Duration) -> io::Result<Answer> {
+    let begun = env.monotonic();
+    let mut link = link::open(env, address, &Open::Ask, within).await?;
+    let left = within.saturating_sub(env.monotonic() - begun);
+    link::timeout(env, left, async {
+        link::send(&mut link, question).await?;
+        let answer = FrameReader::new(&mut link).message::<Answer>().await?;
+        answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    })
+    .await
+}
+
+/// Answers what another node asks on a link; returns when it ends.
+///
+/// # Errors
+/// If the link broke, or what came was no question.
+pub(crate) async fn serve<E: Env, S: Stream>(
+    keeper: Option<&Arc<Keeper<E>>>,
+    founder: Option<&dyn Founder>,
+    mut reader: FrameReader<ReadHalf<S>>,
+    mut writer: WriteHalf<S>,
+) -> io::Result<()> {
+    while let Some(question) = reader.message::<Ask>().await? {
+        let answer = match (&question, keeper, founder) {
+            (Ask::Admit { id, member }, Some(keeper), _) => keeper.admit(*id, member.clone()).await,
+            (Ask::Transfer { to }, Some(keeper), _) => keeper.transfer(*to).await,
+            (Ask::Admit { member, .. }, None, Some(founder)) => match founder.designate(member.clone()).await? {
+                Some(designated) if designated == *member => Answer::Found,
+                designated => Answer::NotLeader(designated),
+            },
+            _ => Answer::NotLeader(None),
+        };
+        tracing::debug!(?question, ?answer, "asked");
+        link::send(&mut writer, &answer).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! Keepers of one Raft group, each on a node of its own: they meet, fail over, come back, and catch up.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use madsim::net::TcpListener;
+use madsim::runtime::{Handle, NodeHandle, Runtime};
+use mneme_driver::keeper::{Keeper, Proposed, RaftTimes, Schedule};
+use mneme_driver::keepers::FedContent;
+use mneme_driver::server::{KeeperOptions, Options, Server, Start};
+use mneme_driver::types::Proposal;
+use mneme_kernel::entry::Entry;
+use mneme_kernel::members::Member;
+use mneme_runtime_sim::{DiskOptions, SimDisk, SimEnv};
+
+const PORT: u16 = 7000;
+/// By when anything that is possible has happened.
+const SOON: Duration = Duration::from_secs(20);
+const SEEDS: u64 = 10;
+
+/// A machine with a Keeper, which may be dead.
+struct Machine {
+    name: &'static str,
+    ip: String,
+    node: NodeHandle,
+    disk: SimDisk,
+    env: SimEnv,
+    server: Arc<Mutex<Option<Arc<Server<SimEnv>>>>>,
+}
+
+impl Machine {
+    fn new(number: u8, name: &'static str) -> Machine {
+        let ip = format!("10.0.0.{number}");
+        let node = Handle::current().create_node().name(name).ip(ip.parse().expect("an address")).build();
+        let disk = SimDisk::new(DiskOptions::default());
+        let env = SimEnv::new(&disk);
+        Machine { name, ip, node, disk, env, server: Arc::default() }
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{PORT}", self.ip)
+    }
+
+    fn start(&self, start: Start) {
+        let options = Options {
+            member: Member { name: self.name.into(), address: self.address() },
+            core: None,
+            keeper: Some(KeeperOptions {
+                segment_bytes: 64 << 10,
+                snapshots: Schedule { log_bytes: 1 << 40, interval: Duration::from_secs(1 << 30) },
+                raft: RaftTimes::default(),
+            }),
+            start,
+        };
+        let (env, slot) = (self.env.clone(), self.server.clone());
+        drop(self.node.spawn(async move {
+            let server = Server::start(env.clone(), options).await.expect("the disk is sound");
+            *slot.lock().expect("nobody panics") = Some(server.clone());
+            let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free");
+            loop {
+                let (stream, from) = listener.accept().await.expect("the network is there");
+                let server = server.clone();
+                drop(madsim::task::spawn(async move {
+                    let _ = server.serve_link(stream, &from.to_string()).await;
+                }));
+            }
+        }));
+    }
+
+    fn kill(&self) {
+        Handle::current().kill(self.node.id());
+        self.server.lock().expect("nobody panics").take();
+    }
+
+    /// Its next life; on a new disk if the old one is lost.
+    fn restart(&mut self, start: Start, wiped: bool) {
+        if wiped {
+            self.disk = SimDisk::new(DiskOptions::default());
+            self.env = SimEnv::new(&self.disk);
+        } else {
+            self.env = self.env.next_life();
+        }
+        Handle::current().restart(self.node.id());
+        self.start(start);
+    }
+
+    fn keeper(&self) -> Option<Arc<Keeper<SimEnv>>> {
+        self.server.lock().expect("nobody panics").as_ref().and_then(|server| server.keeper().cloned())
+    }
+}
+
+fn join(machines: &[Machine]) -> Start {
+    Start::Join { nodes: machines.iter().map(Machine::address).collect() }
+}
+
+fn leader(machines: &[Machine]) -> Option<Arc<Keeper<SimEnv>>> {
+    machines.iter().filter_map(Machine::keeper).find(|keeper| keeper.leads())
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let begun = madsim::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < SOON, "{what}: not within {SOON:?}");
+        madsim::time::sleep(Duration::from_millis(5)).await;
+    }
+    begun.elapsed()
+}
+
+/// Three machines whose Keepers are voters of one group.
+async fn three() -> Vec<Machine> {
+    let machines = vec![Machine::new(1, "a"), Machine::new(2, "b"), Machine::new(3, "c")];
+    machines[0].start(Start::Found { expect_keepers: 3 });
+    for machine in &machines[1..] {
+        machine.start(join(&machines));
+    }
+    until("three voters", || voters(&machines) == 3).await;
+    for machine in &machines {
+        let keeper = machine.keeper().expect("it has started");
+        madsim::time::timeout(SOON, keeper.caught_up()).await.expect("it catches up");
+    }
+    machines
+}
+
+fn voters(machines: &[Machine]) -> usize {
+    leader(machines).map_or(0, |leader| leader.status().members.iter().filter(|member| member.votes).count())
+}
+
+fn entry(nonce: u64) -> Proposal {
+    Proposal(Bytes::from(Entry::Hello { node: "core", nonce }.encode()))
+}
+
+/// Proposes so many entries, and waits until all machines that run have committed them.
+async fn propose(machines: &[Machine], nonces: std::ops::Range<u64>) {
+    for nonce in nonces {
+        loop {
+            let leader = leader(machines);
+            let sent = match &leader {
+                Some(leader) => leader.propose(entry(nonce)).await.expect("Raft runs"),
+                None => Proposed::NotLeader(None),
+            };
+            if sent == Proposed::Sent {
+                break;
+            }
+            madsim::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let target = leader(machines).map_or(0, |leader| leader.status().last.map_or(0, |last| last + 1));
+    until("everybody has it", || {
+        machines.iter().filter_map(Machine::keeper).all(|keeper| keeper.committed().value() >= target)
+    })
+    .await;
+}
+
+/// What a machine's log says from an index on.
+async fn log(machine: &Machine, from: u64) -> Vec<(u64, FedContent)> {
+    let keeper = machine.keeper().expect("it runs");
+    let mut log = Vec::new();
+    let mut known = from;
+    loop {
+        let entries = keeper.feed(known).await.expect("its disk is sound");
+        let Some(last) = entries.last() else { return log };
+        known = last.index + 1;
+        log.extend(entries.into_iter().map(|entry| (entry.index, entry.content)));
+    }
+}
+
+fn nonces(log: &[(u64, FedContent)]) -> Vec<u64> {
+    let nonce = |content: &FedContent| match content {
+        FedContent::Core(proposal) => match Entry::decode(&proposal.0) {
+            Ok(Entry::Hello { nonce, .. }) => Some(nonce),
+            _ => None,
+        },
+        _ => None,
+    };
+    log.iter().filter_map(|(_, content)| nonce(content)).collect()
+}
+
+fn on_seeds<F: Future<Output = ()>>(test: impl Fn() -> F + Copy + Send + 'static) {
+    for seed in 0..SEEDS {
+        let run = std::thread::spawn(move || {
+            Runtime::with_seed_and_config(seed, madsim::Config::default()).block_on(test());
+        });
+        assert!(run.join().is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn three_keepers_meet_and_have_one_log() {
+    on_seeds(|| async {
+        let machines = three().await;
+        propose(&machines, 0..200).await;
+        let first = log(&machines[0], 0).await;
+        assert_eq!(nonces(&first), (0..200).collect::<Vec<_>>());
+        for machine in &machines[1..] {
+            assert_eq!(log(machine, 0).await, first);
+        }
+    });
+}
+
+#[test]
+fn another_leads_within_half_a_second_and_the_old_one_comes_back() {
+    on_seeds(|| async {
+        let mut machines = three().await;
+        propose(&machines, 0..50).await;
+        let old = machines.iter().position(|machine| machine.keeper().is_some_and(|keeper| keeper.leads()));
+        let old = old.expect("somebody leads");
+        machines[old].kill();
+        let took = until("another leads", || leader(&machines).is_some()).await;
+        assert!(took < Duration::from_millis(600), "it took {took:?}");
+        propose(&machines, 50..100).await;
+        let start = join(&machines);
+        machines[old].restart(start, false);
+        until("it is back", || machines[old].keeper().is_some()).await;
+        propose(&machines, 100..120).await;
+        let all = log(&machines[0], 0).await;
+        assert_eq!(nonces(&all), (0..120).collect::<Vec<_>>());
+        for machine in &machines[1..] {
+            assert_eq!(log(machine, 0).await, all);
+        }
+    });
+}
+
+#[test]
+fn one_that_was_wiped_comes_back_under_another_id() {
+    on_seeds(|| async {
+        let mut machines = three().await;
+        propose(&machines, 0..50).await;
+        for wiped in [2, 0] {
+            let old = machines[wiped].keeper().expect("it runs").id();
+            machines[wiped].kill();
+            let start = join(&machines);
+            machines[wiped].restart(start, true);
+            until("the old id has left", || {
+                leader(&machines).is_some_and(|leader| {
+                    let members = leader.status().members;
+                    members.len() == 3 && members.iter().all(|member| member.votes && member.id != old)
+                })
+            })
+            .await;
+            let keeper = machines[wiped].keeper().expect("it runs");
+            assert_ne!(keeper.id(), old);
+            madsim::time::timeout(SOON, keeper.caught_up()).await.expect("it catches up");
+        }
+        propose(&machines, 50..100).await;
+        assert_eq!(nonces(&log(&machines[0], 0).await), (0..100).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn one_that_is_far_behind_gets_a_snapshot_and_keeps_it() {
+    on_seeds(|| async {
+        let mut machines = three().await;
+        propose(&machines, 0..50).await;
+        let behind = machines.iter().position(|machine| machine.keeper().is_some_and(|keeper| !keeper.leads()));
+        let behind = behind.expect("two follow");
+        machines[behind].kill();
+        propose(&machines, 50..300).await;
+        for machine in &machines {
+            if let Some(keeper) = machine.keeper() {
+                keeper.snapshot().await.expect("the disk is sound");
+            }
+        }
+        let begins = leader(&machines).expect("somebody leads").state().snapshot_index.expect("it was made").0 + 1;
+        propose(&machines, 300..320).await;
+        let start = join(&machines);
+        machines[behind].restart(start.clone(), false);
+        until("it is back", || machines[behind].keeper().is_some()).await;
+        propose(&machines, 320..330).await;
+        let snapshot = machines[behind].keeper().and_then(|keeper| keeper.state().snapshot_index);
+        assert!(snapshot.is_some_and(|index| index.0 + 1 >= begins), "{snapshot:?} reaches {begins}");
+        let of_it = log(&machines[behind], begins).await;
+        assert_eq!(nonces(&of_it), (300..330).collect::<Vec<_>>());
+
+        // What it was given is its own now.
+        machines[behind].keeper().expect("it runs").snapshot().await.expect("the disk is sound");
+        machines[behind].kill();
+        machines[behind].restart(start, false);
+        until("it is back", || machines[behind].keeper().is_some()).await;
+        propose(&machines, 330..340).await;
+    });
+}
