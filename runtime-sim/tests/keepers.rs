@@ -79,7 +79,7 @@ impl Machine {
             self.disk = SimDisk::new(DiskOptions::default());
             self.env = SimEnv::new(&self.disk);
         } else {
-            self.env = self.env.next_life();
+            self.env = self.env.next_life(&self.disk);
         }
         Handle::current().restart(self.node.id());
         self.start(start);
