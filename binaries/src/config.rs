@@ -105,7 +105,7 @@ pub enum Program {
 }
 
 impl Program {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Program::Core => "mneme-core",
             Program::Keeper => "mneme-keeper",

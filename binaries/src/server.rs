@@ -5,31 +5,49 @@ use std::process::ExitCode;
 
 use mneme_driver::keeper::Schedule;
 use mneme_kernel::limits;
-use mneme_runtime_real::server::{self, Options};
+use mneme_runtime_real::server::{self, CoreSettings, Options};
 use mneme_runtime_real::trust::KeyFiles;
 
-use crate::config::{EXIT_BAD_CONFIGURATION, KeeperPlace, Loaded, LogFormat, Machine, Program, Role, Settings, load};
+use crate::config::{
+    EXIT_BAD_CONFIGURATION, KeeperPlace, Loaded, LogFormat, Machine, Program, ReadSafety, Role, Settings, load,
+};
 
 /// The exit code of a server whose data is damaged or foreign.
 const EXIT_DAMAGED_DATA: u8 = 3;
 
-/// A Core, with its Keeper inside.
+/// A Core, with its Keeper inside unless told otherwise.
 pub fn core() -> ExitCode {
     let machine = Machine::this();
     let settings = match configured(Program::Core, &machine) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    if let Some(what) = needs_a_cluster(&settings) {
-        eprintln!(
-            "mneme-core: {what}: this version runs a single node with its Keeper inside; clusters come with a later one"
-        );
+    if settings.role == Role::Replica {
+        eprintln!("mneme-core: --role replica: this version has no replicas; they come with a later one");
         return ExitCode::from(EXIT_BAD_CONFIGURATION);
     }
-    match server::run(options(settings, &machine)) {
+    let keeper = (settings.keeper == KeeperPlace::Embedded).then(|| schedule(&settings));
+    let core = core_settings(&settings);
+    run(Program::Core, options(settings, Some(core), keeper, &machine))
+}
+
+/// A Keeper alone.
+pub fn keeper() -> ExitCode {
+    let machine = Machine::this();
+    match configured(Program::Keeper, &machine) {
+        Ok(settings) => {
+            let keeper = schedule(&settings);
+            run(Program::Keeper, options(settings, None, Some(keeper), &machine))
+        }
+        Err(code) => code,
+    }
+}
+
+fn run(program: Program, options: Options) -> ExitCode {
+    match server::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mneme-core: {error}");
+            eprintln!("{}: {error}", program.name());
             if error.is_bad_configuration() {
                 ExitCode::from(EXIT_BAD_CONFIGURATION)
             } else if error.is_damage() {
@@ -38,19 +56,6 @@ pub fn core() -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-    }
-}
-
-/// A Keeper alone.
-pub fn keeper() -> ExitCode {
-    match configured(Program::Keeper, &Machine::this()) {
-        Ok(_) => {
-            eprintln!(
-                "mneme-keeper: a Keeper alone serves a cluster, and this version runs single nodes: start mneme-core, which has its Keeper inside"
-            );
-            ExitCode::from(EXIT_BAD_CONFIGURATION)
-        }
-        Err(code) => code,
     }
 }
 
@@ -81,54 +86,54 @@ fn log_as(settings: &Settings) {
     }
 }
 
-/// The setting, if any, that only a cluster has a use for.
-fn needs_a_cluster(settings: &Settings) -> Option<&'static str> {
-    if !settings.join.is_empty() {
-        Some("--join")
-    } else if settings.keeper == KeeperPlace::None {
-        Some("--keeper none")
-    } else if settings.role == Role::Replica {
-        Some("--role replica")
-    } else if settings.expect_keepers > 1 {
-        Some("--expect-keepers")
-    } else {
-        None
+fn options(settings: Settings, core: Option<CoreSettings>, keeper: Option<Schedule>, machine: &Machine) -> Options {
+    Options {
+        names: names(&settings, core.as_ref(), machine),
+        core,
+        keeper,
+        admin_listen: settings.admin_listen,
+        cluster_listen: settings.cluster_listen,
+        advertise: (settings.advertise.host, settings.advertise.port),
+        join: settings.join.iter().map(ToString::to_string).collect(),
+        expect_keepers: settings.expect_keepers as usize,
+        cluster_secret: settings.cluster_secret.map(|secret| secret.expose().to_string()),
+        node: settings.node,
+        data: settings.data,
     }
 }
 
-fn options(settings: Settings, machine: &Machine) -> Options {
+/// What stands in the node's certificate.
+fn names(settings: &Settings, core: Option<&CoreSettings>, machine: &Machine) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
     names.extend([machine.host_name.clone(), settings.advertise.host.clone()]);
     names.extend(settings.tls_san.iter().cloned());
-    names.extend(
-        [settings.listen, settings.read_listen]
-            .iter()
-            .map(|a| a.ip())
-            .filter(|ip| !ip.is_unspecified())
-            .map(|ip| ip.to_string()),
-    );
+    let listened = core.into_iter().flat_map(|core| [core.listen, core.read_listen]);
+    names.extend(listened.map(|address| address.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()));
     names.sort_unstable();
     names.dedup();
-    Options {
-        parameters: parameters(&settings),
+    names
+}
+
+fn schedule(settings: &Settings) -> Schedule {
+    Schedule { log_bytes: settings.snapshot_log_bytes, interval: settings.snapshot_interval }
+}
+
+fn core_settings(settings: &Settings) -> CoreSettings {
+    CoreSettings {
+        parameters: parameters(settings),
         listen: settings.listen,
         read_listen: settings.read_listen,
-        unix_socket: settings.unix_socket.map(|path| (path, settings.unix_socket_mode)),
-        admin_listen: settings.admin_listen,
-        advertise: settings.advertise.to_string(),
+        unix_socket: settings.unix_socket.clone().map(|path| (path, settings.unix_socket_mode)),
         threads: settings.threads,
         max_clients: settings.max_clients as u64,
         max_memory: settings.maxmemory.map_or(0, |bytes| bytes.get()),
         level_timeout: settings.level_timeout,
-        default_user: settings.default_user,
-        snapshots: Schedule { log_bytes: settings.snapshot_log_bytes, interval: settings.snapshot_interval },
+        park_timeout: settings.park_timeout,
+        quorum_check: settings.reads == ReadSafety::QuorumCheck,
+        default_user: settings.default_user.clone(),
         default_level: settings.default_consistency,
-        tls: settings.tls.map(|files| KeyFiles { certificate: files.cert, key: files.key }),
-        names,
-        admin_password: settings.admin_password.map(|secret| secret.expose().as_bytes().to_vec()),
-        cluster_secret: settings.cluster_secret.map(|secret| secret.expose().to_string()),
-        node: settings.node,
-        data: settings.data,
+        tls: settings.tls.clone().map(|files| KeyFiles { certificate: files.cert, key: files.key }),
+        admin_password: settings.admin_password.as_ref().map(|secret| secret.expose().as_bytes().to_vec()),
     }
 }
 

@@ -146,6 +146,7 @@ fn segments_are_written_as_ever() {
         ("truncate after", Record::TruncateAfter(Some(9))),
         ("truncate all", Record::TruncateAfter(None)),
         ("purge", Record::Purge(LogId { term: 3, index: 8 })),
+        ("install", Record::Install(LogId { term: 3, index: 300 })),
     ];
     for (name, record) in all {
         match record {
@@ -153,7 +154,8 @@ fn segments_are_written_as_ever() {
             | Record::Vote(_)
             | Record::Entry { body: Body::Blank | Body::Membership(_) | Body::Entry(_), .. }
             | Record::TruncateAfter(_)
-            | Record::Purge(_) => {}
+            | Record::Purge(_)
+            | Record::Install(_) => {}
         }
         let mut written = Vec::new();
         let offset = segment.len() as u64;

@@ -1,22 +1,26 @@
 //! The admin port: `/metrics`, `/livez`, `/readyz`.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use mneme_driver::node::Node;
+use mneme_driver::server::Server;
 use tokio::net::TcpListener;
 
 use crate::env::RealEnv;
 use crate::metrics::{self, TlsMetrics};
 
 /// What the admin port shows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Admin {
-    pub node: Arc<Node<RealEnv>>,
+    /// Set once the node belongs to a cluster and has read its data.
+    pub server: Arc<OnceLock<Arc<Server<RealEnv>>>>,
+    /// It has been ready once.
+    pub ready: Arc<AtomicBool>,
     pub tls: Arc<TlsMetrics>,
 }
 
@@ -34,20 +38,24 @@ pub(crate) async fn serve(listener: TcpListener, admin: Admin) {
 }
 
 async fn metrics_page(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::text(&admin.node, &admin.tls))
+    let text = metrics::text(admin.server.get().map(|server| &**server), &admin.tls);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    admin.node.with_core(|core| {
-        if core.takes_writes() {
-            (StatusCode::OK, "ok\n")
-        } else if core.keeper().disk_full {
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the disk is full: reads are answered, writes refused until there is space\n",
-            )
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "not primary, or stopping\n")
-        }
-    })
+    let not = |why| (StatusCode::SERVICE_UNAVAILABLE, why);
+    let Some(server) = admin.server.get() else { return not("starting: it does not belong to a cluster yet\n") };
+    if !admin.ready.load(Ordering::Relaxed) {
+        return not("starting: it recovers, or waits for other nodes\n");
+    }
+    let disk_full = match (server.node(), server.keeper()) {
+        (Some(node), _) if node.with_core(|core| core.is_stopping()) => return not("stopping\n"),
+        (Some(node), _) => node.with_core(|core| core.keeper().disk_full),
+        (None, Some(keeper)) => keeper.state().disk_full,
+        (None, None) => false,
+    };
+    match disk_full {
+        true => not("the disk is full: reads are answered, writes refused until there is space\n"),
+        false => (StatusCode::OK, "ok\n"),
+    }
 }

@@ -15,13 +15,17 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, Resol
 use rustls::sign::CertifiedKey;
 
 use crate::certificate::{Certificate, CertificateError};
+use crate::links::NodeTls;
 use crate::metrics::TlsMetrics;
-use crate::trust::{Identity, KeyFiles};
+use crate::renewal::Renewal;
+use crate::trust::KeyFiles;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the certificate's end is looked at.
 const DAY: Duration = Duration::from_secs(86_400);
+/// How soon it is tried again to renew the node's own.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What new connections get: the certificate, and tickets to resume their sessions with.
 #[derive(Debug)]
@@ -150,37 +154,90 @@ fn stamps(files: &KeyFiles) -> [Option<Stamp>; 2] {
     [stamp(&files.certificate), stamp(&files.key)]
 }
 
-/// Keeps the clients' certificate current, and tells the log about it.
+/// Keeps certificates current, and tells the log about it.
 #[derive(Debug)]
 pub(crate) struct Upkeep {
-    pub certificates: Arc<Certificates>,
-    pub watch: Watch,
+    /// The one that clients see, if there are any.
+    pub clients: Option<ForClients>,
     /// The node's own, renewed before it ends, whether clients see that one or the operator's.
-    pub identity: Identity,
+    pub renewal: Renewal,
+    pub own: Own,
     pub metrics: Arc<TlsMetrics>,
-    /// When the end was looked at last; `None` before the first time.
-    pub looked_at_end: Option<SystemTime>,
+    /// When the node's own is to be looked at next; `None`: now.
+    pub due: Option<SystemTime>,
+}
+
+/// The certificate that this node shows to others.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub watch: Watch,
+    pub certificate: Certificate,
+    pub links: Arc<NodeTls>,
 }
 
 impl Upkeep {
     /// Goes on for ever.
     pub(crate) async fn run(mut self) {
         loop {
+            self.tick(SystemTime::now()).await;
             tokio::time::sleep(LOOK).await;
-            self.tick(SystemTime::now());
         }
     }
 
     /// Looks at everything once.
+    pub(crate) async fn tick(&mut self, now: SystemTime) {
+        // A clock that was set back far is not waited for.
+        let is_due = self.due.is_none_or(|due| now >= due || due.duration_since(now).is_ok_and(|wait| wait > DAY));
+        if is_due {
+            let again = match self.renewal.renew_if_due(now).await {
+                Ok(true) => {
+                    tracing::info!("this node's own certificate was made anew");
+                    DAY
+                }
+                Ok(false) => DAY,
+                Err(error) => {
+                    tracing::error!("this node's own certificate cannot be renewed: {error}; tried again in an hour");
+                    HOUR
+                }
+            };
+            self.due = Some(now + again);
+            if let Some(trouble) = self.own.certificate.trouble(now) {
+                tracing::warn!("this node's own certificate needs to be renewed: {trouble}");
+            }
+        }
+        match self.own.watch.look() {
+            Some(Ok(certificate)) => {
+                self.own.links.replace(&certificate);
+                self.own.certificate = certificate;
+            }
+            Some(Err(error)) => tracing::error!("this node's own certificate cannot be used: {error}"),
+            None => {}
+        }
+        let ends = u64::try_from(self.own.certificate.ends().timestamp()).unwrap_or(0);
+        self.metrics.node_certificate_expiry.store(ends, Ordering::Relaxed);
+        if let Some(clients) = &mut self.clients {
+            clients.tick(now);
+        }
+    }
+}
+
+/// The certificate that clients see, the node's own or the operator's.
+#[derive(Debug)]
+pub(crate) struct ForClients {
+    pub certificates: Arc<Certificates>,
+    pub watch: Watch,
+    pub metrics: Arc<TlsMetrics>,
+    /// When the end was looked at last; `None` before the first time.
+    pub looked_at_end: Option<SystemTime>,
+}
+
+impl ForClients {
     pub(crate) fn tick(&mut self, now: SystemTime) {
         // A clock that was set back has not yet been looked at today either.
         let is_new_day =
             self.looked_at_end.is_none_or(|last| now.duration_since(last).is_ok_and(|passed| passed >= DAY));
         if is_new_day {
             self.looked_at_end = Some(now);
-            if let Err(error) = self.identity.find_or_make(now) {
-                tracing::error!("this node's own certificate cannot be renewed: {error}; tried again tomorrow");
-            }
             self.report(now);
         }
         match self.watch.look() {

@@ -2,13 +2,21 @@
 
 pub mod admin;
 mod attempts;
+mod authority;
 pub mod certificate;
 mod certificates;
+mod cluster;
 mod disk;
 mod env;
+mod founding;
+mod join;
+mod links;
 mod listen;
 mod metrics;
 mod passwords;
 mod process;
+mod renewal;
+mod sealed;
+mod secret;
 pub mod server;
 pub mod trust;

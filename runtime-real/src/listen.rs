@@ -131,7 +131,8 @@ impl Threads {
     }
 }
 
-async fn pause(error: &io::Error) {
+/// Waits a little after an accept that failed.
+pub(crate) async fn pause(error: &io::Error) {
     tracing::warn!("cannot accept a connection: {error}");
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }

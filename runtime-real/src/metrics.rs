@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mneme_driver::keeper::Keeper;
 use mneme_driver::measures::Traffic;
-use mneme_driver::node::Node;
+use mneme_driver::server::Server;
 use mneme_kernel::commands::Access;
 use mneme_kernel::core::{Core, KeeperState};
 use mneme_kernel::histogram::Histogram;
@@ -29,6 +29,8 @@ pub struct TlsMetrics {
     timed_out: AtomicU64,
     /// When the certificate that clients see ends, seconds since 1970.
     pub certificate_expiry: AtomicU64,
+    /// When the certificate that other nodes see ends.
+    pub node_certificate_expiry: AtomicU64,
     /// Changed certificate files that could not be used.
     pub reload_failures: AtomicU64,
     /// Clients closed before their handshake because there were far too many.
@@ -48,22 +50,26 @@ impl TlsMetrics {
     }
 }
 
-/// The metrics of a node in Prometheus's text format.
-pub(crate) fn text(node: &Node<RealEnv>, tls: &TlsMetrics) -> String {
+/// The metrics of a process in Prometheus's text format: what there is of Core and Keeper.
+pub(crate) fn text(server: Option<&Server<RealEnv>>, tls: &TlsMetrics) -> String {
     let mut page = Page::default();
-    let keeper = node.with_core(|core| {
-        commands(&mut page, core);
-        clients(&mut page, core);
-        data(&mut page, core);
-        role(&mut page, core);
-        core.keeper().clone()
-    });
-    replies(&mut page, node.traffic(), node.replying());
-    if let Some(beside) = node.keeper() {
-        log(&mut page, beside, &keeper);
-        snapshots(&mut page, &keeper);
+    if let Some(node) = server.and_then(Server::node) {
+        node.with_core(|core| {
+            commands(&mut page, core);
+            clients(&mut page, core);
+            data(&mut page, core);
+            role(&mut page, core);
+        });
+        replies(&mut page, node.traffic(), node.replying());
+        tls_metrics(&mut page, tls);
     }
-    tls_metrics(&mut page, tls);
+    if let Some(keeper) = server.and_then(Server::keeper) {
+        let state = keeper.state();
+        log(&mut page, keeper, &state);
+        snapshots(&mut page, &state);
+    }
+    page.gauge("mneme_node_certificate_expiry_timestamp_seconds", "When the certificate that other nodes see ends.")
+        .is(tls.node_certificate_expiry.load(Ordering::Relaxed));
     page.gauge("mneme_build_info", "This program.").with(&[("version", mneme_kernel::VERSION)], 1);
     process_metrics(&mut page);
     page.text()

@@ -1,97 +1,40 @@
 //! A whole server: data folder, identity, node, ports, signals.
 
+mod options;
+mod ports;
+
 use std::fs::{self, File, TryLockError};
-use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use mneme_driver::env::Env;
-use mneme_driver::keeper::{RaftTimes, Schedule, StartError};
+use mneme_driver::keeper::{RaftTimes, StartError};
 use mneme_driver::node::FirstPassword;
 use mneme_driver::server::{self, CoreOptions, KeeperOptions, Start};
 use mneme_kernel::core::Config;
-use mneme_kernel::level::Level;
 use mneme_kernel::limits;
 use mneme_kernel::members::Member;
-use mneme_kernel::session::Port;
-use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
+pub use self::options::{CoreSettings, Options, ServerError};
+use self::ports::{ClientPorts, Ports};
 use crate::admin::{self, Admin};
-use crate::certificate::CertificateError;
-use crate::certificates::{self, Certificates, Upkeep, Watch};
+use crate::certificate::Certificate;
+use crate::certificates::{self, Certificates, ForClients, Own, Upkeep, Watch};
+use crate::cluster::{Arrived, ClusterPort, serve_links};
 use crate::disk::RealDisk;
-use crate::env::RealEnv;
-use crate::listen::{self, Threads, bind_tcp, bind_unix};
-use crate::metrics::TlsMetrics;
-use crate::passwords::make_secret;
-use crate::trust::{self, Identity, KeyFiles, TrustError};
-
-/// Everything that an operator decides, typed.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub node: String,
-    pub data: PathBuf,
-    pub listen: SocketAddr,
-    pub read_listen: SocketAddr,
-    /// A path and its file mode.
-    pub unix_socket: Option<(PathBuf, u32)>,
-    pub admin_listen: SocketAddr,
-    /// What other nodes dial, `host:port`.
-    pub advertise: String,
-    pub threads: usize,
-    pub max_clients: u64,
-    /// Bytes that the data may take by its accounted sizes; 0: no limit.
-    pub max_memory: u64,
-    pub level_timeout: Duration,
-    pub default_user: String,
-    pub default_level: Level,
-    pub snapshots: Schedule,
-    /// The operator's own certificate for clients.
-    pub tls: Option<KeyFiles>,
-    /// What clients call this node beside what it knows itself.
-    pub names: Vec<String>,
-    /// Used only if the first user does not exist yet.
-    pub admin_password: Option<Vec<u8>>,
-    /// The cluster's secret; made if there is none.
-    pub cluster_secret: Option<String>,
-    /// What `CONFIG GET` shows.
-    pub parameters: Vec<(String, String)>,
-}
-
-/// Why a server does not start, or did not stop in order.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    #[error("{path}: {error}")]
-    Data { path: PathBuf, error: io::Error },
-    #[error("{0} is in use by another process; give each server a --data of its own")]
-    Locked(PathBuf),
-    #[error("cannot listen on {address}: {error}")]
-    Listen { address: String, error: io::Error },
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    #[error("{0}")]
-    OperatorsCertificate(CertificateError),
-    #[error("{data}: {error}")]
-    Start { data: PathBuf, error: StartError },
-    #[error("signals: {0}")]
-    Signals(io::Error),
-}
-
-impl ServerError {
-    /// Whether the configuration is bad: exit code 2.
-    pub fn is_bad_configuration(&self) -> bool {
-        matches!(self, ServerError::OperatorsCertificate(_))
-    }
-
-    /// Whether the data on disk is damaged or foreign: exit code 3.
-    pub fn is_damage(&self) -> bool {
-        matches!(self, ServerError::Start { error: StartError::Open(error), .. } if error.is_damage())
-    }
-}
+use crate::env::{RealEnv, make_urgent};
+use crate::founding::{Outcome, Seeker};
+use crate::join::{Admission, Joiner, Membership, join_config};
+use crate::links::NodeTls;
+use crate::listen::{self, Threads};
+use crate::passwords::{fill_random, make_secret};
+use crate::renewal::Renewal;
+use crate::secret::ClusterSecret;
+use crate::trust::{Belonging, Identity, TrustError};
 
 /// Runs a server until it is told to stop.
 ///
@@ -116,138 +59,383 @@ fn raise_file_limit() {
 async fn serve(options: Options) -> Result<(), ServerError> {
     let data = &options.data;
     // First: nothing is made for a configuration that is bad.
-    let operators = options.tls.clone().map(Watch::open).transpose().map_err(ServerError::OperatorsCertificate)?;
+    let operators = options.core.as_ref().and_then(|core| core.tls.clone());
+    let operators = operators.map(Watch::open).transpose().map_err(ServerError::OperatorsCertificate)?;
     fs::create_dir_all(data).map_err(|error| ServerError::Data { path: data.clone(), error })?;
     let _lock = lock(data)?;
     let ports = Ports::bind(&options)?;
-    let identity = Identity { data: data.clone(), node: options.node.clone(), names: options.names.clone() };
-    let own_files = identity.find_or_make(SystemTime::now())?;
-    keep_secret(data, options.cluster_secret.as_deref())?;
-    let (watch, certificate) = match operators {
-        Some(operators) => operators,
-        None => Watch::open(own_files).map_err(TrustError::from)?,
+    let mut signals = Signals::new()?;
+
+    let this = This::new(options, ports.advertised)?;
+    let (links, arriving) = mpsc::unbounded_channel();
+    let node_tls = Arc::new(OnceLock::new());
+    let cluster = ClusterPort {
+        join: join_config().map_err(TrustError::from)?,
+        admission: this.admission.clone(),
+        node: node_tls.clone(),
+        links,
+        strangers: Arc::default(),
     };
-    let certificates = Arc::new(Certificates::new(certificate).map_err(TrustError::from)?);
-    let tls = certificates::server_config(certificates.clone()).map_err(TrustError::from)?;
-    let metrics = Arc::new(TlsMetrics::default());
-    let mut upkeep = Upkeep { certificates, watch, identity, metrics: metrics.clone(), looked_at_end: None };
-    upkeep.tick(SystemTime::now());
+    tokio::spawn(Arc::new(cluster).accept(ports.cluster));
+    let admin = Admin::default();
+    tokio::spawn(admin::serve(ports.admin, admin.clone()));
+
+    let start = tokio::select! {
+        start = this.belong() => start?,
+        () = signals.next() => return Ok(()),
+    };
+    let own = this.own_certificate()?;
+    let tls = own.links.clone();
+    // From here on others are admitted, and may open links.
+    let _ = node_tls.set(tls.clone());
+    this.admit_others(&admin);
+    let mut upkeep = Upkeep { clients: None, renewal: this.renewal(), own, metrics: admin.tls.clone(), due: None };
+    let client_tls = match &this.options.core {
+        Some(_) => Some(client_tls(&this, &mut upkeep, operators, &admin)?),
+        None => None,
+    };
     listen::run_on_thread("certificates", upkeep.run());
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
 
-    let server = start_server(&options).await?;
-    let node = server.node().cloned().unwrap_or_else(|| unreachable!("it has a Core"));
-    let threads = Threads::start(options.threads, &node, &tls, &metrics, options.max_clients as usize);
-    tokio::spawn(threads.clone().accept_tcp(ports.main, Port::Main));
-    tokio::spawn(threads.clone().accept_tcp(ports.read, Port::Read));
-    if let Some(unix) = ports.unix {
-        tokio::spawn(threads.accept_unix(unix));
-    }
-    tokio::spawn(admin::serve(ports.admin, Admin { node: node.clone(), tls: metrics }));
-
-    println!(
-        "ready node={} role=primary listen={} read_listen={} admin_listen={} data={}",
-        options.node,
-        options.listen,
-        options.read_listen,
-        options.admin_listen,
-        data.display()
-    );
-
+    let founds = matches!(start, Start::Found { .. });
+    let env = RealEnv::new(RealDisk::new(&this.options.data), tls);
+    let (server, ready) = tokio::select! {
+        started = this.start(env, start, arriving) => started?,
+        // While it recovers, nobody has been promised anything.
+        () = signals.next() => return Ok(()),
+    };
+    let _ = admin.server.set(server.clone());
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        () = node.shutdown_requested() => {}
+        ready = ready => {
+            ready.unwrap_or_else(|_| panic!("the node's thread has ended")).map_err(|error| this.start_failed(error))?;
+            if founds {
+                this.note_founded();
+            }
+            admin.ready.store(true, Ordering::Relaxed);
+            this.open(&server, client_tls, &admin, ports.clients);
+            println!("{}", this.ready_line(&server));
+            until_told_to_stop(&server, &mut signals).await;
+        }
+        () = signals.next() => {}
     }
     tracing::info!("stopping: answering what was executed; a second signal stops at once");
     tokio::select! {
         () = server.stop() => {}
-        _ = interrupt.recv() => std::process::exit(1),
-        _ = terminate.recv() => std::process::exit(1),
+        () = signals.next() => std::process::exit(1),
     }
-    if let Some((path, _)) = &options.unix_socket {
+    if let Some((path, _)) = this.options.core.as_ref().and_then(|core| core.unix_socket.as_ref()) {
         let _ = fs::remove_file(path);
     }
     Ok(())
 }
 
-/// Starts the node on its own thread, where Raft's tasks and the loop to the log then run.
-async fn start_server(options: &Options) -> Result<Arc<server::Server<RealEnv>>, ServerError> {
-    let env = RealEnv::new(RealDisk::new(&options.data));
-    let admin_password = match &options.admin_password {
-        Some(password) => FirstPassword::Given(password.clone()),
-        None => FirstPassword::Made {
-            password: make_secret(),
-            show: |user, password| println!("made a password for user {user}, shown only now: {password}"),
-        },
+async fn until_told_to_stop(server: &server::Server<RealEnv>, signals: &mut Signals) {
+    let by_a_client = async {
+        match server.node() {
+            Some(node) => node.shutdown_requested().await,
+            None => std::future::pending().await,
+        }
     };
-    let core = CoreOptions {
-        config: Config {
-            node: options.node.clone(),
-            address: options.advertise.clone(),
-            default_user: options.default_user.clone(),
-            default_level: options.default_level,
-            level_timeout: options.level_timeout,
-            park_timeout: Duration::from_secs(5),
-            lease: limits::LEASE,
-            founds: false,
-            quorum_check: false,
-            seed: env.random(),
-            started: env.monotonic(),
-            process_id: std::process::id(),
-            port: options.listen.port(),
-            max_clients: options.max_clients,
-            max_memory: options.max_memory,
-            parameters: options.parameters.clone(),
-        },
-        admin_password,
-        sealed_ca: None,
-    };
-    let server_options = server::Options {
-        member: Member { name: options.node.clone(), address: options.advertise.clone() },
-        core: Some(core),
-        keeper: Some(KeeperOptions {
-            segment_bytes: limits::SEGMENT_BYTES,
-            snapshots: options.snapshots,
-            raft: RaftTimes::default(),
-        }),
-        start: Start::Found { expect_keepers: 1 },
-    };
-    let (started, node) = oneshot::channel();
-    listen::run_on_thread("node", async move {
-        let _ = started.send(server::Server::start(env, server_options).await);
-        // What it spawned goes on here until the process ends.
-        std::future::pending().await
-    });
-    match node.await {
-        Ok(node) => node.map_err(|error| ServerError::Start { data: options.data.clone(), error }),
-        Err(_) => panic!("the node's thread has ended"),
+    tokio::select! {
+        () = signals.next() => {}
+        () = by_a_client => {}
     }
 }
 
-/// The sockets, bound before anything else is done: a port in use is found out at once.
-struct Ports {
-    main: TcpListener,
-    read: TcpListener,
-    admin: TcpListener,
-    unix: Option<UnixListener>,
+/// TLS for clients, with the operator's certificate if there is one, else the node's own.
+fn client_tls(
+    this: &This,
+    upkeep: &mut Upkeep,
+    operators: Option<(Watch, Certificate)>,
+    admin: &Admin,
+) -> Result<Arc<rustls::ServerConfig>, TrustError> {
+    let (watch, certificate) = match operators {
+        Some(operators) => operators,
+        None => Watch::open(this.identity.files())?,
+    };
+    let certificates = Arc::new(Certificates::new(certificate)?);
+    let tls = certificates::server_config(certificates.clone())?;
+    let mut clients = ForClients { certificates, watch, metrics: admin.tls.clone(), looked_at_end: None };
+    clients.tick(SystemTime::now());
+    upkeep.clients = Some(clients);
+    Ok(tls)
 }
 
-impl Ports {
-    fn bind(options: &Options) -> Result<Self, ServerError> {
-        let tcp = |address: SocketAddr| {
-            bind_tcp(address).map_err(|error| ServerError::Listen { address: address.to_string(), error })
+/// This node: who it is, and what it was told.
+struct This {
+    options: Options,
+    identity: Identity,
+    /// What other nodes dial.
+    advertise: String,
+    belonging: Belonging,
+    admission: Arc<Admission>,
+    instance: u64,
+}
+
+impl This {
+    fn new(options: Options, advertise: String) -> Result<Self, ServerError> {
+        let identity =
+            Identity { data: options.data.clone(), node: options.node.clone(), names: options.names.clone() };
+        let belonging = identity.belonging()?;
+        let mut secret = ClusterSecret::find(&options.data, options.cluster_secret.as_deref())?;
+        if belonging == Belonging::Nothing {
+            match (options.join.is_empty(), &options.core) {
+                (true, None) => return Err(ServerError::KeeperFounds),
+                (true, Some(_)) if secret.is_none() => secret = Some(ClusterSecret::make(&options.data)?),
+                (false, _) if secret.is_none() => return Err(ServerError::JoinWithoutSecret),
+                _ => {}
+            }
+        }
+        let mut instance = [0; 8];
+        fill_random(&mut instance);
+        let instance = u64::from_le_bytes(instance);
+        let admission = Arc::new(Admission::new(secret.map(Arc::new), instance));
+        Ok(Self { options, identity, advertise, belonging, admission, instance })
+    }
+
+    /// Founds a cluster, joins one, or goes on in the one that it belongs to.
+    async fn belong(&self) -> Result<Start, ServerError> {
+        let (now, join) = (SystemTime::now(), &self.options.join);
+        let secret = self.admission.secret.as_ref();
+        if self.belonging != Belonging::Nothing && !join.is_empty() {
+            tracing::info!("this node belongs to a cluster already: --join is ignored");
+        }
+        let belonging = match (self.belonging, secret) {
+            (Belonging::Nothing, Some(secret)) => {
+                let outcome = if join.is_empty() { Outcome::Found } else { self.seek(secret).await? };
+                match outcome {
+                    Outcome::Found => {
+                        self.identity.found(secret, now)?;
+                        tracing::info!("founded a cluster");
+                        Belonging::Founder
+                    }
+                    Outcome::Joined => {
+                        tracing::info!("joined the cluster");
+                        Belonging::Member
+                    }
+                }
+            }
+            (Belonging::Nothing, None) => return Err(ServerError::JoinWithoutSecret),
+            (Belonging::Founder, secret) => {
+                self.renew_own(secret, now)?;
+                Belonging::Founder
+            }
+            (Belonging::Member, _) => Belonging::Member,
         };
-        let unix = options.unix_socket.as_ref().map(|(path, mode)| {
-            bind_unix(path, *mode).map_err(|error| ServerError::Listen { address: path.display().to_string(), error })
+        match belonging {
+            Belonging::Founder => Ok(Start::Found { expect_keepers: self.options.expect_keepers }),
+            _ => {
+                let mut nodes = self.identity.remembered()?;
+                nodes.extend(join.iter().filter(|node| **node != self.advertise).cloned());
+                nodes.dedup();
+                Ok(Start::Join { nodes })
+            }
+        }
+    }
+
+    async fn seek(&self, secret: &Arc<ClusterSecret>) -> Result<Outcome, ServerError> {
+        let seeker = Seeker {
+            joiner: Joiner::new(secret.clone()).map_err(TrustError::from)?,
+            identity: self.identity.clone(),
+            list: self.options.join.clone(),
+            addresses: vec![self.advertise.clone(), self.options.cluster_listen.to_string()],
+            instance: self.instance,
+            may_found: self.options.core.is_some(),
+        };
+        Ok(seeker.seek().await?)
+    }
+
+    /// At a founder's start: names that are new stand in the certificate from the first connection on. Also finds out
+    /// whether the secret is the one that the CA's key is sealed under.
+    fn renew_own(&self, secret: Option<&Arc<ClusterSecret>>, now: SystemTime) -> Result<(), TrustError> {
+        let is_due = self.identity.is_due(now)?;
+        match (secret, self.identity.sealed()) {
+            (Some(secret), Some(sealed)) if is_due => self.identity.renew(&sealed, secret, now),
+            (Some(secret), Some(sealed)) => self.identity.check_secret(&sealed, secret),
+            (None, _) if !self.identity.files().certificate.exists() => Err(TrustError::NoSecret),
+            (None, _) => {
+                tracing::warn!("without MNEME_CLUSTER_SECRET no node is admitted here, and no certificate renewed");
+                Ok(())
+            }
+            (Some(_), None) => Ok(()),
+        }
+    }
+
+    /// How this node shows itself to others.
+    fn own_certificate(&self) -> Result<Own, TrustError> {
+        let (watch, certificate) = Watch::open(self.identity.files())?;
+        let links = Arc::new(NodeTls::new(&self.identity.ca()?, &certificate)?);
+        Ok(Own { watch, certificate, links })
+    }
+
+    /// The one place that says where the sealed key of the CA is had, and which nodes are known.
+    fn admit_others(&self, admin: &Admin) {
+        let Ok(ca) = self.identity.ca() else { return };
+        let (server, known) = (admin.server.clone(), admin.server.clone());
+        let (identity, advertise) = (self.identity.clone(), self.advertise.clone());
+        let sealed = {
+            let identity = identity.clone();
+            // The founder's file until it stands in the replicated state, which every Core has.
+            move || {
+                let node = server.get().and_then(|server| server.node().cloned());
+                let replicated = node.and_then(|node| node.with_core(|core| core.sealed_ca().map(<[u8]>::to_vec)));
+                replicated.or_else(|| identity.sealed())
+            }
+        };
+        let nodes = move || {
+            let mut nodes = vec![advertise.clone()];
+            let mut nodes_known = known.get().map(|server| server.addresses()).unwrap_or_default();
+            nodes_known.extend(identity.remembered().unwrap_or_default());
+            for node in nodes_known {
+                if !nodes.contains(&node) {
+                    nodes.push(node);
+                }
+            }
+            nodes
+        };
+        let membership = Membership { ca, sealed: Box::new(sealed), nodes: Box::new(nodes) };
+        let _ = self.admission.membership.set(membership);
+    }
+
+    fn renewal(&self) -> Renewal {
+        Renewal { identity: self.identity.clone(), admission: self.admission.clone() }
+    }
+
+    /// Starts the node on its own thread, where Raft's tasks, the loop to the log and links with other nodes then run.
+    async fn start(
+        &self,
+        env: RealEnv,
+        start: Start,
+        links: mpsc::UnboundedReceiver<Arrived>,
+    ) -> Result<(Arc<server::Server<RealEnv>>, oneshot::Receiver<Result<(), StartError>>), ServerError> {
+        let options = self.server_options(&env, start);
+        let (started, node) = oneshot::channel();
+        let (served, ready) = oneshot::channel();
+        listen::run_on_thread("node", async move {
+            make_urgent();
+            match server::Server::new(env, options).await {
+                Ok(server) => {
+                    let _ = started.send(Ok(server.clone()));
+                    let waiting = server.clone();
+                    tokio::spawn(async move { served.send(waiting.ready().await) });
+                    // What was spawned goes on here until the process ends.
+                    serve_links(server, links).await;
+                }
+                Err(error) => drop(started.send(Err(error))),
+            }
         });
-        Ok(Self {
-            main: tcp(options.listen)?,
-            read: tcp(options.read_listen)?,
-            admin: tcp(options.admin_listen)?,
-            unix: unix.transpose()?,
-        })
+        match node.await {
+            Ok(Ok(server)) => Ok((server, ready)),
+            Ok(Err(error)) => Err(self.start_failed(error)),
+            Err(_) => panic!("the node's thread has ended"),
+        }
+    }
+
+    fn start_failed(&self, error: StartError) -> ServerError {
+        ServerError::Start { data: self.options.data.clone(), error }
+    }
+
+    /// The one place where settings reach the driver.
+    fn server_options(&self, env: &RealEnv, start: Start) -> server::Options {
+        let options = &self.options;
+        let core = options.core.as_ref().map(|core| CoreOptions {
+            config: Config {
+                node: options.node.clone(),
+                address: self.advertise.clone(),
+                default_user: core.default_user.clone(),
+                default_level: core.default_level,
+                level_timeout: core.level_timeout,
+                park_timeout: core.park_timeout,
+                lease: limits::LEASE,
+                founds: matches!(start, Start::Found { .. }),
+                quorum_check: core.quorum_check,
+                seed: env.random(),
+                started: env.monotonic(),
+                process_id: std::process::id(),
+                port: core.listen.port(),
+                max_clients: core.max_clients,
+                max_memory: core.max_memory,
+                parameters: core.parameters.clone(),
+            },
+            admin_password: match &core.admin_password {
+                Some(password) => FirstPassword::Given(password.clone()),
+                None => FirstPassword::Made {
+                    password: make_secret(),
+                    show: |user, password| println!("made a password for user {user}, shown only now: {password}"),
+                },
+            },
+            sealed_ca: self.identity.sealed(),
+        });
+        server::Options {
+            member: Member { name: options.node.clone(), address: self.advertise.clone() },
+            core,
+            keeper: options.keeper.map(|snapshots| KeeperOptions {
+                segment_bytes: limits::SEGMENT_BYTES,
+                snapshots,
+                raft: RaftTimes::default(),
+            }),
+            start,
+        }
+    }
+
+    /// Has clients served, if there is a Core.
+    fn open(
+        &self,
+        server: &server::Server<RealEnv>,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        admin: &Admin,
+        ports: ClientPorts,
+    ) {
+        if let (Some(tls), Some(core), Some(node)) = (tls, &self.options.core, server.node()) {
+            ports.serve(Threads::start(core.threads, node, &tls, &admin.tls, core.max_clients as usize));
+        }
+    }
+
+    fn note_founded(&self) {
+        if self.options.keeper.is_some()
+            && let Err(error) = self.identity.note_founded()
+        {
+            tracing::warn!("{error}: a lost log will not be noticed at the next start");
+        }
+    }
+
+    fn ready_line(&self, server: &server::Server<RealEnv>) -> String {
+        let options = &self.options;
+        let role = match server.node() {
+            Some(node) if node.with_core(|core| core.is_primary()) => "primary",
+            Some(_) => "standby",
+            None => "keeper",
+        };
+        let clients = options
+            .core
+            .as_ref()
+            .map_or(String::new(), |core| format!(" listen={} read_listen={}", core.listen, core.read_listen));
+        format!(
+            "ready node={} role={role}{clients} cluster={} admin_listen={} data={}",
+            options.node,
+            self.advertise,
+            options.admin_listen,
+            options.data.display()
+        )
+    }
+}
+
+/// What tells a server to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, ServerError> {
+        let of = |kind| signal(kind).map_err(ServerError::Signals);
+        Ok(Self { interrupt: of(SignalKind::interrupt())?, terminate: of(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
@@ -261,13 +449,4 @@ fn lock(data: &Path) -> Result<File, ServerError> {
         Err(TryLockError::WouldBlock) => Err(ServerError::Locked(data.into())),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
-}
-
-/// Keeps the cluster's secret for whoever adds nodes later; one is made if the operator gave none.
-fn keep_secret(data: &Path, given: Option<&str>) -> Result<(), ServerError> {
-    let path = data.join("cluster-secret");
-    if given.is_none() && !path.exists() {
-        trust::write_private(&path, &make_secret())?;
-    }
-    Ok(())
 }

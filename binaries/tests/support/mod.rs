@@ -42,6 +42,9 @@ impl Drop for Folder {
 pub struct Node {
     process: Child,
     socket: PathBuf,
+    /// What it printed when it was ready.
+    #[allow(dead_code, reason = "not every test looks")]
+    pub ready: String,
     /// Where clients connect with TLS.
     #[allow(dead_code, reason = "not every test does")]
     pub port: u16,
@@ -58,12 +61,7 @@ impl Node {
     /// As [`Node::start`], with the log going there.
     pub fn start_logging(data: &Path, socket: &Path, options: &[&str], log: Stdio) -> Node {
         let (port, admin_port) = (free_port(), free_port());
-        let mut server = Command::new(env!("CARGO_BIN_EXE_mneme-core"));
-        // Settings of whoever runs the test are none of the server's.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MNEME_")) {
-            server.env_remove(name);
-        }
-        let mut process = server
+        let mut process = program(env!("CARGO_BIN_EXE_mneme-core"))
             .env("MNEME_ADMIN_PASSWORD", PASSWORD)
             .args(["--node", "test", "--listen", &format!("127.0.0.1:{port}"), "--read-listen", "127.0.0.1:0"])
             .args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", &format!("127.0.0.1:{admin_port}")])
@@ -74,9 +72,10 @@ impl Node {
             .spawn()
             .expect("the server starts");
         let output = process.stdout.take().expect("it is piped");
-        let node = Node { process, socket: socket.into(), port, admin_port };
+        let mut node = Node { process, socket: socket.into(), ready: String::new(), port, admin_port };
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.starts_with("ready ")), "the server ended before it was ready");
+        let ready = lines.find(|line| line.starts_with("ready "));
+        node.ready = ready.expect("the server ended before it was ready");
         node
     }
 
@@ -127,6 +126,15 @@ impl Drop for Node {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A program of ours, without the settings of whoever runs the test.
+pub fn program(path: &str) -> Command {
+    let mut program = Command::new(path);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MNEME_")) {
+        program.env_remove(name);
+    }
+    program
 }
 
 fn free_port() -> u16 {

@@ -20,6 +20,8 @@ pub enum Ask {
     Admit { id: u64, member: Member },
     /// Let this voter lead, if it has the whole log.
     Transfer { to: u64 },
+    /// Whether you lead a group of which a majority answers.
+    Lead,
 }
 
 /// An answer.
@@ -70,6 +72,7 @@ pub(crate) async fn serve<E: Env, S: Stream>(
         let answer = match (&question, keeper, founder) {
             (Ask::Admit { id, member }, Some(keeper), _) => keeper.admit(*id, member.clone()).await,
             (Ask::Transfer { to }, Some(keeper), _) => keeper.transfer(*to).await,
+            (Ask::Lead, Some(keeper), _) => keeper.answers_for_a_majority(),
             (Ask::Admit { member, .. }, None, Some(founder)) => match founder.designate(member.clone()).await? {
                 Some(designated) if designated == *member => Answer::Found,
                 designated => Answer::NotLeader(designated),

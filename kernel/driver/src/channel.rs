@@ -50,7 +50,7 @@ struct Call {
 impl Channel {
     pub(crate) fn new<E: Env>(env: &E, from: u64, to: u64, addresses: Addresses) -> Self {
         let (calls, queue) = mpsc::unbounded();
-        let far = Far { env: env.clone(), from, to, addresses, is_down: false };
+        let far = Far { env: env.clone(), from, to, addresses, is_down: false, has_answered: false };
         env.spawn("raft link", far.run(queue));
         Self { calls }
     }
@@ -79,6 +79,8 @@ struct Far<E: Env> {
     addresses: Addresses,
     /// The outage has been logged.
     is_down: bool,
+    /// The last link was of use.
+    has_answered: bool,
 }
 
 impl<E: Env> Far<E> {
@@ -99,7 +101,6 @@ impl<E: Env> Far<E> {
                 continue;
             };
             let purpose = Open::Raft { from: self.from, to: self.to };
-            let was_down = self.is_down;
             let error = match link::open(&self.env, &address, &purpose, DIAL).await {
                 Ok(link) => match self.converse(link, first, &mut calls, &address).await {
                     Ok(()) => return,
@@ -110,7 +111,7 @@ impl<E: Env> Far<E> {
                     error
                 }
             };
-            if was_down && !self.is_down {
+            if std::mem::take(&mut self.has_answered) {
                 pause = SHORTEST_PAUSE;
             }
             if !self.is_down {
@@ -137,6 +138,7 @@ impl<E: Env> Far<E> {
         let pending = Mutex::new(VecDeque::new());
         let sending = send(&self.env, write, first, calls, &pending);
         let receiving = receive(&self.env, read, &pending, || {
+            self.has_answered = true;
             if std::mem::take(&mut self.is_down) {
                 tracing::info!("the Keeper at {address} answers again");
             }

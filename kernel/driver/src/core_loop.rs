@@ -195,11 +195,15 @@ impl<'a, E: Env> Loop<'a, E> {
         let (input_bytes, output_bytes) = (node.traffic.input_bytes(), node.traffic.output_bytes());
         self.tell(Input::Tick { input_bytes, output_bytes }).await;
         self.tell(Input::Expire).await;
-        let (woken, serves) = {
+        let (woken, serves, leads) = {
             let mut core = lock_core(node).await;
             let serves = core.is_hot() && core.primary().is_some() && core.has_users();
-            (core.clients.take_woken(), serves)
+            (core.clients.take_woken(), serves, core.is_primary())
         };
+        if let Some(keeper) = node.keeper.as_ref().filter(|_| leads) {
+            // What a primary writes takes one way less if the Keeper beside it leads.
+            keeper.lead();
+        }
         node.doors.knock(&woken);
         // Those who wait for their level look at the clock.
         node.accepted.nudge();

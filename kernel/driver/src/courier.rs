@@ -302,60 +302,78 @@ impl<E: Env> Courier<E> {
 pub(crate) async fn serve<E: Env>(
     env: &E,
     keeper: &Keeper<E>,
-    mut proposals: FrameReader<impl AsyncRead + Unpin + Send>,
-    mut stream: impl AsyncWrite + Unpin + Send,
+    proposals: FrameReader<impl AsyncRead + Unpin + Send>,
+    stream: impl AsyncWrite + Unpin + Send,
 ) -> io::Result<()> {
-    let mut buffer = Vec::new();
-    let mut beat = pin!(env.sleep(Duration::ZERO));
-    let mut changes = keeper.leader_changes().value();
-    let mut refused = false;
-    loop {
-        let came = {
-            let mut changed = pin!(keeper.leader_changes().reached(changes + 1));
-            let mut proposal = pin!(proposals.next());
-            poll_fn(|context| {
-                if changed.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(Came::LeaderChanged);
-                }
-                if beat.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(Came::Beat);
-                }
-                let copy = |frame: Option<&[u8]>| frame.map(Bytes::copy_from_slice);
-                proposal.as_mut().poll(context).map(|came| Came::Proposal(came.map(copy)))
-            })
-            .await
-        };
-        match came {
-            Came::Proposal(proposal) => {
-                let Some(proposal) = proposal? else { return Ok(()) };
-                if refused {
-                    continue;
-                }
-                match keeper.propose(Proposal(proposal)).await.map_err(io::Error::other)? {
-                    Proposed::Sent => continue,
-                    Proposed::NotLeader(leader) => {
-                        // The other side closes: if this one did, the answer might be lost with what is not read.
-                        refused = true;
-                        link::frame(&Answer::NotLeader(leader), &mut buffer);
-                    }
-                }
-            }
-            Came::Beat => {
-                beat.set(env.sleep(BEAT));
-                link::frame(&Answer::Beat, &mut buffer);
-            }
-            Came::LeaderChanged => {
-                changes = keeper.leader_changes().value();
-                link::frame(&Answer::LeaderChanged, &mut buffer);
-            }
-        }
-        link::write(env, &mut stream, &buffer, PATIENCE).await?;
-        buffer.clear();
+    let refusal = Refusal::default();
+    // Beside each other: while Raft does not take a proposal, beats go on.
+    let taking = pin!(take(keeper, proposals, &refusal));
+    let answering = pin!(answer(env, keeper, stream, &refusal));
+    match select(taking, answering).await {
+        Either::Left((done, _)) | Either::Right((done, _)) => done,
     }
 }
 
-enum Came {
-    Proposal(io::Result<Option<Bytes>>),
-    Beat,
-    LeaderChanged,
+/// That this Keeper does not lead, and who does, until it is said.
+#[derive(Debug, Default)]
+struct Refusal {
+    leader: Mutex<Option<Option<Member>>>,
+    raised: Signal,
+}
+
+/// Takes proposals until the link ends.
+async fn take<E: Env>(
+    keeper: &Keeper<E>,
+    mut proposals: FrameReader<impl AsyncRead + Unpin + Send>,
+    refusal: &Refusal,
+) -> io::Result<()> {
+    let mut refused = false;
+    while let Some(proposal) = proposals.next().await? {
+        if refused {
+            // The other side closes the link: if this one did, the answer might be lost with what is not read.
+            continue;
+        }
+        let proposal = Proposal(Bytes::copy_from_slice(proposal));
+        if let Proposed::NotLeader(leader) = keeper.propose(proposal).await.map_err(io::Error::other)? {
+            refused = true;
+            *lock(&refusal.leader) = Some(leader);
+            refusal.raised.raise();
+        }
+    }
+    Ok(())
+}
+
+/// Says what there is to say, until that fails.
+async fn answer<E: Env>(
+    env: &E,
+    keeper: &Keeper<E>,
+    mut stream: impl AsyncWrite + Unpin + Send,
+    refusal: &Refusal,
+) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    let mut beat = pin!(env.sleep(BEAT));
+    let mut changes = keeper.leader_changes().value();
+    link::frame(&Answer::Beat, &mut buffer);
+    loop {
+        link::write(env, &mut stream, &buffer, PATIENCE).await?;
+        buffer.clear();
+        let mut changed = pin!(keeper.leader_changes().reached(changes + 1));
+        let beats = poll_fn(|context| {
+            let beats = beat.as_mut().poll(context).is_ready();
+            let something = refusal.raised.poll(context).is_ready() | changed.as_mut().poll(context).is_ready();
+            if beats || something { Poll::Ready(beats) } else { Poll::Pending }
+        })
+        .await;
+        if beats {
+            beat.set(env.sleep(BEAT));
+            link::frame(&Answer::Beat, &mut buffer);
+        }
+        if let Some(leader) = lock(&refusal.leader).take() {
+            link::frame(&Answer::NotLeader(leader), &mut buffer);
+        }
+        let now = keeper.leader_changes().value();
+        if std::mem::replace(&mut changes, now) != now {
+            link::frame(&Answer::LeaderChanged, &mut buffer);
+        }
+    }
 }

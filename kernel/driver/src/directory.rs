@@ -54,6 +54,9 @@ impl<E: Env> Directory<E> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Content::default(),
             Err(error) => return Err(error),
             Ok(file) => {
+                // A life that was killed may have left what no sync has covered: what follows relies on it.
+                file.sync().await?;
+                env.disk().sync_dir("").await?;
                 let len = file.size().await?;
                 match decode(&file.read_at(0, len as usize).await?) {
                     Ok(content) => content,

@@ -23,6 +23,7 @@ use openraft::{
 use crate::admission::{self, Seen, Silence};
 use crate::ask::{Answer, Ask, ask};
 use crate::channel::Addresses;
+use crate::directory::Directory;
 use crate::env::Env;
 use crate::keepers::{FedContent, FedEntry};
 use crate::link;
@@ -30,6 +31,7 @@ use crate::log::Log;
 use crate::measures::LogMeasures;
 use crate::peers::Peers;
 use crate::server::{KeeperOptions, Start};
+use crate::set_aside;
 use crate::snapshot::{self, Reading};
 use crate::state_machine::{Applied, Progress};
 use crate::sync::lock;
@@ -79,11 +81,11 @@ pub struct RaftTimes {
 }
 
 impl Default for RaftTimes {
-    /// Another Keeper leads within 330 to 440 ms, and the time of two syncs. A group whose heartbeats are late by less
-    /// than 280 ms holds no election.
+    /// Another Keeper leads within 290 to 440 ms and the time of two syncs, seldom later: two that ask at once may have
+    /// to ask again. A group whose heartbeats are late by less than 240 ms holds no election.
     fn default() -> Self {
         let millis = Duration::from_millis;
-        Self { heartbeat: millis(50), election_min: millis(110), election_max: millis(220) }
+        Self { heartbeat: millis(50), election_min: millis(70), election_max: millis(220) }
     }
 }
 
@@ -128,6 +130,8 @@ pub(crate) struct View {
     pub silence: Silence,
     /// Its last entry.
     pub last: u64,
+    /// A majority of voters has answered a moment ago.
+    has_majority: bool,
     /// The membership's own entry.
     at: Option<wal::LogId>,
 }
@@ -144,6 +148,7 @@ pub struct Keeper<E: Env> {
     raft: RaftOf<E>,
     log: Log<E>,
     progress: Arc<Progress>,
+    directory: Arc<Directory<E>>,
     leader_changes: Watermark,
     stopped: AtomicBool,
     /// Since when it leads.
@@ -177,8 +182,11 @@ impl<E: Env> Keeper<E> {
     /// Recovers the log and goes on as a member of its group; one that is in none founds one or begins to ask for
     /// admission, as `start` says. Also returns the snapshot that the log goes on from.
     ///
+    /// If log or snapshot are damaged and there are other Keepers, it takes no part until those have a leader without
+    /// it; then what is damaged is moved aside, and it joins them with an empty log and another id.
+    ///
     /// # Errors
-    /// If log or snapshot are damaged or cannot be read; then nothing has been changed.
+    /// If log or snapshot are damaged and there is no other Keeper, or they cannot be read; then nothing has been changed.
     pub async fn start(
         env: &E,
         member: Member,
@@ -186,16 +194,26 @@ impl<E: Env> Keeper<E> {
         start: &Start,
         has_core: bool,
     ) -> Result<(Arc<Self>, Option<(Manifest, SystemPartition)>), StartError> {
-        let manifest = snapshot::newest(env).await.map_err(OpenError::from)?;
-        let found = match manifest {
-            Some(manifest) => {
-                let system = snapshot::read_system(env, &manifest).await.map_err(OpenError::from)?;
-                Some((manifest, system))
-            }
-            None => None,
-        };
+        let directory = Arc::new(Directory::load(env).await.map_err(OpenError::from)?);
+        let others: Vec<String> = directory
+            .keepers()
+            .into_iter()
+            .filter(|known| known.name != member.name)
+            .map(|known| known.address)
+            .collect();
+        let mut opened = Self::open(env, options.segment_bytes).await;
+        if let Err(error) = &opened
+            && error.is_damage()
+            && !others.is_empty()
+        {
+            tracing::error!("{error}; this Keeper takes no part until the others have a leader without it");
+            set_aside::until_others_lead(env, &others).await;
+            let folder = set_aside::set_aside(env).await.map_err(OpenError::from)?;
+            tracing::warn!("what was damaged lies in {folder} now; this Keeper begins anew");
+            opened = Self::open(env, options.segment_bytes).await;
+        }
+        let (log, found) = opened?;
         let current = found.as_ref().map(|(manifest, _)| manifest);
-        let log = Log::open(env, current, options.segment_bytes).await?;
         snapshot::remove_incoming(env).await.map_err(OpenError::from)?;
         let (applied, progress) = Applied::new(env.clone(), log.clone(), found.clone()).map_err(OpenError::from)?;
         snapshot::clean(env, current, &progress.in_use).await.map_err(OpenError::from)?;
@@ -216,6 +234,7 @@ impl<E: Env> Keeper<E> {
             raft,
             log,
             progress,
+            directory,
             leader_changes: Watermark::default(),
             stopped: AtomicBool::new(false),
             leads_since: Mutex::default(),
@@ -228,23 +247,39 @@ impl<E: Env> Keeper<E> {
             // The last life may have ended between the snapshot and the purge.
             keeper.raft.trigger().purge_log(manifest.last.index).await.map_err(|error| failed(&error))?;
         }
-        keeper.begin(start).await.map_err(|error| failed(&error))?;
+        keeper.begin(start, others).await.map_err(|error| failed(&error))?;
         Ok((keeper, found))
     }
 
-    async fn begin(self: &Arc<Self>, start: &Start) -> Result<(), RaftStopped> {
-        let is_member = self.raft.is_initialized().await.map_err(|error| RaftStopped(error.to_string()))?;
-        let nodes = match start {
-            Start::Found { .. } => {
-                if !is_member {
-                    self.found().await;
-                }
-                Vec::new()
+    /// Opens log and snapshot, which belong together.
+    async fn open(env: &E, segment_bytes: u64) -> Result<(Log<E>, Option<(Manifest, SystemPartition)>), OpenError> {
+        if set_aside::has_begun(env).await? {
+            set_aside::set_aside(env).await?;
+        }
+        let found = match snapshot::newest(env).await? {
+            Some(manifest) => {
+                let system = snapshot::read_system(env, &manifest).await?;
+                Some((manifest, system))
             }
-            Start::Join { nodes } => nodes.clone(),
+            None => None,
         };
+        let log = Log::open(env, found.as_ref().map(|(manifest, _)| manifest), segment_bytes).await?;
+        Ok((log, found))
+    }
+
+    /// Takes its place; `others` are the addresses of Keepers that it has known.
+    async fn begin(self: &Arc<Self>, start: &Start, others: Vec<String>) -> Result<(), RaftStopped> {
+        let is_member = self.raft.is_initialized().await.map_err(|error| RaftStopped(error.to_string()))?;
+        // Where there is a group, an empty log is one that was lost.
+        let founds = !is_member && others.is_empty() && matches!(start, Start::Found { .. });
+        if founds {
+            self.found().await;
+        }
+        let mut nodes = others;
+        if let Start::Join { nodes: given } = start {
+            nodes.extend(given.iter().cloned());
+        }
         let voters: BTreeSet<u64> = self.metrics().membership_config.membership().voter_ids().collect();
-        let founds = !is_member && matches!(start, Start::Found { .. });
         if founds || voters == BTreeSet::from([self.id]) {
             let stopped = |error: &dyn std::fmt::Display| RaftStopped(error.to_string());
             if is_member {
@@ -273,6 +308,7 @@ impl<E: Env> Keeper<E> {
     async fn watch(self: Arc<Self>, addresses: Addresses) {
         let mut metrics = self.raft.server_metrics();
         let mut leader = None;
+        let mut learnt = None;
         loop {
             let (leads, known) = {
                 let now = metrics.borrow_watched();
@@ -280,6 +316,13 @@ impl<E: Env> Keeper<E> {
                 let members: BTreeMap<u64, String> = members.map(|(id, peer)| (*id, peer.0.address.clone())).collect();
                 if !members.is_empty() {
                     *lock(&addresses) = members;
+                }
+                let committed = &now.committed_membership_config;
+                if let Some(at) = committed.log_id().as_ref().map(|id| id.index).filter(|at| learnt < Some(*at)) {
+                    learnt = Some(at);
+                    let (directory, members) = (self.directory.clone(), to_members(committed.membership()));
+                    // On a thread of its own: it writes a file.
+                    self.env.spawn_background("directory", async move { directory.learn(at, &members).await });
                 }
                 (now.state == ServerState::Leader, now.current_leader)
             };
@@ -308,6 +351,11 @@ impl<E: Env> Keeper<E> {
 
     pub fn member(&self) -> &Member {
         &self.member
+    }
+
+    /// Which nodes are known, also to the next life.
+    pub fn directory(&self) -> &Arc<Directory<E>> {
+        &self.directory
     }
 
     pub(crate) fn env(&self) -> &E {
@@ -390,11 +438,7 @@ impl<E: Env> Keeper<E> {
             let (leads, has_lease) = {
                 let metrics = self.raft.metrics();
                 let metrics = metrics.borrow_watched();
-                // Without a majority that answered a moment ago openraft would drop it.
-                let alone = metrics.membership_config.membership().voter_ids().count() == 1;
-                let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
-                let has_lease = alone || acked.is_some_and(|ago| ago < self.times.election_max);
-                (metrics.state == ServerState::Leader, has_lease)
+                (metrics.state == ServerState::Leader, self.has_lease(&metrics))
             };
             if !leads {
                 return Ok(Proposed::NotLeader(
@@ -408,6 +452,13 @@ impl<E: Env> Keeper<E> {
         }
         let sent = self.raft.client_write_ff(proposal, None).await;
         sent.map(|()| Proposed::Sent).map_err(|error| RaftStopped(error.to_string()))
+    }
+
+    /// Whether a majority has answered the leader a moment ago; else openraft drops what is proposed.
+    fn has_lease(&self, metrics: &MetricsOf<E>) -> bool {
+        let alone = metrics.membership_config.membership().voter_ids().count() == 1;
+        let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
+        alone || acked.is_some_and(|ago| ago < self.times.election_max)
     }
 
     /// Asks the leader to hand over to this Keeper, if that is another one. Call it now and then, while the Core beside
@@ -449,6 +500,13 @@ impl<E: Env> Keeper<E> {
         }
     }
 
+    pub(crate) fn answers_for_a_majority(&self) -> Answer {
+        match self.view() {
+            Some(view) if view.has_majority => Answer::Done,
+            _ => self.not_leader(),
+        }
+    }
+
     /// Takes a Keeper into the group, if this one leads.
     pub(crate) async fn admit(&self, id: u64, member: Member) -> Answer {
         let _changing = self.changing.lock().await;
@@ -478,8 +536,8 @@ impl<E: Env> Keeper<E> {
             return None;
         }
         let membership = metrics.membership_config.membership().clone();
-        let matched = metrics.replication.unwrap_or_default();
-        let heard = metrics.heartbeat.unwrap_or_default();
+        let matched = metrics.replication.clone().unwrap_or_default();
+        let heard = metrics.heartbeat.clone().unwrap_or_default();
         let mut seen: BTreeMap<u64, Seen> = membership
             .nodes()
             .map(|(id, _)| {
@@ -492,7 +550,8 @@ impl<E: Env> Keeper<E> {
         let silence = Silence { patience: self.times.election_max * 4, led_for: self.env.monotonic() - since };
         let last = metrics.last_log_index.unwrap_or_default();
         let at = metrics.membership_config.log_id().as_ref().map(crate::types::to_wal_id::<E::Runtime>);
-        Some(View { membership, seen, silence, last, at })
+        let has_majority = self.has_lease(&metrics);
+        Some(View { membership, seen, silence, last, has_majority, at })
     }
 
     /// Changes the members, if they still are what the view says.
@@ -563,7 +622,6 @@ impl<E: Env> Keeper<E> {
 
     /// The snapshot that a subscriber with the first `known` entries needs, because the log does not reach back so far,
     /// or takes less time with, because it has nothing. Its files stay while it is held.
-    #[allow(dead_code, reason = "the feed over links uses it")]
     pub(crate) fn snapshot_behind(&self, known: u64) -> Option<Reading> {
         if known > 0 && known >= self.log.first() {
             return None;
@@ -584,6 +642,13 @@ impl<E: Env> Keeper<E> {
         let mut last = env.monotonic();
         while !self.has_stopped() {
             env.sleep(SCHEDULE_TICK).await;
+            let purgeable = lock(&self.progress.snapshot).as_ref().map(|manifest| manifest.last.index);
+            if let Some(upto) = purgeable.filter(|upto| self.log.first() <= *upto) {
+                // openraft puts it off while an entry is on its way to somebody, and does not come back to it by itself.
+                // Another snapshot would free nothing meanwhile.
+                let _ = self.raft.trigger().purge_log(upto).await;
+                continue;
+            }
             if self.is_due(schedule, last, env.monotonic()) {
                 // Why it failed has been said where it failed.
                 let _ = self.snapshot().await;

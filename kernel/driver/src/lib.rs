@@ -31,6 +31,7 @@ mod raft_wire;
 mod recovery;
 mod renewals;
 pub mod server;
+mod set_aside;
 mod signal;
 pub mod snapshot;
 mod state_machine;

@@ -165,7 +165,7 @@ impl<E: Env> Log<E> {
         entries.evict();
     }
 
-    /// The first entry that it would have: those before are in a snapshot.
+    /// The first entry that has not been purged, or would be the next one.
     pub(crate) fn first(&self) -> u64 {
         lock(&self.index.entries).first
     }

@@ -2,10 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mneme_kernel::core::Config;
-use mneme_kernel::members::{Member, Members};
+use mneme_kernel::members::Member;
 
 use crate::ask::{self, Founder};
 use crate::courier;
@@ -67,6 +66,8 @@ pub struct Server<E: Env> {
     keeper: Option<Arc<Keeper<E>>>,
     node: Option<Arc<Node<E>>>,
     directory: Arc<Directory<E>>,
+    /// It is a Core that has founded the cluster without a Keeper: it decides which one founds the Raft group.
+    names_founder: bool,
 }
 
 impl<E: Env> Server<E> {
@@ -86,7 +87,11 @@ impl<E: Env> Server<E> {
             keeper = Some(started);
         }
         let mut node = None;
-        let directory = Arc::new(Directory::load(&env).await.map_err(OpenError::from)?);
+        let directory = match &keeper {
+            Some(keeper) => keeper.directory().clone(),
+            None => Arc::new(Directory::load(&env).await.map_err(OpenError::from)?),
+        };
+        let names_founder = keeper.is_none() && matches!(options.start, Start::Found { .. });
         if let Some(core) = options.core {
             // Without a link to anybody, nobody else can have anything committed.
             let alone = keeper.as_ref().is_some_and(|keeper| keeper.members().len() == 1);
@@ -106,10 +111,7 @@ impl<E: Env> Server<E> {
             }
             node = Some(started);
         }
-        if let Some(keeper) = &keeper {
-            env.spawn("directory", follow_members(env.clone(), keeper.clone(), directory.clone()));
-        }
-        Ok(Arc::new(Self { env, keeper, node, directory }))
+        Ok(Arc::new(Self { env, keeper, node, directory, names_founder }))
     }
 
     /// Completes when this process would serve its role now: a Core when it is primary or hot and sees one, a Keeper when
@@ -156,7 +158,7 @@ impl<E: Env> Server<E> {
             }
             (Open::Ask, _, keeper) => {
                 let (reader, write) = reader.split();
-                let founder = keeper.is_none().then_some(&*self.directory as &dyn Founder);
+                let founder = self.names_founder.then_some(&*self.directory as &dyn Founder);
                 ask::serve(keeper.as_ref(), founder, reader, write).await
             }
             (Open::Propose, _, Some(keeper)) => {
@@ -181,6 +183,18 @@ impl<E: Env> Server<E> {
         }
     }
 
+    /// The cluster addresses of the nodes that this one knows: Keepers and Cores.
+    pub fn addresses(&self) -> Vec<String> {
+        let mut addresses = self.directory.addresses();
+        if let Some(node) = &self.node {
+            let cores =
+                node.with_core(|core| core.cores().iter().map(|(_, core)| core.address.clone()).collect::<Vec<_>>());
+            addresses.extend(cores);
+        }
+        addresses.dedup();
+        addresses
+    }
+
     pub fn env(&self) -> &E {
         &self.env
     }
@@ -191,19 +205,5 @@ impl<E: Env> Server<E> {
 
     pub fn node(&self) -> Option<&Arc<Node<E>>> {
         self.node.as_ref()
-    }
-}
-
-/// Notes where the Keepers are, for a start at which the log cannot tell.
-async fn follow_members<E: Env>(env: E, keeper: Arc<Keeper<E>>, directory: Arc<Directory<E>>) {
-    const LOOK: Duration = Duration::from_millis(200);
-    let mut known = Vec::new();
-    loop {
-        let members = keeper.members();
-        if members != known {
-            known = members.clone();
-            directory.learn(keeper.committed().value(), &Members { voters: Vec::new(), members }).await;
-        }
-        env.sleep(LOOK).await;
     }
 }

@@ -2,6 +2,9 @@ use std::fs;
 
 use super::*;
 use crate::certificate::tests::{Pair, make};
+use crate::join::{Admission, Membership};
+use crate::secret::ClusterSecret;
+use crate::trust::Identity;
 
 /// What looking at the files does, and the second look that a change takes.
 fn look(watch: &mut Watch) -> [Option<Result<Certificate, CertificateError>>; 2] {
@@ -85,11 +88,10 @@ fn upkeep_takes_a_new_pair_keeps_the_old_one_for_a_bad_pair_and_tells_metrics() 
     let (watch, certificate) = Watch::open(pair.files.clone()).expect("a pair");
     let certificates = Arc::new(Certificates::new(certificate).expect("randomness"));
     let metrics = Arc::new(TlsMetrics::default());
-    let identity = Identity { data: pair.folder.clone(), node: "n1".into(), names: vec!["localhost".into()] };
-    let mut upkeep =
-        Upkeep { certificates: certificates.clone(), watch, identity, metrics: metrics.clone(), looked_at_end: None };
+    let mut clients =
+        ForClients { certificates: certificates.clone(), watch, metrics: metrics.clone(), looked_at_end: None };
     let now = SystemTime::now();
-    let mut tick_twice = || (0..2).for_each(|_| upkeep.tick(now));
+    let mut tick_twice = || (0..2).for_each(|_| clients.tick(now));
     let ends = || metrics.certificate_expiry.load(Ordering::Relaxed);
     let failures = || metrics.reload_failures.load(Ordering::Relaxed);
 
@@ -113,12 +115,32 @@ fn the_nodes_own_certificate_is_renewed_while_it_runs() {
     let pair = Pair::new("renewed");
     let identity = Identity { data: pair.folder.clone(), node: "n1".into(), names: vec!["localhost".into()] };
     let now = SystemTime::now();
-    let (watch, certificate) = Watch::open(identity.find_or_make(now).expect("a sound folder")).expect("a pair");
+    let secret = Arc::new(ClusterSecret::new("secret".into()));
+    identity.found(&secret, now).expect("a sound folder");
+    let admission = Admission::new(Some(secret), 1);
+    let sealed = identity.sealed();
+    let membership = Membership {
+        ca: identity.ca().expect("it founded"),
+        sealed: Box::new(move || sealed.clone()),
+        nodes: Box::new(Vec::new),
+    };
+    assert!(admission.membership.set(membership).is_ok());
+
+    let (watch, certificate) = Watch::open(identity.files()).expect("a pair");
+    let links = Arc::new(NodeTls::new(&identity.ca().expect("it founded"), &certificate).expect("sound certificates"));
     let certificates = Arc::new(Certificates::new(certificate.clone()).expect("randomness"));
-    let mut upkeep =
-        Upkeep { certificates: certificates.clone(), watch, identity, metrics: Arc::default(), looked_at_end: None };
-    for day in 0..=310 {
-        upkeep.tick(now + day * DAY);
-    }
-    assert!(certificates.current().certificate.ends().timestamp() > certificate.ends().timestamp());
+    let metrics = Arc::new(TlsMetrics::default());
+    let clients =
+        ForClients { certificates: certificates.clone(), watch, metrics: metrics.clone(), looked_at_end: None };
+    let own = Own { watch: Watch::open(identity.files()).expect("a pair").0, certificate: certificate.clone(), links };
+    let renewal = Renewal { identity, admission: Arc::new(admission) };
+    let mut upkeep = Upkeep { clients: Some(clients), renewal, own, metrics: metrics.clone(), due: None };
+    crate::listen::runtime().block_on(async {
+        for day in 0..=310 {
+            upkeep.tick(now + day * DAY).await;
+        }
+    });
+    let ends = certificates.current().certificate.ends().timestamp();
+    assert!(ends > certificate.ends().timestamp());
+    assert_eq!(metrics.node_certificate_expiry.load(Ordering::Relaxed), ends as u64);
 }
