@@ -89,7 +89,7 @@ impl Machine {
             self.disk = SimDisk::new(DiskOptions::default());
             self.env = SimEnv::new(&self.disk);
         } else {
-            self.env = self.env.next_life();
+            self.env = self.env.next_life(&self.disk);
         }
         Handle::current().restart(self.id);
         self.start(start);
