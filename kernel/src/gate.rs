@@ -258,10 +258,8 @@ impl Gate {
     pub fn sent(&mut self, n: usize) {
         self.sent += n;
         debug_assert!(self.sent <= self.reply.bytes.len());
-        if self.sent == self.reply.bytes.len() {
-            self.reply.bytes.clear();
-            self.sent = 0;
-        } else if self.sent >= 1 << 16 {
+        // Places that another Core's replies will take are held although all bytes have left.
+        if self.sent == self.reply.bytes.len() || self.sent >= 1 << 16 {
             self.reply.bytes.drain(..self.sent);
             for held in &mut self.held {
                 held.start -= self.sent;
@@ -376,6 +374,23 @@ mod tests {
         assert_eq!(gate.ready(), b"+a\r\n+b\r\n+c\r\n+d\r\n");
         assert!(!gate.is_empty());
         gate.sent(16);
+        assert!(gate.is_empty());
+    }
+
+    #[test]
+    fn places_stay_right_when_all_that_was_there_has_left() {
+        let mut gate = Gate::default();
+        for number in [1, 2, 3] {
+            gate.hold_place(number);
+        }
+        gate.answer(1, b"+a\r\n");
+        assert_eq!(gate.ready(), b"+a\r\n");
+        gate.sent(4);
+        gate.answer(3, b"+c\r\n");
+        assert_eq!(gate.ready(), b"");
+        gate.answer(2, b"+b\r\n");
+        assert_eq!(gate.ready(), b"+b\r\n+c\r\n");
+        gate.sent(8);
         assert!(gate.is_empty());
     }
 
