@@ -181,6 +181,11 @@ impl Origin {
         self.unsent > 0 || !self.ended.is_empty()
     }
 
+    /// Whether something was sent that has no answer.
+    pub(crate) fn awaits_answers(&self) -> bool {
+        self.pending.len() > self.unsent
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
     }

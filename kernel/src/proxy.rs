@@ -51,6 +51,11 @@ impl Core {
         self.origin.has_unsent()
     }
 
+    /// Whether the primary has commands that it has not answered.
+    pub fn awaits_answers(&self) -> bool {
+        self.origin.awaits_answers()
+    }
+
     /// Commands that were forwarded and have no reply yet.
     pub fn forwarded_waiting(&self) -> usize {
         self.origin.len()
