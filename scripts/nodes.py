@@ -29,12 +29,16 @@ SECRET = secrets.token_hex(16)
 PORTS = iter(random.SystemRandom().sample(range(15000, 30000), 14000))
 
 
+class Failed(Exception):
+    """What was to be done is not done. Its text is for people."""
+
+
 def free_port():
     for port in PORTS:
         with socket.socket() as s, contextlib.suppress(OSError):
             s.bind(("127.0.0.1", port))
             return port
-    raise SystemExit("no port is free")
+    raise Failed("no port is free")
 
 
 def build():
@@ -90,14 +94,20 @@ class Process:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if not self.alive():
-                raise SystemExit(f"{self.name} ended with {self.process.returncode}:\n{self.last_words()}")
+                raise Failed(f"{self.name} ended with {self.process.returncode}:\n{self.last_words()}")
             if is_ready():
                 return self
             time.sleep(every)
-        raise SystemExit(f"{self.name} is not ready within {seconds} s:\n{self.last_words()}")
+        raise Failed(f"{self.name} is not ready within {seconds} s:\n{self.last_words()}")
 
     def last_words(self):
-        return (self.folder / "stderr").read_text(errors="replace")[-2000:]
+        """The end of its log; from the panic on, if there was one."""
+        text = (self.folder / "stderr").read_text(errors="replace")
+        at = text.rfind("panicked at")
+        return text[-2000:] if at < 0 else text[text.rfind("\n", 0, at) + 1 :][:2000]
+
+    def died_by_itself(self):
+        return self.serving and not self.alive()
 
     def kill(self):
         """kill -9."""
@@ -213,7 +223,7 @@ def primary(nodes, seconds=30):
             if info.get("primary") == node.name and info.get("node_role") == "primary":
                 return node
         time.sleep(0.05)
-    raise SystemExit(f"there is no primary for {seconds} s")
+    raise Failed(f"there is no primary for {seconds} s")
 
 
 @contextlib.contextmanager
@@ -316,7 +326,7 @@ def fill(node, keys, value=b"x" * 64):
             batch = range(start, min(start + 1000, keys))
             for reply in client.pipeline([(b"SET", b"key:%012d" % i, value) for i in batch]):
                 if reply != b"OK":
-                    raise SystemExit(f"{node.name}: filling failed: {reply}")
+                    raise Failed(f"{node.name}: filling failed: {reply}")
 
 
 @dataclasses.dataclass

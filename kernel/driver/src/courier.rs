@@ -146,11 +146,13 @@ impl<E: Env> Courier<E> {
 
     async fn run(self: Arc<Self>) {
         let mut outage = Outage::new("a way to the Raft leader");
-        let mut turn = self.env.random();
+        let turn = self.env.random();
+        // Who has led and does not answer any more comes last.
+        let (mut tries, mut spare) = (0, None);
         loop {
             poll_fn(|context| self.work.poll(context)).await;
             while lock(&self.state).wanted {
-                let (address, pause) = self.choose(&mut turn, &outage);
+                let (address, count, pause) = self.choose(turn, &mut tries, spare.as_deref(), &outage);
                 if !pause.is_zero() {
                     self.env.sleep(pause).await;
                 }
@@ -160,6 +162,9 @@ impl<E: Env> Courier<E> {
                         self.begin(&address);
                         let why = self.carry(link, &mut outage).await;
                         self.end();
+                        if outage.failures() == 0 {
+                            (tries, spare) = (0, Some(address.clone()));
+                        }
                         match why {
                             None => break,
                             Some(why) => why,
@@ -168,35 +173,36 @@ impl<E: Env> Courier<E> {
                     Err(why) => why,
                 };
                 tracing::debug!("proposals do not go to {address} any more: {why}");
-                outage.failed(self.candidates(), &format!("{address}: {why}"));
+                outage.failed(count, &format!("{address}: {why}"));
             }
         }
     }
 
-    /// How many could be dialled.
-    fn candidates(&self) -> usize {
-        self.directory.as_ref().map_or(1, |directory| directory.keepers().len())
-    }
-
-    /// Whom to dial, and how long to wait before that: whoever was named and not tried, else each in turn.
-    fn choose(&self, turn: &mut u64, outage: &Outage) -> (Option<String>, Duration) {
-        let keepers = self.directory.as_ref().map(|directory| directory.keepers());
-        let count = self.candidates();
-        let mut state = lock(&self.state);
+    /// Whom to dial, of how many, and how long to wait before that: whoever was named and not tried, else each in turn.
+    fn choose(
+        &self,
+        turn: u64,
+        tries: &mut usize,
+        spare: Option<&str>,
+        outage: &Outage,
+    ) -> (Option<String>, usize, Duration) {
+        let candidates = self.directory.as_ref().map(|directory| directory.candidates(turn, spare));
+        let count = candidates.as_ref().map_or(1, Vec::len);
         let pause = outage.pause(count);
+        let mut state = lock(&self.state);
         if std::mem::take(&mut state.named_is_new) {
             // The first time at once.
             let pause = if outage.failures() <= 1 { Duration::ZERO } else { pause };
-            return (state.named.clone(), pause);
+            return (state.named.clone(), count, pause);
         }
-        match keepers {
-            None => (state.named.clone(), pause.max(BEAT)),
-            Some(keepers) if keepers.is_empty() => (None, Outage::LONGEST),
-            Some(keepers) => {
-                let chosen = &keepers[(*turn % keepers.len() as u64) as usize];
-                *turn = turn.wrapping_add(1);
-                (Some(chosen.address.clone()), pause)
+        match candidates {
+            None => (state.named.clone(), count, pause.max(BEAT)),
+            Some(mut candidates) if count > 0 => {
+                let chosen = candidates.swap_remove(*tries % count);
+                *tries += 1;
+                (Some(chosen), count, pause)
             }
+            Some(_) => (None, count, Outage::LONGEST),
         }
     }
 

@@ -28,6 +28,8 @@ const MAX_NODES: usize = 256;
 pub struct Directory<E: Env> {
     env: E,
     content: Mutex<Content>,
+    /// Addresses that this life was told to try.
+    hints: Mutex<Vec<String>>,
     /// Held by who writes the file.
     writing: futures::lock::Mutex<()>,
 }
@@ -41,6 +43,19 @@ struct Content {
     nodes: Vec<Member>,
     /// Who was told to found the group.
     founder: Option<Member>,
+}
+
+impl Content {
+    fn meet(&mut self, node: &Member) {
+        if self.nodes.contains(node) {
+            return;
+        }
+        self.nodes.retain(|known| known.name != node.name);
+        self.nodes.push(node.clone());
+        if self.nodes.len() > MAX_NODES {
+            self.nodes.remove(0);
+        }
+    }
 }
 
 impl<E: Env> Directory<E> {
@@ -67,8 +82,8 @@ impl<E: Env> Directory<E> {
                 }
             }
         };
-        let directory = Self { env: env.clone(), content: Mutex::new(content), writing: Default::default() };
-        Ok(directory)
+        let (hints, writing) = Default::default();
+        Ok(Self { env: env.clone(), content: Mutex::new(content), hints, writing })
     }
 
     /// The members of the Raft group, by id.
@@ -76,16 +91,41 @@ impl<E: Env> Directory<E> {
         lock(&self.content).keepers.clone()
     }
 
-    /// All nodes' addresses, Keepers first.
+    /// All nodes' addresses, Keepers first, then whom this life was told to try.
     pub fn addresses(&self) -> Vec<String> {
         let content = lock(&self.content);
+        let hints = lock(&self.hints);
+        let members = content.keepers.iter().chain(&content.founder).chain(&content.nodes);
         let mut addresses: Vec<String> = Vec::new();
-        for member in content.keepers.iter().chain(&content.founder).chain(&content.nodes) {
-            if !addresses.contains(&member.address) {
-                addresses.push(member.address.clone());
+        for address in members.map(|member| &member.address).chain(hints.iter()) {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
             }
         }
         addresses
+    }
+
+    /// These are worth a try while nobody better is known. Not written down.
+    pub fn hint(&self, addresses: &[String]) {
+        lock(&self.hints).extend_from_slice(addresses);
+    }
+
+    /// Whom to ask for what Keepers do, in this order: Keepers, beginning with that of this turn and ending with the one
+    /// to spare, then the others: it may be known of none of them that they are Keepers by now.
+    pub(crate) fn candidates(&self, turn: u64, spare: Option<&str>) -> Vec<String> {
+        let mut keepers = self.keepers();
+        if !keepers.is_empty() {
+            let first = (turn % keepers.len() as u64) as usize;
+            keepers.rotate_left(first);
+            keepers.sort_by_key(|keeper| Some(keeper.address.as_str()) == spare);
+        }
+        let mut candidates: Vec<String> = keepers.into_iter().map(|keeper| keeper.address).collect();
+        for address in self.addresses() {
+            if !candidates.contains(&address) {
+                candidates.push(address);
+            }
+        }
+        candidates
     }
 
     /// Whether this node has been told of a cluster that it belongs to.
@@ -105,7 +145,12 @@ impl<E: Env> Directory<E> {
         self.note(|content| {
             if at >= content.known {
                 content.known = at + 1;
-                content.keepers = members.members.iter().map(|(_, member)| member.clone()).collect();
+                let now: Vec<Member> = members.members.iter().map(|(_, member)| member.clone()).collect();
+                // Those that have left may be back already, further on in the log: better asked than forgotten.
+                for gone in std::mem::take(&mut content.keepers).iter().filter(|keeper| !now.contains(keeper)) {
+                    content.meet(gone);
+                }
+                content.keepers = now;
             }
         })
         .await;
@@ -113,17 +158,7 @@ impl<E: Env> Directory<E> {
 
     /// Another node has shown itself: a Core, or a Keeper that is not yet a member.
     pub async fn meet(&self, node: &Member) {
-        self.note(|content| {
-            if content.nodes.contains(node) {
-                return;
-            }
-            content.nodes.retain(|known| known.name != node.name);
-            content.nodes.push(node.clone());
-            if content.nodes.len() > MAX_NODES {
-                content.nodes.remove(0);
-            }
-        })
-        .await;
+        self.note(|content| content.meet(node)).await;
     }
 
     /// Names the founder of the Raft group: this one, unless another was named before; returns who it is. That is on

@@ -50,8 +50,10 @@ pub(crate) async fn serve<E: Env>(
 ) -> io::Result<()> {
     let mut feed = Feed { env, wishes, stream, buffer: Vec::new(), own };
     let served = feed.run(keeper, known).await;
-    if let Err(error) = &served {
-        // If it was the link, this fails too.
+    if let Err(error) = &served
+        && error.kind() != io::ErrorKind::TimedOut
+    {
+        // If it was the link, this fails too, and at once: one that takes nothing is not tried again.
         let _ = feed.send(&Frame::Refused(error.to_string())).await;
     }
     served

@@ -91,6 +91,10 @@ impl<E: Env> Server<E> {
             Some(keeper) => keeper.directory().clone(),
             None => Arc::new(Directory::load(&env).await.map_err(OpenError::from)?),
         };
+        if let Start::Join { nodes } = &options.start {
+            // A Core alone has heard of no Keeper before it has read the log from one.
+            directory.hint(nodes);
+        }
         let names_founder = keeper.is_none() && matches!(options.start, Start::Found { .. });
         if let Some(core) = options.core {
             // Without a link to anybody, nobody else can have anything committed.

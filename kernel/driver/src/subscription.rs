@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mneme_kernel::core::{Core, Input};
 use mneme_kernel::ids::{Epoch, Index};
-use mneme_kernel::members::{Member, Members};
+use mneme_kernel::members::Members;
 use mneme_kernel::time::Monotonic;
 
 use crate::courier::Courier;
@@ -123,7 +123,7 @@ impl<E: Env> Subscriber<E> {
 
     async fn subscribe(&self, known: u64, own: Option<Epoch>) -> Subscription<E> {
         loop {
-            let (address, pause) = self.choose();
+            let (address, count, pause) = self.choose();
             if !pause.is_zero() {
                 self.env.sleep(pause).await;
             }
@@ -134,34 +134,23 @@ impl<E: Env> Subscriber<E> {
                     let reader = FrameReader::new(link);
                     return Subscription { reader, address, next: known, own, since: now, news: now };
                 }
-                Err(why) => {
-                    let mut state = lock(&self.state);
-                    let keepers = self.directory.keepers().len();
-                    state.outage.failed(keepers, &format!("{address}: {why}"));
-                }
+                Err(why) => lock(&self.state).outage.failed(count, &format!("{address}: {why}")),
             }
         }
     }
 
-    /// Whom to ask next, and how long to wait before that: each Keeper in turn, the leader last because it has the most
-    /// to do.
-    fn choose(&self) -> (Option<String>, Duration) {
-        let keepers = self.directory.keepers();
+    /// Whom to ask next, of how many, and how long to wait before that. The leader comes last, because it has the most to
+    /// do.
+    fn choose(&self) -> (Option<String>, usize, Duration) {
         let leader = self.courier.leader();
         let state = lock(&self.state);
-        let (leaders, others): (Vec<Member>, Vec<Member>) =
-            keepers.into_iter().partition(|keeper| Some(&keeper.address) == leader.as_ref());
-        let count = others.len() + leaders.len();
+        let mut candidates = self.directory.candidates(state.turn, leader.as_deref());
+        let count = candidates.len();
         if count == 0 {
-            return (None, Outage::LONGEST);
+            return (None, 0, Outage::LONGEST);
         }
-        let (others_count, failures) = (others.len() as u64, u64::from(state.outage.failures()));
-        let i = failures % count as u64;
-        let chosen = match i < others_count {
-            true => others.get((state.turn.wrapping_add(i) % others_count) as usize),
-            false => leaders.first(),
-        };
-        (chosen.map(|keeper| keeper.address.clone()), state.outage.pause(count))
+        let chosen = candidates.swap_remove(state.outage.failures() as usize % count);
+        (Some(chosen), count, state.outage.pause(count))
     }
 
     fn good(&self) {
