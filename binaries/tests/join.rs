@@ -146,6 +146,19 @@ fn what_cannot_be_is_refused_at_once() {
     refused(orphan, 3, "ca.crt is missing");
 }
 
+#[test]
+fn a_founder_whose_log_is_gone_does_not_found_again() {
+    let folder = Folder::new("lost-log");
+    let (node, _) = founder(&folder);
+    node.stop();
+    let data = folder.0.join("n1");
+    fs::remove_dir_all(data.join("log")).expect("it is there");
+    let mut again = program(CORE);
+    again.args(["--node", "test", "--listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0"]);
+    again.args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(&data);
+    refused(again.output().expect("it can be run"), 3, "its log is gone");
+}
+
 /// Takes any certificate, as a stranger would.
 #[derive(Debug)]
 struct Anybody;

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use mneme_driver::directory::Directory;
 use mneme_driver::env::Env;
 use mneme_driver::keeper::{RaftTimes, StartError};
 use mneme_driver::node::FirstPassword;
@@ -80,14 +81,16 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     let admin = Admin::default();
     tokio::spawn(admin::serve(ports.admin, admin.clone()));
 
-    let start = tokio::select! {
-        start = this.belong() => start?,
+    let belonging = tokio::select! {
+        belonging = this.belong() => belonging?,
         () = signals.next() => return Ok(()),
     };
     let own = this.own_certificate()?;
     let tls = own.links.clone();
+    let env = RealEnv::new(RealDisk::new(&this.options.data), tls.clone());
+    let start = this.how_to_start(&env, belonging).await?;
     // From here on others are admitted, and may open links.
-    let _ = node_tls.set(tls.clone());
+    let _ = node_tls.set(tls);
     this.admit_others(&admin);
     let mut upkeep = Upkeep { clients: None, renewal: this.renewal(), own, metrics: admin.tls.clone(), due: None };
     let client_tls = match &this.options.core {
@@ -97,7 +100,6 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     listen::run_on_thread("certificates", upkeep.run());
 
     let founds = matches!(start, Start::Found { .. });
-    let env = RealEnv::new(RealDisk::new(&this.options.data), tls);
     let (server, ready) = tokio::select! {
         started = this.start(env, start, arriving) => started?,
         // While it recovers, nobody has been promised anything.
@@ -193,13 +195,13 @@ impl This {
     }
 
     /// Founds a cluster, joins one, or goes on in the one that it belongs to.
-    async fn belong(&self) -> Result<Start, ServerError> {
+    async fn belong(&self) -> Result<Belonging, ServerError> {
         let (now, join) = (SystemTime::now(), &self.options.join);
         let secret = self.admission.secret.as_ref();
         if self.belonging != Belonging::Nothing && !join.is_empty() {
             tracing::info!("this node belongs to a cluster already: --join is ignored");
         }
-        let belonging = match (self.belonging, secret) {
+        Ok(match (self.belonging, secret) {
             (Belonging::Nothing, Some(secret)) => {
                 let outcome = if join.is_empty() { Outcome::Found } else { self.seek(secret).await? };
                 match outcome {
@@ -220,16 +222,30 @@ impl This {
                 Belonging::Founder
             }
             (Belonging::Member, _) => Belonging::Member,
-        };
-        match belonging {
-            Belonging::Founder => Ok(Start::Found { expect_keepers: self.options.expect_keepers }),
-            _ => {
-                let mut nodes = self.identity.remembered()?;
-                nodes.extend(join.iter().filter(|node| **node != self.advertise).cloned());
-                nodes.dedup();
-                Ok(Start::Join { nodes })
-            }
+        })
+    }
+
+    /// What the driver is told, for the case that its data belong to no cluster yet.
+    async fn how_to_start(&self, env: &RealEnv, belonging: Belonging) -> Result<Start, ServerError> {
+        if belonging == Belonging::Founder && !self.identity.has_lost_its_log() {
+            return Ok(Start::Found { expect_keepers: self.options.expect_keepers });
         }
+        if belonging == Belonging::Founder {
+            // It must not found a second cluster of the same CA: the others are joined anew.
+            let directory = Directory::load(env).await;
+            let directory = directory.map_err(|error| ServerError::Data { path: self.options.data.clone(), error })?;
+            let others = directory.keepers().into_iter().filter(|keeper| keeper.name != self.options.node);
+            let nodes: Vec<String> = others.map(|keeper| keeper.address).collect();
+            if nodes.is_empty() {
+                return Err(TrustError::FounderWithoutData(self.options.data.clone()).into());
+            }
+            tracing::warn!("this node founded the cluster, and its log is gone: it joins the others anew");
+            return Ok(Start::Join { nodes });
+        }
+        let mut nodes = self.identity.remembered()?;
+        nodes.extend(self.options.join.iter().filter(|node| **node != self.advertise).cloned());
+        nodes.dedup();
+        Ok(Start::Join { nodes })
     }
 
     async fn seek(&self, secret: &Arc<ClusterSecret>) -> Result<Outcome, ServerError> {

@@ -34,7 +34,7 @@ pub enum TrustError {
     )]
     DataWithoutIdentity { data: PathBuf, missing: &'static str },
     #[error(
-        "{0} is that of a node which founded a cluster, and its log is gone: restore it, or, if other nodes hold the data, let the node join them with an empty folder and --join"
+        "{0} is that of a node which founded a cluster, its log is gone, and it knows no other Keepers: restore it, or, if others hold the data, let the node join them with an empty folder and --join"
     )]
     FounderWithoutData(PathBuf),
     #[error(
@@ -89,10 +89,8 @@ impl Identity {
     /// If what it holds does not go together.
     pub fn belonging(&self) -> Result<Belonging, TrustError> {
         let has = |name: &str| self.path(name).exists();
-        let has_log = self.holds_files("log");
-        let has_data = has_log || self.holds_files("snapshot") || has(FOUNDED);
+        let has_data = self.holds_files("log") || self.holds_files("snapshot") || has(FOUNDED);
         match (has(CA), has(CERTIFICATE) && has(KEY), has(SEALED)) {
-            (true, _, true) if has(FOUNDED) && !has_log => Err(TrustError::FounderWithoutData(self.data.clone())),
             // Without its certificate it has one made: it can sign.
             (true, _, true) => Ok(Belonging::Founder),
             (true, true, false) => Ok(Belonging::Member),
@@ -131,6 +129,11 @@ impl Identity {
     pub(crate) fn note_founded(&self) -> Result<(), TrustError> {
         let path = self.path(FOUNDED);
         if path.exists() { Ok(()) } else { write_file(&path, b"", 0o644) }
+    }
+
+    /// Whether the log of the cluster that this node founded began here, and is not here any more.
+    pub(crate) fn has_lost_its_log(&self) -> bool {
+        self.path(FOUNDED).exists() && !self.holds_files("log")
     }
 
     /// Whether the certificate is missing or has to be made anew: it ends soon, or names are missing in it.
