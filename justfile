@@ -43,6 +43,10 @@ trust-sim:
 kernel:
     ./scripts/test kernel
 
+# The protocol's rules, explored exhaustively; how a mistake is caught: just model --explain keep-memory
+model *ARGS:
+    cargo run --locked --profile model --package mneme-model -- {{ARGS}}
+
 # Bans, licences and sources of the dependencies
 deny:
     ./scripts/deny
@@ -50,6 +54,14 @@ deny:
 # Compare with redis-server on this machine
 bench-redis *ARGS:
     ./scripts/bench-redis {{ARGS}}
+
+# Kill the primary, a Keeper, all nodes, and hand over, while clients write: just failover kill-primary --rounds 50
+failover *ARGS:
+    ./scripts/failover {{ARGS}}
+
+# Compare three nodes with three of etcd on this machine; --restart: how fast a Core is ready
+bench-etcd *ARGS:
+    ./scripts/bench-etcd {{ARGS}}
 
 # The same random commands to Mneme and redis-server: just compare-redis --seed 7
 compare-redis *ARGS:

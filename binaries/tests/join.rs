@@ -63,7 +63,8 @@ fn a_stranger_gets_nothing() {
     plain.write_all(&[0; 64]).expect("it is taken");
     let mut heard = Vec::new();
     let _ = plain.read_to_end(&mut heard);
-    assert!(heard.is_empty(), "{heard:?}");
+    // No more than a TLS alert, which says that this was no TLS.
+    assert!(heard.is_empty() || heard.len() == 7 && heard[0] == 21, "{heard:?}");
 
     let own = rcgen::generate_simple_self_signed(["localhost".to_string()]).expect("a certificate");
     for protocol in ["mneme-node/1", "http/1.1", ""] {

@@ -241,9 +241,13 @@ impl Call<'_> {
         };
         self.session.last_command = command.name;
         self.session.last_active = self.monotonic;
-        if self.must_wait(command)? {
-            self.then = Then::Retry;
-            return Ok(Level::Quorum);
+        match self.must_wait(command) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.then = Then::Retry;
+                return Ok(Level::Quorum);
+            }
+            Err(error) => return Err(transactions::refused(self, Some(command), error)),
         }
         let queued = self.session.transaction.is_some() && !command.is_transactional();
         let admitted = self.check_rights(command).and_then(|()| self.admit(command, queued));
@@ -261,16 +265,19 @@ impl Call<'_> {
         self.touches_data = command.touches_data();
         if self.touches_data && !self.session.is_proxy {
             if let Some(reply) = transactions::answer_here(self, command) {
-                reply?;
+                self.session.next_level = None;
+                self.show_to_monitors(command);
+                self.run_as(number, |_| reply);
                 return Ok(Level::Eventual);
             }
-            match self.place(command, level)? {
-                Place::Here => {}
-                Place::Nowhere => {
+            match self.place(command, level) {
+                Err(error) => return Err(transactions::refused(self, Some(command), error)),
+                Ok(Place::Here) => {}
+                Ok(Place::Nowhere) => {
                     self.then = Then::Retry;
                     return Ok(level);
                 }
-                Place::Primary => {
+                Ok(Place::Primary) => {
                     self.session.next_level = None;
                     self.then = Then::Forwarded(transactions::forward(self, command, level));
                     return Ok(Level::Eventual);
@@ -314,12 +321,16 @@ impl Call<'_> {
 
     /// Runs the command; an error that it ends with becomes its reply.
     pub(crate) fn run(&mut self, number: usize, command: &Command) {
+        self.run_as(number, command.run);
+    }
+
+    fn run_as(&mut self, number: usize, code: impl FnOnce(&mut Self) -> Result<(), CommandError>) {
         let start = self.reply.bytes.len();
         let timing = self.core.timing(number, self.session);
         if timing == Timing::Alone {
             self.core.close_times(self.now, self.session, Args::none());
         }
-        let result = (command.run)(self);
+        let result = code(self);
         let ok = result.is_ok();
         // An error is a reply like any other: it may rest on a key that is not accepted yet, and waits for it.
         if let Err(error) = result {

@@ -156,8 +156,7 @@ impl Connection {
             session.db = DbNumber(db);
         }
         session.awaits_db &= session.forwarded > 0;
-        let reply = if session.replies == Replies::Off { &[] } else { &*answered.reply };
-        self.gate.answer(answered.number, reply);
+        self.gate.answer(answered.number, &answered.reply);
     }
 
     /// Runs requests; the first byte of replies that lean on the lease goes to `leaning`.
@@ -221,7 +220,12 @@ impl Connection {
                 leaning.get_or_insert(start);
             }
             if let Then::Forwarded(number) = answer.then {
-                self.gate.hold_place(number);
+                match session.replies {
+                    Replies::On => self.gate.hold_place(number),
+                    // A reply without a place is dropped.
+                    Replies::Skip => session.replies = Replies::On,
+                    Replies::Off | Replies::SkipNext => {}
+                }
                 continue;
             }
             if let Then::Delay(time) = answer.then {
@@ -245,7 +249,7 @@ impl Connection {
                 let level = answer.level;
                 self.gate.hold(start, Wait { seq, until, level, since: arrived, is_read: answer.leans });
             } else if answer.then.is_answered() {
-                self.gate.pass(answer.level);
+                self.gate.pass(start, answer.level, answer.leans);
             }
             match answer.then {
                 Then::Reply | Then::Retry | Then::Delay(_) | Then::Forwarded(_) => {}

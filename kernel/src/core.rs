@@ -261,6 +261,7 @@ pub struct Core {
     /// The newest seq of this process in all reigns that have ended.
     last_seq: Seq,
     pub(crate) origin: Origin,
+    verdicts_heard: u64,
     /// The last committed entry that this memory contains.
     applied: Option<Index>,
     /// The highest wall clock in the log or used here, sent or not: time never goes back for the data.
@@ -302,6 +303,7 @@ impl Core {
             members: Members::default(),
             last_seq: Seq::ZERO,
             origin: Origin::default(),
+            verdicts_heard: 0,
             applied: None,
             newest_wall: Wall::default(),
             hold_writes_until: None,
@@ -474,6 +476,22 @@ impl Core {
             // As old as it is, if that is known: an election of Raft's must not add to what standbys wait (rule 2).
             self.heard = self.heard.max(Monotonic(now.0.saturating_sub(age)));
         }
+        let before = self.awaited();
+        let kept = self.take_verdict(now, index, entry, accepted, out);
+        if self.awaited() != before {
+            self.verdicts_heard += 1;
+        }
+        kept
+    }
+
+    fn take_verdict(
+        &mut self,
+        now: Monotonic,
+        index: Index,
+        entry: Entry<'_>,
+        accepted: bool,
+        out: &mut Vec<Output>,
+    ) -> Result<bool, CodecError> {
         match (entry, &mut self.role) {
             (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
                 self.incarnation = Some(Incarnation(index.0));
@@ -521,6 +539,21 @@ impl Core {
             _ => {}
         }
         Ok(true)
+    }
+
+    /// What the oldest proposal without a verdict is, as a number that changes with it.
+    fn awaited(&self) -> (u8, Seq) {
+        match &self.role {
+            Role::Recovering | Role::Standby => (0, self.last_seq),
+            Role::Greeting { .. } => (1, self.last_seq),
+            Role::Claiming(_) => (2, self.last_seq),
+            Role::Primary(reign) => (3, reign.accepted),
+        }
+    }
+
+    /// Grows whenever something that this Core proposed has its verdict.
+    pub fn verdicts_heard(&self) -> u64 {
+        self.verdicts_heard
     }
 
     fn is_earlier_life(&self, incarnation: Incarnation) -> bool {

@@ -2,11 +2,13 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use bincode::{Decode, Encode};
 
 use crate::entry::Entry;
 use crate::ids::{Incarnation, Index};
+use crate::limits;
 
 /// Every Core by name. Part of the replicated state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -18,15 +20,23 @@ pub struct KnownCore {
     pub incarnation: Incarnation,
     /// What other Cores dial: `host:port`.
     pub address: String,
+    /// The nonces of its newest lives, the last one behind the others: a `Hello` that was sent twice begins no life.
+    nonces: Vec<u64>,
 }
 
 impl Cores {
     /// Takes an entry of the log into account.
     pub(crate) fn see(&mut self, index: Index, entry: &Entry<'_>) {
-        if let Entry::Hello { node, address, .. } = *entry {
-            let known = KnownCore { incarnation: Incarnation(index.0), address: address.into() };
-            self.0.insert(node.into(), known);
+        let Entry::Hello { node, nonce, address } = *entry else { return };
+        let mut nonces = self.0.get(node).map_or_else(Vec::new, |known| known.nonces.clone());
+        if nonces.contains(&nonce) {
+            return;
         }
+        if nonces.len() == limits::LIVES_REMEMBERED {
+            nonces.remove(0);
+        }
+        nonces.push(nonce);
+        self.0.insert(node.into(), KnownCore { incarnation: Incarnation(index.0), address: address.into(), nonces });
     }
 
     pub fn get(&self, node: &str) -> Option<&KnownCore> {
@@ -35,5 +45,25 @@ impl Cores {
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &KnownCore)> {
         self.0.iter().map(|(name, core)| (&**name, core))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(nonce: u64) -> Entry<'static> {
+        Entry::Hello { node: "node-1", nonce, address: "node-1:1" }
+    }
+
+    #[test]
+    fn a_hello_that_was_sent_twice_begins_no_life() {
+        let mut cores = Cores::default();
+        cores.see(Index(3), &hello(7));
+        cores.see(Index(4), &hello(7));
+        assert_eq!(cores.get("node-1").map(|core| core.incarnation), Some(Incarnation(3)));
+        cores.see(Index(5), &hello(8));
+        cores.see(Index(6), &hello(7));
+        assert_eq!(cores.get("node-1").map(|core| core.incarnation), Some(Incarnation(5)));
     }
 }

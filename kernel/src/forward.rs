@@ -95,6 +95,8 @@ pub(crate) struct Origin {
     /// Sessions that ended, which the primary is to be told.
     ended: Vec<u64>,
     unsent: usize,
+    /// How many links to a primary have been lost.
+    lost_links: u64,
 }
 
 #[derive(Debug)]
@@ -103,10 +105,20 @@ struct Pending {
     request: Request,
     /// It may change something.
     writes: bool,
-    /// It is an EXEC of a session that watches keys since this epoch.
-    watched: Option<Epoch>,
+    /// It is an EXEC of a session that watches keys there.
+    watched: Option<RemoteWatch>,
     since: Monotonic,
     is_sent: bool,
+    /// The primary of this epoch will not execute it.
+    refused_in: Option<Epoch>,
+}
+
+/// Where keys are watched: the primary forgets them with its epoch, and with the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteWatch {
+    epoch: Epoch,
+    /// Of [`Origin::lost_links`].
+    link: u64,
 }
 
 /// A reply for a connection here.
@@ -138,15 +150,21 @@ impl Origin {
         slot: Slot,
         mut request: Request,
         writes: bool,
-        watched: Option<Epoch>,
+        watched: Option<RemoteWatch>,
         since: Monotonic,
     ) -> u64 {
         self.last_number += 1;
         request.number = self.last_number;
         self.bytes += request.size();
         self.unsent += 1;
-        self.pending.insert(self.last_number, Pending { slot, request, writes, watched, since, is_sent: false });
+        let pending = Pending { slot, request, writes, watched, since, is_sent: false, refused_in: None };
+        self.pending.insert(self.last_number, pending);
         self.last_number
+    }
+
+    /// Where keys are watched that are watched in this epoch from now on.
+    pub(crate) fn watch(&self, epoch: Epoch) -> RemoteWatch {
+        RemoteWatch { epoch, link: self.lost_links }
     }
 
     /// A connection has closed, or ended its session: nobody waits for its replies. What was sent may be executed.
@@ -161,6 +179,11 @@ impl Origin {
 
     pub(crate) fn has_unsent(&self) -> bool {
         self.unsent > 0 || !self.ended.is_empty()
+    }
+
+    /// Whether something was sent that has no answer.
+    pub(crate) fn awaits_answers(&self) -> bool {
+        self.pending.len() > self.unsent
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -178,19 +201,23 @@ impl Origin {
         for session in self.ended.drain(..) {
             encode(&ToPrimary::End { session });
         }
-        let stale = |pending: &Pending| !pending.is_sent && pending.watched.is_some_and(|since| since != epoch);
+        let now = self.watch(epoch);
+        let stale = |pending: &Pending| !pending.is_sent && pending.watched.is_some_and(|watch| watch != now);
         let stale: Vec<u64> = self.pending.iter().filter(|(_, p)| stale(p)).map(|(number, _)| *number).collect();
         for number in stale {
             let Some(pending) = self.take(number) else { continue };
             let reply = NULL_ARRAY[usize::from(pending.request.protocol == 3)].to_vec();
             deliveries.push(pending.delivery(reply));
         }
-        for pending in self.pending.values_mut().filter(|pending| !pending.is_sent) {
-            pending.is_sent = true;
-            pending.request.epoch = epoch;
-            encode(&ToPrimary::Run(pending.request.clone()));
+        for pending in self.pending.values_mut() {
+            // Asking again in the same epoch is of no use.
+            if !pending.is_sent && pending.refused_in != Some(epoch) {
+                pending.is_sent = true;
+                pending.request.epoch = epoch;
+                self.unsent -= 1;
+                encode(&ToPrimary::Run(pending.request.clone()));
+            }
         }
-        self.unsent = 0;
         frames
     }
 
@@ -205,6 +232,7 @@ impl Origin {
             FromPrimary::Refused { number } => {
                 let pending = self.pending.get_mut(&number).filter(|pending| pending.is_sent)?;
                 pending.is_sent = false;
+                pending.refused_in = Some(pending.request.epoch);
                 self.unsent += 1;
                 None
             }
@@ -214,6 +242,7 @@ impl Origin {
     /// The link to the primary is gone, and with it the replies of what was sent. What cannot have changed anything is
     /// sent again; the fate of the rest is not known.
     pub(crate) fn link_lost(&mut self, deliveries: &mut Vec<Delivery>) {
+        self.lost_links += 1;
         let sent: Vec<u64> = self.pending.iter().filter(|(_, p)| p.is_sent).map(|(number, _)| *number).collect();
         for number in sent {
             let again = |p: &&mut Pending| !p.writes || Mutant::ForwardAgain.is_chosen();
@@ -280,8 +309,8 @@ pub(crate) struct Waiting {
     pub db: u16,
     /// When it becomes `-UNCERTAIN`.
     pub until: Monotonic,
-    /// It changed nothing.
-    pub is_read: bool,
+    /// It changed nothing, and the lease has not been looked at since it was executed.
+    pub leans: bool,
 }
 
 impl Waiting {

@@ -24,6 +24,8 @@ pub struct Gate {
     /// Bytes at the front of the replies that have been sent.
     sent: usize,
     held: VecDeque<Held>,
+    /// Replies of the run that goes on which lean on the lease and wait for nothing else.
+    leaning: Vec<Leaning>,
     /// Replies of the run that goes on which wait for nothing, by level.
     passed: [u64; 3],
     /// How long replies took that could leave.
@@ -42,12 +44,22 @@ pub struct Delay {
     pub uncertain: bool,
 }
 
-/// A reply that waits, as a range of the reply bytes.
+/// A reply that waits, as a range of the reply bytes; or several, one behind the other, that wait for the same.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     start: usize,
     end: usize,
+    replies: u64,
     until: Until,
+}
+
+/// Replies, one behind the other, that wait for nothing if there is a lease.
+#[derive(Clone, Copy, Debug)]
+struct Leaning {
+    start: usize,
+    end: usize,
+    replies: u64,
+    level: Level,
 }
 
 /// What a reply waits for.
@@ -73,21 +85,21 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    fn over(&self, now: Monotonic, uncertain: bool) -> Delay {
-        Delay { level: self.level, since: self.since, took: now - self.since, replies: 1, uncertain }
+    fn over(&self, now: Monotonic, replies: u64, uncertain: bool) -> Delay {
+        Delay { level: self.level, since: self.since, took: now - self.since, replies, uncertain }
     }
 }
 
 impl Gate {
     /// Holds the reply that begins at `start` of the reply bytes and ends at their end.
     pub(crate) fn hold(&mut self, start: usize, wait: Wait) {
-        self.held.push_back(Held { start, end: self.reply.bytes.len(), until: Until::Accepted(wait) });
+        self.held.push_back(Held { start, end: self.reply.bytes.len(), replies: 1, until: Until::Accepted(wait) });
     }
 
     /// Keeps the place of a reply that another Core will give.
     pub(crate) fn hold_place(&mut self, number: u64) {
         let end = self.reply.bytes.len();
-        self.held.push_back(Held { start: end, end, until: Until::Answered(number) });
+        self.held.push_back(Held { start: end, end, replies: 1, until: Until::Answered(number) });
     }
 
     /// Puts a reply in its place.
@@ -119,31 +131,49 @@ impl Gate {
     /// The reads that were executed from byte `from` on did so without a lease: all wait for the batch `wait.seq`, which
     /// is first sent later (rule 4). Writes lean on no lease.
     pub(crate) fn hold_reads(&mut self, from: usize, wait: Wait) {
-        let mut held = VecDeque::with_capacity(self.held.len() + 1);
-        let mut at = from;
+        let mut held = VecDeque::with_capacity(self.held.len() + self.leaning.len());
+        let mut leaning = self.leaning.drain(..).peekable();
+        let passed = &mut self.passed;
+        let mut hold = |Leaning { start, end, replies, level }: Leaning| {
+            passed[level as usize] -= replies;
+            Held { start, end, replies, until: Until::Accepted(Wait { level, ..wait }) }
+        };
         for mut this in self.held.drain(..) {
-            if this.start >= from {
-                if this.start > at {
-                    held.push_back(Held { start: at, end: this.start, until: Until::Accepted(wait) });
-                }
-                at = this.end;
-                if let Until::Accepted(own) = &mut this.until
-                    && own.is_read
-                {
-                    own.seq = own.seq.max(wait.seq);
-                }
+            while let Some(reads) = leaning.next_if(|reads| reads.start < this.start) {
+                held.push_back(hold(reads));
+            }
+            if this.start >= from
+                && let Until::Accepted(own) = &mut this.until
+                && own.is_read
+            {
+                own.seq = own.seq.max(wait.seq);
             }
             held.push_back(this);
         }
-        if self.reply.bytes.len() > at {
-            held.push_back(Held { start: at, end: self.reply.bytes.len(), until: Until::Accepted(wait) });
-        }
+        held.extend(leaning.map(hold));
         self.held = held;
     }
 
-    /// Notes a reply that waits for nothing.
-    pub(crate) fn pass(&mut self, level: Level) {
+    /// Notes a reply, from byte `start` to the end, that waits for nothing; one that `leans` may have to after all: see
+    /// [`Gate::hold_reads`].
+    pub(crate) fn pass(&mut self, start: usize, level: Level, leans: bool) {
         self.passed[level as usize] += 1;
+        if !leans {
+            return;
+        }
+        let end = self.reply.bytes.len();
+        match self.leaning.last_mut() {
+            // None that waits stands between them, not even an empty place.
+            Some(last)
+                if last.end == start
+                    && last.level == level
+                    && self.held.back().is_none_or(|held| held.start < last.start) =>
+            {
+                last.end = end;
+                last.replies += 1;
+            }
+            _ => self.leaning.push(Leaning { start, end, replies: 1, level }),
+        }
     }
 
     /// Notes a reply that waits for nothing any more.
@@ -153,6 +183,7 @@ impl Gate {
 
     /// The run has ended: what waits for nothing could leave by now. Its requests arrived at `since`.
     pub(crate) fn left(&mut self, now: Monotonic, since: Monotonic) {
+        self.leaning.clear();
         for level in [Level::Eventual, Level::Quorum, Level::All] {
             let replies = core::mem::take(&mut self.passed[level as usize]);
             if replies > 0 {
@@ -172,7 +203,9 @@ impl Gate {
         }
         while let Some(held) = self.held.front() {
             match held.until {
-                Until::Accepted(wait) if wait.seq <= accepted => count(&mut self.delays, wait.over(now, false)),
+                Until::Accepted(wait) if wait.seq <= accepted => {
+                    count(&mut self.delays, wait.over(now, held.replies, false));
+                }
                 Until::Passed => {}
                 _ => break,
             }
@@ -198,9 +231,9 @@ impl Gate {
             let start = bytes.len();
             match (other(held), held.until) {
                 (Some(reply), Until::Accepted(wait)) => {
-                    count(&mut self.delays, wait.over(now, true));
-                    bytes.extend_from_slice(reply);
-                    kept.push_back(Held { start, end: bytes.len(), until: Until::Passed });
+                    count(&mut self.delays, wait.over(now, held.replies, true));
+                    (0..held.replies).for_each(|_| bytes.extend_from_slice(reply));
+                    kept.push_back(Held { start, end: bytes.len(), replies: held.replies, until: Until::Passed });
                 }
                 _ => {
                     bytes.extend_from_slice(&self.reply.bytes[held.start..held.end]);
@@ -225,10 +258,8 @@ impl Gate {
     pub fn sent(&mut self, n: usize) {
         self.sent += n;
         debug_assert!(self.sent <= self.reply.bytes.len());
-        if self.sent == self.reply.bytes.len() {
-            self.reply.bytes.clear();
-            self.sent = 0;
-        } else if self.sent >= 1 << 16 {
+        // Places that another Core's replies will take are held although all bytes have left.
+        if self.sent == self.reply.bytes.len() || self.sent >= 1 << 16 {
             self.reply.bytes.drain(..self.sent);
             for held in &mut self.held {
                 held.start -= self.sent;
@@ -271,6 +302,19 @@ mod tests {
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic(Duration::from_secs(seconds))
+    }
+
+    fn read(gate: &mut Gate, text: &str) {
+        let start = gate.reply.bytes.len();
+        gate.reply.simple(text);
+        gate.pass(start, Level::Quorum, true);
+    }
+
+    fn write(gate: &mut Gate, text: &str, seq: u64) {
+        let start = gate.reply.bytes.len();
+        gate.reply.simple(text);
+        let wait = Wait { seq: Seq(seq), until: at(9), level: Level::Quorum, since: at(0), is_read: false };
+        gate.hold(start, wait);
     }
 
     fn gate(replies: &[(&str, Option<u64>, u64)]) -> Gate {
@@ -334,6 +378,23 @@ mod tests {
     }
 
     #[test]
+    fn places_stay_right_when_all_that_was_there_has_left() {
+        let mut gate = Gate::default();
+        for number in [1, 2, 3] {
+            gate.hold_place(number);
+        }
+        gate.answer(1, b"+a\r\n");
+        assert_eq!(gate.ready(), b"+a\r\n");
+        gate.sent(4);
+        gate.answer(3, b"+c\r\n");
+        assert_eq!(gate.ready(), b"");
+        gate.answer(2, b"+b\r\n");
+        assert_eq!(gate.ready(), b"+b\r\n+c\r\n");
+        gate.sent(8);
+        assert!(gate.is_empty());
+    }
+
+    #[test]
     fn what_is_void_had_no_effect_and_is_told_so() {
         let mut gate = gate(&[("a", Some(1), 9), ("b", Some(3), 9), ("c", Some(4), 9)]);
         gate.open(Seq(3), &[Void { first: Seq(2), last: Seq(3) }], at(1));
@@ -345,7 +406,10 @@ mod tests {
 
     #[test]
     fn reads_without_a_lease_wait_and_writes_do_not() {
-        let mut gate = gate(&[("before", None, 0), ("read", None, 0), ("write", Some(1), 9), ("read", None, 0)]);
+        let mut gate = gate(&[("before", None, 0)]);
+        read(&mut gate, "read");
+        write(&mut gate, "write", 1);
+        read(&mut gate, "read");
         let wait = Wait { seq: Seq(2), until: at(9), level: Level::Quorum, since: at(0), is_read: true };
         gate.hold_reads("+before\r\n".len(), wait);
         assert_eq!(gate.ready(), b"+before\r\n");
@@ -353,5 +417,32 @@ mod tests {
         assert_eq!(gate.ready(), b"+before\r\n");
         gate.open(Seq(2), &[], at(1));
         assert_eq!(gate.ready(), b"+before\r\n+read\r\n+write\r\n+read\r\n");
+    }
+
+    #[test]
+    fn each_read_that_is_void_or_uncertain_is_told_so_and_no_other_reply() {
+        for void in [true, false] {
+            let mut gate = Gate::default();
+            for text in ["one", "two"] {
+                read(&mut gate, text);
+            }
+            gate.reply.simple("select");
+            gate.pass(gate.reply.bytes.len() - "+select\r\n".len(), Level::Eventual, false);
+            read(&mut gate, "three");
+            let wait = Wait { seq: Seq(2), until: at(9), level: Level::Quorum, since: at(0), is_read: true };
+            gate.hold_reads(0, wait);
+            assert_eq!(gate.ready(), b"");
+            if void {
+                gate.open(Seq(2), &[Void { first: Seq(2), last: Seq(2) }], at(1));
+            } else {
+                gate.expire(at(9));
+            }
+            let words: Vec<&[u8]> =
+                gate.ready().split(|b| *b == b'\n').map(|line| &line[..line.len().min(4)]).collect();
+            let (error, select) = (if void { b"-LOA" } else { b"-UNC" }.as_slice(), b"+sel".as_slice());
+            assert_eq!(words, [error, error, select, error, b""]);
+            let delays: u64 = gate.delays.iter().map(|delay| delay.replies).sum();
+            assert_eq!(delays, 3);
+        }
     }
 }

@@ -102,6 +102,11 @@ impl Lease {
         nanos(now) < self.until.load(Ordering::Relaxed)
     }
 
+    /// Whether it lasts at `now`. As [`Lease::holds`], for who only looks.
+    pub fn lasts(&self, now: Monotonic) -> bool {
+        nanos(now) < self.until.load(Ordering::Relaxed)
+    }
+
     /// The epoch and number of a renewal that is due: several times a lease, so that one may be late or lost, if other
     /// Cores watch or reads lean on it. A store that has stalled gives its role up. For one caller only.
     pub fn renew(&self, now: Monotonic) -> Option<(Epoch, u64)> {

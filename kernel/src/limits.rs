@@ -36,6 +36,8 @@ pub const LEASE: core::time::Duration = core::time::Duration::from_millis(300);
 pub const RENEWALS_A_LEASE: u32 = 4;
 /// How long a primary's store may make no progress before it gives the role up.
 pub const STALLED_STORE: core::time::Duration = core::time::Duration::from_secs(10);
+/// Lives of a Core whose `Hello` is recognised when it comes again, because it was sent again.
+pub const LIVES_REMEMBERED: usize = 8;
 /// Renewals whose fate a primary remembers; older ones are of no use any more.
 pub const RENEWALS_IN_FLIGHT: usize = 64;
 /// How far a clock's rate may be off, as a part of a thousand: standbys wait so much longer than a lease lasts, twice,

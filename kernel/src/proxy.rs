@@ -51,6 +51,11 @@ impl Core {
         self.origin.has_unsent()
     }
 
+    /// Whether the primary has commands that it has not answered.
+    pub fn awaits_answers(&self) -> bool {
+        self.origin.awaits_answers()
+    }
+
     /// Commands that were forwarded and have no reply yet.
     pub fn forwarded_waiting(&self) -> usize {
         self.origin.len()
@@ -113,6 +118,10 @@ impl Core {
 
     fn run_request(&mut self, now: Now, proxies: &mut Proxies, request: &Request) -> bool {
         let number = request.number;
+        if request.epoch > self.epoch() {
+            // This Core will be its primary, but has not read so far.
+            return false;
+        }
         let is_sound = !request.args.args().is_empty() && number > proxies.highest;
         if request.epoch != self.epoch() || !self.serves() || !is_sound {
             proxies.highest = proxies.highest.max(number);
@@ -144,7 +153,7 @@ impl Core {
         proxies.highest = number;
         let delay = if let Then::Delay(time) = answer.then { time } else { core::time::Duration::ZERO };
         let until = now.monotonic + self.config.level_timeout + delay;
-        let waiting = Waiting { number, reply: reply.bytes, db, until, is_read: answer.leans };
+        let waiting = Waiting { number, reply: reply.bytes, db, until, leans: answer.leans };
         match answer.wait {
             Some(seq) => {
                 proxies.waiting.insert((seq, number), waiting);
@@ -171,18 +180,17 @@ impl Core {
 
     /// Looks at the lease after reads were executed (rule 4); `now` is later than their execution.
     pub fn settle_forwarded(&mut self, proxies: &mut Proxies, now: Monotonic) {
-        let waits = proxies.waiting.values().any(|waiting| waiting.is_read);
-        if proxies.fresh.is_empty() && !waits {
+        let leaning = |(key, waiting): (&(Seq, u64), &mut Waiting)| core::mem::take(&mut waiting.leans).then_some(*key);
+        let waits: Vec<(Seq, u64)> = proxies.waiting.iter_mut().filter_map(leaning).collect();
+        if proxies.fresh.is_empty() && waits.is_empty() {
             return;
         }
         match self.lean(now) {
             None => proxies.ready.extend(proxies.fresh.drain(..).map(Waiting::reply)),
             Some(seq) => {
-                let stale: Vec<(Seq, u64)> =
-                    proxies.waiting.iter().filter(|(_, waiting)| waiting.is_read).map(|(key, _)| *key).collect();
-                let moved: Vec<Waiting> = stale.iter().filter_map(|key| proxies.waiting.remove(key)).collect();
+                let moved: Vec<Waiting> = waits.iter().filter_map(|key| proxies.waiting.remove(key)).collect();
                 for waiting in moved.into_iter().chain(proxies.fresh.drain(..)) {
-                    proxies.waiting.insert((seq, waiting.number), waiting);
+                    proxies.waiting.insert((seq, waiting.number), Waiting { leans: false, ..waiting });
                 }
             }
         }

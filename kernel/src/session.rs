@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::clients::Slot;
-use crate::ids::{DbNumber, Epoch};
+use crate::forward::RemoteWatch;
+use crate::ids::DbNumber;
 use crate::level::Level;
 use crate::resp::{Protocol, Trust};
 use crate::stopwatch::Pace;
@@ -84,8 +85,8 @@ pub struct Session {
     pub(crate) protocol: Protocol,
     /// Commands that another Core has and has not answered.
     pub(crate) forwarded: usize,
-    /// The epoch since which the primary watches keys for it, if another Core is primary.
-    pub(crate) remote_watch: Option<Epoch>,
+    /// Where the primary watches keys for it, if another Core is primary.
+    pub(crate) remote_watch: Option<RemoteWatch>,
     /// The primary may have a session for it.
     pub(crate) has_proxy: bool,
     /// One of those commands is an EXEC that selects a database: which, its reply tells.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{Core, Input, Now, Output};
+use mneme_kernel::core::{Content, Core, Input, Now, Output};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_kernel::session::{Peer, Port};
@@ -31,7 +31,7 @@ impl World {
         let client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
         let mut world = Self { core, client, index: 0, accepted: Seq::ZERO };
         world.tell(Input::Begin { nonce: 1 });
-        world.tell(Input::Found { admin: "admin", password_hash: "" });
+        world.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
         assert_eq!(world.ask("AUTH p"), "OK");
         world
     }
@@ -44,10 +44,10 @@ impl World {
                 Output::Propose(proposal) => {
                     let index = Index(self.index);
                     self.index += 1;
-                    self.tell(Input::Committed { index, entry: Some(&proposal) });
+                    self.tell(Input::Committed { index, content: Content::Core(&proposal), age: Duration::ZERO });
                 }
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Deposed(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
             }
         }
     }
@@ -60,7 +60,7 @@ impl World {
             self.client.password_checked(&mut self.core, NOW, PasswordCheck::Right);
         }
         self.tell(Input::CloseBatch);
-        self.client.advance(self.accepted, NOW.monotonic);
+        self.client.advance(self.accepted, &[], NOW.monotonic);
         let (value, len) = Value::decode(self.client.ready()).expect("the protocol").expect("an answer");
         self.client.sent(len);
         assert!(self.client.ready().is_empty(), "{request}: two answers");
@@ -167,7 +167,7 @@ fn the_operators_file_is_not_rewritten() {
     assert_eq!(world.ask("CONFIG REWRITE"), "ERR The server is running without a config file");
     let mut config = support::config();
     config.parameters.push(("config".into(), "mneme.toml".into()));
-    let mut world = World::of(Core::new(config));
+    let mut world = World::of(support::of(config));
     assert!(world.ask("CONFIG REWRITE").starts_with("ERR CONFIG REWRITE is not supported"));
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{Core, Input, Now, Output, Proposal};
+use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::gate::Delay;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
@@ -64,10 +64,10 @@ impl Bench {
             delays: Vec::new(),
         };
         bench.core.set_clock(Box::new(clock));
-        bench.tell(Input::Committed { index: Index(0), entry: None });
+        bench.tell(Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
         bench.tell(Input::Begin { nonce: 1 });
         bench.commit();
-        bench.tell(Input::Found { admin: "admin", password_hash: "" });
+        bench.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
         bench.flush();
         assert_eq!(bench.ask(&["AUTH", "right"]), Value::Simple("OK".into()));
         bench.core.stats.calls.iter_mut().for_each(|calls| *calls = Calls::default());
@@ -92,7 +92,7 @@ impl Bench {
             match output {
                 Output::Propose(proposal) => self.pending.push_back(proposal),
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Deposed(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
             }
         }
     }
@@ -101,7 +101,7 @@ impl Bench {
         while let Some(proposal) = self.pending.pop_front() {
             let index = Index(self.index);
             self.index += 1;
-            self.tell(Input::Committed { index, entry: Some(&proposal) });
+            self.tell(Input::Committed { index, content: Content::Core(&proposal), age: Duration::ZERO });
         }
     }
 
@@ -127,7 +127,7 @@ impl Bench {
     }
 
     fn advance(&mut self) {
-        self.connection.advance(self.accepted, self.now().monotonic);
+        self.connection.advance(self.accepted, &[], self.now().monotonic);
         self.delays.extend(self.connection.take_delays());
     }
 

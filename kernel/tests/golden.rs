@@ -79,6 +79,7 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
         ("reader", Effect::User { name: "eve", password_hash: "", role: Role::ReadOnly }),
         ("patch", Effect::Patch { db: DbId(4), key: b"key", offset: 70_000, bytes: &[0, 0xff] }),
         ("swap databases", Effect::SwapDatabases { a: DbId(5), b: DbId(6) }),
+        ("sealed CA", Effect::SealCa { sealed: &[0, 0xff, 1] }),
     ];
     // Whoever adds a variant is sent here by the compiler: it needs golden bytes.
     for (_, effect) in &all {
@@ -89,7 +90,8 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
             | Effect::Flush { .. }
             | Effect::User { .. }
             | Effect::Patch { .. }
-            | Effect::SwapDatabases { .. } => {}
+            | Effect::SwapDatabases { .. }
+            | Effect::SealCa { .. } => {}
         }
     }
     all
@@ -112,16 +114,22 @@ fn effects_are_written_as_ever() {
 fn entries_are_written_as_ever() {
     let mut golden = golden!("entries.txt");
     let all = [
-        ("hello", Entry::Hello { node: "node-1", nonce: u64::MAX }),
+        ("hello", Entry::Hello { node: "node-1", nonce: u64::MAX, address: "host:7379" }),
         (
             "claim",
             Entry::Claim { incarnation: Incarnation(300), previous_epoch: Epoch(7), last_renewal: Index(70_000) },
         ),
         ("batch", Entry::Batch { epoch: Epoch(7), seq: Seq(1), wall: 1_700_000_000_123, effects: &[3, 0] }),
+        ("renew", Entry::Renew { epoch: Epoch(7), number: 70_000 }),
+        ("release", Entry::Release { epoch: Epoch(7), seq: Seq(300) }),
     ];
     for (name, entry) in all {
         match entry {
-            Entry::Hello { .. } | Entry::Claim { .. } | Entry::Batch { .. } => {}
+            Entry::Hello { .. }
+            | Entry::Claim { .. }
+            | Entry::Batch { .. }
+            | Entry::Renew { .. }
+            | Entry::Release { .. } => {}
         }
         let bytes = golden.expect(name, &entry.encode());
         assert_eq!(Entry::decode(&bytes), Ok(entry));
@@ -229,11 +237,19 @@ fn partitions_are_written_as_ever() {
 fn system_partitions_are_written_as_ever() {
     let mut golden = golden!("system.txt");
     let mut system = System {
-        verdicts: Verdicts { epoch: Epoch(7), holder: Incarnation(5), next_seq: Seq(300), last_renewal: Index(70_000) },
+        verdicts: Verdicts {
+            epoch: Epoch(7),
+            holder: Incarnation(5),
+            next_seq: Seq(300),
+            last_renewal: Index(70_000),
+            renewal: 250,
+            released: true,
+        },
         newest_wall: Wall(1_700_000_000_123),
         ..System::default()
     };
     effects().iter().for_each(|(_, effect)| system.apply(effect));
+    system.judge(Index(5), &Entry::Hello { node: "node-1", nonce: 1, address: "host:7379" });
     let member = Member { name: "node-1".into(), address: "host:7379".into() };
     let partition = SystemPartition {
         system,

@@ -3,10 +3,11 @@
 mod support;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{Core, Input, Now, Output, Proposal};
+use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
@@ -28,7 +29,7 @@ impl Stage {
     fn new() -> Self {
         let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic::default() };
         let mut stage = Stage { core: support::core(), now, entries: 0, accepted: Seq::ZERO };
-        stage.commit(&Entry::Hello { node: "node-0", nonce: 0 }.encode());
+        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "" }.encode());
         let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
         stage.commit(&claim.encode());
         let mut effects = Vec::new();
@@ -46,7 +47,7 @@ impl Stage {
             match output {
                 Output::Propose(proposal) => proposals.push_back(proposal),
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Deposed(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
             }
         }
         proposals.iter().for_each(|proposal| self.commit(proposal));
@@ -55,7 +56,7 @@ impl Stage {
     fn commit(&mut self, entry: &[u8]) {
         let index = Index(self.entries);
         self.entries += 1;
-        self.tell(Input::Committed { index, entry: Some(entry) });
+        self.tell(Input::Committed { index, content: Content::Core(entry), age: Duration::ZERO });
     }
 
     fn stranger(&mut self) -> Connection {
@@ -78,7 +79,7 @@ impl Stage {
             }
         };
         self.tell(Input::CloseBatch);
-        client.advance(self.accepted, self.now.monotonic);
+        client.advance(self.accepted, &[], self.now.monotonic);
         let replies = String::from_utf8_lossy(client.ready()).into_owned();
         client.sent(client.ready().len());
         (replies, step)

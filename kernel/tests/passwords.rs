@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::time::Duration;
+
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::Step;
-use mneme_kernel::core::{Core, Input, Now};
+use mneme_kernel::core::{Content, Core, Input, Now};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
@@ -13,7 +15,7 @@ use mneme_kernel::system::System;
 use mneme_kernel::time::{Monotonic, Wall};
 use mneme_kernel::users::Role;
 
-const NOW: Now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic(std::time::Duration::ZERO) };
+const NOW: Now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic(Duration::ZERO) };
 
 /// A Core that follows a log, and the log.
 struct Follower {
@@ -26,10 +28,13 @@ struct Follower {
 impl Follower {
     fn new() -> Self {
         let mut follower = Self { core: support::core(), system: System::default(), index: 0, seq: 0 };
-        follower.commit(&Entry::Hello { node: "node-0", nonce: 0 });
+        follower.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "" });
         let (previous_epoch, last_renewal) = (follower.system.verdicts.epoch, follower.system.verdicts.last_renewal);
         follower.commit(&Entry::Claim { incarnation: Incarnation(0), previous_epoch, last_renewal });
         follower.set_hash("first");
+        follower.core.handle(NOW, Input::Begin { nonce: 1 }, &mut Vec::new()).expect("nothing is read");
+        follower.commit(&Entry::Hello { node: "node-1", nonce: 1, address: "" });
+        assert!(follower.core.is_hot());
         follower
     }
 
@@ -44,7 +49,8 @@ impl Follower {
         let index = Index(self.index);
         self.index += 1;
         self.system.judge(index, entry);
-        let input = Input::Committed { index, entry: Some(&entry.encode()) };
+        let entry = entry.encode();
+        let input = Input::Committed { index, content: Content::Core(&entry), age: Duration::ZERO };
         self.core.handle(NOW, input, &mut Vec::new()).expect("a readable entry");
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{Core, Input, KeeperState, Now, Output};
+use mneme_kernel::core::{Content, Core, Input, KeeperState, Now, Output};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::resp::encode_command;
 use mneme_kernel::session::{Peer, Port};
@@ -26,7 +26,7 @@ impl World {
         let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic(Duration::from_secs(1)) };
         let mut world = Self { core: support::core(), now, index: 0, accepted: Seq::ZERO, batches: 0 };
         world.tell(Input::Begin { nonce: 1 });
-        world.tell(Input::Found { admin: "admin", password_hash: "" });
+        world.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
         world
     }
 
@@ -49,10 +49,10 @@ impl World {
                     let index = Index(self.index);
                     self.index += 1;
                     self.batches += 1;
-                    self.tell(Input::Committed { index, entry: Some(&proposal) });
+                    self.tell(Input::Committed { index, content: Content::Core(&proposal), age: Duration::ZERO });
                 }
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Deposed(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
             }
         }
     }
@@ -64,7 +64,7 @@ impl World {
             client.password_checked(&mut self.core, self.now, PasswordCheck::Right);
         }
         self.tell(Input::CloseBatch);
-        client.advance(self.accepted, self.now.monotonic);
+        client.advance(self.accepted, &[], self.now.monotonic);
         let reply = String::from_utf8_lossy(client.ready()).trim_end().replace("\r\n", " ");
         client.sent(client.ready().len());
         reply

@@ -161,10 +161,18 @@ pub(crate) struct Upkeep {
     pub clients: Option<ForClients>,
     /// The node's own, renewed before it ends, whether clients see that one or the operator's.
     pub renewal: Renewal,
-    pub own: Watch,
-    pub links: Arc<NodeTls>,
+    pub own: Own,
+    pub metrics: Arc<TlsMetrics>,
     /// When the node's own is to be looked at next; `None`: now.
     pub due: Option<SystemTime>,
+}
+
+/// The certificate that this node shows to others.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub watch: Watch,
+    pub certificate: Certificate,
+    pub links: Arc<NodeTls>,
 }
 
 impl Upkeep {
@@ -193,12 +201,20 @@ impl Upkeep {
                 }
             };
             self.due = Some(now + again);
+            if let Some(trouble) = self.own.certificate.trouble(now) {
+                tracing::warn!("this node's own certificate needs to be renewed: {trouble}");
+            }
         }
-        match self.own.look() {
-            Some(Ok(certificate)) => self.links.replace(&certificate),
+        match self.own.watch.look() {
+            Some(Ok(certificate)) => {
+                self.own.links.replace(&certificate);
+                self.own.certificate = certificate;
+            }
             Some(Err(error)) => tracing::error!("this node's own certificate cannot be used: {error}"),
             None => {}
         }
+        let ends = u64::try_from(self.own.certificate.ends().timestamp()).unwrap_or(0);
+        self.metrics.node_certificate_expiry.store(ends, Ordering::Relaxed);
         if let Some(clients) = &mut self.clients {
             clients.tick(now);
         }

@@ -40,7 +40,11 @@ impl Disk for RealDisk {
 
     async fn list(&self, dir: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.path(dir))? {
+        let entries = match fs::read_dir(self.path(dir)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            entries => entries?,
+        };
+        for entry in entries {
             let entry = entry?;
             if entry.file_type()?.is_file() {
                 // A name that is not text is not one of ours.

@@ -1,7 +1,6 @@
 //! How a node that belongs to no cluster comes to belong to one: it founds one, or joins one.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -236,17 +235,6 @@ impl Complaints {
             tracing::warn!("no cluster yet, trying on: {why}");
         }
     }
-}
-
-/// Makes the CA, and this node's certificate by it.
-pub(crate) fn found(
-    identity: &Identity,
-    secret: &Arc<crate::secret::ClusterSecret>,
-    now: SystemTime,
-) -> Result<(), TrustError> {
-    identity.found(secret, now)?;
-    let sealed = identity.sealed().unwrap_or_default();
-    identity.renew(&sealed, secret, now)
 }
 
 #[cfg(test)]

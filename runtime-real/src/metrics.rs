@@ -29,6 +29,8 @@ pub struct TlsMetrics {
     timed_out: AtomicU64,
     /// When the certificate that clients see ends, seconds since 1970.
     pub certificate_expiry: AtomicU64,
+    /// When the certificate that other nodes see ends.
+    pub node_certificate_expiry: AtomicU64,
     /// Changed certificate files that could not be used.
     pub reload_failures: AtomicU64,
     /// Clients closed before their handshake because there were far too many.
@@ -66,6 +68,8 @@ pub(crate) fn text(server: Option<&Server<RealEnv>>, tls: &TlsMetrics) -> String
         log(&mut page, keeper, &state);
         snapshots(&mut page, &state);
     }
+    page.gauge("mneme_node_certificate_expiry_timestamp_seconds", "When the certificate that other nodes see ends.")
+        .is(tls.node_certificate_expiry.load(Ordering::Relaxed));
     page.gauge("mneme_build_info", "This program.").with(&[("version", mneme_kernel::VERSION)], 1);
     process_metrics(&mut page);
     page.text()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use argon2::Argon2;
 use aws_lc_rs::hmac;
@@ -25,8 +26,9 @@ pub(crate) type Proof = [u8; 32];
 /// The secret.
 pub struct ClusterSecret {
     text: String,
-    /// Stretched by Argon2id: whoever gets a proof from a joiner by posing as a node pays that for each secret he tries.
-    key: hmac::Key,
+    /// Stretched by Argon2id when it is first needed: whoever gets a proof from a joiner by posing as a node pays that for
+    /// each secret he tries.
+    key: OnceLock<hmac::Key>,
 }
 
 impl std::fmt::Debug for ClusterSecret {
@@ -36,10 +38,12 @@ impl std::fmt::Debug for ClusterSecret {
 }
 
 impl ClusterSecret {
-    /// Takes some 20 ms: it is stretched.
     pub fn new(text: String) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &stretch(&text, PROOF_SALT));
-        Self { text, key }
+        Self { text, key: OnceLock::new() }
+    }
+
+    fn key(&self) -> &hmac::Key {
+        self.key.get_or_init(|| hmac::Key::new(hmac::HMAC_SHA256, &stretch(&self.text, PROOF_SALT)))
     }
 
     /// The operator's, or the one that was made here.
@@ -81,13 +85,13 @@ impl ClusterSecret {
 
     pub(crate) fn prove(&self, keying: &Keying) -> Proof {
         let mut proof = [0; 32];
-        proof.copy_from_slice(hmac::sign(&self.key, keying).as_ref());
+        proof.copy_from_slice(hmac::sign(self.key(), keying).as_ref());
         proof
     }
 
     /// Whether that is a proof for this session and side, in a time that tells nothing.
     pub(crate) fn is_proof(&self, keying: &Keying, proof: &Proof) -> bool {
-        hmac::verify(&self.key, keying, proof).is_ok()
+        hmac::verify(self.key(), keying, proof).is_ok()
     }
 }
 

@@ -1,145 +1,40 @@
 //! A whole server: data folder, identity, node, ports, signals.
 
+mod options;
 mod ports;
 
 use std::fs::{self, File, TryLockError};
-use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mneme_driver::env::Env;
-use mneme_driver::keeper::{RaftTimes, Schedule, StartError};
+use mneme_driver::keeper::{RaftTimes, StartError};
 use mneme_driver::node::FirstPassword;
 use mneme_driver::server::{self, CoreOptions, KeeperOptions, Start};
 use mneme_kernel::core::Config;
-use mneme_kernel::level::Level;
 use mneme_kernel::limits;
 use mneme_kernel::members::Member;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use self::ports::Ports;
+pub use self::options::{CoreSettings, Options, ServerError};
+use self::ports::{ClientPorts, Ports};
 use crate::admin::{self, Admin};
-use crate::certificate::{Certificate, CertificateError};
-use crate::certificates::{self, Certificates, ForClients, Upkeep, Watch};
+use crate::certificate::Certificate;
+use crate::certificates::{self, Certificates, ForClients, Own, Upkeep, Watch};
 use crate::cluster::{Arrived, ClusterPort, serve_links};
 use crate::disk::RealDisk;
 use crate::env::{RealEnv, make_urgent};
-use crate::founding::{self, FoundingError, Outcome, Seeker};
+use crate::founding::{Outcome, Seeker};
 use crate::join::{Admission, Joiner, Membership, join_config};
 use crate::links::NodeTls;
 use crate::listen::{self, Threads};
 use crate::passwords::{fill_random, make_secret};
 use crate::renewal::Renewal;
 use crate::secret::ClusterSecret;
-use crate::trust::{Belonging, Identity, KeyFiles, TrustError};
-
-/// Everything that an operator decides, typed.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub node: String,
-    pub data: PathBuf,
-    /// `None`: a Keeper alone.
-    pub core: Option<CoreSettings>,
-    /// When the Keeper inside makes snapshots; `None`: the Keepers are other processes.
-    pub keeper: Option<Schedule>,
-    pub admin_listen: SocketAddr,
-    pub cluster_listen: SocketAddr,
-    /// What other nodes dial: a host and a port. Port 0 is that which `cluster_listen` got.
-    pub advertise: (String, u16),
-    /// Cluster addresses of nodes whose cluster to join; none: found one.
-    pub join: Vec<String>,
-    /// How many Keepers a new cluster waits for.
-    pub expect_keepers: usize,
-    /// What clients and nodes call this node beside what it knows itself.
-    pub names: Vec<String>,
-    /// The cluster's secret; a founder makes one if there is none.
-    pub cluster_secret: Option<String>,
-}
-
-/// What an operator decides for a Core.
-#[derive(Clone, Debug)]
-pub struct CoreSettings {
-    pub listen: SocketAddr,
-    pub read_listen: SocketAddr,
-    /// A path and its file mode.
-    pub unix_socket: Option<(PathBuf, u32)>,
-    pub threads: usize,
-    pub max_clients: u64,
-    /// Bytes that the data may take by its accounted sizes; 0: no limit.
-    pub max_memory: u64,
-    pub level_timeout: Duration,
-    /// How long a command waits for a primary.
-    pub park_timeout: Duration,
-    /// Whether a `QUORUM` read asks a majority instead of relying on the lease.
-    pub quorum_check: bool,
-    pub default_user: String,
-    pub default_level: Level,
-    /// The operator's own certificate for clients.
-    pub tls: Option<KeyFiles>,
-    /// Used only if the first user does not exist yet.
-    pub admin_password: Option<Vec<u8>>,
-    /// What `CONFIG GET` shows.
-    pub parameters: Vec<(String, String)>,
-}
-
-/// Why a server does not start, or did not stop in order.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    #[error("{path}: {error}")]
-    Data { path: PathBuf, error: io::Error },
-    #[error("{0} is in use by another process; give each server a --data of its own")]
-    Locked(PathBuf),
-    #[error("cannot listen on {address}: {error}")]
-    Listen { address: String, error: io::Error },
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    #[error("{0}")]
-    OperatorsCertificate(CertificateError),
-    #[error("--join needs the cluster secret: set MNEME_CLUSTER_SECRET to that of the cluster")]
-    JoinWithoutSecret,
-    #[error("a Keeper alone founds no cluster: give --join with the address of a node of the cluster")]
-    KeeperFounds,
-    #[error("{0}")]
-    Founding(FoundingError),
-    #[error("{data}: {error}")]
-    Start { data: PathBuf, error: StartError },
-    #[error("signals: {0}")]
-    Signals(io::Error),
-}
-
-impl From<FoundingError> for ServerError {
-    fn from(error: FoundingError) -> Self {
-        match error {
-            FoundingError::Trust(error) => Self::Trust(error),
-            error => Self::Founding(error),
-        }
-    }
-}
-
-impl ServerError {
-    /// Whether the configuration is bad: exit code 2.
-    pub fn is_bad_configuration(&self) -> bool {
-        match self {
-            ServerError::OperatorsCertificate(_) | ServerError::JoinWithoutSecret | ServerError::KeeperFounds => true,
-            ServerError::Founding(FoundingError::Join(error)) => error.is_wrong_secret(),
-            ServerError::Trust(error) => error.is_wrong_secret(),
-            _ => false,
-        }
-    }
-
-    /// Whether the data on disk is damaged or foreign: exit code 3.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            ServerError::Start { error: StartError::Open(error), .. } => error.is_damage(),
-            ServerError::Trust(error) => error.is_damage(),
-            _ => false,
-        }
-    }
-}
+use crate::trust::{Belonging, Identity, TrustError};
 
 /// Runs a server until it is told to stop.
 ///
@@ -189,11 +84,12 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         start = this.belong() => start?,
         () = signals.next() => return Ok(()),
     };
-    let (tls, own) = this.certificates()?;
+    let own = this.own_certificate()?;
+    let tls = own.links.clone();
     // From here on others are admitted, and may open links.
     let _ = node_tls.set(tls.clone());
     this.admit_others(&admin);
-    let mut upkeep = Upkeep { clients: None, renewal: this.renewal(), own, links: tls.clone(), due: None };
+    let mut upkeep = Upkeep { clients: None, renewal: this.renewal(), own, metrics: admin.tls.clone(), due: None };
     let client_tls = match &this.options.core {
         Some(_) => Some(client_tls(&this, &mut upkeep, operators, &admin)?),
         None => None,
@@ -202,35 +98,24 @@ async fn serve(options: Options) -> Result<(), ServerError> {
 
     let founds = matches!(start, Start::Found { .. });
     let env = RealEnv::new(RealDisk::new(&this.options.data), tls);
-    let (server, ready) = this.start(env, start, arriving).await?;
+    let (server, ready) = tokio::select! {
+        started = this.start(env, start, arriving) => started?,
+        // While it recovers, nobody has been promised anything.
+        () = signals.next() => return Ok(()),
+    };
     let _ = admin.server.set(server.clone());
-    let stopped = tokio::select! {
+    tokio::select! {
         ready = ready => {
             ready.unwrap_or_else(|_| panic!("the node's thread has ended")).map_err(|error| this.start_failed(error))?;
-            false
-        }
-        () = signals.next() => true,
-    };
-    if !stopped {
-        if founds && this.options.keeper.is_some() {
-            this.identity.note_founded()?;
-        }
-        admin.ready.store(true, Ordering::Relaxed);
-        if let (Some(tls), Some(core), Some(node)) = (client_tls, &this.options.core, server.node()) {
-            let threads = Threads::start(core.threads, node, &tls, &admin.tls, core.max_clients as usize);
-            ports.clients.serve(threads);
-        }
-        println!("{}", this.ready_line(&server));
-        let shutdown_requested = async {
-            match server.node() {
-                Some(node) => node.shutdown_requested().await,
-                None => std::future::pending().await,
+            if founds {
+                this.note_founded();
             }
-        };
-        tokio::select! {
-            () = signals.next() => {}
-            () = shutdown_requested => {}
+            admin.ready.store(true, Ordering::Relaxed);
+            this.open(&server, client_tls, &admin, ports.clients);
+            println!("{}", this.ready_line(&server));
+            until_told_to_stop(&server, &mut signals).await;
         }
+        () = signals.next() => {}
     }
     tracing::info!("stopping: answering what was executed; a second signal stops at once");
     tokio::select! {
@@ -241,6 +126,19 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         let _ = fs::remove_file(path);
     }
     Ok(())
+}
+
+async fn until_told_to_stop(server: &server::Server<RealEnv>, signals: &mut Signals) {
+    let by_a_client = async {
+        match server.node() {
+            Some(node) => node.shutdown_requested().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = signals.next() => {}
+        () = by_a_client => {}
+    }
 }
 
 /// TLS for clients, with the operator's certificate if there is one, else the node's own.
@@ -306,7 +204,7 @@ impl This {
                 let outcome = if join.is_empty() { Outcome::Found } else { self.seek(secret).await? };
                 match outcome {
                     Outcome::Found => {
-                        founding::found(&self.identity, secret, now)?;
+                        self.identity.found(secret, now)?;
                         tracing::info!("founded a cluster");
                         Belonging::Founder
                     }
@@ -362,10 +260,11 @@ impl This {
         }
     }
 
-    /// How this node shows itself to others, and the watch over those files.
-    fn certificates(&self) -> Result<(Arc<NodeTls>, Watch), TrustError> {
-        let (watch, own) = Watch::open(self.identity.files())?;
-        Ok((Arc::new(NodeTls::new(&self.identity.ca()?, &own)?), watch))
+    /// How this node shows itself to others.
+    fn own_certificate(&self) -> Result<Own, TrustError> {
+        let (watch, certificate) = Watch::open(self.identity.files())?;
+        let links = Arc::new(NodeTls::new(&self.identity.ca()?, &certificate)?);
+        Ok(Own { watch, certificate, links })
     }
 
     /// The one place that says where the sealed key of the CA is had, and which nodes are known.
@@ -475,6 +374,27 @@ impl This {
                 raft: RaftTimes::default(),
             }),
             start,
+        }
+    }
+
+    /// Has clients served, if there is a Core.
+    fn open(
+        &self,
+        server: &server::Server<RealEnv>,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        admin: &Admin,
+        ports: ClientPorts,
+    ) {
+        if let (Some(tls), Some(core), Some(node)) = (tls, &self.options.core, server.node()) {
+            ports.serve(Threads::start(core.threads, node, &tls, &admin.tls, core.max_clients as usize));
+        }
+    }
+
+    fn note_founded(&self) {
+        if self.options.keeper.is_some()
+            && let Err(error) = self.identity.note_founded()
+        {
+            tracing::warn!("{error}: a lost log will not be noticed at the next start");
         }
     }
 

@@ -111,7 +111,7 @@ impl Identity {
         fs::read_dir(self.path(dir)).is_ok_and(|mut files| files.next().is_some())
     }
 
-    /// Makes the cluster's CA. The node's own certificate is made by [`Identity::renew`].
+    /// Makes the cluster's CA, and this node's certificate by it.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -120,7 +120,8 @@ impl Identity {
         let sealed = authority.sealed(secret).map_err(|error| self.authority_failed(error))?;
         // The key first: a certificate that is there has a key.
         write_private(&self.path(SEALED), &sealed)?;
-        write_file(&self.path(CA), authority.certificate().as_bytes(), 0o644)
+        write_file(&self.path(CA), authority.certificate().as_bytes(), 0o644)?;
+        self.certify(&authority, now)
     }
 
     /// Notes that the cluster that this node founded has begun its log here: from now on that must be there.
@@ -152,6 +153,10 @@ impl Identity {
     /// If the secret is not that of the key, or a file cannot be read or written.
     pub(crate) fn renew(&self, sealed: &[u8], secret: &ClusterSecret, now: SystemTime) -> Result<(), TrustError> {
         let authority = Authority::open(self.ca()?, sealed, secret).map_err(|error| self.authority_failed(error))?;
+        self.certify(&authority, now)
+    }
+
+    fn certify(&self, authority: &Authority, now: SystemTime) -> Result<(), TrustError> {
         let certificate = authority.certify(&self.node, &self.names, &self.key()?, now);
         let certificate = certificate.map_err(|error| self.authority_failed(error))?;
         write_file(&self.files().certificate, certificate.as_bytes(), 0o644)

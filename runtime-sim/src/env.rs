@@ -3,16 +3,15 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use madsim::runtime::Handle;
-use madsim::time::TimeHandle;
 use mneme_driver::env::{Env, Source};
 use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::time::{Monotonic, Wall};
 
+use crate::clock::{Clock, Skew};
 use crate::{SimDisk, SimRuntime, lock, sleep};
 
 /// What hashing a password takes; about that of Argon2id in production.
@@ -24,26 +23,36 @@ const PASSWORD_HASHING: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct SimEnv {
     disk: SimDisk,
-    /// Milliseconds; of the machine, so it stays through the node's lives.
-    wall_offset: Arc<AtomicI64>,
+    /// Of the machine, so they stay through the node's lives.
+    clock: Arc<Clock>,
     fatal: Arc<Mutex<Option<String>>>,
 }
 
 impl SimEnv {
     /// The first life of a node on the machine with that disk, which this mounts.
     pub fn new(disk: &SimDisk) -> SimEnv {
-        SimEnv { disk: disk.mount(), wall_offset: Arc::default(), fatal: Arc::default() }
+        SimEnv { disk: disk.mount(), clock: Arc::default(), fatal: Arc::default() }
     }
 
-    /// The next life of the node on the same machine: its disk mounted anew, its wall clock still off.
+    /// The next life of the node on the same machine: its clocks still off, the disk, perhaps another one now, mounted.
     #[must_use]
-    pub fn next_life(&self) -> SimEnv {
-        SimEnv { disk: self.disk.mount(), wall_offset: self.wall_offset.clone(), fatal: Arc::default() }
+    pub fn next_life(&self, disk: &SimDisk) -> SimEnv {
+        SimEnv { disk: disk.mount(), clock: self.clock.clone(), fatal: Arc::default() }
+    }
+
+    /// Sets how far the machine's clocks are off. Only before the first life: a monotonic clock does not jump.
+    pub fn set_skew(&self, skew: Skew) {
+        self.clock.set_skew(skew);
     }
 
     /// Sets how far the wall clock is ahead of the simulation's, in milliseconds; negative is behind.
     pub fn set_wall_offset(&self, millis: i64) {
-        self.wall_offset.store(millis, Ordering::Relaxed);
+        self.clock.set_wall(millis);
+    }
+
+    /// Makes the monotonic clock forget time that has passed: what a clock does that stops in a pause.
+    pub fn leave_out(&self, time: Duration) {
+        self.clock.leave_out(time);
     }
 
     /// Why this life of the node ended itself, if it did. madsim's `Handle::is_exit` is then true of the node.
@@ -66,17 +75,15 @@ impl Env for SimEnv {
     }
 
     fn monotonic(&self) -> Monotonic {
-        Monotonic(TimeHandle::current().elapsed())
+        self.clock.monotonic()
     }
 
     fn wall(&self) -> Wall {
-        let now = TimeHandle::current().now_time();
-        let millis = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        Wall(millis.saturating_add_signed(self.wall_offset.load(Ordering::Relaxed)))
+        self.clock.wall()
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
-        sleep::sleep(duration)
+        sleep::sleep(self.clock.true_duration(duration))
     }
 
     fn random(&self) -> u64 {

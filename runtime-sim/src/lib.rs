@@ -8,12 +8,14 @@ compile_error!(
     "the simulation needs `--cfg madsim`; an environment `RUSTFLAGS` silently overrides the one in an alias"
 );
 
+mod clock;
 mod disk;
 mod env;
 mod runtime;
 pub mod sleep;
 pub mod watch;
 
+pub use clock::Skew;
 pub use disk::{DiskImage, DiskOptions, DiskStats, Operation, SimDisk, SimFile, Sprung, Trap};
 pub use env::SimEnv;
 pub use runtime::SimRuntime;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use madsim::runtime::{Handle, Runtime};
 use mneme_driver::env::{Disk, Env, File, Source};
 use mneme_kernel::call::{Credentials, PasswordCheck};
-use mneme_runtime_sim::{DiskOptions, SimDisk, SimEnv};
+use mneme_runtime_sim::{DiskOptions, SimDisk, SimEnv, Skew};
 
 fn env() -> SimEnv {
     SimEnv::new(&SimDisk::new(DiskOptions::default()))
@@ -23,8 +23,24 @@ fn clocks_run_together_and_the_wall_clock_can_be_off() {
         for offset in [3_600_000, -3_600_000] {
             env.set_wall_offset(offset);
             assert_eq!(env.wall().0 as i64 - other.wall().0 as i64, offset);
-            assert_eq!(env.next_life().wall(), env.wall());
+            assert_eq!(env.next_life(env.disk()).wall(), env.wall());
         }
+    });
+}
+
+#[test]
+fn a_fast_clock_counts_more_time_and_sleeps_less() {
+    Runtime::new().block_on(async {
+        let (right, fast) = (env(), env());
+        fast.set_skew(Skew { monotonic: Duration::from_secs(7_000), rate: 10_000, ..Skew::default() });
+        let (right_before, fast_before) = (right.monotonic(), fast.monotonic());
+        assert!(fast_before - right_before >= Duration::from_secs(7_000));
+        fast.sleep(Duration::from_secs(101)).await;
+        let ([right, fast], [slept, counted]) =
+            ([right.monotonic() - right_before, fast.monotonic() - fast_before], [100, 101].map(Duration::from_secs));
+        let close = |a: Duration, b: Duration| a.abs_diff(b) < Duration::from_millis(2);
+        assert!(close(right, slept) && close(fast, counted), "{right:?} and {fast:?}");
+        assert!(fast >= counted, "a sleep is never too short by its own clock");
     });
 }
 
@@ -84,7 +100,7 @@ fn a_fatal_error_ends_the_node_and_the_next_life_finds_its_disk() {
         assert_eq!(first.fatal_reason().as_deref(), Some("the sync failed"));
 
         world.restart(node.id());
-        let second = first.next_life();
+        let second = first.next_life(first.disk());
         assert_eq!(second.fatal_reason(), None);
         assert!(first.disk().open("file").await.is_err());
         let file = second.disk().open("file").await.expect("only the process ended");

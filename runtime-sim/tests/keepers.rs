@@ -59,7 +59,7 @@ impl Machine {
         // A node that has been restarted is another one to madsim.
         let node = Handle::current().get_node(self.id).expect("it was made");
         drop(node.spawn(async move {
-            let server = Server::start(env.clone(), options).await.expect("the disk is sound");
+            let server = Server::new(env.clone(), options).await.expect("the disk is sound");
             *slot.lock().expect("nobody panics") = Some(server.clone());
             let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free");
             loop {
@@ -89,7 +89,7 @@ impl Machine {
             self.disk = SimDisk::new(DiskOptions::default());
             self.env = SimEnv::new(&self.disk);
         } else {
-            self.env = self.env.next_life();
+            self.env = self.env.next_life(&self.disk);
         }
         Handle::current().restart(self.id);
         self.start(start);

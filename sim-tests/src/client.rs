@@ -9,8 +9,8 @@ use mneme_kernel::resp::{Value, encode_command};
 use mneme_runtime_sim::sleep::{sleep, timeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::cluster::{ADDRESS, Cluster, PASSWORD, USER};
-use crate::history::{Level, Outcome};
+use crate::cluster::{Cluster, PASSWORD, USER};
+use crate::history::{Level, LifeId, Outcome};
 use crate::model::{Command, Reply};
 use crate::wire::{self, Answer};
 
@@ -29,10 +29,13 @@ pub struct Request {
     pub other_name: bool,
 }
 
-/// A client. It has at most one connection, and makes a new one when it needs it.
+/// A client. It has at most one connection, and makes a new one when it needs it: with another Core if this one refused
+/// it or let it wait for too long.
 #[derive(Debug)]
 pub struct Client {
     cluster: Cluster,
+    /// Which of the Cores it turns to.
+    core: usize,
     patience: Duration,
     connection: Option<Connection>,
 }
@@ -42,16 +45,16 @@ struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
     /// The life of the server at its other end.
-    life: usize,
+    life: LifeId,
     /// As what the history knows this client: a new one for every connection.
     process: u32,
     database: u16,
 }
 
 impl Client {
-    /// A client that gives up on a reply after `patience`.
-    pub fn new(cluster: Cluster, patience: Duration) -> Client {
-        Client { cluster, patience, connection: None }
+    /// A client that turns to that Core first and gives up on a reply after `patience`.
+    pub fn new(cluster: Cluster, core: usize, patience: Duration) -> Client {
+        Client { cluster, core, patience, connection: None }
     }
 
     /// Sends commands at once and hears what came of each, which goes into the history.
@@ -62,8 +65,9 @@ impl Client {
             return false;
         };
         let heard = connection.converse(&self.cluster, self.patience, requests).await;
-        if heard {
-            self.connection = Some(connection);
+        match heard {
+            true => self.connection = Some(connection),
+            false => self.core += 1,
         }
         heard
     }
@@ -76,11 +80,14 @@ impl Client {
         };
         let world = self.cluster.world();
         let walk = Command::Walk(database);
-        let id = world.history().call(connection.process, connection.life, walk, self.cluster.wall());
-        let Ok(seen) = connection.walk(self.patience).await else { return false };
+        let id = world.history().call(connection.process, connection.life, walk, self.cluster.walls());
+        let Ok(seen) = connection.walk(self.patience).await else {
+            self.core += 1;
+            return false;
+        };
         world.event(format_args!("p{} walks past {seen:?} in {database}", connection.process));
         world.count("SCAN", 1);
-        world.history().end(id, Outcome::Acknowledged(Reply::Keys(seen)), self.cluster.wall());
+        world.history().end(id, Outcome::Acknowledged(Reply::Keys(seen)), self.cluster.walls());
         self.connection = Some(connection);
         true
     }
@@ -100,7 +107,11 @@ impl Client {
     async fn connected(&mut self, database: u16) -> io::Result<Connection> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.cluster, self.patience).await?,
+            None => {
+                let opened = Connection::open(&self.cluster, self.core, self.patience).await;
+                self.core += usize::from(opened.is_err());
+                opened?
+            }
         };
         if connection.database != database {
             let selected = connection.ask(&["SELECT", &database.to_string()], self.patience).await?;
@@ -114,10 +125,12 @@ impl Client {
 }
 
 impl Connection {
-    async fn open(cluster: &Cluster, patience: Duration) -> io::Result<Connection> {
-        let stream = timeout(patience, TcpStream::connect(ADDRESS)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    async fn open(cluster: &Cluster, core: usize, patience: Duration) -> io::Result<Connection> {
+        let machine = cluster.core(core);
+        let connecting = TcpStream::connect(machine.client_address());
+        let stream = timeout(patience, connecting).await.map_err(|_| io::ErrorKind::TimedOut)??;
         // The connection stands from this moment on, so it belongs to the life that is current.
-        let life = cluster.world().history().life();
+        let life = cluster.world().history().life(machine.number());
         let process = cluster.world().new_process();
         let mut connection = Connection { stream, received: Vec::new(), life, process, database: 0 };
         match connection.ask(&["HELLO", "3", "AUTH", USER, PASSWORD], patience).await? {
@@ -142,8 +155,7 @@ impl Connection {
             let Request { command, level, .. } = request;
             let level = level.unwrap_or(Level::Quorum);
             world.event(format_args!("p{} calls {command:?} at {level:?} in {}", self.process, self.database));
-            let wall = cluster.wall();
-            ids.push(world.history().call(self.process, self.life, command.clone(), wall));
+            ids.push(world.history().call(self.process, self.life, command.clone(), cluster.walls()));
         }
         world.count("operations", requests.len() as u64);
         if self.write(&bytes).await.is_err() {
@@ -160,7 +172,8 @@ impl Connection {
             let outcome = match wire::answer(&request.command, &value) {
                 Ok(Answer::Reply(reply)) => outcome(request, reply),
                 Ok(Answer::Loading) => Outcome::Refused,
-                Ok(Answer::Uncertain) => Outcome::Executed(None),
+                Ok(Answer::Uncertain) => Outcome::Uncertain,
+                Ok(Answer::NoQuorum) => Outcome::Weaker,
                 Err(wrong) => {
                     world.check("durable", Err(format!("{:?}: {wrong}", request.command)));
                     return false;
@@ -169,8 +182,9 @@ impl Connection {
             world.event(format_args!("p{} hears {outcome:?}", self.process));
             let counted = match outcome {
                 Outcome::Acknowledged(_) => "acknowledged",
-                Outcome::Executed(Some(_)) => "answered at EVENTUAL",
-                Outcome::Executed(None) => "UNCERTAIN",
+                Outcome::Executed(_) => "answered at EVENTUAL",
+                Outcome::Uncertain => "UNCERTAIN",
+                Outcome::Weaker => "NOQUORUM",
                 Outcome::Refused => "LOADING",
                 Outcome::Unknown => "unknown",
             };
@@ -178,7 +192,7 @@ impl Connection {
             if matches!(outcome, Outcome::Acknowledged(_)) {
                 wire::names(request).into_iter().for_each(|name| world.count(name, 1));
             }
-            world.history().end(id, outcome, cluster.wall());
+            world.history().end(id, outcome, cluster.walls());
         }
         true
     }
@@ -237,7 +251,7 @@ impl Connection {
 /// What a reply at the level of its request is worth.
 fn outcome(request: &Request, reply: Reply) -> Outcome {
     match request.level {
-        Some(Level::Eventual) => Outcome::Executed(Some(reply)),
+        Some(Level::Eventual) => Outcome::Executed(reply),
         None | Some(Level::Quorum | Level::All) => Outcome::Acknowledged(reply),
     }
 }

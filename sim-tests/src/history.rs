@@ -1,8 +1,11 @@
 //! What clients did and what they learnt, in the order in which it happened.
 //!
-//! Virtual times can be equal; a [`Stamp`] never is. An operation whose fate its client does not know ends with the life
-//! of the server that got it: what a life has not executed, no later life does (persistent atomicity: Guerraoui and
-//! Levy, "Robust emulations of shared memory in a crash-recovery model", ICDCS 2004).
+//! Virtual times can be equal; a [`Stamp`] never is. An operation whose fate its client does not know stays open for ever:
+//! some other node may have it still. Where there is no other node it ends with the life of the server that got it: what
+//! a life has not executed, no later life does (persistent atomicity: Guerraoui and Levy, "Robust emulations of shared
+//! memory in a crash-recovery model", ICDCS 2004).
+
+use std::collections::BTreeMap;
 
 use crate::model::{Between, Command, Reply};
 
@@ -26,12 +29,25 @@ pub enum Level {
 pub enum Outcome {
     /// Acknowledged at the level that it asked for.
     Acknowledged(Reply),
-    /// Executed, and it may be undone by a crash: an `EVENTUAL` answer, or none at a stronger level (`-UNCERTAIN`).
-    Executed(Option<Reply>),
+    /// Executed at `EVENTUAL`: it may be undone by a crash.
+    Executed(Reply),
+    /// It was or will be executed and may be undone by a crash, or neither: `-UNCERTAIN`.
+    Uncertain,
+    /// It was executed before this answer and lasts, but not at the level that it asked for; or it never was.
+    Weaker,
     /// Not executed and never will be.
     Refused,
     /// Nothing was heard of it.
     Unknown,
+}
+
+/// A process of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LifeId {
+    /// The machine.
+    pub machine: usize,
+    /// How many lives its server had before.
+    pub number: usize,
 }
 
 /// One command of one client.
@@ -39,14 +55,14 @@ pub enum Outcome {
 pub struct Operation {
     /// Who sent it. A client that gives up on an operation goes on as another process.
     pub process: u32,
-    /// Which life of the server it was sent to, from 0.
-    pub life: usize,
+    /// Which life of which server it was sent to.
+    pub life: LifeId,
     pub command: Command,
     pub called: Stamp,
     /// When its effect, if it has one, had taken place.
     pub ended: Stamp,
     pub outcome: Outcome,
-    /// The server's wall clock while it ran.
+    /// The wall clocks while it ran.
     pub clock: Between,
 }
 
@@ -62,13 +78,13 @@ impl Operation {
     /// The reply, however weak.
     pub fn answered(&self) -> Option<&Reply> {
         match &self.outcome {
-            Outcome::Acknowledged(reply) | Outcome::Executed(Some(reply)) => Some(reply),
+            Outcome::Acknowledged(reply) | Outcome::Executed(reply) => Some(reply),
             _ => None,
         }
     }
 }
 
-/// The end of one life of the server.
+/// The end of one life.
 #[derive(Clone, Copy, Debug)]
 struct Death {
     at: Stamp,
@@ -76,13 +92,23 @@ struct Death {
     highest_wall: u64,
 }
 
+/// What is left of what a process held when it dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// Nothing but what is on its disk.
+    Disk,
+    /// Other nodes may have got some of it and go on with it at any time.
+    Elsewhere,
+}
+
 /// A history in the making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct History {
+    remains: Remains,
     last: Stamp,
     operations: Vec<Operation>,
-    deaths: Vec<Death>,
-    /// When the wall clock was set, and what to.
+    deaths: BTreeMap<LifeId, Death>,
+    /// When a wall clock was set, and what to.
     jumps: Vec<(Stamp, u64)>,
     highest_wall: u64,
 }
@@ -92,24 +118,35 @@ pub struct History {
 pub struct OperationId(usize);
 
 impl History {
+    pub fn new(remains: Remains) -> History {
+        History {
+            remains,
+            last: Stamp::default(),
+            operations: Vec::new(),
+            deaths: BTreeMap::new(),
+            jumps: Vec::new(),
+            highest_wall: 0,
+        }
+    }
+
     fn stamp(&mut self) -> Stamp {
         self.last.0 += 1;
         self.last
     }
 
-    /// Notes that a client sends a command, while the wall clock says `wall`.
-    pub fn call(&mut self, process: u32, life: usize, command: Command, wall: u64) -> OperationId {
-        self.highest_wall = self.highest_wall.max(wall);
+    /// Notes that a client sends a command, while the servers' wall clocks say `walls`.
+    pub fn call(&mut self, process: u32, life: LifeId, command: Command, walls: Between) -> OperationId {
+        self.highest_wall = self.highest_wall.max(walls.most);
         let called = self.stamp();
-        let clock = Between { least: wall, most: u64::MAX };
+        let clock = Between { least: walls.least, most: u64::MAX };
         let outcome = Outcome::Unknown;
         self.operations.push(Operation { process, life, command, called, ended: NEVER, outcome, clock });
         OperationId(self.operations.len() - 1)
     }
 
     /// Notes what came of it.
-    pub fn end(&mut self, id: OperationId, outcome: Outcome, wall: u64) {
-        self.highest_wall = self.highest_wall.max(wall);
+    pub fn end(&mut self, id: OperationId, outcome: Outcome, walls: Between) {
+        self.highest_wall = self.highest_wall.max(walls.most);
         let ended = self.stamp();
         let operation = &mut self.operations[id.0];
         operation.ended = ended;
@@ -117,38 +154,47 @@ impl History {
         operation.clock.most = self.highest_wall;
     }
 
-    /// Notes that the server's current life has ended.
-    pub fn death(&mut self, wall: u64) {
-        self.highest_wall = self.highest_wall.max(wall);
+    /// Notes that the current life of a machine's server has ended.
+    pub fn death(&mut self, machine: usize, walls: Between) {
+        self.highest_wall = self.highest_wall.max(walls.most);
         let at = self.stamp();
-        self.deaths.push(Death { at, highest_wall: self.highest_wall });
+        self.deaths.insert(self.life(machine), Death { at, highest_wall: self.highest_wall });
     }
 
-    /// Notes that the wall clock jumps.
+    /// Notes that a wall clock jumps.
     pub fn jump(&mut self, before: u64, after: u64) {
         self.highest_wall = self.highest_wall.max(before).max(after);
         let at = self.stamp();
         self.jumps.push((at, after));
     }
 
-    /// How many lives have ended: the number of the current one.
-    pub fn life(&self) -> usize {
-        self.deaths.len()
+    /// The current life of a machine's server.
+    pub fn life(&self, machine: usize) -> LifeId {
+        let ended = self.deaths.keys().filter(|life| life.machine == machine);
+        LifeId { machine, number: ended.count() }
     }
 
-    /// All operations, in the order of their calls. What the end of a life and jumps of the clock say about when an
+    /// All operations, in the order of their calls. What the end of a life and jumps of a clock say about when an
     /// operation took place is worked in.
     pub fn finish(&self) -> Vec<Operation> {
         let mut operations = self.operations.clone();
         for operation in &mut operations {
-            if let Some(death) = self.deaths.get(operation.life).filter(|death| death.at < operation.ended) {
+            let is_open = matches!(operation.outcome, Outcome::Unknown | Outcome::Uncertain);
+            if let Some(death) = self.deaths.get(&operation.life).filter(|death| death.at < operation.ended) {
                 if death.at < operation.called {
                     // Sent to a dead server.
                     operation.outcome = Outcome::Refused;
                     continue;
                 }
-                operation.ended = death.at;
-                operation.clock.most = operation.clock.most.min(death.highest_wall);
+                // What has been answered had been done by then.
+                if !is_open || self.remains == Remains::Disk {
+                    operation.ended = death.at;
+                    operation.clock.most = operation.clock.most.min(death.highest_wall);
+                }
+            }
+            if is_open && self.remains == Remains::Elsewhere {
+                operation.ended = NEVER;
+                operation.clock.most = u64::MAX;
             }
             let during = self.jumps.iter().filter(|(at, _)| (operation.called..operation.ended).contains(at));
             let lowest = during.map(|(_, wall)| *wall).min();
@@ -162,16 +208,22 @@ impl History {
 mod tests {
     use super::*;
 
+    const ONLY: LifeId = LifeId { machine: 0, number: 0 };
+
+    fn at(wall: u64) -> Between {
+        Between { least: wall, most: wall }
+    }
+
     #[test]
     fn an_unknown_operation_ends_with_the_life_that_got_it() {
-        let mut history = History::default();
-        let [lost, _] = [0, 1].map(|process| history.call(process, 0, Command::Size(0), 500));
-        history.death(600);
-        history.call(3, 0, Command::Size(0), 600);
+        let mut history = History::new(Remains::Disk);
+        let [lost, _] = [0, 1].map(|process| history.call(process, ONLY, Command::Size(0), at(500)));
+        history.death(0, at(600));
+        history.call(3, ONLY, Command::Size(0), at(600));
         history.jump(700, 400);
-        let next = history.call(2, 1, Command::Size(0), 410);
-        history.end(next, Outcome::Refused, 420);
-        history.end(lost, Outcome::Acknowledged(Reply::Ok), 430);
+        let next = history.call(2, history.life(0), Command::Size(0), at(410));
+        history.end(next, Outcome::Refused, at(420));
+        history.end(lost, Outcome::Acknowledged(Reply::Ok), at(430));
         let [lost, open, late, next] = history.finish().try_into().expect("four operations");
         assert_eq!(late.outcome, Outcome::Refused);
         assert_eq!((lost.ended, open.ended), (Stamp(3), Stamp(3)));
@@ -180,11 +232,27 @@ mod tests {
     }
 
     #[test]
+    fn with_other_nodes_it_stays_open_for_ever() {
+        let mut history = History::new(Remains::Elsewhere);
+        let [answered, uncertain, _] = [0, 1, 2].map(|process| history.call(process, ONLY, Command::Size(0), at(500)));
+        history.end(uncertain, Outcome::Uncertain, at(510));
+        history.death(1, at(550));
+        history.death(0, at(600));
+        history.end(answered, Outcome::Acknowledged(Reply::Ok), at(620));
+        history.call(3, ONLY, Command::Size(0), at(600));
+        let [answered, uncertain, unknown, late] = history.finish().try_into().expect("four operations");
+        assert_eq!((answered.ended, answered.clock.most), (Stamp(6), 600));
+        assert_eq!((uncertain.ended, unknown.ended), (NEVER, NEVER));
+        assert_eq!((uncertain.clock.most, unknown.clock.most), (u64::MAX, u64::MAX));
+        assert_eq!(late.outcome, Outcome::Refused);
+    }
+
+    #[test]
     fn a_clock_set_back_during_an_operation_lowers_its_bound() {
-        let mut history = History::default();
-        let id = history.call(0, 0, Command::Size(0), 500);
+        let mut history = History::new(Remains::Disk);
+        let id = history.call(0, ONLY, Command::Size(0), at(500));
         history.jump(510, 100);
-        history.end(id, Outcome::Refused, 110);
+        history.end(id, Outcome::Refused, at(110));
         assert_eq!(history.finish()[0].clock, Between { least: 100, most: 510 });
     }
 }

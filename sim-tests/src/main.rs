@@ -16,6 +16,7 @@ mod cluster;
 mod damage;
 mod dice;
 mod history;
+mod last_look;
 mod meta;
 mod model;
 mod mutants;
@@ -25,6 +26,7 @@ mod options;
 mod recovery;
 mod runs;
 mod simulation;
+mod topology;
 mod trace;
 mod wire;
 mod workload;
@@ -61,6 +63,9 @@ enum Command {
         /// Also show every event.
         #[arg(long)]
         trace: bool,
+        /// Also show what the nodes log, for example `mneme_driver=debug`.
+        #[arg(long)]
+        log: Option<String>,
     },
     /// Runs seeds in two processes, and twice in each: all must do exactly the same.
     Meta {
@@ -97,7 +102,10 @@ fn main() -> anyhow::Result<ExitCode> {
     simulation::keep_panics();
     match Arguments::parse().command {
         Command::Run { seeds, from, threads } => runs::run(from, seeds, threads),
-        Command::Replay { seed, trace } => runs::replay(seed, trace),
+        Command::Replay { seed, trace, log } => {
+            log.into_iter().for_each(|filter| trace::show_logs(&filter));
+            runs::replay(seed, trace)
+        }
         Command::Meta { seeds, from } => meta::meta(from, seeds),
         Command::Damage { threads } => damage::damage(threads),
         Command::Mutants { seeds, only } => mutants::mutants(seeds, &only),

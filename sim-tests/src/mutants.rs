@@ -2,12 +2,21 @@
 //! ([`mneme_kernel::mutant`]).
 
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use mneme_kernel::mutant::Mutant;
 
+#[cfg(mneme_mutants)]
+use crate::options::Options;
+use crate::world::lock;
+
 /// Where the build with mistakes in it goes, apart from those without.
 const FOLDER: &str = "target/mutants";
+/// How many are tried at the same time.
+const THREADS: usize = 2;
 const FLAGS: &str = r#"build.rustflags=["--cfg","madsim","--cfg","mneme_mutants"]"#;
 
 /// Builds this program with all mistakes in it, and has it make each until a check sees it, in `seeds` seeds at most.
@@ -24,15 +33,28 @@ pub fn mutants(seeds: u64, only: &[String]) -> anyhow::Result<ExitCode> {
         bail!("the build with mistakes in it failed");
     }
     let program = format!("{root}/{FOLDER}/sim/{}", env!("CARGO_BIN_NAME"));
-    let mut all_caught = true;
-    for (name, _) in Mutant::ALL {
-        if !only.is_empty() && !only.iter().any(|only| only == name) {
-            continue;
+    let chosen: Vec<&str> = Mutant::ALL.into_iter().map(|(name, _)| name).collect();
+    let chosen: Vec<&str> =
+        chosen.into_iter().filter(|name| only.is_empty() || only.iter().any(|only| only == name)).collect();
+    let (next, start, escaped) = (AtomicUsize::new(0), Instant::now(), Mutex::new(Vec::new()));
+    let run_all = || -> anyhow::Result<()> {
+        while let Some(name) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let run = Command::new(&program).args(["mutant", name, &seeds.to_string()]).stderr(Stdio::null()).output();
+            let output = run.with_context(|| format!("starting {program}"))?;
+            print!("{}", String::from_utf8_lossy(&output.stdout));
+            if !output.status.success() {
+                lock(&escaped).push(*name);
+            }
         }
-        let run = Command::new(&program).args(["mutant", name, &seeds.to_string()]).stderr(Stdio::null()).status();
-        all_caught &= run.with_context(|| format!("starting {program}"))?.success();
-    }
-    Ok(if all_caught { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let running = [(); THREADS].map(|()| scope.spawn(run_all));
+        running.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })?;
+    let escaped = escaped.into_inner()?;
+    println!("{} mutants in {:.0} s; not caught: {}", chosen.len(), start.elapsed().as_secs_f64(), escaped.join(", "));
+    Ok(if escaped.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Makes one mistake, seed by seed, until a check sees it.
@@ -42,12 +64,14 @@ pub fn mutant(name: &str, seeds: u64) -> anyhow::Result<ExitCode> {
     let (_, mutant) = named.with_context(|| format!("there is no mutant {name}"))?;
     crate::simulation::warm_up();
     mneme_kernel::mutant::choose(mutant);
-    for seed in 1..=seeds {
+    let start = Instant::now();
+    let is_wanted = |seed: &u64| !needs_several_nodes(mutant) || !Options::from_seed(*seed).topology.is_solo();
+    for seed in (1..).filter(is_wanted).take(seeds as usize) {
         let report = crate::simulation::run(seed, false);
         if report.violations.is_empty() {
             continue;
         }
-        println!("{name}: caught by seed {seed}");
+        println!("{name}: caught by seed {seed} after {:.1} s", start.elapsed().as_secs_f64());
         let mut checks: Vec<&str> = Vec::new();
         for violation in &report.violations {
             // One line of each check is enough.
@@ -58,8 +82,31 @@ pub fn mutant(name: &str, seeds: u64) -> anyhow::Result<ExitCode> {
         }
         return Ok(if is_seen_by_damage(mutant)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    println!("{name}: NOT caught within {seeds} seeds");
+    println!("{name}: NOT caught within {seeds} seeds, {:.1} s", start.elapsed().as_secs_f64());
     Ok(ExitCode::FAILURE)
+}
+
+/// Whether a mistake makes a difference only among several nodes.
+#[cfg(mneme_mutants)]
+fn needs_several_nodes(mutant: Mutant) -> bool {
+    matches!(
+        mutant,
+        Mutant::ClaimWithoutRenewal
+            | Mutant::AcceptDuplicate
+            | Mutant::AcceptGap
+            | Mutant::ClaimWithoutIncarnation
+            | Mutant::LongLease
+            | Mutant::LeaseFromResend
+            | Mutant::LeaseFromAcknowledgement
+            | Mutant::NoLeaseCheck
+            | Mutant::ReadAfterRelease
+            | Mutant::IgnoreVerdict
+            | Mutant::KeepMemory
+            | Mutant::ForwardAgain
+            | Mutant::PromoteEarly
+            | Mutant::InstallUnannounced
+            | Mutant::KeepIdWhenWiped
+    )
 }
 
 /// Whether damaging everything sees a mistake that is about damage; `true` of all others.

@@ -4,97 +4,66 @@ use std::fmt;
 use std::time::Duration;
 
 use madsim::rand::Rng;
-use mneme_runtime_sim::{Operation, Trap};
+use madsim::time::sleep;
+use mneme_runtime_sim::Trap;
 
 use crate::cluster::{Cluster, Ending};
 use crate::dice::Dice;
 use crate::options::Options;
 
+mod moment;
+mod partition;
+
+use moment::Moment;
+use partition::Shape;
+
+/// A machine, by what it is at the time of the fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    Machine(usize),
+    /// The one with the primary.
+    Primary,
+    /// The one with the Keeper that leads.
+    Leader,
+}
+
 /// A fault.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// The server's process dies; the machine runs on.
-    Kill { down: Duration },
+    Kill { who: Who, down: Duration },
     /// The machine loses its power.
-    PowerCut { down: Duration },
+    PowerCut { who: Who, down: Duration },
     /// The server is stopped in order; then the machine perhaps loses its power.
-    Stop { then: Ending, down: Duration },
+    Stop { who: Who, then: Ending, down: Duration },
+    /// Several machines at once, those whose bit is set.
+    Outage { machines: u32, ending: Ending, down: Duration },
     /// The server's process is suspended.
-    Pause { lasts: Duration },
-    /// Nothing passes between one client and the server.
-    CutLink { client: u64, lasts: Duration },
-    /// Somebody sets the machine's wall clock; negative is back.
-    JumpClock { millis: i64 },
+    Pause { who: Who, lasts: Duration },
+    /// Nothing passes between one client and a Core.
+    CutLink { client: u64, core: usize, lasts: Duration },
+    /// Machines stop hearing each other.
+    Partition { shape: Shape, lasts: Duration },
+    /// The same, again and again, each time for so long.
+    Flapping { shape: Shape, period: Duration, times: u32 },
+    /// Packets are late and lost everywhere.
+    Storm { loss: f64, slowest: Duration, lasts: Duration },
+    /// Somebody sets a machine's wall clock; negative is back.
+    JumpClock { who: Who, millis: i64 },
     /// Some of the disk's syncs fail.
-    BadDisk { lasts: Duration },
+    BadDisk { keeper: usize, lasts: Duration },
     /// Syncs take longer than usual, perhaps longer than a reply may wait.
-    SlowDisk { sync: Duration, lasts: Duration },
+    SlowDisk { keeper: usize, sync: Duration, lasts: Duration },
     /// A bit flips while the server is stopped; `draw` says which.
-    Damage { draw: u64 },
+    Damage { keeper: usize, draw: u64 },
+    /// A machine's disk is lost with all that is on it.
+    Wipe { keeper: usize, down: Duration },
     /// There is no space beyond what is used.
-    FullDisk { lasts: Duration },
+    FullDisk { keeper: usize, lasts: Duration },
     /// Some reads and writes fail, and some reads find the end too early.
-    FailingDisk { lasts: Duration },
+    FailingDisk { keeper: usize, lasts: Duration },
     /// A life ends in the middle of something.
-    EndIn { moment: Moment, trap: Trap, then: Ending, down: Duration },
-}
-
-/// In the middle of what a life ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    Snapshot,
-    Rotation,
-    Purge,
-    Recovery,
-}
-
-impl Moment {
-    /// The operations that make it up, each with what its path begins with.
-    fn operations(self) -> &'static [(Operation, &'static str)] {
-        match self {
-            Moment::Snapshot => &[
-                (Operation::Create, "snapshot/"),
-                (Operation::Write, "snapshot/"),
-                (Operation::Sync, "snapshot/"),
-                (Operation::SyncFolder, "snapshot/"),
-                (Operation::Rename, "snapshot/"),
-                (Operation::Remove, "snapshot/"),
-            ],
-            Moment::Rotation => &[
-                (Operation::Create, "log/new-segment"),
-                (Operation::Allocate, "log/new-segment"),
-                (Operation::Sync, "log/new-segment"),
-                (Operation::Rename, "log/"),
-                (Operation::SyncFolder, "log/"),
-            ],
-            Moment::Purge => &[(Operation::Remove, "log/0")],
-            Moment::Recovery => &[
-                (Operation::List, ""),
-                (Operation::Open, ""),
-                (Operation::Read, "log/"),
-                (Operation::Read, "snapshot/"),
-                (Operation::Sync, "log/"),
-                (Operation::Truncate, "log/"),
-                (Operation::Rename, "log/"),
-                (Operation::SyncFolder, ""),
-            ],
-        }
-    }
-
-    fn draw_trap(self, dice: &mut Dice) -> Trap {
-        let operations = self.operations();
-        let (operation, prefix) = operations[dice.gen_range(0..operations.len())];
-        Trap { operation, prefix, skip: dice.gen_range(0..3) }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Moment::Snapshot => "ended in a snapshot",
-            Moment::Rotation => "ended in a rotation",
-            Moment::Purge => "ended in a purge",
-            Moment::Recovery => "ended in recovery",
-        }
-    }
+    EndIn { keeper: usize, moment: Moment, trap: Trap, then: Ending, down: Duration },
 }
 
 /// Faults, each with the time that passes before it.
@@ -116,12 +85,42 @@ impl Schedule {
         }
     }
 
-    /// Lets it all happen.
+    /// Lets it all happen. Where there are several machines, faults do not wait for each other.
     pub async fn carry_out(&self, cluster: &Cluster) {
+        let is_solo = cluster.world().options.topology.is_solo();
+        let mut happening = Vec::new();
         for (gap, fault) in &self.0 {
-            cluster.run_for(*gap).await;
+            sleep(*gap).await;
             cluster.event(format_args!("nemesis: {fault:?}"));
-            fault.happen(cluster).await;
+            if is_solo {
+                fault.happen(cluster).await;
+            } else {
+                let (fault, cluster) = (*fault, cluster.clone());
+                happening.push(madsim::task::spawn(async move { fault.happen(&cluster).await }));
+            }
+        }
+        for fault in happening {
+            fault.await.expect("a fault is not cancelled");
+        }
+    }
+}
+
+impl Who {
+    fn draw(dice: &mut Dice, options: &Options) -> Who {
+        let machines = options.topology.roles().len();
+        match dice.weighted(&[(2, 0), (3, 1), (2, 2)]) {
+            0 => Who::Machine(dice.gen_range(0..machines)),
+            1 => Who::Primary,
+            _ => Who::Leader,
+        }
+    }
+
+    /// The machine that it is now; none if nobody has that role.
+    fn find(self, cluster: &Cluster) -> Option<usize> {
+        match self {
+            Who::Machine(number) => Some(number),
+            Who::Primary => cluster.primary(),
+            Who::Leader => cluster.leader(),
         }
     }
 }
@@ -131,41 +130,96 @@ impl Fault {
         fn down(dice: &mut Dice, options: &Options) -> Duration {
             dice.gen_range(options.faults.down.clone())
         }
+        fn keeper(dice: &mut Dice, options: &Options) -> usize {
+            let keepers = options.topology.keepers();
+            keepers[dice.gen_range(0..keepers.len())]
+        }
+        fn ending(dice: &mut Dice, power_cuts: f64) -> Ending {
+            if dice.chance(power_cuts) { Ending::PowerCut } else { Ending::Kill }
+        }
         let weights = options.faults.weights;
         let draw = dice.weighted::<fn(&mut Dice, &Options) -> Fault>(&[
-            (weights.kill, |dice, options| Fault::Kill { down: down(dice, options) }),
-            (weights.power_cut, |dice, options| Fault::PowerCut { down: down(dice, options) }),
-            (weights.stop, |dice, options| Fault::Stop {
-                then: if dice.chance(0.5) { Ending::PowerCut } else { Ending::Kill },
+            (weights.kill, |dice, options| Fault::Kill { who: Who::draw(dice, options), down: down(dice, options) }),
+            (weights.power_cut, |dice, options| Fault::PowerCut {
+                who: Who::draw(dice, options),
                 down: down(dice, options),
             }),
+            (weights.stop, |dice, options| Fault::Stop {
+                who: Who::draw(dice, options),
+                then: ending(dice, 0.5),
+                down: down(dice, options),
+            }),
+            (weights.outage, |dice, options| {
+                let all = (1 << options.topology.roles().len()) - 1;
+                Fault::Outage {
+                    machines: if dice.chance(0.5) { all } else { dice.gen_range(1..=all) },
+                    ending: ending(dice, 0.7),
+                    down: down(dice, options),
+                }
+            }),
             (weights.pause, |dice, options| Fault::Pause {
-                // Some are longer than a reply may wait for its level.
-                lasts: options.level_timeout.mul_f64(dice.log_uniform(0.01..=1.5)),
+                who: Who::draw(dice, options),
+                lasts: if dice.chance(0.5) {
+                    // About a lease.
+                    options.lease.mul_f64(dice.log_uniform(0.3..=4.0))
+                } else {
+                    // Some are longer than a reply may wait for its level.
+                    options.level_timeout.mul_f64(dice.log_uniform(0.01..=1.5))
+                },
             }),
-            (weights.cut_link, |dice, options| Fault::CutLink {
-                client: dice.gen_range(0..options.clients.count),
-                lasts: dice.millis(10.0..=3_000.0),
+            (weights.cut_link, |dice, options| {
+                let cores = options.topology.cores();
+                Fault::CutLink {
+                    client: dice.gen_range(0..options.clients.count),
+                    core: cores[dice.gen_range(0..cores.len())],
+                    lasts: dice.millis(10.0..=3_000.0),
+                }
             }),
-            (weights.jump_clock, |dice, _| {
+            (weights.partition, |dice, options| Fault::Partition {
+                shape: Shape::draw(dice, options),
+                lasts: dice.millis(50.0..=6_000.0),
+            }),
+            (weights.flapping, |dice, options| Fault::Flapping {
+                shape: Shape::draw(dice, options),
+                period: dice.millis(20.0..=800.0),
+                times: dice.gen_range(2..8),
+            }),
+            (weights.storm, |dice, _| Fault::Storm {
+                loss: dice.log_uniform(0.001..=0.3),
+                slowest: dice.millis(1.0..=400.0),
+                lasts: dice.millis(100.0..=4_000.0),
+            }),
+            (weights.jump_clock, |dice, options| {
                 let millis = dice.log_uniform(1.0..=20_000.0) as i64;
-                Fault::JumpClock { millis: if dice.chance(0.5) { millis } else { -millis } }
+                let millis = if dice.chance(0.5) { millis } else { -millis };
+                Fault::JumpClock { who: Who::draw(dice, options), millis }
             }),
-            (weights.bad_disk, |dice, _| Fault::BadDisk { lasts: dice.millis(20.0..=1_000.0) }),
+            (weights.bad_disk, |dice, options| Fault::BadDisk {
+                keeper: keeper(dice, options),
+                lasts: dice.millis(20.0..=1_000.0),
+            }),
             (weights.slow_disk, |dice, options| Fault::SlowDisk {
+                keeper: keeper(dice, options),
                 sync: options.level_timeout.mul_f64(dice.log_uniform(0.1..=1.5)),
                 lasts: options.level_timeout.mul_f64(dice.log_uniform(0.3..=2.0)),
             }),
-            (weights.damage, |dice, _| Fault::Damage { draw: dice.r#gen() }),
-            (weights.full_disk, |dice, _| Fault::FullDisk { lasts: dice.millis(100.0..=3_000.0) }),
-            (weights.failing_disk, |dice, _| Fault::FailingDisk { lasts: dice.millis(20.0..=1_000.0) }),
+            (weights.damage, |dice, options| Fault::Damage { keeper: keeper(dice, options), draw: dice.r#gen() }),
+            (weights.wipe, |dice, options| Fault::Wipe { keeper: keeper(dice, options), down: down(dice, options) }),
+            (weights.full_disk, |dice, options| Fault::FullDisk {
+                keeper: keeper(dice, options),
+                lasts: dice.millis(100.0..=3_000.0),
+            }),
+            (weights.failing_disk, |dice, options| Fault::FailingDisk {
+                keeper: keeper(dice, options),
+                lasts: dice.millis(20.0..=1_000.0),
+            }),
             (weights.end_in, |dice, options| {
-                let moments = [Moment::Snapshot, Moment::Rotation, Moment::Purge, Moment::Recovery];
-                let moment = moments[dice.gen_range(0..moments.len())];
+                let moment = Moment::draw(dice);
                 Fault::EndIn {
+                    keeper: keeper(dice, options),
                     moment,
                     trap: moment.draw_trap(dice),
-                    then: if dice.chance(0.7) { Ending::PowerCut } else { Ending::Kill },
+                    then: ending(dice, 0.7),
                     down: down(dice, options),
                 }
             }),
@@ -175,25 +229,64 @@ impl Fault {
 
     async fn happen(self, cluster: &Cluster) {
         match self {
-            Fault::Kill { down } => cluster.restart(Ending::Kill, down).await,
-            Fault::PowerCut { down } => cluster.restart(Ending::PowerCut, down).await,
-            Fault::Stop { then, down } => {
-                cluster.stop().await;
-                cluster.restart(then, down).await;
+            Fault::Kill { who, down } => {
+                let Some(machine) = who.find(cluster) else { return };
+                cluster.restart(machine, Ending::Kill, down).await;
             }
-            Fault::Pause { lasts } => cluster.pause(lasts).await,
-            Fault::CutLink { client, lasts } => cluster.cut_link(client, lasts),
-            Fault::JumpClock { millis } => cluster.jump_clock(millis),
-            Fault::BadDisk { lasts } => cluster.break_disk(lasts).await,
-            Fault::SlowDisk { sync, lasts } => cluster.slow_disk(sync, lasts).await,
-            Fault::Damage { draw } => cluster.damage(draw).await,
-            Fault::FullDisk { lasts } => cluster.fill_disk(lasts).await,
-            Fault::FailingDisk { lasts } => cluster.fail_operations(lasts).await,
-            Fault::EndIn { moment, trap, then, down } => {
-                cluster.end_in(moment.name(), trap, moment == Moment::Recovery, then, down).await;
+            Fault::PowerCut { who, down } => {
+                let Some(machine) = who.find(cluster) else { return };
+                cluster.restart(machine, Ending::PowerCut, down).await;
+            }
+            Fault::Stop { who, then, down } => {
+                let Some(machine) = who.find(cluster) else { return };
+                cluster.stop_and_restart(machine, then, down).await;
+            }
+            Fault::Outage { machines, ending, down } => cluster.outage(machines, ending, down).await,
+            Fault::Pause { who, lasts } => {
+                let Some(machine) = who.find(cluster) else { return };
+                cluster.pause(machine, lasts).await;
+            }
+            Fault::CutLink { client, core, lasts } => cluster.cut_link(client, core, lasts).await,
+            Fault::Partition { shape, lasts } => partition(cluster, shape, lasts).await,
+            Fault::Flapping { shape, period, times } => {
+                cluster.world().count("flapped", 1);
+                for _ in 0..times {
+                    partition(cluster, shape, period).await;
+                    sleep(period).await;
+                }
+            }
+            Fault::Storm { loss, slowest, lasts } => cluster.storm(loss, slowest, lasts).await,
+            Fault::JumpClock { who, millis } => {
+                let Some(machine) = who.find(cluster) else { return };
+                cluster.jump_clock(machine, millis);
+            }
+            Fault::BadDisk { keeper, lasts } => cluster.break_disk(keeper, lasts).await,
+            Fault::SlowDisk { keeper, sync, lasts } => cluster.slow_disk(keeper, sync, lasts).await,
+            Fault::Damage { keeper, draw } => cluster.damage(keeper, draw).await,
+            Fault::Wipe { keeper, down } => cluster.wipe(keeper, down).await,
+            Fault::FullDisk { keeper, lasts } => cluster.fill_disk(keeper, lasts).await,
+            Fault::FailingDisk { keeper, lasts } => cluster.fail_operations(keeper, lasts).await,
+            Fault::EndIn { keeper, moment, trap, then, down } => {
+                cluster.end_in(keeper, moment.name(), trap, moment == Moment::Recovery, then, down).await;
             }
         }
     }
+}
+
+/// Lets the network fall apart for a while, and counts it, and whether somebody else took over meanwhile.
+async fn partition(cluster: &Cluster, shape: Shape, lasts: Duration) {
+    let cut = shape.cut(cluster);
+    if cut.is_empty() {
+        return;
+    }
+    cluster.world().count(shape.name(), 1);
+    let before = cluster.progress();
+    cluster.cut(&cut);
+    sleep(lasts).await;
+    let after = cluster.progress();
+    cluster.mend(&cut);
+    cluster.world().count("epochs that began in a partition", u64::from(after.epoch > before.epoch));
+    cluster.world().count("terms that began in a partition", u64::from(after.term > before.term));
 }
 
 impl fmt::Display for Schedule {

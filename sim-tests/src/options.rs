@@ -5,16 +5,19 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use madsim::rand::Rng;
+use madsim::rand::seq::SliceRandom;
 use mneme_driver::keeper::Schedule;
-use mneme_runtime_sim::DiskOptions;
+use mneme_runtime_sim::{DiskOptions, Skew};
 
 use crate::dice::Dice;
+use crate::topology::Topology;
 
 /// The knobs of one run. Ranges are wide, so that seeds differ in kind and not only in detail (swarm testing: Groce et
 /// al., ISSTA 2012).
 #[derive(Clone, Debug)]
 pub struct Options {
     pub seed: u64,
+    pub topology: Topology,
     /// How long faults happen; then everything heals.
     pub duration: Duration,
     pub clients: ClientOptions,
@@ -31,8 +34,14 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How long the server lets a reply wait for its level.
     pub level_timeout: Duration,
-    /// Milliseconds by which the server's wall clock is off from the beginning.
-    pub wall_offset: i64,
+    /// How long a command may wait for a primary.
+    pub park_timeout: Duration,
+    /// How long a primary may answer reads without asking.
+    pub lease: Duration,
+    /// Whether it always asks.
+    pub quorum_check: bool,
+    /// How far each machine's clocks are off from the beginning.
+    pub skews: Vec<Skew>,
 }
 
 /// What clients do.
@@ -128,6 +137,11 @@ pub struct FaultWeights {
     pub damage: u32,
     pub failing_disk: u32,
     pub end_in: u32,
+    pub outage: u32,
+    pub partition: u32,
+    pub flapping: u32,
+    pub storm: u32,
+    pub wipe: u32,
 }
 
 impl Options {
@@ -135,11 +149,13 @@ impl Options {
         let mut dice = Dice::new(seed, 0);
         let slowest_sync = dice.millis(0.1..=30.0);
         let slowest_packet = dice.millis(0.5..=20.0);
+        let topology = Topology::draw(&mut dice);
+        let duration = dice.millis(3_000.0..=15_000.0);
         Options {
             seed,
-            duration: dice.millis(3_000.0..=15_000.0),
-            clients: ClientOptions::draw(&mut dice),
-            faults: FaultOptions::draw(&mut dice),
+            duration,
+            clients: ClientOptions::draw(&mut dice, &topology, duration),
+            faults: FaultOptions::draw(&mut dice, &topology),
             latency: slowest_packet / 10..slowest_packet,
             loss: if dice.chance(0.3) { dice.log_uniform(0.001..=0.05) } else { 0.0 },
             sync: slowest_sync / 20..=slowest_sync,
@@ -149,7 +165,11 @@ impl Options {
             },
             segment_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
             level_timeout: dice.millis(300.0..=5_000.0),
-            wall_offset: if dice.chance(0.3) { dice.gen_range(-100_000..=100_000) } else { 0 },
+            park_timeout: dice.millis(500.0..=10_000.0),
+            lease: dice.millis(150.0..=3_000.0),
+            quorum_check: dice.chance(0.1),
+            skews: draw_skews(&mut dice, &topology),
+            topology,
         }
     }
 
@@ -177,8 +197,50 @@ impl Options {
     }
 }
 
+/// A rate that is wrong by more, in millionths, is not allowed for.
+const WORST_RATE: i32 = 10_000;
+
+fn draw_skews(dice: &mut Dice, topology: &Topology) -> Vec<Skew> {
+    let (wall, rates) = (dice.chance(0.3), dice.weighted(&[(3, Rates::Right), (3, Rates::Any), (4, Rates::Worst)]));
+    let skew = |_| Skew {
+        wall: if wall { dice.gen_range(-100_000..=100_000) } else { 0 },
+        monotonic: dice.millis(1.0..=1e9),
+        rate: match rates {
+            Rates::Right => 0,
+            Rates::Any => dice.gen_range(-WORST_RATE..=WORST_RATE),
+            Rates::Worst => *[-WORST_RATE, WORST_RATE].choose(dice).expect("two rates"),
+        },
+    };
+    topology.roles().iter().map(skew).collect()
+}
+
+/// How fast machines' clocks run.
+#[derive(Clone, Copy)]
+enum Rates {
+    Right,
+    Any,
+    /// As fast or as slow as is allowed for: the slow primary's lease seems long to the fast standby.
+    Worst,
+}
+
 impl ClientOptions {
-    fn draw(dice: &mut Dice) -> ClientOptions {
+    fn draw(dice: &mut Dice, topology: &Topology, duration: Duration) -> ClientOptions {
+        let mut options = ClientOptions::draw_solo(dice);
+        if topology.is_solo() {
+            return options;
+        }
+        // What nobody knows the fate of stays open for ever, which makes the search for a linearization long.
+        options.databases = options.databases.min(3);
+        options.commands = usize::from(options.databases) * dice.log_uniform(50.0..=120.0) as usize;
+        options.text = options.text.min(60);
+        // The commands are spread over the time in which there are faults.
+        let turns = options.commands as f64 / options.count as f64 / (1.0 + options.pipeline as f64) * 2.0;
+        options.think = duration.mul_f64(dice.gen_range(0.4..1.2) / turns);
+        options.patience = dice.millis(3_000.0..=15_000.0);
+        options
+    }
+
+    fn draw_solo(dice: &mut Dice) -> ClientOptions {
         let mix = Mix::draw(dice);
         // Databases between which commands go are searched as one.
         let joined = mix.across > 0;
@@ -229,28 +291,64 @@ impl Mix {
 }
 
 impl FaultOptions {
-    fn draw(dice: &mut Dice) -> FaultOptions {
+    fn draw(dice: &mut Dice, topology: &Topology) -> FaultOptions {
         let shortest_gap = dice.millis(60.0..=1_500.0);
         let longest_down = dice.millis(1.0..=1_000.0);
         FaultOptions {
             gap: shortest_gap..=shortest_gap * 4,
             down: Duration::ZERO..=longest_down,
-            weights: FaultWeights {
-                kill: 10,
-                power_cut: 20,
-                stop: 5,
-                pause: 3,
-                cut_link: 5,
-                jump_clock: 4,
-                bad_disk: 5,
-                slow_disk: 4,
-                full_disk: 4,
-                damage: 4,
-                failing_disk: 4,
-                end_in: 14,
-            },
+            weights: if topology.is_solo() { FaultWeights::solo() } else { FaultWeights::draw(dice, topology) },
             failed_sync: dice.log_uniform(0.01..=0.7),
             failed_operation: dice.log_uniform(0.002..=0.2),
+        }
+    }
+}
+
+impl FaultWeights {
+    fn solo() -> FaultWeights {
+        FaultWeights {
+            kill: 10,
+            power_cut: 20,
+            stop: 5,
+            pause: 3,
+            cut_link: 5,
+            jump_clock: 4,
+            bad_disk: 5,
+            slow_disk: 4,
+            full_disk: 4,
+            damage: 4,
+            failing_disk: 4,
+            end_in: 14,
+            outage: 0,
+            partition: 0,
+            flapping: 0,
+            storm: 0,
+            wipe: 0,
+        }
+    }
+
+    /// Some kinds are left out: what all of them together hide, a few may show.
+    fn draw(dice: &mut Dice, topology: &Topology) -> FaultWeights {
+        let spare = topology.spare_keepers() > 0;
+        let mut weight = |usual: u32| if dice.chance(0.3) { 0 } else { usual };
+        FaultWeights {
+            kill: weight(12),
+            power_cut: weight(10),
+            stop: weight(6),
+            pause: weight(12),
+            cut_link: 3,
+            jump_clock: weight(4),
+            bad_disk: weight(2),
+            slow_disk: weight(4),
+            full_disk: weight(2),
+            damage: if spare { weight(3) } else { 0 },
+            failing_disk: weight(2),
+            end_in: weight(6),
+            outage: weight(4),
+            partition: weight(20),
+            flapping: weight(4),
+            storm: weight(4),
+            wipe: if spare { weight(4) } else { 0 },
         }
     }
 }

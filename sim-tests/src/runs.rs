@@ -13,39 +13,42 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 32] = [
-    "clients killed",
-    "clients held back",
-    "acknowledged",
-    "answered at EVENTUAL",
+const MUST_HAPPEN: [&str; 35] = [
     "LOADING",
     "UNCERTAIN",
-    "killed",
-    "power cut",
-    "stopped in order",
-    "paused",
-    "link cut",
+    "acknowledged",
+    "all down at once",
+    "answered at EVENTUAL",
+    "clients held back",
+    "clients killed",
     "clock set",
-    "ended itself",
-    "syncs failed",
-    "reads failed",
-    "reads cut short",
-    "writes failed",
-    "ended in a snapshot",
-    "ended in a rotation",
-    "ended in a purge",
-    "ended in recovery",
-    "no space",
     "damage refused",
-    "writes kept",
-    "writes dropped",
-    "writes torn",
-    "names kept",
-    "names lost",
     "digests compared",
+    "ended in a purge",
+    "ended in a rotation",
+    "ended in a snapshot",
+    "ended in recovery",
+    "ended itself",
+    "killed",
+    "link cut",
     "lives",
     "lives from a snapshot",
+    "names kept",
+    "names lost",
+    "no space",
     "operations",
+    "outages",
+    "paused",
+    "power cut",
+    "reads cut short",
+    "reads failed",
+    "reigns",
+    "stopped in order",
+    "syncs failed",
+    "writes dropped",
+    "writes failed",
+    "writes kept",
+    "writes torn",
 ];
 
 /// Runs `seeds` seeds, the first of which is `from`.
@@ -93,7 +96,6 @@ pub fn replay(seed: u64, trace: bool) -> anyhow::Result<ExitCode> {
     simulation::warm_up();
     let options = Options::from_seed(seed);
     println!("{options:#?}\n{}", Schedule::draw(&options));
-    let start = Instant::now();
     let report = simulation::run(seed, trace);
     if let Some(trace) = &report.trace {
         // Whoever closes the pipe has seen enough.
@@ -104,7 +106,7 @@ pub fn replay(seed: u64, trace: bool) -> anyhow::Result<ExitCode> {
         "trace {:016x}, {:.1} s of virtual time in {:.2} s",
         report.trace_hash,
         report.virtual_time.as_secs_f64(),
-        start.elapsed().as_secs_f64()
+        report.took.as_secs_f64()
     );
     if report.violations.is_empty() {
         println!("seed {seed} passes");
@@ -130,6 +132,8 @@ struct Summary {
     seeds: u64,
     virtual_time: Duration,
     counts: Counts,
+    /// How long the slowest took, and its seed.
+    slowest: (Duration, u64),
     failures: Vec<Report>,
 }
 
@@ -137,6 +141,7 @@ impl Summary {
     fn add(&mut self, report: Report, of: u64) {
         self.seeds += 1;
         self.virtual_time += report.virtual_time;
+        self.slowest = self.slowest.max((report.took, report.seed));
         for (what, count) in &report.counts {
             *self.counts.entry(what).or_default() += count;
         }
@@ -154,12 +159,15 @@ impl Summary {
 
     fn print(&self, took: Duration) {
         let get = |what| self.counts.get(what).copied().unwrap_or_default();
-        let unknown = get("operations") - get("acknowledged") - get("answered at EVENTUAL") - get("LOADING");
+        let unknown =
+            get("operations") - get("acknowledged") - get("answered at EVENTUAL") - get("LOADING") - get("NOQUORUM");
         println!(
-            "\n{} seeds, {:.0} s of virtual time in {:.1} s, {:.1} % of operations with an unknown fate",
+            "\n{} seeds, {:.0} s of virtual time in {:.1} s, the slowest, {}, in {:.1} s; {:.1} % of operations with an unknown fate",
             self.seeds,
             self.virtual_time.as_secs_f64(),
             took.as_secs_f64(),
+            self.slowest.1,
+            self.slowest.0.as_secs_f64(),
             100.0 * unknown as f64 / get("operations").max(1) as f64
         );
         println!("{}", listed(&self.counts));

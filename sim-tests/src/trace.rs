@@ -1,9 +1,12 @@
 //! What happened in a run, as text: two runs of a seed must agree in every byte.
 
-use std::fmt::Arguments;
+use std::fmt::{self, Arguments};
 use std::hash::{DefaultHasher, Hasher};
 
 use madsim::time::TimeHandle;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// A run's events. The text itself is kept only if somebody wants to read it.
 #[derive(Debug)]
@@ -33,5 +36,20 @@ impl Trace {
 
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
+    }
+}
+
+/// Prints what the nodes of all runs from now on log.
+pub fn show_logs(filter: &str) {
+    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_timer(VirtualTime);
+    lines.with_ansi(false).with_writer(std::io::stderr).init();
+}
+
+struct VirtualTime;
+
+impl FormatTime for VirtualTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let elapsed = TimeHandle::try_current().map_or(0.0, |time| time.elapsed().as_secs_f64());
+        write!(writer, "{elapsed:15.9}")
     }
 }

@@ -232,8 +232,10 @@ pub enum Answer {
     Reply(Reply),
     /// Certainly not executed.
     Loading,
-    /// Executed; whether it lasts is not known.
+    /// Its fate is not known; if it was executed, whether that lasts.
     Uncertain,
+    /// It will last, or was refused: its level, `ALL`, is out of reach.
+    NoQuorum,
 }
 
 /// Reads an answer.
@@ -255,7 +257,7 @@ pub fn answer(command: &Command, value: &Value) -> Result<Answer, String> {
             let inner = commands.iter().zip(items).map(|(command, item)| match answer(command, item)? {
                 Answer::Reply(reply) => Ok(reply),
                 Answer::Loading => Ok(Reply::Refused),
-                Answer::Uncertain => Err(wrong()),
+                Answer::Uncertain | Answer::NoQuorum => Err(wrong()),
             });
             Reply::Block(inner.collect::<Result<_, _>>()?)
         }
@@ -280,6 +282,7 @@ pub fn answer(command: &Command, value: &Value) -> Result<Answer, String> {
             return Ok(Answer::Loading);
         }
         Value::Error(text) if text.starts_with("UNCERTAIN ") => return Ok(Answer::Uncertain),
+        Value::Error(text) if text.starts_with("NOQUORUM ") => return Ok(Answer::NoQuorum),
         Value::Error(text) if text == "ERR value is not an integer or out of range" => Reply::NotANumber,
         Value::Error(text) if text == "ERR value is not a valid float" => Reply::NotAFloat,
         Value::Error(text) if text == "ERR no such key" => Reply::NoSuchKey,

@@ -16,7 +16,7 @@ pub async fn run(cluster: Cluster, number: u64) {
     let options = &cluster.world().options;
     let mut workload =
         Workload { dice: Dice::new(options.seed, 1_000 + number), cluster: cluster.clone(), database: 0 };
-    let mut client = Client::new(cluster.clone(), options.clients.patience);
+    let mut client = Client::new(cluster.clone(), number as usize, options.clients.patience);
     let mut left = options.clients.commands / options.clients.count as usize;
     while left > 0 && !cluster.world().is_over() {
         workload.database = workload.dice.gen_range(0..options.clients.databases);
@@ -159,7 +159,7 @@ impl Workload {
                 0 => Lifetime::Forever,
                 1 => Lifetime::Keep,
                 2 => Lifetime::In(self.millis()),
-                _ => Lifetime::At(self.cluster.wall() + self.millis() as u64),
+                _ => Lifetime::At(self.cluster.walls().most + self.millis() as u64),
             }
         };
         let presence = self.dice.weighted(&[(8, Presence::Any), (1, Presence::Absent), (1, Presence::Present)]);
@@ -278,12 +278,12 @@ impl Workload {
                     0 => Lifetime::Forever,
                     1 => Lifetime::Keep,
                     2 => Lifetime::In(self.millis()),
-                    _ => Lifetime::At(self.cluster.wall() + self.millis() as u64),
+                    _ => Lifetime::At(self.cluster.walls().most + self.millis() as u64),
                 };
                 Command::GetExpire(key, lifetime)
             }
             5 => {
-                let at = self.cluster.wall() + self.millis() as u64;
+                let at = self.cluster.walls().most + self.millis() as u64;
                 Command::ExpireAt(key, if self.dice.chance(0.3) { at / 1000 * 1000 } else { at })
             }
             _ => Command::ExpireTime { key, seconds: self.dice.chance(0.3) },

@@ -5,7 +5,7 @@ use std::fmt::Arguments;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::history::History;
+use crate::history::{History, Remains};
 use crate::options::Options;
 use crate::trace::Trace;
 
@@ -40,10 +40,11 @@ struct Numbers {
 
 impl World {
     pub fn new(options: Options, keeps_trace: bool) -> World {
+        let remains = if options.topology.is_solo() { Remains::Disk } else { Remains::Elsewhere };
         World {
             options,
             trace: Mutex::new(Trace::new(keeps_trace)),
-            history: Mutex::default(),
+            history: Mutex::new(History::new(remains)),
             violations: Mutex::default(),
             counts: Mutex::default(),
             numbers: Mutex::default(),
@@ -80,11 +81,6 @@ impl World {
 
     pub fn count(&self, what: &'static str, times: u64) {
         *lock(&self.counts).entry(what).or_default() += times;
-    }
-
-    /// How often this has happened.
-    pub fn counted(&self, what: &str) -> u64 {
-        lock(&self.counts).get(what).copied().unwrap_or_default()
     }
 
     pub fn counts(&self) -> Counts {

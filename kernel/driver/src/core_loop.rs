@@ -48,8 +48,8 @@ struct Loop<'a, E: Env> {
     next: Next<'a, E>,
     /// What the Core wants done.
     outputs: Vec<Output>,
-    /// Something was heard since the last tick.
-    heard: bool,
+    /// Verdicts on what the Core proposed that had been heard at the last tick.
+    heard: u64,
     silence: Silence,
     /// Disturbances of the way to the log that are known.
     disturbances: u64,
@@ -59,7 +59,7 @@ impl<'a, E: Env> Loop<'a, E> {
     fn new(node: &'a Node<E>) -> Self {
         let silence = Silence { since: node.env.monotonic(), patience: SILENCE };
         let next = Box::pin(node.keepers.next(0, None));
-        Self { node, known: 0, next, outputs: Vec::new(), heard: false, silence, disturbances: 0 }
+        Self { node, known: 0, next, outputs: Vec::new(), heard: 0, silence, disturbances: 0 }
     }
 
     async fn run(mut self) {
@@ -118,7 +118,6 @@ impl<'a, E: Env> Loop<'a, E> {
         let node = self.node;
         match fed {
             Ok(Fed::Entries(entries)) => {
-                self.heard = true;
                 self.take_entries(&entries).await;
             }
             Ok(Fed::Snapshot(snapshot)) => self.take_snapshot(*snapshot).await,
@@ -184,8 +183,12 @@ impl<'a, E: Env> Loop<'a, E> {
 
     async fn tick(&mut self) {
         let node = self.node;
-        let awaits = lock_core(node).await.awaits_verdict();
-        let broken = std::mem::take(&mut self.heard) || !awaits;
+        let (heard, awaits) = {
+            let core = lock_core(node).await;
+            (core.verdicts_heard(), core.awaits_verdict())
+        };
+        // Others' entries say nothing about what this Core has proposed.
+        let broken = std::mem::replace(&mut self.heard, heard) != heard || !awaits;
         if self.silence.is_too_long(node.env.monotonic(), broken) {
             self.tell(Input::Resend).await;
         }
@@ -195,11 +198,15 @@ impl<'a, E: Env> Loop<'a, E> {
         let (input_bytes, output_bytes) = (node.traffic.input_bytes(), node.traffic.output_bytes());
         self.tell(Input::Tick { input_bytes, output_bytes }).await;
         self.tell(Input::Expire).await;
-        let (woken, serves) = {
+        let (woken, serves, leads) = {
             let mut core = lock_core(node).await;
             let serves = core.is_hot() && core.primary().is_some() && core.has_users();
-            (core.clients.take_woken(), serves)
+            (core.clients.take_woken(), serves, core.is_primary())
         };
+        if let Some(keeper) = node.keeper.as_ref().filter(|_| leads) {
+            // What a primary writes takes one way less if the Keeper beside it leads.
+            keeper.lead();
+        }
         node.doors.knock(&woken);
         // Those who wait for their level look at the clock.
         node.accepted.nudge();

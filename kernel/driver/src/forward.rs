@@ -19,7 +19,9 @@ use crate::node::Node;
 use crate::signal::Signal;
 use crate::sync::lock;
 
-/// How long dialling the primary, or writing to it, may take.
+/// How long dialling the primary may take: it may be cut off, and another one be primary soon.
+const DIAL: Duration = Duration::from_millis(300);
+/// How long writing to it may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait before the primary is dialled again.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -64,7 +66,7 @@ pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
             continue;
         };
         let ended = match &primary.address {
-            Some(address) => match link::open(&node.env, address, &Open::Forward { from }, PATIENCE).await {
+            Some(address) => match link::open(&node.env, address, &Open::Forward { from }, DIAL).await {
                 Ok(link) => {
                     said = None;
                     converse(&node, link, &primary).await
@@ -139,13 +141,13 @@ async fn converse<E: Env, S: Stream + 'static>(node: &Arc<Node<E>>, stream: S, p
             return why;
         }
         let now = node.env.monotonic();
-        let (is_primary, frames, woken) = node.with_core(|core| {
+        let (is_primary, awaits, frames, woken) = node.with_core(|core| {
             let is_primary = core.epoch() == primary.epoch && core.is_primary() == primary.address.is_none();
             let frames = if is_primary { core.take_forwarded() } else { Vec::new() };
-            (is_primary, frames, core.clients.take_woken())
+            (is_primary, core.awaits_answers(), frames, core.clients.take_woken())
         });
         node.doors.knock(&woken);
-        if !is_primary && now - *deposed.get_or_insert(now) >= FAREWELL {
+        if !is_primary && (!awaits || now - *deposed.get_or_insert(now) >= FAREWELL) {
             return Ok(());
         }
         if frames.is_empty() {

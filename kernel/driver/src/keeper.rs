@@ -16,17 +16,13 @@ use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
 use mneme_kernel::wal;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{
-    ChangeMembers, Config, EntryPayload, Instant, Precondition, Raft, RaftMetrics, ServerState, SnapshotPolicy,
-};
+use openraft::{Config, EntryPayload, Instant, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 
-use crate::admission::{self, Seen, Silence};
-use crate::ask::{Answer, Ask, ask};
+use crate::admission;
 use crate::channel::Addresses;
 use crate::directory::Directory;
 use crate::env::Env;
 use crate::keepers::{FedContent, FedEntry};
-use crate::link;
 use crate::log::Log;
 use crate::measures::LogMeasures;
 use crate::peers::Peers;
@@ -35,9 +31,13 @@ use crate::set_aside;
 use crate::snapshot::{self, Reading};
 use crate::state_machine::{Applied, Progress};
 use crate::sync::lock;
-use crate::types::{Membership, Peer, Proposal, Types, to_members};
+use crate::types::{Peer, Proposal, Types, to_members};
 use crate::wal::OpenError;
 use crate::watermark::Watermark;
+
+mod group;
+
+pub use group::{KeeperStatus, MemberStatus};
 
 /// Why a Keeper does not start.
 #[derive(Debug, thiserror::Error)]
@@ -98,44 +98,6 @@ pub enum Proposed {
     NotLeader(Option<Member>),
 }
 
-/// A Keeper as it sees itself and the group.
-#[derive(Clone, Debug)]
-pub struct KeeperStatus {
-    pub id: u64,
-    pub leader: Option<u64>,
-    pub term: u64,
-    /// By id.
-    pub members: Vec<MemberStatus>,
-    /// The last entry of its log, and the last one that it knows to be committed.
-    pub last: Option<u64>,
-    pub committed: Option<u64>,
-}
-
-/// A member of the group.
-#[derive(Clone, Debug)]
-pub struct MemberStatus {
-    pub id: u64,
-    pub member: Member,
-    /// It votes; else it learns.
-    pub votes: bool,
-    /// The last entry that it is known to have, and how long ago it has answered: only the leader knows.
-    pub matched: Option<u64>,
-    pub heard: Option<Duration>,
-}
-
-/// What a leader decides about members by.
-pub(crate) struct View {
-    pub membership: Membership,
-    pub seen: BTreeMap<u64, Seen>,
-    pub silence: Silence,
-    /// Its last entry.
-    pub last: u64,
-    /// A majority of voters has answered a moment ago.
-    has_majority: bool,
-    /// The membership's own entry.
-    at: Option<wal::LogId>,
-}
-
 type RaftOf<E> = Raft<Types<<E as Env>::Runtime>, Applied<E>>;
 type MetricsOf<E> = RaftMetrics<Types<<E as Env>::Runtime>>;
 
@@ -168,10 +130,6 @@ impl<E: Env> std::fmt::Debug for Keeper<E> {
 
 /// How often it is looked whether a snapshot is due.
 const SCHEDULE_TICK: Duration = Duration::from_millis(100);
-/// How often this Keeper asks for the leadership at most.
-const LEAD_PAUSE: Duration = Duration::from_secs(1);
-/// Entries that a voter may lack when it takes the leadership over: it gets them first, and nobody writes meanwhile.
-const TRANSFER_LAG: u64 = 64;
 /// How long a proposal waits for a leader that is new, or that the disks of others keep waiting.
 const LEASE_PATIENCE: Duration = Duration::from_millis(500);
 const LEASE_LOOK: Duration = Duration::from_millis(2);
@@ -198,7 +156,7 @@ impl<E: Env> Keeper<E> {
         let others: Vec<String> = directory
             .keepers()
             .into_iter()
-            .filter(|known| known.name != member.name)
+            .filter(|known| known.name != member.name && known.address != member.address)
             .map(|known| known.address)
             .collect();
         let mut opened = Self::open(env, options.segment_bytes).await;
@@ -378,54 +336,9 @@ impl<E: Env> Keeper<E> {
         self.stopped.load(Ordering::Acquire) || self.raft.metrics().borrow_watched().running_state.is_err()
     }
 
-    /// Whether the group knows this Keeper, and where it is.
-    pub(crate) fn is_known(&self) -> bool {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        metrics.membership_config.membership().get_node(&self.id).is_some_and(|peer| peer.0 == self.member)
-    }
-
-    /// The members of the group, by id.
-    pub fn members(&self) -> Vec<(u64, Member)> {
-        to_members(self.metrics().membership_config.membership()).members
-    }
-
-    /// Who leads the group, as far as this Keeper knows.
-    pub fn leader(&self) -> Option<(u64, Member)> {
-        leader_of::<E>(&self.metrics())
-    }
-
-    /// Whether this Keeper leads the group, as far as it knows.
-    pub fn leads(&self) -> bool {
-        self.raft.metrics().borrow_watched().state == ServerState::Leader
-    }
-
     /// Grows whenever another Keeper leads, or none.
     pub fn leader_changes(&self) -> &Watermark {
         &self.leader_changes
-    }
-
-    /// Completes when this Keeper is a member that has what the leader had committed, and votes if it is to.
-    pub async fn caught_up(&self) {
-        let mut metrics = self.raft.metrics();
-        loop {
-            let is_ready = self.is_ready(&metrics.borrow_watched());
-            if is_ready || metrics.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn is_ready(&self, metrics: &MetricsOf<E>) -> bool {
-        let membership = metrics.membership_config.membership();
-        if metrics.current_leader == Some(self.id) {
-            return true;
-        }
-        metrics.current_leader.is_some()
-            && membership.get_node(&self.id).is_some()
-            && metrics.cluster_committed.is_some()
-            && metrics.last_applied >= metrics.cluster_committed
-            && !admission::is_wanted_as_voter(membership, self.id)
     }
 
     /// Hands an entry to Raft, if this Keeper leads. There is no answer: what became of it is read from the log.
@@ -459,138 +372,6 @@ impl<E: Env> Keeper<E> {
         let alone = metrics.membership_config.membership().voter_ids().count() == 1;
         let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
         alone || acked.is_some_and(|ago| ago < self.times.election_max)
-    }
-
-    /// Asks the leader to hand over to this Keeper, if that is another one. Call it now and then, while the Core beside
-    /// is primary: then what it writes takes one way less.
-    pub fn lead(self: &Arc<Self>) {
-        let metrics = self.metrics();
-        let votes = metrics.membership_config.membership().voter_ids().any(|id| id == self.id);
-        let Some((leader, member)) = leader_of::<E>(&metrics).filter(|_| votes) else { return };
-        let now = self.env.monotonic();
-        {
-            let mut wanted = lock(&self.wanted_to_lead);
-            if leader == self.id || wanted.is_some_and(|wanted| now - wanted < LEAD_PAUSE) {
-                return;
-            }
-            *wanted = Some(now);
-        }
-        let keeper = self.clone();
-        self.env.spawn("lead", async move {
-            let question = Ask::Transfer { to: keeper.id };
-            match ask(&keeper.env, &member.address, &question, LEAD_PAUSE).await {
-                Ok(answer) => tracing::debug!(?answer, "asked to lead"),
-                Err(error) => tracing::debug!("could not ask to lead: {error}"),
-            }
-        });
-    }
-
-    /// Hands the leadership over to a voter that has the log.
-    pub(crate) async fn transfer(&self, to: u64) -> Answer {
-        let Some(view) = self.view() else { return self.not_leader() };
-        let seen = view.seen.get(&to).copied().unwrap_or_default();
-        let is_near = seen.matched.is_some_and(|matched| matched + TRANSFER_LAG >= view.last)
-            && seen.ago.is_some_and(|ago| ago < self.times.election_max);
-        if !view.membership.voter_ids().any(|voter| voter == to) || !is_near {
-            return Answer::Refused("it is no voter that has the log".into());
-        }
-        match self.raft.trigger().transfer_leader(to).await {
-            Ok(()) => Answer::Done,
-            Err(error) => Answer::Refused(error.to_string()),
-        }
-    }
-
-    pub(crate) fn answers_for_a_majority(&self) -> Answer {
-        match self.view() {
-            Some(view) if view.has_majority => Answer::Done,
-            _ => self.not_leader(),
-        }
-    }
-
-    /// Takes a Keeper into the group, if this one leads.
-    pub(crate) async fn admit(&self, id: u64, member: Member) -> Answer {
-        let _changing = self.changing.lock().await;
-        let Some(view) = self.view() else { return self.not_leader() };
-        match admission::admission(&view.membership, &view.seen, view.silence, id, &member) {
-            Ok(None) => Answer::Done,
-            Ok(Some(change)) => {
-                tracing::info!(name = member.name, address = member.address, "a Keeper is admitted: {change}");
-                match self.apply_change(&view, change).await {
-                    Ok(()) => Answer::Done,
-                    Err(why) => Answer::Refused(why),
-                }
-            }
-            Err(why) => Answer::Refused(why),
-        }
-    }
-
-    fn not_leader(&self) -> Answer {
-        Answer::NotLeader(self.leader().filter(|(id, _)| *id != self.id).map(|(_, leader)| leader))
-    }
-
-    /// What a leader decides about members by; `None` if this one does not lead.
-    pub(crate) fn view(&self) -> Option<View> {
-        let metrics = self.metrics();
-        let since = (*lock(&self.leads_since))?;
-        if metrics.state != ServerState::Leader {
-            return None;
-        }
-        let membership = metrics.membership_config.membership().clone();
-        let matched = metrics.replication.clone().unwrap_or_default();
-        let heard = metrics.heartbeat.clone().unwrap_or_default();
-        let mut seen: BTreeMap<u64, Seen> = membership
-            .nodes()
-            .map(|(id, _)| {
-                let matched = matched.get(id).and_then(|log_id| log_id.as_ref()).map(|log_id| log_id.index);
-                let ago = heard.get(id).and_then(|at| at.as_ref()).map(|at| at.elapsed());
-                (*id, Seen { matched, ago })
-            })
-            .collect();
-        seen.insert(self.id, Seen { matched: metrics.last_log_index, ago: Some(Duration::ZERO) });
-        let silence = Silence { patience: self.times.election_max * 4, led_for: self.env.monotonic() - since };
-        let last = metrics.last_log_index.unwrap_or_default();
-        let at = metrics.membership_config.log_id().as_ref().map(crate::types::to_wal_id::<E::Runtime>);
-        let has_majority = self.has_lease(&metrics);
-        Some(View { membership, seen, silence, last, has_majority, at })
-    }
-
-    /// Changes the members, if they still are what the view says.
-    pub(crate) async fn change(&self, view: &View, change: ChangeMembers<u64, Peer>) -> Result<(), String> {
-        let _changing = self.changing.lock().await;
-        self.apply_change(view, change).await
-    }
-
-    async fn apply_change(&self, view: &View, change: ChangeMembers<u64, Peer>) -> Result<(), String> {
-        let last_membership_log_id = view.at.map(crate::types::log_id::<E::Runtime>);
-        let unchanged = [Precondition::LastMembershipLogId { last_membership_log_id }];
-        let changing = self.raft.change_membership_if(change, false, unchanged);
-        let changed = link::timeout(&self.env, admission::CHANGE_PATIENCE, async {
-            changing.await.map(drop).map_err(|error| io::Error::other(error.to_string()))
-        });
-        changed.await.map_err(|error| error.to_string())
-    }
-
-    /// This Keeper and its group as it knows them.
-    pub fn status(&self) -> KeeperStatus {
-        let metrics = self.metrics();
-        let membership = metrics.membership_config.membership();
-        let voters: BTreeSet<u64> = membership.voter_ids().collect();
-        let seen = self.view().map(|view| view.seen).unwrap_or_default();
-        let members = membership
-            .nodes()
-            .map(|(id, peer)| {
-                let Seen { matched, ago } = seen.get(id).copied().unwrap_or_default();
-                MemberStatus { id: *id, member: peer.0.clone(), votes: voters.contains(id), matched, heard: ago }
-            })
-            .collect();
-        KeeperStatus {
-            id: self.id,
-            leader: metrics.current_leader,
-            term: metrics.current_term,
-            members,
-            last: metrics.last_log_index,
-            committed: metrics.local_committed.as_ref().map(|id| id.index),
-        }
     }
 
     /// How many entries, counted from the log's beginning, are committed.
@@ -742,12 +523,6 @@ impl<E: Env> Keeper<E> {
         }
         self.log.close().await;
     }
-}
-
-fn leader_of<E: Env>(metrics: &MetricsOf<E>) -> Option<(u64, Member)> {
-    let leader = metrics.current_leader?;
-    let peer = metrics.membership_config.membership().get_node(&leader)?;
-    Some((leader, peer.0.clone()))
 }
 
 /// For a deliberate mistake only.

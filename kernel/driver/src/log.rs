@@ -165,6 +165,11 @@ impl<E: Env> Log<E> {
         entries.evict();
     }
 
+    /// The first entry that has not been purged, or would be the next one.
+    pub(crate) fn first(&self) -> u64 {
+        lock(&self.index.entries).first
+    }
+
     /// Which log this is: drawn when it was founded.
     pub fn id(&self) -> u64 {
         self.id

@@ -125,7 +125,8 @@ impl<E: Env> Node<E> {
         });
         node.with_core(|core| core.set_clock(Box::new(EnvClock(env.clone()))));
         env.spawn("core", core_loop::run(node.clone()));
-        env.spawn("forward", forward::run(node.clone()));
+        // It waits for the Core's lock, and Raft's tasks must not.
+        env.spawn_thread("forward", forward::run(node.clone()));
         env.spawn("renewals", renewals::run(node.clone()));
         node
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use futures::channel::oneshot;
 use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
@@ -147,7 +148,7 @@ impl<E: Env> Server<E> {
     ///
     /// # Errors
     /// If the link broke, or what came was no frame that is known.
-    pub async fn serve_link<S: Stream>(&self, stream: S, peer: &str) -> io::Result<()> {
+    pub async fn serve_link<S: Stream + 'static>(&self, stream: S, peer: &str) -> io::Result<()> {
         if let Some(node) = &self.node {
             node.is_not_alone();
         }
@@ -155,7 +156,15 @@ impl<E: Env> Server<E> {
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };
         tracing::debug!(peer, ?open, "a link");
         match (open, &self.node, &self.keeper) {
-            (Open::Forward { from }, Some(node), _) => forward::serve(node.clone(), reader, from).await,
+            (Open::Forward { from }, Some(node), _) => {
+                // On a thread of its own: it waits for the Core's lock, and Raft's tasks must not.
+                let (done, ended) = oneshot::channel();
+                let serving = forward::serve(node.clone(), reader, from);
+                self.env.spawn_thread("forwarded", async move {
+                    let _ = done.send(serving.await);
+                });
+                ended.await.unwrap_or_else(|_| Err(io::ErrorKind::ConnectionAborted.into()))
+            }
             (Open::Raft { to, .. }, _, Some(keeper)) => {
                 let (reader, write) = reader.split();
                 raft_service::serve(keeper, reader, write, to).await

@@ -148,15 +148,18 @@ pub(crate) fn answer_here(call: &mut Call<'_>, command: &Command) -> Option<Resu
 /// Whether keys are watched where they cannot be looked at any more: in another epoch (PROTOCOL rule 17).
 fn watches_elsewhere(call: &Call<'_>) -> bool {
     let serves = call.core.serves();
-    let elsewhere = call.session.remote_watch.is_some_and(|epoch| serves || epoch != call.core.epoch());
+    let elsewhere =
+        call.session.remote_watch.is_some_and(|watch| serves || watch != call.core.origin.watch(call.core.epoch()));
     elsewhere || !serves && call.session.watching.len() > 0
 }
 
 /// Has the primary execute the command; the number that it has there.
 pub(crate) fn forward(call: &mut Call<'_>, command: &Command, level: Level) -> u64 {
+    // A HELLO may stand before it in the pipeline.
+    call.session.protocol = call.reply.protocol;
     if command.name == "watch" {
-        let epoch = call.core.epoch();
-        call.session.remote_watch.get_or_insert(epoch);
+        let watch = call.core.origin.watch(call.core.epoch());
+        call.session.remote_watch.get_or_insert(watch);
     }
     if let Some(transaction) = call.session.transaction.as_ref().filter(|_| command.runs_transaction()) {
         call.session.awaits_db |= transaction.queue.iter().any(|queued| queued.command.name == "select");

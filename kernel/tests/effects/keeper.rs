@@ -13,7 +13,7 @@ use mneme_kernel::verdict::Verdict;
 #[derive(Debug)]
 pub struct Keeper {
     pub system: System,
-    store: Store,
+    pub store: Store,
     last: Option<Index>,
 }
 

@@ -56,6 +56,11 @@ pub enum Action {
     },
     /// Keys whose deadline has passed are deleted.
     Expire,
+    /// Who is not primary claims, if it has waited long enough.
+    Tick,
+    /// Whether reads need a lease, and claims have to wait.
+    Alone(bool),
+    Renew,
     /// Nothing more happens until everything is answered.
     Settle,
 }
@@ -79,6 +84,9 @@ fn any_action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Snapshot),
         1 => any::<bool>().prop_map(|from_snapshot| Action::Kill { from_snapshot }),
         4 => Just(Action::Expire),
+        4 => Just(Action::Tick),
+        2 => any::<bool>().prop_map(Action::Alone),
+        4 => Just(Action::Renew),
         2 => Just(Action::Settle),
     ]
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mneme_kernel::core::{Core, Input, KeeperState, Now, OpenBatch, Output, Proposal};
+use mneme_kernel::core::{Content, Core, Input, KeeperState, Now, OpenBatch, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::forward::Void;
 use mneme_kernel::ids::{DbId, Epoch, Incarnation, Index, Seq};
 use mneme_kernel::session::Port;
 use mneme_kernel::store::Digest;
@@ -32,6 +33,10 @@ pub struct World {
     core: Core,
     /// The newest batch that the primary was told is accepted, as the driver keeps it.
     accepted: Seq,
+    /// Batches that never will be.
+    voids: Vec<Void>,
+    /// Nobody can question the primary.
+    alone: bool,
     /// What was proposed and is not in the log, in order.
     pending: VecDeque<Proposal>,
     log: Vec<Option<Vec<u8>>>,
@@ -55,6 +60,8 @@ impl World {
             now: Now { wall: START, monotonic: Monotonic::default() },
             core: support::core(),
             accepted: Seq::ZERO,
+            voids: Vec::new(),
+            alone: true,
             pending: VecDeque::new(),
             log: Vec::new(),
             followers: vec![support::core()],
@@ -74,7 +81,7 @@ impl World {
         world.foreign_batch(0, &users);
         world.begin(false);
         world.settle();
-        world.tell(Input::Found { admin: "admin", password_hash: "hash of secret" });
+        world.tell(Input::Found { admin: "admin", password_hash: "hash of secret", sealed_ca: None });
         (0..4).for_each(|i| world.connect(i));
         world
     }
@@ -88,7 +95,7 @@ impl World {
             Action::Lose => drop(self.pending.pop_front()),
             Action::Resend => self.tell(Input::Resend),
             Action::Blank => self.commit(None),
-            Action::ForeignHello => self.commit(Some(&Entry::Hello { node: "node-2", nonce: 0 }.encode())),
+            Action::ForeignHello => self.commit(Some(&Entry::Hello { node: "node-2", nonce: 0, address: "" }.encode())),
             Action::ForeignClaim { is_current } => self.foreign_claim(*is_current),
             Action::ForeignBatch { seq_offset, effects } => {
                 self.foreign_batch(*seq_offset, &encode(effects, self.now.wall))
@@ -109,6 +116,12 @@ impl World {
             }
             Action::Kill { from_snapshot } => self.begin(*from_snapshot),
             Action::Expire => self.tell(Input::Expire),
+            Action::Tick => self.tell(Input::Tick { input_bytes: 0, output_bytes: 0 }),
+            Action::Alone(alone) => {
+                self.alone = *alone;
+                self.core.set_alone(self.alone);
+            }
+            Action::Renew => self.renew(),
             Action::Settle => self.settle(),
         }
         self.run_clients();
@@ -130,6 +143,7 @@ impl World {
     /// Commits what there is until nothing is left to do and every request is answered.
     pub fn settle(&mut self) {
         for _ in 0..100 {
+            self.tell(Input::Tick { input_bytes: 0, output_bytes: 0 });
             self.tell(Input::CloseBatch);
             while !self.pending.is_empty() {
                 self.commit_next();
@@ -148,6 +162,12 @@ impl World {
         panic!("it does not come to rest: {self:?}");
     }
 
+    fn renew(&mut self) {
+        if let Some((epoch, number)) = self.core.lease().renew(self.now.monotonic) {
+            self.pending.push_back(Proposal::new(Entry::Renew { epoch, number }.encode()));
+        }
+    }
+
     fn elapse(&mut self, time: Duration) {
         self.now.monotonic = self.now.monotonic + time;
     }
@@ -159,9 +179,16 @@ impl World {
             match output {
                 Output::Propose(proposal) => self.pending.push_back(proposal),
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) => {}
-                // Its memory is void; the driver ends the process.
-                Output::Deposed(_) => self.begin(false),
+                Output::Void(void) => self.voids.push(void),
+                Output::Leads(_) | Output::Follows(_) => {}
+                // Its memory is void, and it reads the log anew.
+                Output::Deposed(_) => {
+                    self.begin_life();
+                    let log = self.log.clone();
+                    for (index, entry) in (0..).map(Index).zip(&log) {
+                        self.tell(committed(index, entry.as_deref()));
+                    }
+                }
             }
         }
     }
@@ -179,11 +206,11 @@ impl World {
         self.digests.insert(index, self.keeper.digest());
         for follower in &mut self.followers {
             let mut outputs = Vec::new();
-            follower.handle(self.now, Input::Committed { index, entry }, &mut outputs).expect("a readable entry");
+            follower.handle(self.now, committed(index, entry), &mut outputs).expect("a readable entry");
             assert!(outputs.is_empty(), "who only follows does nothing: {outputs:?}");
         }
-        // One that was deposed by this entry has begun a new life, and has read it already.
-        self.tell(Input::Committed { index, entry });
+        // One that is deposed by this entry begins a new life, and reads it again.
+        self.tell(committed(index, entry));
     }
 
     fn foreign_claim(&mut self, is_current: bool) {
@@ -230,8 +257,7 @@ impl World {
         let mut core = support::core();
         let known = if from_snapshot { self.snapshot.install(&mut core, self.now) } else { 0 };
         for (index, entry) in (0..).map(Index).zip(&self.log).skip(known as usize) {
-            let committed = Input::Committed { index, entry: entry.as_deref() };
-            core.handle(self.now, committed, &mut Vec::new()).expect("a readable entry");
+            core.handle(self.now, committed(index, entry.as_deref()), &mut Vec::new()).expect("a readable entry");
         }
         core
     }
@@ -239,11 +265,17 @@ impl World {
     /// A new life of the Core that is to be primary. What the last one proposed may still reach the log.
     fn begin(&mut self, from_snapshot: bool) {
         self.core = self.recovered(from_snapshot);
+        self.core.set_alone(self.alone);
         self.accepted = Seq::ZERO;
-        self.count += 1;
-        self.tell(Input::Begin { nonce: self.count });
+        self.voids.clear();
+        self.begin_life();
         let clients = std::mem::take(&mut self.clients).len();
         (0..clients).for_each(|i| self.connect(i));
+    }
+
+    fn begin_life(&mut self) {
+        self.count += 1;
+        self.tell(Input::Begin { nonce: self.count });
     }
 
     /// The client in this place is a new one from now on; the last comes in by the read port.
@@ -273,11 +305,15 @@ impl World {
     fn run_client(&mut self, i: usize) {
         let client = &mut self.clients[i];
         client.run(&mut self.core, self.now);
-        client.receive(self.accepted, self.now.monotonic, &self.digests);
+        client.receive(self.accepted, &self.voids, self.now.monotonic, &self.digests);
         if client.has_gone() {
             self.connect(i);
         }
     }
+}
+
+fn committed(index: Index, entry: Option<&[u8]>) -> Input<'_> {
+    Input::Committed { index, content: entry.map_or(Content::Blank, Content::Core), age: Duration::ZERO }
 }
 
 fn encode(changes: &[Change], now: Wall) -> Vec<u8> {

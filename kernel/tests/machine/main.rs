@@ -8,6 +8,8 @@
 mod script;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/words.rs"]
+mod words;
 
 macro_rules! script {
     ($script:literal) => {
@@ -389,8 +391,7 @@ fn a_deposed_core_answers_no_more() {
       b gets -LOADING Mneme is loading the dataset in memory
     > close
     > resend
-    > after 5000 ms
-      a gets -UNCERTAIN executed, but not on disk at a majority of Keepers within the level timeout; it may or may not last
+    > after 10000 ms
     "#
     );
 }
@@ -412,6 +413,7 @@ fn a_new_life_answers_once_its_claim_is_accepted() {
       propose claim of life 6 after epoch 4, renewed at 5
     > another claims
     > commit
+    > tick
       propose claim of life 6 after epoch 7, renewed at 7
     > resend
       propose claim of life 6 after epoch 7, renewed at 7

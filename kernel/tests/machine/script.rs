@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{Core, Input, Now, Output, Proposal};
-use mneme_kernel::effect::{self, Effect, Effects};
+use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
+use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::forward::Void;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -17,6 +18,7 @@ use mneme_kernel::time::{Monotonic, Wall};
 use mneme_kernel::users::Role;
 
 use crate::support;
+use crate::words::{describe, show};
 
 /// What the script's `>` lines lead to, with those lines.
 pub fn play(script: &str) -> String {
@@ -38,6 +40,9 @@ struct Stage {
     log: Vec<Vec<u8>>,
     pending: VecDeque<Proposal>,
     accepted: Seq,
+    voids: Vec<Void>,
+    /// Lives of the Core.
+    lives: u64,
     clients: BTreeMap<String, Connection>,
     /// What was last said that each waits for.
     waits: BTreeMap<String, Option<Seq>>,
@@ -55,15 +60,18 @@ impl Stage {
             log: Vec::new(),
             pending: VecDeque::new(),
             accepted: Seq::ZERO,
+            voids: Vec::new(),
+            lives: 0,
             clients: BTreeMap::new(),
             waits: BTreeMap::new(),
         };
         // Index 0 is never an epoch: there, Raft has its first membership.
-        stage.commit(&Entry::Hello { node: "node-0", nonce: 0 }.encode());
+        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:7380" }.encode());
         stage.step("another claims");
         let mut effects = Vec::new();
         effect::record(&Effect::User { name: "admin", password_hash: "", role: Role::Admin }, &mut effects);
         stage.commit(&Entry::Batch { epoch: Epoch(1), seq: Seq(1), wall: now.wall.0, effects: &effects }.encode());
+        stage.lives = 1;
         stage.tell(Input::Begin { nonce: 1 });
         stage.step("commit");
         stage.step("commit");
@@ -86,6 +94,7 @@ impl Stage {
                 let proposal = self.pending.pop_front().expect("something was proposed");
                 self.commit(&proposal);
             }
+            ["tick"] => self.tell(Input::Tick { input_bytes: 0, output_bytes: 0 }),
             ["lose"] => drop(self.pending.pop_front()),
             ["resend"] => self.tell(Input::Resend),
             ["after", ms, "ms"] => {
@@ -121,7 +130,15 @@ impl Stage {
                     self.accepted = seq;
                 }
                 Output::Leads(epoch) => self.line(format_args!("  leads epoch {epoch}")),
-                Output::Deposed(epoch) => self.line(format_args!("  deposed by epoch {epoch}")),
+                Output::Follows(epoch) => self.line(format_args!("  follows epoch {epoch}")),
+                Output::Void(void) => {
+                    self.line(format_args!("  void from {} to {}", void.first, void.last));
+                    self.voids.push(void);
+                }
+                Output::Deposed(epoch) => {
+                    self.line(format_args!("  deposed by epoch {epoch}"));
+                    self.begin();
+                }
             }
         }
     }
@@ -130,7 +147,7 @@ impl Stage {
         let index = Index(self.log.len() as u64);
         self.log.push(entry.into());
         self.system.judge(index, &Entry::decode(entry).expect("what a Core proposed"));
-        self.tell(Input::Committed { index, entry: Some(entry) });
+        self.tell(Input::Committed { index, content: Content::Core(entry), age: Duration::ZERO });
     }
 
     /// Ends the process and begins a new life; clients connect anew.
@@ -139,11 +156,18 @@ impl Stage {
         self.clients.clear();
         self.waits.clear();
         self.accepted = Seq::ZERO;
-        for (index, entry) in std::mem::take(&mut self.log).into_iter().enumerate() {
-            self.tell(Input::Committed { index: Index(index as u64), entry: Some(&entry) });
-            self.log.push(entry);
+        self.voids.clear();
+        self.begin();
+    }
+
+    /// Begins a life of a Core that is empty: it reads the log.
+    fn begin(&mut self) {
+        self.lives += 1;
+        self.tell(Input::Begin { nonce: self.lives });
+        for (index, entry) in self.log.clone().into_iter().enumerate() {
+            let content = Content::Core(&entry);
+            self.tell(Input::Committed { index: Index(index as u64), content, age: Duration::ZERO });
         }
-        self.tell(Input::Begin { nonce: 2 });
     }
 
     fn ask(&mut self, client: &str, request: &str) {
@@ -165,7 +189,7 @@ impl Stage {
     fn answers(&mut self, of: Option<&str>) {
         let mut lines = Vec::new();
         for (name, connection) in self.clients.iter_mut().filter(|(name, _)| of.is_none_or(|of| of == *name)) {
-            connection.advance(self.accepted, self.now.monotonic);
+            connection.advance(self.accepted, &self.voids, self.now.monotonic);
             while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
                 lines.push(format!("  {name} gets {}", show(&value)));
                 connection.sent(len);
@@ -176,44 +200,5 @@ impl Stage {
             }
         }
         lines.iter().for_each(|line| self.line(line));
-    }
-}
-
-fn show(value: &Value) -> String {
-    match value {
-        Value::Simple(text) => format!("+{text}"),
-        Value::Error(text) => format!("-{text}"),
-        Value::Int(n) => format!(":{n}"),
-        Value::Null => "$-1".into(),
-        Value::Bulk(bytes) => format!("${:?}", String::from_utf8_lossy(bytes)),
-        other => format!("{other:?}"),
-    }
-}
-
-fn describe(proposal: &[u8]) -> String {
-    match Entry::decode(proposal).expect("what a Core proposed") {
-        Entry::Hello { node, .. } => format!("hello of {node}"),
-        Entry::Claim { incarnation, previous_epoch, last_renewal } => {
-            format!("claim of life {incarnation} after epoch {previous_epoch}, renewed at {last_renewal}")
-        }
-        Entry::Batch { seq, effects, .. } => {
-            let effects: Vec<String> =
-                Effects::new(effects).map(|effect| describe_effect(&effect.expect("what a Core executed"))).collect();
-            format!("batch {seq}: {}", effects.join(", "))
-        }
-    }
-}
-
-fn describe_effect(effect: &Effect<'_>) -> String {
-    let text = String::from_utf8_lossy;
-    let until = |deadline: Option<u64>| deadline.map_or(String::new(), |deadline| format!(" until {deadline}"));
-    match *effect {
-        Effect::Put { key, value, deadline, .. } => format!("put {} {:?}{}", text(key), text(value), until(deadline)),
-        Effect::Delete { key, .. } => format!("delete {}", text(key)),
-        Effect::Deadline { key, deadline, .. } => format!("deadline {}{}", text(key), until(deadline)),
-        Effect::Flush { db } => format!("flush {}", db.0),
-        Effect::User { name, .. } => format!("user {name}"),
-        Effect::SwapDatabases { a, b } => format!("swap {} {}", a.0, b.0),
-        Effect::Patch { key, offset, bytes, .. } => format!("patch {} at {offset} {:?}", text(key), text(bytes)),
     }
 }

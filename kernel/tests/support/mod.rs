@@ -1,28 +1,21 @@
 //! What the tests of the Core have in common.
 
-use std::time::Duration;
+mod config;
 
 use mneme_kernel::core::{Config, Core};
-use mneme_kernel::level::Level;
-use mneme_kernel::time::Monotonic;
 
-/// An empty Core.
+/// An empty Core whose word as primary nobody can question.
 pub fn core() -> Core {
-    Core::new(config())
+    of(config())
+}
+
+/// As [`core`], with other settings.
+pub fn of(config: Config) -> Core {
+    let mut core = Core::new(config);
+    core.set_alone(true);
+    core
 }
 
 pub fn config() -> Config {
-    Config {
-        node: "node-1".into(),
-        default_user: "admin".into(),
-        default_level: Level::Quorum,
-        level_timeout: Duration::from_secs(5),
-        seed: 1,
-        started: Monotonic::default(),
-        process_id: 1,
-        port: 6379,
-        max_clients: 10_000,
-        max_memory: 0,
-        parameters: vec![("node".into(), "node-1".into())],
-    }
+    config::config()
 }

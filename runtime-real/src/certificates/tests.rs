@@ -2,7 +2,6 @@ use std::fs;
 
 use super::*;
 use crate::certificate::tests::{Pair, make};
-use crate::founding::found;
 use crate::join::{Admission, Membership};
 use crate::secret::ClusterSecret;
 use crate::trust::Identity;
@@ -117,7 +116,7 @@ fn the_nodes_own_certificate_is_renewed_while_it_runs() {
     let identity = Identity { data: pair.folder.clone(), node: "n1".into(), names: vec!["localhost".into()] };
     let now = SystemTime::now();
     let secret = Arc::new(ClusterSecret::new("secret".into()));
-    found(&identity, &secret, now).expect("a sound folder");
+    identity.found(&secret, now).expect("a sound folder");
     let admission = Admission::new(Some(secret), 1);
     let sealed = identity.sealed();
     let membership = Membership {
@@ -128,17 +127,20 @@ fn the_nodes_own_certificate_is_renewed_while_it_runs() {
     assert!(admission.membership.set(membership).is_ok());
 
     let (watch, certificate) = Watch::open(identity.files()).expect("a pair");
-    let (own, _) = Watch::open(identity.files()).expect("a pair");
     let links = Arc::new(NodeTls::new(&identity.ca().expect("it founded"), &certificate).expect("sound certificates"));
     let certificates = Arc::new(Certificates::new(certificate.clone()).expect("randomness"));
+    let metrics = Arc::new(TlsMetrics::default());
     let clients =
-        ForClients { certificates: certificates.clone(), watch, metrics: Arc::default(), looked_at_end: None };
+        ForClients { certificates: certificates.clone(), watch, metrics: metrics.clone(), looked_at_end: None };
+    let own = Own { watch: Watch::open(identity.files()).expect("a pair").0, certificate: certificate.clone(), links };
     let renewal = Renewal { identity, admission: Arc::new(admission) };
-    let mut upkeep = Upkeep { clients: Some(clients), renewal, own, links, due: None };
+    let mut upkeep = Upkeep { clients: Some(clients), renewal, own, metrics: metrics.clone(), due: None };
     crate::listen::runtime().block_on(async {
         for day in 0..=310 {
             upkeep.tick(now + day * DAY).await;
         }
     });
-    assert!(certificates.current().certificate.ends().timestamp() > certificate.ends().timestamp());
+    let ends = certificates.current().certificate.ends().timestamp();
+    assert!(ends > certificate.ends().timestamp());
+    assert_eq!(metrics.node_certificate_expiry.load(Ordering::Relaxed), ends as u64);
 }

@@ -7,7 +7,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::authority::node_name;
-use crate::founding;
 use crate::secret::ClusterSecret;
 use crate::trust::{Belonging, Identity};
 
@@ -46,7 +45,7 @@ fn joiner(text: &str) -> Joiner {
 /// A founder's admission.
 fn founder(folder: &Folder, text: &str) -> Arc<Admission> {
     let identity = folder.identity("n1");
-    founding::found(&identity, &secret(text), SystemTime::now()).expect("a sound folder");
+    identity.found(&secret(text), SystemTime::now()).expect("a sound folder");
     let admission = Admission::new(Some(secret(text)), 7);
     let membership = Membership {
         ca: identity.ca().expect("it founded"),

@@ -66,7 +66,6 @@ fn keys_can_be_read_by_their_owner_only_and_the_cas_is_not_there_in_plain() {
     let node = Node::new("modes");
     let (identity, secret) = (&node.0, ClusterSecret::new("secret".into()));
     identity.found(&secret, SystemTime::now()).expect("a sound folder");
-    identity.renew(&identity.sealed().expect("it founded"), &secret, SystemTime::now()).expect("a sound folder");
     for file in ["ca.sealed", "node.key"] {
         let mode = fs::metadata(identity.path(file)).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
@@ -87,7 +86,6 @@ fn a_new_name_makes_the_certificate_due() {
     let now = SystemTime::now();
     node.0.found(&secret, now).expect("a sound folder");
     let sealed = node.0.sealed().expect("it founded");
-    node.0.renew(&sealed, &secret, now).expect("a sound folder");
     assert!(!node.0.is_due(now).expect("sound files"));
     node.0.names.push("store.example.org".into());
     assert!(node.0.is_due(now).expect("sound files"));

@@ -1,16 +1,30 @@
-//! What a live Core says and what a replay of the log says at the same index is the same (DESIGN.md section 8,
-//! invariants 4 and 5).
+//! What a live Core says and what a replay of the log says at the same index is the same, and so is what all Cores say
+//! (DESIGN.md section 8, invariants 4 and 5).
+
+use std::collections::BTreeMap;
 
 use mneme_kernel::ids::Index;
 use mneme_kernel::store::Digest;
 
-/// What the next life must find.
+/// What has been seen at each index, and what the next life of the only Core must find.
 #[derive(Debug, Default)]
 pub struct Digests {
+    seen: BTreeMap<Index, (Digest, String)>,
     expected: Option<(Index, Digest)>,
 }
 
 impl Digests {
+    /// A Core, of this name, has this data and nothing on its way. Whether there was another one to compare with.
+    pub fn sees(&mut self, core: &str, index: Index, digest: Digest) -> Result<bool, String> {
+        let (known, whose) = self.seen.entry(index).or_insert_with(|| (digest, core.to_owned()));
+        if *known != digest {
+            return Err(format!(
+                "at index {index} the data of {core} has digest {digest}, and that of {whose} {known}"
+            ));
+        }
+        Ok(whose != core)
+    }
+
     /// A life has ended; `last` is the digest of its data if nothing executed was still on its way to the log. Without
     /// it the next life may find more than was acknowledged, and which of it only the clients' history can judge.
     pub fn died(&mut self, last: Option<(Index, Digest)>) {

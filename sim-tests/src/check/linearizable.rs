@@ -1,5 +1,5 @@
-//! `QUORUM` operations are linearizable over all keys of a database, and each takes place within one life of the server
-//! or never (DESIGN.md section 8, invariants 1, 2 and 8).
+//! `QUORUM` operations are linearizable over all keys of a database, and each takes place between its call and
+//! its answer (DESIGN.md section 8, invariants 1, 2 and 8).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -143,9 +143,13 @@ impl Step {
         let (reply, certain) = match &operation.outcome {
             Outcome::Acknowledged(reply) => (Some(reply.clone()), true),
             Outcome::Refused => return None,
-            Outcome::Executed(_) | Outcome::Unknown if operation.command.is_read() => return None,
+            Outcome::Executed(_) | Outcome::Weaker | Outcome::Uncertain | Outcome::Unknown
+                if operation.command.is_read() =>
+            {
+                return None;
+            }
             // What it said may have been undone with what it saw.
-            Outcome::Executed(_) | Outcome::Unknown => (None, false),
+            Outcome::Executed(_) | Outcome::Weaker | Outcome::Uncertain | Outcome::Unknown => (None, false),
         };
         Some(Step {
             command: operation.command.clone(),
@@ -226,7 +230,7 @@ impl porcupine_rs::Model for Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Stamp;
+    use crate::history::{LifeId, Stamp};
     use crate::model::{Datum, Key, Lifetime, Presence};
 
     const KEY: Key = Key { database: 0, number: 0 };
@@ -234,7 +238,8 @@ mod tests {
     fn operation(called: u64, ended: u64, command: Command, outcome: Outcome) -> Operation {
         let clock = Between { least: called, most: ended };
         let (called, ended) = (Stamp(called), Stamp(ended));
-        Operation { process: called.0 as u32, life: 0, command, called, ended, outcome, clock }
+        let life = LifeId { machine: 0, number: 0 };
+        Operation { process: called.0 as u32, life, command, called, ended, outcome, clock }
     }
 
     fn set(n: u32) -> Command {

@@ -1,13 +1,26 @@
 //! One invariant a file (DESIGN.md section 8).
 //!
-//! [`log`], [`term`] and [`digest`] look into the node at each restart; [`durable`], [`linearizable`] and [`walk`] know only what
-//! clients have seen. Beside them, `fatal` (no life ends itself but for a failed sync), `liveness` (what has healed
-//! serves within a bounded time) and `panic` stand where they are found out, in [`crate::cluster`] and
+//! [`log`], [`term`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`durable`], [`linearizable`] and [`walk`] know only
+//! what clients have seen. Beside them, `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
+//! healed serves within a bounded time) and `panic` stand where they are found out, in [`crate::cluster`] and
 //! [`crate::simulation`].
+
+use std::sync::Mutex;
 
 pub mod digest;
 pub mod durable;
+pub mod lease;
 pub mod linearizable;
 pub mod log;
+pub mod reign;
 pub mod term;
 pub mod walk;
+
+/// What the checks that look into the nodes remember in a run.
+#[derive(Debug, Default)]
+pub struct Checks {
+    pub digests: Mutex<digest::Digests>,
+    pub entries: Mutex<log::Entries>,
+    pub reigns: Mutex<reign::Reigns>,
+    pub terms: Mutex<term::Terms>,
+}

@@ -1,161 +1,266 @@
-//! What the nemesis does to the server, its machine and its links.
+//! What the nemesis does to machines and links.
 
 use std::time::Duration;
 
 use madsim::net::NetSim;
 use madsim::runtime::Handle;
-use madsim::task::NodeId;
 use madsim::time::{Instant, sleep};
-use mneme_runtime_sim::Trap;
 use mneme_runtime_sim::sleep::timeout;
+use mneme_runtime_sim::{SimDisk, Trap};
 
-use super::{Cluster, Ending, REVIVAL, STOP, WATCH};
+use super::lives::{REVIVAL, STOP};
+use super::machine::Hold;
+use super::{Cluster, Ending, WATCH};
 use crate::world::lock;
 
 /// How long a trap may take to catch something.
 const TRAPPING: Duration = Duration::from_secs(2);
+/// How long a machine whose disk is lost or damaged may take to recover from that while faults go on.
+const REPAIR: Duration = Duration::from_secs(20);
 
+/// Faults of one machine. Each waits until it is over; while something else is being done to the machine, nothing happens.
 impl Cluster {
-    /// Flips a bit on the disk while the server is stopped. It must refuse to start and say why, or need nothing of what
-    /// was damaged. Then the bit is flipped back.
-    pub async fn damage(&self, draw: u64) {
-        let stopped = self.world().counted("stopped in order");
-        self.stop().await;
-        if self.world().counted("stopped in order") == stopped {
+    fn take(&self, machine: usize) -> Option<Hold> {
+        self.machine(machine).take()
+    }
+
+    /// Ends the life of a server, and begins the next one.
+    pub async fn restart(&self, machine: usize, ending: Ending, down: Duration) {
+        let Some(hold) = self.take(machine) else { return };
+        hold.machine().restart(ending, down).await;
+    }
+
+    /// Stops a server in order, then ends what is left, and begins the next life.
+    pub async fn stop_and_restart(&self, machine: usize, ending: Ending, down: Duration) {
+        let Some(hold) = self.take(machine) else { return };
+        hold.machine().stop().await;
+        hold.machine().restart(ending, down).await;
+    }
+
+    /// Ends the lives of several servers at once, those whose bit is set; they come back one after the other.
+    pub async fn outage(&self, machines: u32, ending: Ending, down: Duration) {
+        let hit = self.machines().iter().filter(|machine| machines >> machine.number() & 1 == 1);
+        let holds: Vec<Hold> = hit.filter_map(|machine| machine.take()).collect();
+        holds.iter().for_each(|hold| hold.machine().end_life(ending));
+        self.world().count("outages", 1);
+        self.world().count("all down at once", u64::from(holds.len() == self.machines().len()));
+        let pause = down / holds.len().max(1) as u32;
+        for hold in holds {
+            sleep(pause).await;
+            hold.machine().begin_life();
+        }
+    }
+
+    /// Suspends a server's process. Its machine's clocks go on.
+    pub async fn pause(&self, machine: usize, lasts: Duration) {
+        let Some(hold) = self.take(machine) else { return };
+        let node = hold.machine().node();
+        if hold.machine().is_dead() {
             return;
         }
-        self.end_life(Ending::Kill);
-        let disk = &self.machine.disk;
-        let Some((path, sound, offset)) = self.victim(draw) else { return self.begin_life() };
-        let mut damaged = sound.clone();
-        damaged[offset] ^= 1 << (draw % 8);
-        self.event(format_args!("a bit of {path} at {offset} is flipped"));
-        disk.write_file(&path, &damaged).expect("the file was read a moment ago");
-        self.begin_life();
-        let end = Instant::now() + STOP;
-        while !self.is_up() && lock(&self.machine.life).start_error.is_none() && Instant::now() < end {
-            sleep(WATCH).await;
-        }
-        let Some(why) = lock(&self.machine.life).start_error.take() else {
-            return self.world().count("damage not needed", 1);
-        };
-        self.world().count("damage refused", 1);
-        let named = why.contains("damaged") && why.contains(&path);
-        self.world().check("damage", if named { Ok(()) } else { Err(format!("refused {path}, but by: {why}")) });
-        self.end_life(Ending::Kill);
-        disk.write_file(&path, &sound).expect("the file was written a moment ago");
-        self.begin_life();
-    }
-
-    /// A byte on the disk that the log attests as synced, or that a snapshot consists of: its file, the file's content,
-    /// and its place.
-    fn victim(&self, draw: u64) -> Option<(String, Vec<u8>, usize)> {
-        /// The last record of the log attests all before itself.
-        const NOT_ATTESTED: usize = 64;
-        let files = self.machine.disk.list_files();
-        let of = |folder: &str| files.iter().filter(|path| path.starts_with(folder)).cloned().collect::<Vec<_>>();
-        let (log, snapshot) = (of("log/0"), of("snapshot/0"));
-        let candidates = if draw.is_multiple_of(2) || snapshot.is_empty() { log } else { snapshot };
-        let path = candidates.get((draw / 2) as usize % candidates.len().max(1))?.clone();
-        let content = self.machine.disk.read_file(&path).ok()?;
-        let end = content.iter().rposition(|byte| *byte != 0)? + 1;
-        let end = if path.starts_with("log/") { end.saturating_sub(NOT_ATTESTED) } else { end };
-        (end > 0).then(|| (path, content, (draw >> 16) as usize % end))
-    }
-
-    /// Suspends the server's process.
-    pub async fn pause(&self, lasts: Duration) {
         self.world().count("paused", 1);
-        Handle::current().pause(self.server);
+        let was_primary = self.primary() == Some(machine);
+        let before = self.progress();
+        Handle::current().pause(node);
         sleep(lasts).await;
-        Handle::current().resume(self.server);
+        let overtaken = self.progress().epoch > before.epoch;
+        Handle::current().resume(node);
+        self.world().count("pause outlasted the lease", u64::from(was_primary && overtaken));
     }
 
-    /// Cuts the link to a client, in both directions.
-    pub fn cut_link(&self, client: u64, lasts: Duration) {
-        self.world().count("link cut", 1);
-        let Some(client) = lock(&self.machine.clients).get(client as usize).copied() else { return };
-        self.set_link(client, false);
-        let cluster = self.clone();
-        madsim::task::spawn(async move {
-            sleep(lasts).await;
-            cluster.set_link(client, true);
-        });
-    }
-
-    pub(super) fn set_link(&self, client: NodeId, passes: bool) {
-        let network = NetSim::current();
-        for (from, to) in [(client, self.server), (self.server, client)] {
-            if passes { network.unclog_link(from, to) } else { network.clog_link(from, to) }
-        }
-    }
-
-    /// Sets the machine's wall clock ahead, or back.
-    pub fn jump_clock(&self, millis: i64) {
+    /// Sets a machine's wall clock ahead, or back.
+    pub fn jump_clock(&self, machine: usize, millis: i64) {
         self.world().count("clock set", 1);
-        let before = self.wall();
-        let clock = &self.machine.clock;
-        let offset = i64::try_from(before).unwrap_or_default() - self.true_wall() + millis;
-        clock.set_wall_offset(offset);
-        self.world().history().jump(before, self.wall());
-    }
-
-    /// What the wall clock would say if nobody had set it.
-    fn true_wall(&self) -> i64 {
-        let now = madsim::time::TimeHandle::current().now_time();
-        let since = now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or_default()
+        let machine = self.machine(machine);
+        let before = machine.wall();
+        let offset = i64::try_from(before).unwrap_or_default() - true_wall() + millis;
+        machine.clock.set_wall_offset(offset);
+        self.world().history().jump(before, machine.wall());
     }
 
     /// Lets syncs of the disk fail for a while.
-    pub async fn break_disk(&self, lasts: Duration) {
-        let options = &self.world().options;
-        self.machine.disk.set_options(options.bad_disk());
-        self.run_for(lasts).await;
-        self.machine.disk.set_options(options.sound_disk());
+    pub async fn break_disk(&self, machine: usize, lasts: Duration) {
+        let options = self.world().options.bad_disk();
+        self.with_disk(machine, lasts, |disk| disk.set_options(options)).await;
     }
 
     /// Makes syncs slow for a while.
-    pub async fn slow_disk(&self, sync: Duration, lasts: Duration) {
-        let options = &self.world().options;
-        self.machine.disk.set_options(options.slow_disk(sync));
-        self.run_for(lasts).await;
-        self.machine.disk.set_options(options.sound_disk());
+    pub async fn slow_disk(&self, machine: usize, sync: Duration, lasts: Duration) {
+        let options = self.world().options.slow_disk(sync);
+        self.with_disk(machine, lasts, |disk| disk.set_options(options)).await;
     }
 
     /// Lets the disk be full for a while.
-    pub async fn fill_disk(&self, lasts: Duration) {
-        self.machine.disk.set_capacity(Some(0));
-        self.run_for(lasts).await;
-        self.machine.disk.set_capacity(None);
+    pub async fn fill_disk(&self, machine: usize, lasts: Duration) {
+        self.with_disk(machine, lasts, |disk| disk.set_capacity(Some(0))).await;
     }
 
     /// Lets reads and writes fail for a while, and reads find the end too early.
-    pub async fn fail_operations(&self, lasts: Duration) {
-        let options = &self.world().options;
-        self.machine.disk.set_options(options.failing_disk());
-        self.run_for(lasts).await;
-        self.machine.disk.set_options(options.sound_disk());
+    pub async fn fail_operations(&self, machine: usize, lasts: Duration) {
+        let options = self.world().options.failing_disk();
+        self.with_disk(machine, lasts, |disk| disk.set_options(options)).await;
+    }
+
+    /// Changes a disk for a while.
+    async fn with_disk(&self, machine: usize, lasts: Duration, change: impl FnOnce(&SimDisk)) {
+        let Some(hold) = self.take(machine) else { return };
+        change(&hold.machine().disk());
+        hold.machine().run_for(lasts).await;
+        hold.machine().heal_disk();
     }
 
     /// Ends the life in the middle of an operation, of recovery if it is told so; counts it under this name. If the
     /// operation does not occur for a while, nothing happens.
-    pub async fn end_in(&self, what: &'static str, trap: Trap, in_recovery: bool, ending: Ending, down: Duration) {
-        let mut sprung = self.machine.disk.trap(trap);
+    pub async fn end_in(
+        &self,
+        machine: usize,
+        what: &'static str,
+        trap: Trap,
+        in_recovery: bool,
+        ending: Ending,
+        down: Duration,
+    ) {
+        let Some(hold) = self.take(machine) else { return };
+        let machine = hold.machine();
+        let mut sprung = machine.disk().trap(trap);
         if in_recovery {
-            self.restart(Ending::Kill, REVIVAL).await;
+            machine.restart(Ending::Kill, REVIVAL).await;
         }
         let end = Instant::now() + TRAPPING;
         while Instant::now() < end {
             match timeout(WATCH, &mut sprung).await {
                 Ok(true) => {
                     self.world().count(what, 1);
-                    return self.restart(ending, down).await;
+                    return machine.restart(ending, down).await;
                 }
                 Ok(false) => return,
                 // As for a server that ends itself at any time.
-                Err(_) => self.run_for(Duration::from_millis(1)).await,
+                Err(_) => machine.run_for(Duration::from_millis(1)).await,
             }
         }
     }
+
+    /// Flips a bit on the disk while the server is stopped. Alone it must refuse to start and say why, or need nothing of
+    /// what was damaged; then the bit is flipped back. With others it must recover what is damaged from them.
+    pub async fn damage(&self, machine: usize, draw: u64) {
+        let is_solo = self.world().options.topology.is_solo();
+        if !is_solo && !self.can_spare(machine) {
+            return;
+        }
+        let Some(hold) = self.take(machine) else { return };
+        let machine = hold.machine();
+        if !machine.stop().await {
+            return if !is_solo {
+                machine.restart(Ending::Kill, REVIVAL).await
+            };
+        }
+        machine.end_life(Ending::Kill);
+        let disk = machine.disk();
+        let Some((path, sound, offset)) = victim(&disk, draw) else { return machine.begin_life() };
+        let mut damaged = sound.clone();
+        damaged[offset] ^= 1 << (draw % 8);
+        self.event(format_args!("a bit of {path} of {} at {offset} is flipped", machine.name()));
+        disk.write_file(&path, &damaged).expect("the file was read a moment ago");
+        if !is_solo {
+            machine.set_impaired(true);
+            machine.begin_life();
+            return self.await_repair(&hold, "damage repaired").await;
+        }
+        machine.begin_life();
+        let end = Instant::now() + STOP;
+        while !machine.is_up() && lock(&machine.life).start_error.is_none() && Instant::now() < end {
+            sleep(WATCH).await;
+        }
+        let Some(why) = lock(&machine.life).start_error.take() else {
+            return self.world().count("damage not needed", 1);
+        };
+        self.world().count("damage refused", 1);
+        let named = why.contains("damaged") && why.contains(&path);
+        self.world().check("damage", if named { Ok(()) } else { Err(format!("refused {path}, but by: {why}")) });
+        machine.end_life(Ending::Kill);
+        disk.write_file(&path, &sound).expect("the file was written a moment ago");
+        machine.begin_life();
+    }
+
+    /// A machine loses its disk with all that is on it, and joins anew.
+    pub async fn wipe(&self, machine: usize, down: Duration) {
+        if !self.can_spare(machine) {
+            return;
+        }
+        let Some(hold) = self.take(machine) else { return };
+        let machine = hold.machine();
+        machine.set_impaired(true);
+        machine.end_life(Ending::Kill);
+        self.event(format_args!("{} loses its disk", machine.name()));
+        machine.lose_disk();
+        lock(&machine.checks.terms).forgets(machine.number());
+        sleep(down).await;
+        machine.begin_life();
+        self.await_repair(&hold, "joined anew").await;
+    }
+
+    /// Whether the disk of a machine may be lost without losing what is acknowledged.
+    fn can_spare(&self, machine: usize) -> bool {
+        let impaired = self.keepers().filter(|other| other.is_impaired() || other.number() == machine);
+        impaired.count() <= self.world().options.topology.spare_keepers()
+    }
+
+    /// Waits until a machine has recovered with the help of others; it may take longer than this waits.
+    async fn await_repair(&self, hold: &Hold, repaired: &'static str) {
+        let end = Instant::now() + REPAIR;
+        while hold.machine().is_impaired() && Instant::now() < end {
+            hold.machine().run_for(WATCH).await;
+        }
+        self.world().count(repaired, u64::from(!hold.machine().is_impaired()));
+    }
+}
+
+/// Faults of links.
+impl Cluster {
+    /// Cuts the link between a client and a machine, in both directions.
+    pub async fn cut_link(&self, client: u64, machine: usize, lasts: Duration) {
+        let Some(client) = lock(&self.0.clients).get(client as usize).copied() else { return };
+        self.world().count("link cut", 1);
+        self.set_client_link(client, machine, false);
+        sleep(lasts).await;
+        self.set_client_link(client, machine, true);
+    }
+
+    /// Lets packets be late and lost everywhere for a while.
+    pub async fn storm(&self, loss: f64, slowest: Duration, lasts: Duration) {
+        self.world().count("storms", 1);
+        NetSim::current().update_config(|network| {
+            network.packet_loss_rate = loss;
+            network.send_latency = slowest / 10..slowest;
+        });
+        sleep(lasts).await;
+        let options = &self.world().options;
+        NetSim::current().update_config(|network| {
+            network.packet_loss_rate = options.loss;
+            network.send_latency = options.latency.clone();
+        });
+    }
+}
+
+/// What the wall clock would say if nobody had set it.
+fn true_wall() -> i64 {
+    let now = madsim::time::TimeHandle::current().now_time();
+    let since = now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or_default()
+}
+
+/// A byte on a disk that the log attests as synced, or that a snapshot consists of: its file, the file's content, and
+/// its place.
+fn victim(disk: &SimDisk, draw: u64) -> Option<(String, Vec<u8>, usize)> {
+    /// The last record of the log attests all before itself.
+    const NOT_ATTESTED: usize = 64;
+    let files = disk.list_files();
+    let of = |folder: &str| files.iter().filter(|path| path.starts_with(folder)).cloned().collect::<Vec<_>>();
+    let (log, snapshot) = (of("log/0"), of("snapshot/0"));
+    let candidates = if draw.is_multiple_of(2) || snapshot.is_empty() { log } else { snapshot };
+    let path = candidates.get((draw / 2) as usize % candidates.len().max(1))?.clone();
+    let content = disk.read_file(&path).ok()?;
+    let end = content.iter().rposition(|byte| *byte != 0)? + 1;
+    let end = if path.starts_with("log/") { end.saturating_sub(NOT_ATTESTED) } else { end };
+    (end > 0).then(|| (path, content, (draw >> 16) as usize % end))
 }

@@ -9,8 +9,8 @@ use madsim::runtime::Handle;
 use madsim::task::{JoinHandle, NodeId};
 use mneme_driver::connection;
 use mneme_driver::env::{Env, Source};
-use mneme_driver::keeper::{Schedule, StartError};
-use mneme_driver::node::{Node, Options};
+use mneme_driver::keeper::{RaftTimes, Schedule, StartError};
+use mneme_driver::server::{CoreOptions, KeeperOptions, Options, Server, Start};
 use mneme_kernel::core::Config;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Life {
     machine: NodeId,
-    node: Arc<Node<SimEnv>>,
+    server: Arc<Server<SimEnv>>,
 }
 
 /// Why a node does not start.
@@ -45,19 +45,19 @@ pub struct Refusal {
 impl Life {
     /// Starts a node on the disk; the life before must have ended.
     pub async fn start(disk: &SimDisk) -> Result<Life, Refusal> {
-        let server = Handle::current().create_node().name("server").build();
-        let machine = server.id();
+        let node = Handle::current().create_node().name("server").build();
+        let machine = node.id();
         let env = SimEnv::new(disk);
         let start = {
             let env = env.clone();
-            server.spawn(async move {
+            node.spawn(async move {
                 let options = options(&env);
-                Node::start(env, options).await
+                Server::start(env, options).await
             })
         };
         let other = |why: String| Refusal { why, is_damage: false };
         let refusal = match timeout(PATIENCE, start).await {
-            Ok(Ok(Ok(node))) => return Ok(Life { machine, node }),
+            Ok(Ok(Ok(server))) => return Ok(Life { machine, server }),
             Ok(Ok(Err(error))) => {
                 let is_damage = matches!(&error, StartError::Open(open) if open.is_damage());
                 Refusal { why: error.to_string(), is_damage }
@@ -72,7 +72,8 @@ impl Life {
     /// A client that has authenticated.
     pub async fn client(&self) -> io::Result<Client> {
         let (near, far) = tokio::io::duplex(1 << 20);
-        drop(self.spawn(connection::serve(self.node.clone(), far, Port::Main, Peer::default(), Source::Machine))?);
+        let node = self.server.node().expect("it runs a Core").clone();
+        drop(self.spawn(connection::serve(node, far, Port::Main, Peer::default(), Source::Machine))?);
         let mut client = Client { stream: near, received: Vec::new() };
         match client.ask(&["AUTH", USER, PASSWORD]).await? {
             Value::Simple(_) => Ok(client),
@@ -82,15 +83,15 @@ impl Life {
 
     /// Stops in order.
     pub async fn stop(self) {
-        let node = self.node.clone();
-        let stopped = self.spawn(async move { node.stop().await });
+        let server = self.server.clone();
+        let stopped = self.spawn(async move { server.stop().await });
         stopped.expect("it runs").await.expect("a node that is asked to stop does so");
         self.kill();
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<JoinHandle<()>> {
-        let server = Handle::current().get_node(self.machine);
-        server.map(|server| server.spawn(task)).ok_or_else(|| io::Error::other("the node has ended"))
+        let machine = Handle::current().get_node(self.machine);
+        machine.map(|machine| machine.spawn(task)).ok_or_else(|| io::Error::other("the node has ended"))
     }
 
     /// The process dies.
@@ -100,11 +101,16 @@ impl Life {
 }
 
 fn options(env: &SimEnv) -> Options {
-    let core = Config {
+    let config = Config {
         node: "one".into(),
+        address: "one:7379".into(),
         default_user: USER.into(),
         default_level: Level::Quorum,
         level_timeout: Duration::from_secs(5),
+        park_timeout: Duration::from_secs(5),
+        lease: Duration::from_secs(1),
+        founds: false,
+        quorum_check: false,
         seed: env.random(),
         started: env.monotonic(),
         process_id: 1,
@@ -116,7 +122,12 @@ fn options(env: &SimEnv) -> Options {
     let member = Member { name: "one".into(), address: "one:7379".into() };
     // Snapshots are made when they are asked for.
     let snapshots = Schedule { log_bytes: u64::MAX, interval: Duration::MAX };
-    Options { core, member, snapshots, segment_bytes: SEGMENT_BYTES, admin_password: PASSWORD.into() }
+    Options {
+        member,
+        core: Some(CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None }),
+        keeper: Some(KeeperOptions { segment_bytes: SEGMENT_BYTES, snapshots, raft: RaftTimes::default() }),
+        start: Start::Found { expect_keepers: 1 },
+    }
 }
 
 /// A client of the node.

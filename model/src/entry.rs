@@ -1,0 +1,60 @@
+//! What Cores write into the log.
+
+use std::fmt;
+
+use crate::numbers::{Epoch, Incarnation, Index, Node, Number, Request, Seq};
+use crate::op::{Data, Key};
+
+/// One entry of the log, as Cores propose it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entry {
+    /// A Core begins a life; the entry's index is its incarnation. The nonce tells its proposer that it is its own.
+    Hello { node: Node, nonce: u8 },
+    /// A Core asks to be primary (rule 1).
+    Claim { node: Node, incarnation: Incarnation, previous_epoch: Epoch, last_renewal: Index },
+    /// A primary renews its lease without a batch (rule 2).
+    Renew { epoch: Epoch, number: Number },
+    /// What a primary executed since its last batch. The content never changes after the first sending (rule 6).
+    Batch { epoch: Epoch, seq: Seq, writes: Vec<Write> },
+    /// A primary hands over (rule 5).
+    Release { epoch: Epoch, seq: Seq },
+}
+
+/// An effect: physical, so that whoever applies it cannot come to another result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Write {
+    pub key: Key,
+    pub value: u8,
+    /// Whose it is: only the properties look at it, no Core does.
+    pub request: Request,
+}
+
+impl Entry {
+    /// Does what an accepted entry says.
+    pub fn apply(&self, data: &mut Data) {
+        if let Entry::Batch { writes, .. } = self {
+            writes.iter().for_each(|write| data.put(write.key, write.value));
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Entry::Hello { node, nonce } => write!(f, "Hello {{{node}, life {nonce}}}"),
+            Entry::Claim { node, incarnation, previous_epoch, last_renewal } => {
+                write!(
+                    f,
+                    "Claim {{{node}, incarnation {incarnation}, previous epoch {previous_epoch}, last renewal {last_renewal}}}"
+                )
+            }
+            Entry::Renew { epoch, number } => write!(f, "Renew {{epoch {epoch}, number {number}}}"),
+            Entry::Batch { epoch, seq, writes } => {
+                write!(f, "Batch {{epoch {epoch}, seq {seq}")?;
+                writes.iter().try_for_each(|write| write!(f, ", {:?} = {}", write.key, write.value))?;
+                write!(f, "}}")
+            }
+            Entry::Release { epoch, seq } => write!(f, "Release {{epoch {epoch}, seq {seq}}}"),
+        }
+    }
+}

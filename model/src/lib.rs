@@ -1,0 +1,23 @@
+//! A model of Mneme's protocol (`docs/PROTOCOL.md`): primary, epochs, leases, gate, forwarding. It is explored
+//! exhaustively, within the bounds of each scenario, and shares no code with the kernel.
+
+pub mod action;
+pub mod check;
+pub mod core;
+pub mod entry;
+pub mod explain;
+mod follow;
+pub mod history;
+mod lead;
+pub mod lease;
+pub mod marks;
+pub mod mutant;
+pub mod numbers;
+pub mod op;
+pub mod properties;
+pub mod protocol;
+pub mod scenario;
+mod serve;
+pub mod state;
+pub mod verdict;
+mod world;

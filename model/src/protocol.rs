@@ -1,0 +1,87 @@
+//! The protocol as a transition system: which actions are possible in a state, and what each leads to. Actions of one
+//! subject stand together: `serve` (requests and replies), `lead` (what a primary and a claimer propose), `follow` (the
+//! log's entries), `world` (time, crashes, the log itself).
+
+use stateright::{Model, Property};
+
+use crate::action::Action;
+use crate::mutant::Mutant;
+use crate::numbers::{Node, Request};
+use crate::op::Op;
+use crate::properties;
+use crate::scenario::Scenario;
+use crate::state::State;
+
+/// The protocol in a scenario, right or with one mistake.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    pub scenario: Scenario,
+    pub mutant: Option<Mutant>,
+}
+
+impl Protocol {
+    pub fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    pub fn op(&self, request: Request) -> Op {
+        self.scenario.clients[usize::from(request.client)].1[usize::from(request.number)]
+    }
+
+    /// The Core that the client is connected to.
+    pub fn home(&self, request: Request) -> Node {
+        self.scenario.clients[usize::from(request.client)].0
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![self.scenario.start(self.mutant)]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.world_actions(state, actions);
+        for node in state.nodes().filter(|&node| state.core(node).is_up) {
+            self.serve_actions(state, node, actions);
+            self.lead_actions(state, node, actions);
+        }
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let mut state = state.clone();
+        match action {
+            Action::Execute(node, request) => self.execute_own(&mut state, node, request),
+            Action::Reply(node, request) => self.reply(&mut state, node, request),
+            Action::Forward(node, request) => self.forward(&mut state, node, request),
+            Action::Receive(forward) => self.receive(&mut state, forward),
+            Action::GiveUp(node, request) => self.give_up(&mut state, node, request),
+
+            Action::Claim(node) => self.claim(&mut state, node),
+            Action::Renew(node) => self.renew(&mut state, node),
+            Action::CloseBatch(node) => self.close_batch(&mut state, node),
+            Action::Resend(node) => self.resend(&mut state, node),
+            Action::Release(node) => self.release(&mut state, node),
+
+            Action::Deliver(node) => self.deliver(&mut state, node),
+            Action::Install(node) => self.install(&mut state, node),
+
+            Action::Commit(entry) => self.commit(&mut state, entry),
+            Action::Snapshot => self.snapshot(&mut state),
+            Action::LeaseEnds(index) => state.ended = index,
+            Action::Tick(counted) => self.tick(&mut state, &counted),
+            Action::Pause(node) => self.pause(&mut state, node),
+            Action::Begin(node) => self.begin(&mut state, node),
+            Action::Crash(node) => self.crash(&mut state, node),
+            Action::Restart(node) => self.restart(&mut state, node),
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let marks = self.scenario.marks.iter().map(|mark| Property::sometimes(mark.name, mark.is_reached));
+        properties::always().into_iter().chain(marks).collect()
+    }
+}

@@ -1,0 +1,285 @@
+//! Requests and replies.
+
+use crate::action::{Action, Forward};
+use crate::core::{Core, Forwarded, Gated, Outcome, Reign};
+use crate::entry::{Entry, Write};
+use crate::mutant::Mutant;
+use crate::numbers::{Epoch, Node, Ordinal, Request};
+use crate::op::{Op, Reply};
+use crate::protocol::Protocol;
+use crate::state::State;
+use crate::verdict::{self, Verdict};
+
+impl Protocol {
+    pub(crate) fn serve_actions(&self, state: &State, node: Node, actions: &mut Vec<Action>) {
+        let core = state.core(node);
+        for request in core.parked.iter().copied().chain(self.unsent(state, node)) {
+            if self.can_execute(state, core, request) {
+                actions.push(Action::Execute(node, request));
+            }
+            if self.primary_elsewhere(state, node).is_some() {
+                actions.push(Action::Forward(node, request));
+            }
+        }
+        for forwarded in &core.forwarded {
+            let again = self.primary_elsewhere(state, node).filter(|(_, epoch)| *epoch == forwarded.epoch);
+            if let Some((to, epoch)) = again
+                && !state.forwards.contains(&Forward { request: forwarded.request, to, epoch })
+            {
+                actions.push(Action::Forward(node, forwarded.request));
+            }
+            if core.verdicts.epoch > forwarded.epoch || core.verdicts.is_released {
+                actions.push(Action::GiveUp(node, forwarded.request));
+            }
+        }
+        for gated in &core.gate {
+            if gated.is_open() {
+                actions.push(Action::Reply(node, gated.request));
+            } else if self.is(Mutant::ForwardAgainEarly) && !self.holds_lease(state, core) {
+                actions.push(Action::Forward(node, gated.request));
+            }
+        }
+        let arrived = state.forwards.iter().filter(|forward| forward.to == node);
+        let heard = arrived.filter(|forward| {
+            let duty = self.duty(core, forward);
+            duty != Duty::Execute || self.can_execute(state, core, forward.request)
+        });
+        actions.extend(heard.cloned().map(Action::Receive));
+    }
+
+    /// What clients of this Core may ask next. That they send it is no step of its own, but a part of the first step that
+    /// the Core takes with it: the later a request is sent, the fewer answers are right.
+    fn unsent(&self, state: &State, node: Node) -> impl Iterator<Item = Request> {
+        let next =
+            state.clients.iter().zip(0..).map(|(client, i)| (client, Request { client: i, number: client.sent }));
+        next.filter(move |(client, request)| {
+            let (home, script) = &self.scenario.clients[usize::from(request.client)];
+            *home == node && !client.waits && usize::from(client.sent) < script.len()
+        })
+        .map(|(_, request)| request)
+    }
+
+    /// The Core has the request in hand: parked before, or sent just now.
+    fn take(&self, state: &mut State, node: Node, request: Request) {
+        let client = &mut state.clients[usize::from(request.client)];
+        if client.sent == request.number {
+            (client.sent, client.waits) = (client.sent + 1, true);
+            state.history.begin(request, self.op(request));
+        }
+        state.core_mut(node).parked.retain(|parked| *parked != request);
+    }
+
+    pub(crate) fn execute_own(&self, state: &mut State, node: Node, request: Request) {
+        self.take(state, node, request);
+        self.execute(state, node, request);
+    }
+
+    /// Executes at once in memory. What the reply waits for is decided here; the lease is looked at after the execution,
+    /// which after the arrival (rule 4). That is one step: between its parts nothing of this Core changes.
+    fn execute(&self, state: &mut State, node: Node, request: Request) {
+        let op = self.op(request);
+        let under_lease = self.holds_lease(state, state.core(node));
+        let core = state.core_mut(node);
+        let Some(reign) = &mut core.reign else { return };
+        let last_change = reign.last_change(op);
+        let (reply, change) = op.execute(&mut core.data);
+        let (batch, proof) = match change {
+            Some((key, value)) => {
+                reign.open.push(Write { key, value, request });
+                let at_once = op.is_eventual() || self.is(Mutant::ReplyBeforeCommit);
+                ((!at_once).then_some(reign.next_seq), None)
+            }
+            // Without effects it is a read, whatever the command (rule 12).
+            None => {
+                let skips = self.is(Mutant::ReadSkipsChangedKey) || self.is(Mutant::NoEffectsNoWait) && !op.is_read();
+                (last_change.filter(|_| !skips), self.proof(reign, under_lease))
+            }
+        };
+        core.gate.push(Gated {
+            request,
+            epoch: reign.epoch,
+            outcome: Outcome::Executed(reply),
+            batch,
+            proof,
+            under_lease,
+        });
+        core.gate.sort_unstable_by_key(|gated| gated.request);
+    }
+
+    /// What a read must see accepted, beside what it read, if there is no lease.
+    fn proof(&self, reign: &Reign, under_lease: bool) -> Option<Ordinal> {
+        let careless = self.is(Mutant::NoLeaseCheck) || self.is(Mutant::WaitingReadWithoutLease);
+        match under_lease || careless {
+            true => None,
+            false if self.is(Mutant::OlderEntryProves) => Some(Ordinal(0)),
+            false => Some(reign.sent.next()),
+        }
+    }
+
+    fn can_execute(&self, state: &State, core: &Core, request: Request) -> bool {
+        let op = self.op(request);
+        let Some(reign) = &core.reign else { return false };
+        if reign.is_releasing {
+            return self.is(Mutant::ReleaseGoesOnReading) && op.is_read();
+        }
+        let has_effects = op.execute(&mut core.data.clone()).1.is_some();
+        has_effects
+            || self.holds_lease(state, core)
+            || self.scenario.reads_without_lease
+            || self.is(Mutant::NoLeaseCheck)
+            || self.is(Mutant::WaitingReadWithoutLease) && reign.last_change(op).is_some()
+    }
+
+    /// Whether the clock says that no other Core can have become primary.
+    pub fn holds_lease(&self, state: &State, core: &Core) -> bool {
+        let lasts = self.scenario.leases.lease(self.mutant);
+        core.reign.as_ref().is_some_and(|reign| reign.lease.basis > state.ended && reign.lease.age < lasts)
+    }
+
+    /// A reply leaves the gate; that of a forwarded request goes to the Core it came from. That it may be lost on the way is
+    /// no step of its own: a reply that never leaves is the same.
+    pub(crate) fn reply(&self, state: &mut State, node: Node, request: Request) {
+        let core = state.core_mut(node);
+        let is_this = |gated: &Gated| gated.request == request && gated.is_open();
+        let Some(place) = core.gate.iter().position(is_this) else { return };
+        let Gated { epoch, outcome, .. } = core.gate.remove(place);
+        let home = self.home(request);
+        if home != node {
+            let origin = state.core_mut(home);
+            let is_this = |forwarded: &Forwarded| forwarded.request == request && forwarded.epoch == epoch;
+            let Some(place) = origin.forwarded.iter().position(is_this) else { return };
+            origin.forwarded.remove(place);
+        }
+        match outcome {
+            Outcome::Executed(reply) => self.answer(state, request, reply),
+            Outcome::Void => state.core_mut(home).parked.push(request),
+        }
+        state.core_mut(home).parked.sort_unstable();
+    }
+
+    fn answer(&self, state: &mut State, request: Request, reply: Reply) {
+        if !state.awaits(request) {
+            return;
+        }
+        let op = self.op(request);
+        if op.is_eventual() {
+            // It promises nothing: as if it were never answered.
+            state.abandon(request);
+            return;
+        }
+        let has_effects = matches!(op, Op::Incr(_)) || matches!(op, Op::SetNx(_)) && reply != Reply(0, 0);
+        if has_effects && !self.is_in_log(state, request) {
+            state.lost = Some(request);
+        }
+        state.history.answer(request, reply);
+        state.clients[usize::from(request.client)].waits = false;
+    }
+
+    /// Whether an accepted entry contains what the request changed. The log keeps it then, so once is for ever.
+    fn is_in_log(&self, state: &State, request: Request) -> bool {
+        let (_, _, verdicts) = verdict::replay(&state.log, self.mutant);
+        state.log.iter().zip(verdicts).any(|(entry, verdict)| match entry {
+            Entry::Batch { writes, .. } => {
+                verdict == Verdict::Accepted && writes.iter().any(|write| write.request == request)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whom this Core takes for the primary, if it may forward to it.
+    fn primary_elsewhere(&self, state: &State, node: Node) -> Option<(Node, Epoch)> {
+        let core = state.core(node);
+        let (holder, _) = core.verdicts.holder?;
+        let knows = core.incarnation.is_some() && core.reign.is_none() && !core.verdicts.is_released;
+        (knows && holder != node && state.left.forwards > 0).then_some((holder, core.verdicts.epoch))
+    }
+
+    /// A request is sent to the primary, for the epoch that it has now; again perhaps, if nothing is heard.
+    pub(crate) fn forward(&self, state: &mut State, node: Node, request: Request) {
+        let Some((to, epoch)) = self.primary_elsewhere(state, node) else {
+            // A mistake: the fate of what waits in the gate is not known yet.
+            let core = state.core_mut(node);
+            core.gate.retain(|gated| gated.request != request);
+            core.parked.push(request);
+            core.parked.sort_unstable();
+            return;
+        };
+        state.left.forwards -= 1;
+        self.take(state, node, request);
+        let core = state.core_mut(node);
+        match core.forwarded.iter_mut().find(|forwarded| forwarded.request == request) {
+            Some(forwarded) => forwarded.sendings += 1,
+            None => core.forwarded.push(Forwarded { request, epoch, sendings: 1 }),
+        }
+        state.forwards.insert(Forward { request, to, epoch });
+    }
+
+    fn duty(&self, core: &Core, forward: &Forward) -> Duty {
+        match &core.reign {
+            Some(reign) if reign.epoch == forward.epoch || self.is(Mutant::ForwardWithoutEpoch) => {
+                let seen = reign.seen[usize::from(forward.request.client)];
+                let is_new = seen.is_none_or(|seen| seen < forward.request.number);
+                if is_new || self.is(Mutant::ForwardWithoutNumber) { Duty::Execute } else { Duty::Ignore }
+            }
+            _ => Duty::Refuse,
+        }
+    }
+
+    pub(crate) fn receive(&self, state: &mut State, forward: Forward) {
+        state.forwards.remove(&forward);
+        let request = forward.request;
+        match self.duty(state.core(forward.to), &forward) {
+            Duty::Ignore => {}
+            Duty::Execute => {
+                if let Some(reign) = &mut state.core_mut(forward.to).reign {
+                    reign.seen[usize::from(request.client)] = Some(request.number);
+                }
+                self.execute(state, forward.to, request);
+            }
+            Duty::Refuse => self.refused(state, &forward),
+        }
+    }
+
+    /// The primary says that it did not execute this. That proves something only if it was sent once.
+    fn refused(&self, state: &mut State, forward: &Forward) {
+        let origin = state.core_mut(self.home(forward.request));
+        let is_known = |forwarded: &Forwarded| {
+            forwarded.request == forward.request
+                && forwarded.epoch == forward.epoch
+                && (forwarded.sendings == 1 || self.is(Mutant::RefusalTrusted))
+        };
+        if let Some(place) = origin.forwarded.iter().position(is_known) {
+            origin.forwarded.remove(place);
+            origin.parked.push(forward.request);
+            origin.parked.sort_unstable();
+        }
+    }
+
+    /// The epoch that the request was meant for is over, and no answer came. The request table will know more.
+    pub(crate) fn give_up(&self, state: &mut State, node: Node, request: Request) {
+        let core = state.core_mut(node);
+        core.forwarded.retain(|forwarded| forwarded.request != request);
+        self.uncertain(state, node, request);
+    }
+
+    /// Nobody will say what became of the request. A read may be asked anew; of a write the client is told that its fate is
+    /// unknown (`-UNCERTAIN`).
+    pub(crate) fn uncertain(&self, state: &mut State, node: Node, request: Request) {
+        if self.op(request).is_read() {
+            let core = state.core_mut(node);
+            core.parked.push(request);
+            core.parked.sort_unstable();
+        } else {
+            state.abandon(request);
+        }
+    }
+}
+
+/// What a Core owes a forwarded request that arrives (rule 8).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    Execute,
+    /// It was executed before.
+    Ignore,
+    Refuse,
+}

@@ -1,0 +1,83 @@
+//! One state of the world.
+
+use std::collections::BTreeSet;
+
+use crate::action::Forward;
+use crate::core::Core;
+use crate::entry::Entry;
+use crate::history::History;
+use crate::numbers::{Index, Node, Request};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// Committed: what Raft guarantees is that this only grows, and is the same for all.
+    pub log: Vec<Entry>,
+    /// Proposals on their way. They may be committed in any order, late, or never, and may be sent again.
+    pub proposals: BTreeSet<Entry>,
+    /// Forwarded requests on their way, the same.
+    pub forwards: BTreeSet<Forward>,
+    /// The Keepers' newest snapshot contains the log up to here; before that the log is purged, except for the properties.
+    pub snapshot: Index,
+    pub cores: Vec<Core>,
+    pub clients: Vec<Client>,
+    /// Leases that rest on a renewal up to this one are over ([`crate::lease::Leases::Untimed`]).
+    pub ended: Index,
+    /// What clients saw.
+    pub history: History,
+    /// A write that was acknowledged at `QUORUM` when no accepted entry contained it.
+    pub lost: Option<Request>,
+    pub left: Budget,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Client {
+    /// How many requests it has sent.
+    pub sent: u8,
+    /// It waits for the answer of the last one.
+    pub waits: bool,
+}
+
+/// What bounds a scenario: how often a thing may still happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    pub claims: u8,
+    pub renews: u8,
+    pub resends: u8,
+    pub releases: u8,
+    pub forwards: u8,
+    pub crashes: u8,
+    pub snapshots: u8,
+}
+
+impl State {
+    pub fn core(&self, node: Node) -> &Core {
+        &self.cores[usize::from(node.0)]
+    }
+
+    pub fn core_mut(&mut self, node: Node) -> &mut Core {
+        &mut self.cores[usize::from(node.0)]
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = Node> + use<> {
+        (0..self.cores.len() as u8).map(Node)
+    }
+
+    /// Hands an entry to the network that leads to the log.
+    pub fn propose(&mut self, entry: Entry) {
+        self.proposals.insert(entry);
+    }
+
+    /// Whether this client waits for the answer of this request.
+    pub fn awaits(&self, request: Request) -> bool {
+        let client = &self.clients[usize::from(request.client)];
+        client.waits && client.sent == request.number + 1
+    }
+
+    /// The client waits no more, and never learns what became of its request.
+    pub fn abandon(&mut self, request: Request) {
+        if self.awaits(request) {
+            self.history.abandon(request);
+            self.clients[usize::from(request.client)].waits = false;
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A machine: its disk and its clocks outlive every process on it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use madsim::runtime::Handle;
+use madsim::task::NodeId;
+use mneme_driver::env::Env;
+use mneme_driver::keeper::Keeper;
+use mneme_driver::node::Node;
+use mneme_driver::server::Server;
+use mneme_runtime_sim::{DiskStats, SimDisk, SimEnv};
+
+use super::lives::Life;
+use crate::check::Checks;
+use crate::topology::Role;
+use crate::world::{World, lock};
+
+/// Where clients reach a Core.
+const CLIENT_PORT: u16 = 6379;
+/// Where other nodes reach a node.
+const CLUSTER_PORT: u16 = 7379;
+
+/// A machine with one server.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) world: Arc<World>,
+    pub(super) checks: Arc<Checks>,
+    number: usize,
+    role: Role,
+    /// As the simulation knows it.
+    node: NodeId,
+    ip: IpAddr,
+    /// Where the other nodes are reached.
+    pub(super) others: Vec<String>,
+    /// The first life's; it serves to read and to set the clocks.
+    pub(super) clock: SimEnv,
+    /// The newest, and those before it that were lost.
+    disks: Mutex<Vec<SimDisk>>,
+    pub(super) life: Mutex<Life>,
+    /// Something is being done to it that nothing else may come between.
+    is_held: AtomicBool,
+    /// What it held on disk is lost or damaged, and it has not been ready since.
+    is_impaired: AtomicBool,
+}
+
+impl Machine {
+    /// Makes all machines of a cluster; nothing runs on them yet.
+    pub(super) fn make_all(world: &Arc<World>, checks: &Arc<Checks>) -> Vec<Arc<Machine>> {
+        let roles = world.options.topology.roles();
+        let machine = |number: usize| {
+            let ip = address(number);
+            let name = format!("node {}", number + 1);
+            let node = Handle::current().create_node().name(name).ip(ip).build();
+            let disk = SimDisk::new(world.options.sound_disk());
+            let env = SimEnv::new(&disk);
+            env.set_skew(world.options.skews[number]);
+            let others = (0..roles.len()).filter(|other| *other != number);
+            Arc::new(Machine {
+                world: world.clone(),
+                checks: checks.clone(),
+                number,
+                role: roles[number],
+                node: node.id(),
+                ip,
+                others: others.map(|other| SocketAddr::new(address(other), CLUSTER_PORT).to_string()).collect(),
+                clock: env.clone(),
+                disks: Mutex::new(vec![disk]),
+                life: Mutex::new(Life::begin(env, DiskStats::default())),
+                is_held: AtomicBool::new(false),
+                is_impaired: AtomicBool::new(false),
+            })
+        };
+        (0..roles.len()).map(machine).collect()
+    }
+
+    /// From 0.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    pub fn name(&self) -> String {
+        format!("node{}", self.number + 1)
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(super) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    pub fn client_address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, CLIENT_PORT)
+    }
+
+    pub(super) fn cluster_address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, CLUSTER_PORT)
+    }
+
+    /// Its wall clock, in milliseconds.
+    pub(super) fn wall(&self) -> u64 {
+        self.clock.wall().0
+    }
+
+    /// The disk that is in it now.
+    pub(super) fn disk(&self) -> SimDisk {
+        lock(&self.disks).last().expect("a machine has a disk").clone()
+    }
+
+    /// Puts an empty disk in the place of the one that it had. Nothing must run on it.
+    pub(super) fn lose_disk(&self) {
+        lock(&self.disks).push(SimDisk::new(self.world.options.sound_disk()));
+    }
+
+    pub(super) fn disk_stats(&self) -> Vec<DiskStats> {
+        lock(&self.disks).iter().map(SimDisk::stats).collect()
+    }
+
+    pub(super) fn heal_disk(&self) {
+        let disk = self.disk();
+        disk.set_capacity(None);
+        disk.set_options(self.world.options.sound_disk());
+    }
+
+    /// Whether its process has ended.
+    pub fn is_dead(&self) -> bool {
+        Handle::current().is_exit(self.node)
+    }
+
+    /// Whether it would serve its role.
+    pub fn is_up(&self) -> bool {
+        lock(&self.life).is_ready && !self.is_dead()
+    }
+
+    /// What it is like, in words.
+    pub(super) fn condition(&self) -> String {
+        let life = lock(&self.life);
+        let what = match (&life.start_error, self.is_dead()) {
+            (Some(why), _) => format!("does not start: {why}"),
+            (None, true) => "has ended".to_owned(),
+            (None, false) => "is not ready".to_owned(),
+        };
+        format!("{} {what}", self.name())
+    }
+
+    /// The running server.
+    pub(super) fn server(&self) -> Option<Arc<Server<SimEnv>>> {
+        if self.is_dead() { None } else { lock(&self.life).server.clone() }
+    }
+
+    /// The running Core.
+    pub fn running_core(&self) -> Option<Arc<Node<SimEnv>>> {
+        self.server()?.node().cloned()
+    }
+
+    /// The running Keeper.
+    pub(super) fn running_keeper(&self) -> Option<Arc<Keeper<SimEnv>>> {
+        self.server()?.keeper().cloned()
+    }
+
+    /// Whether what it held on disk is lost or damaged, and it has not recovered from that.
+    pub(super) fn is_impaired(&self) -> bool {
+        self.is_impaired.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_impaired(&self, is_impaired: bool) {
+        self.is_impaired.store(is_impaired, Ordering::Relaxed);
+    }
+
+    /// Keeps others from doing anything to it, unless somebody does already.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Hold> {
+        let taken = !self.is_held.swap(true, Ordering::Relaxed);
+        taken.then(|| Hold(self.clone()))
+    }
+
+    /// Lets time pass, as on a machine where a dead server is started again.
+    pub(super) async fn run_for(self: &Arc<Self>, duration: Duration) {
+        use madsim::time::{Instant, sleep};
+        let end = Instant::now() + duration;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            sleep(left.min(super::WATCH)).await;
+            if self.is_dead() {
+                self.revive().await;
+            }
+        }
+    }
+}
+
+fn address(number: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, number as u8 + 1))
+}
+
+/// A machine to which its holder alone does something.
+#[derive(Debug)]
+pub(super) struct Hold(Arc<Machine>);
+
+impl Hold {
+    pub(super) fn machine(&self) -> &Arc<Machine> {
+        &self.0
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.is_held.store(false, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,135 @@
+//! Looks at all nodes all the time: what must hold at every moment, and what has happened.
+
+use std::time::Duration;
+
+use madsim::time::sleep;
+use mneme_driver::env::Env;
+use mneme_driver::keeper::{Keeper, KeeperStatus};
+use mneme_driver::node::Node;
+use mneme_runtime_sim::SimEnv;
+
+use super::Cluster;
+use crate::check::lease;
+use crate::world::lock;
+
+/// How often it is looked who leads.
+const OFTEN: Duration = Duration::from_millis(3);
+/// How often data is compared, in those.
+const COMPARED: u32 = 8;
+
+/// What the cluster has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The newest epoch in which a Core is primary.
+    pub epoch: u64,
+    /// The newest term in which a Keeper leads.
+    pub term: u64,
+}
+
+impl Cluster {
+    pub(super) async fn watch(self) {
+        loop {
+            for round in 0..COMPARED {
+                sleep(OFTEN).await;
+                self.look_at_leaders();
+                if round == 0 && !self.world().options.topology.is_solo() {
+                    self.compare_data();
+                }
+            }
+        }
+    }
+
+    fn look_at_leaders(&self) {
+        let world = self.world();
+        let mut leases = Vec::new();
+        for machine in self.cores() {
+            let Some(core) = machine.running_core() else { continue };
+            let now = core.env().monotonic();
+            let (epoch, is_primary, lasts) =
+                core.with_core(|core| (core.epoch().0, core.is_primary(), core.lease().lasts(now)));
+            leases.push((machine.name(), epoch, lasts));
+            let life = world.history().life(machine.number());
+            let seen = lock(&self.0.checks.reigns).sees(life, epoch, is_primary);
+            if seen == Ok(true) {
+                world.event(format_args!("{} is primary in epoch {epoch}", machine.name()));
+                world.count("reigns", 1);
+            }
+            world.check("reign", seen.map(drop));
+        }
+        world.check("lease", lease::check(&leases));
+        for machine in self.keepers() {
+            let Some(keeper) = machine.running_keeper() else { continue };
+            let (term, leads) = (keeper.term(), leads(&keeper));
+            let found = lock(&self.0.checks.terms).sees(machine.number(), term, leads);
+            if found == Ok(true) {
+                world.event(format_args!("{} leads in term {leads:?}", machine.name()));
+            }
+            world.check("term", found.map(drop));
+        }
+    }
+
+    /// Compares the data of all Cores that have nothing on its way, as far as their indexes meet.
+    pub fn compare_data(&self) {
+        for machine in self.cores() {
+            let Some(core) = machine.running_core() else { continue };
+            let now = core.env().monotonic();
+            let digest = core.with_core(|core| {
+                let idle = core.accepted() == core.executed();
+                idle.then(|| core.digest(now)).flatten()
+            });
+            let Some((index, digest)) = digest else { continue };
+            let met = lock(&self.0.checks.digests).sees(&machine.name(), index, digest);
+            self.world().count("data compared", u64::from(met == Ok(true)));
+            self.world().check("digest", met.map(drop));
+        }
+    }
+
+    /// Whether all Cores have applied, and all Keepers committed, the same, and nothing is on its way.
+    pub fn have_converged(&self) -> bool {
+        let applied = self.cores().map(|machine| {
+            let core = machine.running_core()?;
+            core.with_core(|core| (core.accepted() == core.executed()).then(|| core.applied().0 + 1))
+        });
+        let committed = self.keepers().map(|machine| Some(machine.running_keeper()?.committed().value()));
+        let mut all = applied.chain(committed);
+        let first = all.next().flatten();
+        first.is_some() && all.all(|other| other == first)
+    }
+
+    /// Whether a Core has deleted keys in this life because their deadline had passed.
+    pub fn has_expired_keys(&self) -> bool {
+        let expired = |core: &Node<SimEnv>| core.with_core(|core| core.stats.expired_keys > 0);
+        self.cores().any(|machine| machine.running_core().is_some_and(|core| expired(&core)))
+    }
+
+    pub fn progress(&self) -> Progress {
+        Progress { epoch: lock(&self.0.checks.reigns).newest(), term: lock(&self.0.checks.terms).newest() }
+    }
+
+    /// The number of the machine whose Core is primary in the newest epoch.
+    pub fn primary(&self) -> Option<usize> {
+        let reigning = self.cores().filter_map(|machine| {
+            let core = machine.running_core()?;
+            core.with_core(|core| core.is_primary().then(|| (core.epoch(), machine.number())))
+        });
+        reigning.max().map(|(_, number)| number)
+    }
+
+    /// The number of the machine whose Keeper leads in the newest term.
+    pub fn leader(&self) -> Option<usize> {
+        let leading = self.keepers().filter_map(|machine| {
+            let keeper = machine.running_keeper()?;
+            leads(&keeper).map(|term| (term, machine.number()))
+        });
+        leading.max().map(|(_, number)| number)
+    }
+}
+
+/// The term in which a Keeper leads, if it does.
+fn leads(keeper: &Keeper<SimEnv>) -> Option<u64> {
+    if !keeper.leads() {
+        return None;
+    }
+    let KeeperStatus { id, leader, term, .. } = keeper.status();
+    (leader == Some(id)).then_some(term)
+}

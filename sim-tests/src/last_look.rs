@@ -1,0 +1,128 @@
+//! What is looked at when all faults have ended: whether the servers work again, and whether everything is there.
+
+use std::time::Duration;
+
+use madsim::time::{Instant, sleep};
+use mneme_kernel::resp::Value;
+
+use crate::client::{Client, Request};
+use crate::cluster::{Cluster, Ending};
+use crate::model::{Command, Key};
+use crate::options::TEXTS;
+use crate::simulation::RECOVERY;
+
+/// How long a client waits for a reply when nothing is wrong any more.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long Cores may take until all have the same data.
+const CONVERGENCE: Duration = Duration::from_secs(10);
+/// The database of what is written here; no client uses it.
+const PROBES: &str = "15";
+
+/// What the only server, now quiet, says of its data must be what the power's next cut leaves, and what clients then read.
+pub async fn at_one(cluster: &Cluster) -> Result<(), String> {
+    let reader = cluster.add_client();
+    let looking = cluster.clone();
+    let asked = reader.spawn(async move {
+        // While writers are held back, no key is deleted for its deadline either.
+        Client::new(looking.clone(), 0, PATIENCE)
+            .ask(&["CLIENT", "PAUSE", "60000", "WRITE"])
+            .await
+            .map_err(|error| format!("CLIENT PAUSE is not answered: {error}"))?;
+        digest(&looking).await
+    });
+    let before = asked.await.map_err(|error| format!("asking for the digest: {error}"))??;
+    cluster.outage(1, Ending::PowerCut, Duration::from_millis(100)).await;
+    cluster.until_up(RECOVERY).await?;
+    let looking = cluster.clone();
+    let after = reader.spawn(async move {
+        let after = digest(&looking).await?;
+        read_everything(&looking, 0).await.map(|()| after)
+    });
+    let after = after.await.map_err(|error| format!("reading everything: {error}"))??;
+    let same = before.1 == after.1 && before.0 <= after.0 || cluster.has_expired_keys();
+    let what = || format!("DEBUG DIGEST says {after:?} after a restart and said {before:?} before it");
+    cluster.world().check("digest", if same { Ok(()) } else { Err(what()) });
+    Ok(())
+}
+
+/// Every Core takes writes, and all come to the same data. Then the power of all machines is cut at once: every Core
+/// must read everything acknowledged.
+pub async fn at_all(cluster: &Cluster) -> Result<(), String> {
+    let clients = cluster.add_client();
+    for core in 0..cluster.cores().count() {
+        let writing = cluster.clone();
+        let written = clients.spawn(async move { write(&writing, core).await });
+        written.await.map_err(|error| format!("writing a probe: {error}"))??;
+    }
+    converge(cluster).await?;
+    let all = (1 << cluster.machines().len()) - 1;
+    cluster.outage(all, Ending::PowerCut, Duration::from_millis(100)).await;
+    cluster.until_up(RECOVERY).await.map_err(|late| format!("after the last outage: {late}"))?;
+    for core in 0..cluster.cores().count() {
+        let reading = cluster.clone();
+        let read = clients.spawn(async move { read_everything(&reading, core).await });
+        read.await.map_err(|error| format!("reading everything: {error}"))??;
+    }
+    converge(cluster).await
+}
+
+/// A write by a client of this Core.
+async fn write(cluster: &Cluster, core: usize) -> Result<(), String> {
+    let mut client = Client::new(cluster.clone(), core, PATIENCE);
+    let name = format!("probe:{core}");
+    for command in [&["SELECT", PROBES][..], &["SET", &name, "1"]] {
+        match client.ask(command).await {
+            Ok(Value::Simple(_)) => {}
+            other => return Err(format!("when all is well, {command:?} at Core {core} is answered {other:?}")),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until all Cores have applied the same and all Keepers have committed the same, and compares what they have.
+async fn converge(cluster: &Cluster) -> Result<(), String> {
+    let end = Instant::now() + CONVERGENCE;
+    while !cluster.have_converged() {
+        if Instant::now() > end {
+            return Err(format!("the nodes have not come to the same within {CONVERGENCE:?}"));
+        }
+        sleep(Duration::from_millis(3)).await;
+    }
+    cluster.compare_data();
+    cluster.world().count("converged", 1);
+    Ok(())
+}
+
+/// `DEBUG DIGEST`: the index and the digest of the data.
+async fn digest(cluster: &Cluster) -> Result<(i64, String), String> {
+    let mut client = Client::new(cluster.clone(), 0, PATIENCE);
+    let answer =
+        client.ask(&["DEBUG", "DIGEST"]).await.map_err(|error| format!("DEBUG DIGEST is not answered: {error}"))?;
+    match &answer {
+        Value::Array(items) => match items.as_slice() {
+            [Value::Int(index), Value::Bulk(digest)] => Ok((*index, String::from_utf8_lossy(digest).into_owned())),
+            _ => Err(format!("DEBUG DIGEST answers {answer:?}")),
+        },
+        _ => Err(format!("DEBUG DIGEST answers {answer:?}")),
+    }
+}
+
+/// Reads every key; the answers go into the history. An acknowledged write that nobody read before is missed here.
+async fn read_everything(cluster: &Cluster, core: usize) -> Result<(), String> {
+    let options = &cluster.world().options.clients;
+    let mut client = Client::new(cluster.clone(), core, PATIENCE);
+    for database in 0..options.databases {
+        let size = std::iter::once(Command::Size(database));
+        let numbers = (0..options.keys).chain(TEXTS..TEXTS + options.texts);
+        let keys = numbers
+            .map(|number| Key { database, number })
+            .flat_map(|key| [Command::Get(key), Command::TimeLeft { key, seconds: false }]);
+        let requests: Vec<_> =
+            size.chain(keys).map(|command| Request { command, level: None, text: 0, other_name: false }).collect();
+        if !client.send(database, &requests).await {
+            return Err("a server without faults leaves a read without an answer".to_owned());
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
