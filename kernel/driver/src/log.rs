@@ -223,11 +223,6 @@ impl<E: Env> Log<E> {
         (0..count as u64).map(|i| age(i).unwrap_or_default()).collect()
     }
 
-    /// The first entry that has not been purged, or would be the next one.
-    pub(crate) fn first(&self) -> u64 {
-        lock(&self.index.entries).first
-    }
-
     /// The newest vote.
     pub fn vote(&self) -> Option<WalVote> {
         lock(&self.index.entries).vote
