@@ -303,7 +303,8 @@ impl Machine {
         let name = self.name();
         self.world
             .event(format_args!("{name} found {found:?} in term {term:?}, epoch {epoch}, snapshot at {snapshot:?}"));
-        let (true, Some(term)) = (is_solo, term) else { return };
+        let (true, Some(keeper), Some(term)) = (is_solo, keeper, term) else { return };
+        self.world.check("log", lock(&self.checks.entries).recovered_alone(keeper.committed().value()));
         self.world.check("term", lock(&self.checks.terms).leads_alone(term, epoch.0));
         if expired > 0 {
             // It has gone on already: its clock said that it was time to delete some.
@@ -318,11 +319,9 @@ impl Machine {
     /// Reads all that the Keeper's feed hands out.
     async fn follow(self: Arc<Self>, keeper: Arc<Keeper<SimEnv>>) {
         let world = &self.world;
-        let committed = keeper.committed().value();
-        if world.options.topology.is_solo() {
-            world.check("log", lock(&self.checks.entries).recovered_alone(committed));
-        }
-        let mut known = lock(&self.checks.entries).read_from(committed);
+        // What it had recovered, if anything, is known with its first entry.
+        keeper.committed().reached(1).await;
+        let mut known = lock(&self.checks.entries).read_from(keeper.committed().value());
         loop {
             keeper.committed().reached(known + 1).await;
             let entries = match keeper.feed(known).await {
