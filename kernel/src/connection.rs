@@ -139,6 +139,8 @@ impl Connection {
     }
 
     fn run_requests(&mut self, core: &mut Core, session: &mut Session, now: Now, arrived: Monotonic) -> Step {
+        // What the requests before this place search for has been fetched.
+        let mut fetched = self.consumed;
         loop {
             if self.closing {
                 return Step::Close;
@@ -179,6 +181,9 @@ impl Connection {
             }
             let start = self.gate.reply.bytes.len();
             session.pace = Pace::of(len, rest.len());
+            if self.consumed >= fetched && session.pace == Pace::Group {
+                fetched = self.consumed + core.look_ahead(session, rest).max(len);
+            }
             if session.replies == Replies::SkipNext {
                 session.replies = Replies::Skip;
             }

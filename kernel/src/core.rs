@@ -19,6 +19,7 @@ use crate::entry::Entry;
 use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::level::Level;
 use crate::limits;
+use crate::lookahead::Lookahead;
 use crate::mutant::Mutant;
 use crate::rates::Rates;
 use crate::reign::Reign;
@@ -204,6 +205,7 @@ pub struct Core {
     pub(crate) keeper: KeeperState,
     /// Bytes from and to clients as of the last tick.
     traffic: (u64, u64),
+    lookahead: Lookahead,
     /// The state of [`Core::random`], which is the generator SplitMix64.
     random: u64,
     /// When a newer snapshot was first heard of.
@@ -232,6 +234,7 @@ impl Core {
             keeper: KeeperState::default(),
             traffic: (0, 0),
             last_save: None,
+            lookahead: Lookahead::default(),
             random: config.seed,
             commands,
             config,
@@ -270,6 +273,12 @@ impl Core {
             Level::Eventual
         });
         call.answer(level)
+    }
+
+    /// Fetches what the first requests of a pipeline will search for; returns how many bytes they take.
+    pub(crate) fn look_ahead(&mut self, session: &Session, input: &[u8]) -> usize {
+        let database = self.store.database(self.system.databases.id(session.db));
+        self.lookahead.fetch(database, input)
     }
 
     /// Goes on with the request that asked for a password check.

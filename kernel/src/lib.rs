@@ -25,6 +25,7 @@ pub mod ids;
 mod info;
 pub mod level;
 pub mod limits;
+mod lookahead;
 pub mod members;
 pub mod mutant;
 mod rates;

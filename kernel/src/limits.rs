@@ -23,6 +23,10 @@ pub const MAX_REPLIES_WAITING: usize = 8 << 20;
 /// `client-output-buffer-limit` for subscribers.
 pub const MAX_MAIL: usize = 32 << 20;
 
+/// Keys of a pipeline that are looked up together, ahead of their commands: more than a processor's reads of memory that
+/// can be on their way at once would gain nothing.
+pub const KEYS_AHEAD: usize = 16;
+
 /// Bytes of effects in a batch at which writers wait while the pipeline is full. One command's effects are never split,
 /// so a batch can be larger by one command.
 pub const BATCH_BYTES: usize = 4 << 20;

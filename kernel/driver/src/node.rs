@@ -28,7 +28,7 @@ use crate::wal::OpenError;
 use crate::watermark::Watermark;
 
 /// How long a batch that nobody waits for may wait for more: its writers have their answers, and the log is spared.
-const LINGER: Duration = Duration::from_millis(1);
+const LINGER: Duration = Duration::from_millis(10);
 /// How often time-outs are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// How long nothing may be heard of a proposal before it is sent again; doubles up to the second number.
@@ -172,20 +172,19 @@ impl<E: Env> Node<E> {
         let mut linger = None;
         loop {
             let mut committed = pin!(self.keeper.committed().reached(known + 1));
-            let ticked = poll_fn(|context| {
-                let something = committed.as_mut().poll(context).is_ready() | self.work.poll(context).is_ready();
+            let (ticked, due) = poll_fn(|context| {
+                let committed = committed.as_mut().poll(context).is_ready();
+                let due = self.work.poll(context).is_ready();
                 let ticked = tick.as_mut().poll(context).is_ready();
                 // While one lingers, further ones wake nobody.
                 if linger.is_none() && self.lingering.poll(context).is_ready() {
                     linger = Some(Box::pin(self.env.sleep(LINGER)));
                 }
-                let something =
-                    something | linger.as_mut().is_some_and(|linger| linger.as_mut().poll(context).is_ready());
-                if something || ticked { Poll::Ready(ticked) } else { Poll::Pending }
+                let lingered = linger.as_mut().is_some_and(|linger| linger.as_mut().poll(context).is_ready());
+                let due = due || ticked || lingered;
+                if due || committed { Poll::Ready((ticked, due)) } else { Poll::Pending }
             })
             .await;
-            // Whatever woke this loop, what is open is closed below.
-            linger = None;
             let entries = match self.keeper.feed(known).await {
                 Ok(entries) => entries,
                 Err(error) => match self.env.fatal(format!("cannot read the log: {error}")).await {},
@@ -213,7 +212,11 @@ impl<E: Env> Node<E> {
                 // Those who wait for their level look at the clock.
                 self.accepted.nudge();
             }
-            self.tell(Input::CloseBatch, &mut outputs).await;
+            // The verdict on one batch is no reason to close the next: under a steady load they would all be small.
+            if due || self.with_core(|core| core.open_batch()) == OpenBatch::Due {
+                linger = None;
+                self.tell(Input::CloseBatch, &mut outputs).await;
+            }
             self.carry_out(&mut outputs).await;
         }
     }
