@@ -12,3 +12,4 @@ mod passwords;
 mod process;
 pub mod server;
 pub mod trust;
+mod vigil;
