@@ -141,6 +141,8 @@ pub enum OpenBatch {
     Empty,
     /// Nobody waits for it: it may wait for more.
     Lingering,
+    /// It goes when the next verdict comes: enough are on their way.
+    Queued,
     /// Somebody waits for it, or it is large.
     Due,
 }
@@ -591,8 +593,10 @@ impl Core {
     pub fn open_batch(&self) -> OpenBatch {
         match &self.role {
             Role::Primary(reign) if reign.open.is_empty() => OpenBatch::Empty,
-            Role::Primary(reign) if reign.is_awaited || reign.open.len() >= limits::LINGERING_BATCH => OpenBatch::Due,
-            Role::Primary(_) => OpenBatch::Lingering,
+            Role::Primary(reign) if reign.open.len() >= limits::LINGERING_BATCH => OpenBatch::Due,
+            Role::Primary(reign) if !reign.is_awaited => OpenBatch::Lingering,
+            Role::Primary(reign) if reign.in_flight.len() >= limits::BATCHES_HURRIED => OpenBatch::Queued,
+            Role::Primary(_) => OpenBatch::Due,
             _ => OpenBatch::Empty,
         }
     }

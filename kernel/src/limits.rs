@@ -33,6 +33,10 @@ pub const BATCH_BYTES: usize = 4 << 20;
 /// Batches sent and not yet accepted. More hides latency of the log; fewer make larger groups.
 pub const BATCHES_IN_FLIGHT: usize = 8;
 
+/// Batches on their way behind which a small one, though somebody waits for it, gathers more until the first verdict: one
+/// is being synced, the next is ready when that is done, and a third would only wait there.
+pub const BATCHES_HURRIED: usize = 2;
+
 /// Bytes of effects in a batch that nobody waits for at which it is sent all the same.
 pub const LINGERING_BATCH: usize = 256 << 10;
 /// Bytes of memory that an empty batch may keep for the next one.

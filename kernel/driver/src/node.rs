@@ -400,7 +400,7 @@ impl<E: Env> Client<E> {
         self.note_held(step == Step::Held);
         self.node.doors.knock(&woken);
         match open {
-            OpenBatch::Empty => {}
+            OpenBatch::Empty | OpenBatch::Queued => {}
             OpenBatch::Lingering => self.node.lingering.raise(),
             OpenBatch::Due => self.node.work.raise(),
         }

@@ -86,6 +86,7 @@ impl Stage {
                 let proposal = self.pending.pop_front().expect("something was proposed");
                 self.commit(&proposal);
             }
+            ["open"] => self.line(format_args!("  {:?}", self.core.open_batch())),
             ["lose"] => drop(self.pending.pop_front()),
             ["resend"] => self.tell(Input::Resend),
             ["after", ms, "ms"] => {
