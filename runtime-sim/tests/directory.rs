@@ -30,12 +30,13 @@ async fn load(env: &SimEnv) -> Directory<SimEnv> {
 #[test]
 fn a_new_life_knows_what_the_last_one_learnt() {
     Runtime::new().block_on(async {
-        let env = SimEnv::new(&SimDisk::new(DiskOptions::default()));
+        let disk = SimDisk::new(DiskOptions::default());
+        let env = SimEnv::new(&disk);
         let directory = load(&env).await;
         assert!(!directory.belongs() && directory.addresses().is_empty());
         directory.learn(7, &members(&["a", "b"])).await;
         directory.meet(&member("core")).await;
-        let next = load(&env.next_life()).await;
+        let next = load(&env.next_life(&disk)).await;
         assert!(next.belongs());
         assert_eq!(next.keepers(), [member("a"), member("b")]);
         assert_eq!(next.addresses(), ["a:7000", "b:7000", "core:7000"]);
@@ -103,10 +104,10 @@ fn only_one_founder_is_ever_named_whenever_the_machine_stops() {
                     // Else the process alone ends.
                     disk.crash();
                 }
-                env = env.next_life();
+                env = env.next_life(&disk);
             }
             disk.crash();
-            env = env.next_life();
+            env = env.next_life(&disk);
             if let Some(founder) = named.borrow().clone() {
                 assert_eq!(load(&env).await.founder(), Some(founder), "seed {seed}");
                 told += 1;

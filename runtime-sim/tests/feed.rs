@@ -33,6 +33,7 @@ const SEEDS: u64 = 10;
 struct Machine {
     member: Member,
     id: NodeId,
+    disk: SimDisk,
     env: SimEnv,
     server: Arc<Mutex<Option<Arc<Server<SimEnv>>>>>,
 }
@@ -53,8 +54,9 @@ impl Machine {
         let ip = format!("10.0.0.{number}");
         let id = Handle::current().create_node().ip(ip.parse().expect("an address")).build().id();
         let member = Member { name: format!("keeper-{number}"), address: format!("{ip}:{PORT}") };
-        let env = SimEnv::new(&SimDisk::new(DiskOptions::default()));
-        Machine { member, id, env, server: Arc::default() }
+        let disk = SimDisk::new(DiskOptions::default());
+        let env = SimEnv::new(&disk);
+        Machine { member, id, disk, env, server: Arc::default() }
     }
 
     fn start(&self, start: Start) {
@@ -129,7 +131,7 @@ impl World {
     async fn restart(&mut self, i: usize) {
         let start = self.join();
         let machine = &mut self.machines[i];
-        machine.env = machine.env.next_life();
+        machine.env = machine.env.next_life(&machine.disk);
         Handle::current().restart(machine.id);
         machine.start(start);
         until("it is back", || machine.keeper().is_some()).await;
