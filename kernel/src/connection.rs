@@ -168,6 +168,8 @@ impl Connection {
         arrived: Monotonic,
         leaning: &mut Option<usize>,
     ) -> Step {
+        // What the requests before this place search for has been fetched.
+        let mut fetched = self.consumed;
         loop {
             if self.closing {
                 return Step::Close;
@@ -208,6 +210,9 @@ impl Connection {
             }
             let start = self.gate.reply.bytes.len();
             session.pace = Pace::of(len, rest.len());
+            if self.consumed >= fetched && session.pace == Pace::Group {
+                fetched = self.consumed + core.look_ahead(session, rest).max(len);
+            }
             if session.replies == Replies::SkipNext {
                 session.replies = Replies::Skip;
             }

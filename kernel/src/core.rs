@@ -23,6 +23,7 @@ use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::lease::Lease;
 use crate::level::Level;
 use crate::limits;
+use crate::lookahead::Lookahead;
 use crate::members::Members;
 use crate::mutant::Mutant;
 use crate::rates::Rates;
@@ -182,6 +183,8 @@ pub enum OpenBatch {
     Empty,
     /// Nobody waits for it: it may wait for more.
     Lingering,
+    /// It goes when the next verdict comes: enough are on their way.
+    Queued,
     /// Somebody waits for it, or it is large.
     Due,
 }
@@ -273,6 +276,7 @@ pub struct Core {
     pub(crate) keeper: KeeperState,
     /// Bytes from and to clients as of the last tick.
     traffic: (u64, u64),
+    lookahead: Lookahead,
     /// The state of [`Core::random`], which is the generator SplitMix64.
     random: u64,
     /// When a newer snapshot was first heard of.
@@ -311,6 +315,7 @@ impl Core {
             keeper: KeeperState::default(),
             traffic: (0, 0),
             last_save: None,
+            lookahead: Lookahead::default(),
             random: config.seed,
             commands,
             config,
@@ -350,6 +355,12 @@ impl Core {
             Level::Eventual
         });
         call.answer(level)
+    }
+
+    /// Fetches what the first requests of a pipeline will search for; returns how many bytes they take.
+    pub(crate) fn look_ahead(&mut self, session: &Session, input: &[u8]) -> usize {
+        let database = self.store.database(self.system.databases.id(session.db));
+        self.lookahead.fetch(database, input)
     }
 
     /// Goes on with the request that asked for a password check.
@@ -826,6 +837,10 @@ impl Core {
     /// The digest of the data at the index that it contains, or `None` while something executed is not accepted; then
     /// writers are held back for a moment, so that asking again succeeds.
     pub fn digest(&mut self, now: Monotonic) -> Option<(Index, Digest)> {
+        if !self.is_hot() {
+            // A snapshot may be in the middle of being loaded: that is no state of the log.
+            return None;
+        }
         if self.accepted() != self.executed() {
             self.hold_writes_until = Some(now + limits::DIGEST_HOLD);
             return None;
@@ -854,8 +869,10 @@ impl Core {
     pub fn open_batch(&self) -> OpenBatch {
         match &self.role {
             Role::Primary(reign) if !reign.has_open() => OpenBatch::Empty,
-            Role::Primary(reign) if reign.is_awaited || reign.open.len() >= limits::LINGERING_BATCH => OpenBatch::Due,
-            Role::Primary(_) => OpenBatch::Lingering,
+            Role::Primary(reign) if reign.open.len() >= limits::LINGERING_BATCH => OpenBatch::Due,
+            Role::Primary(reign) if !reign.is_awaited => OpenBatch::Lingering,
+            Role::Primary(reign) if reign.in_flight.len() >= limits::BATCHES_HURRIED => OpenBatch::Queued,
+            Role::Primary(_) => OpenBatch::Due,
             _ => OpenBatch::Empty,
         }
     }

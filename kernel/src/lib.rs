@@ -28,6 +28,7 @@ mod info;
 pub mod lease;
 pub mod level;
 pub mod limits;
+mod lookahead;
 pub mod members;
 pub mod mutant;
 mod proxy;

@@ -23,6 +23,10 @@ pub const MAX_REPLIES_WAITING: usize = 8 << 20;
 /// `client-output-buffer-limit` for subscribers.
 pub const MAX_MAIL: usize = 32 << 20;
 
+/// Keys of a pipeline that are looked up together, ahead of their commands: more than a processor's reads of memory that
+/// can be on their way at once would gain nothing.
+pub const KEYS_AHEAD: usize = 16;
+
 /// Bytes of effects in a batch at which writers wait while the pipeline is full. One command's effects are never split,
 /// so a batch can be larger by one command.
 pub const BATCH_BYTES: usize = 4 << 20;
@@ -46,6 +50,9 @@ pub const CLOCK_RATE_ERROR_PER_MILLE: u32 = 10;
 
 /// Bytes of commands that were forwarded to the primary and have no reply; then further ones wait with their clients.
 pub const FORWARDED_BYTES: usize = 64 << 20;
+/// Batches on their way behind which a small one, though somebody waits for it, gathers more until the first verdict: one
+/// is being synced, the next is ready when that is done, and a third would only wait there.
+pub const BATCHES_HURRIED: usize = 2;
 
 /// Bytes of effects in a batch that nobody waits for at which it is sent all the same.
 pub const LINGERING_BATCH: usize = 256 << 10;

@@ -20,3 +20,4 @@ mod sealed;
 mod secret;
 pub mod server;
 pub mod trust;
+mod vigil;

@@ -19,11 +19,13 @@ use mneme_driver::node::Node;
 use mneme_kernel::session::{Peer, Port};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 use crate::env::RealEnv;
 use crate::metrics::TlsMetrics;
+use crate::vigil;
 
 /// How long a client may take to finish its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -36,16 +38,34 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs a task on a thread of its own, with its own runtime.
 pub(crate) fn run_on_thread(name: &str, task: impl Future<Output = ()> + Send + 'static) {
-    let runtime = runtime();
+    run_in(runtime(), name, task);
+}
+
+/// As [`run_on_thread`], on a thread that stays awake under load.
+fn run_network_thread(name: &str, task: impl Future<Output = ()> + Send + 'static) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().on_thread_park(vigil::falls_asleep).on_thread_unpark(vigil::wakes_up);
+    run_in(built(builder), name, async move {
+        tokio::spawn(vigil::keep());
+        task.await;
+    });
+}
+
+fn run_in(runtime: Runtime, name: &str, task: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::Builder::new().name(name.into()).spawn(move || runtime.block_on(task));
     // Only at a start; without the thread there is no server.
     thread.unwrap_or_else(|error| panic!("cannot start the thread {name}: {error}"));
 }
 
 /// A runtime of one thread.
-pub(crate) fn runtime() -> tokio::runtime::Runtime {
-    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    built.unwrap_or_else(|error| panic!("cannot start a runtime: {error}"))
+pub(crate) fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all();
+    built(builder)
+}
+
+fn built(mut builder: tokio::runtime::Builder) -> Runtime {
+    builder.build().unwrap_or_else(|error| panic!("cannot start a runtime: {error}"))
 }
 
 /// A client that has just connected.
@@ -85,7 +105,7 @@ impl Threads {
             // Bounded by the number of clients: who is one too many is told so and closed.
             let (queue, arrivals) = mpsc::unbounded_channel();
             let desk = Desk { node: node.clone(), tls: TlsAcceptor::from(tls.clone()), metrics: metrics.clone() };
-            run_on_thread(&format!("network-{i}"), desk.receive(arrivals));
+            run_network_thread(&format!("network-{i}"), desk.receive(arrivals));
             queue
         };
         let seats = max_clients.saturating_add(SEATS_TO_BE_REFUSED).min(Semaphore::MAX_PERMITS);
@@ -149,12 +169,19 @@ impl Desk {
         while let Some(arrival) = arrivals.recv().await {
             match arrival {
                 Arrival::Tcp(newcomer) => {
-                    tokio::spawn(serve_tcp(self.node.clone(), self.tls.clone(), self.metrics.clone(), newcomer));
+                    let (node, tls, metrics) = (self.node.clone(), self.tls.clone(), self.metrics.clone());
+                    tokio::spawn(vigil::counted(serve_tcp(node, tls, metrics, newcomer)));
                 }
                 Arrival::Unix(socket) => match UnixStream::from_std(socket) {
                     Ok(stream) => {
                         let (node, peer) = (self.node.clone(), peer_of(&stream));
-                        tokio::spawn(connection::serve(node, stream, Port::Main, peer, Source::Machine));
+                        tokio::spawn(vigil::counted(connection::serve(
+                            node,
+                            stream,
+                            Port::Main,
+                            peer,
+                            Source::Machine,
+                        )));
                     }
                     Err(error) => tracing::warn!("cannot serve a connection: {error}"),
                 },

@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
-use mneme_kernel::core::{BadEntry, Content, Core, Input, Output};
+use mneme_kernel::core::{BadEntry, Content, Core, Input, OpenBatch, Output};
 use mneme_kernel::ids::{Epoch, Index};
 use mneme_kernel::time::Monotonic;
 
@@ -20,7 +20,7 @@ use crate::types::Proposal;
 use crate::wal::OpenError;
 
 /// How long a batch that nobody waits for may wait for more: its writers have their answers, and the log is spared.
-const LINGER: Duration = Duration::from_millis(1);
+const LINGER: Duration = Duration::from_millis(10);
 /// How often time-outs are looked at, claims and renewals made.
 const TICK: Duration = Duration::from_millis(20);
 /// How long nothing may be heard of a proposal before it is sent again; doubles up to the second number.
@@ -70,26 +70,24 @@ impl<'a, E: Env> Loop<'a, E> {
         loop {
             let mut fed = None;
             let mut disturbed = pin!(node.keepers.disturbances().reached(self.disturbances + 1));
-            let ticked = poll_fn(|context| {
+            let (ticked, due) = poll_fn(|context| {
                 if fed.is_none()
                     && let Poll::Ready(next) = self.next.as_mut().poll(context)
                 {
                     fed = Some(next);
                 }
-                let something =
-                    fed.is_some() | node.work.poll(context).is_ready() | disturbed.as_mut().poll(context).is_ready();
+                let something = fed.is_some() | disturbed.as_mut().poll(context).is_ready();
+                let due = node.work.poll(context).is_ready();
                 let ticked = tick.as_mut().poll(context).is_ready();
                 // While one lingers, further ones wake nobody.
                 if linger.is_none() && node.lingering.poll(context).is_ready() {
                     linger = Some(Box::pin(node.env.sleep(LINGER)));
                 }
-                let something =
-                    something | linger.as_mut().is_some_and(|linger| linger.as_mut().poll(context).is_ready());
-                if something || ticked { Poll::Ready(ticked) } else { Poll::Pending }
+                let lingered = linger.as_mut().is_some_and(|linger| linger.as_mut().poll(context).is_ready());
+                let due = due || ticked || lingered;
+                if something || due { Poll::Ready((ticked, due)) } else { Poll::Pending }
             })
             .await;
-            // Whatever woke this loop, what is open is closed below.
-            linger = None;
             if let Some(fed) = fed {
                 self.take(fed).await;
             }
@@ -102,7 +100,12 @@ impl<'a, E: Env> Loop<'a, E> {
                 // What was on its way may be lost: a failover shall not wait for silence.
                 self.tell(Input::Resend).await;
             }
-            self.tell(Input::CloseBatch).await;
+            // The verdict on one batch is no reason to close the next: under a steady load they would all be small.
+            let due = due || lock_core(node).await.open_batch() == OpenBatch::Due;
+            if due {
+                linger = None;
+                self.tell(Input::CloseBatch).await;
+            }
             self.carry_out().await;
         }
     }

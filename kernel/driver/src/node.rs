@@ -201,7 +201,7 @@ impl<E: Env> Node<E> {
     /// Has the loop close the batch, if there is one.
     pub(crate) fn announce(&self, open: OpenBatch) {
         match open {
-            OpenBatch::Empty => {}
+            OpenBatch::Empty | OpenBatch::Queued => {}
             OpenBatch::Lingering => self.lingering.raise(),
             OpenBatch::Due => self.work.raise(),
         }

@@ -122,7 +122,8 @@ fn replay(records: &[Record<'_>]) -> Option<Vec<u64>> {
     let (mut entries, mut purged): (Vec<LogId>, Option<u64>) = (Vec::new(), None);
     for record in records {
         match *record {
-            Record::Attest { .. } | Record::Vote(_) => {}
+            // What is installed replaces entries only once its snapshot is there.
+            Record::Attest { .. } | Record::Vote(_) | Record::Install(_) => {}
             Record::Entry { id, .. } => {
                 let fits = |last: &LogId| last.index.checked_add(1) == Some(id.index) && last.term <= id.term;
                 if !entries.last().is_none_or(fits) {

@@ -230,11 +230,17 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
         _ => None,
     };
 
-    let existed = if get { call.reply_value(key) } else { call.exists(key) };
+    // Nothing is looked up that does not matter: most often, nothing does.
     let holds = match condition {
+        None if get => {
+            call.reply_value(key);
+            true
+        }
         None => true,
-        Some(Condition::Absent) => !existed,
-        Some(Condition::Present) => existed,
+        Some(condition) => {
+            let existed = if get { call.reply_value(key) } else { call.exists(key) };
+            existed == (condition == Condition::Present)
+        }
     };
     if holds {
         match until {
@@ -243,7 +249,7 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
             Some(_) => call.put(key, value, until),
             None => {
                 let keeps = matches!(lifetime, Some(Lifetime::Keep));
-                let old = call.get(key).and_then(|item| item.deadline).filter(|_| keeps);
+                let old = if keeps { call.get(key).and_then(|item| item.deadline) } else { None };
                 call.put(key, value, old);
             }
         }

@@ -217,6 +217,11 @@ impl Decoder {
         self.bulk.map_or(0, |len| (self.at + len + 2).saturating_sub(buffered))
     }
 
+    /// Forgets how far it got with a request that is not whole.
+    pub fn restart(&mut self) {
+        self.missing = None;
+    }
+
     fn start(&mut self) {
         self.spans.clear();
         self.at = 0;
@@ -339,14 +344,27 @@ fn read_line(buffer: &[u8], from: usize, too_long: ProtocolError) -> Result<Opti
 
 /// A decimal integer in Redis's strict form: no plus sign, no leading zeros, no spaces.
 pub(crate) fn parse_i64(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
     match digits {
-        [] => None,
-        [b'0'] if text.len() == 1 => Some(0),
-        [b'0', ..] => None,
-        _ if digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) => None,
-        _ => core::str::from_utf8(text).ok()?.parse().ok(),
+        [] => return None,
+        [b'0'] if !is_negative => return Some(0),
+        [b'0', ..] => return None,
+        // Nineteen digits are less than 2^64.
+        _ if digits.len() > 19 => return None,
+        _ => {}
     }
+    let mut number = 0u64;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    if is_negative { 0i64.checked_sub_unsigned(number) } else { i64::try_from(number).ok() }
 }
 
 #[cfg(test)]
@@ -398,6 +416,31 @@ mod tests {
             );
         }
         assert_eq!(decode_all(&vec![b'a'; 70_000]), Err(ProtocolError::InlineLine));
+    }
+
+    #[test]
+    fn integers_are_strict() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            ("-1", Some(-1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-9223372036854775809", None),
+            ("10000000000000000000", None),
+            ("99999999999999999999", None),
+            ("", None),
+            ("-", None),
+            ("-0", None),
+            ("+1", None),
+            ("01", None),
+            (" 1", None),
+            ("1x", None),
+            ("--1", None),
+        ] {
+            assert_eq!(parse_i64(text.as_bytes()), number, "{text}");
+        }
     }
 
     #[test]

@@ -57,6 +57,18 @@ impl Database {
         self.table.find(self.hasher.hash(key), key)
     }
 
+    /// A key's hash here.
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key)
+    }
+
+    /// Brings into the processor's cache what searches for the keys with these hashes will read; of at most
+    /// [`limits::KEYS_AHEAD`] of them.
+    pub(crate) fn fetch(&self, hashes: &[u64]) {
+        self.table.fetch(hashes);
+    }
+
     /// The item at a place that was just found.
     #[inline]
     pub fn at(&self, place: Place) -> Item<'_> {

@@ -53,6 +53,12 @@ impl Packed {
         Item { value: &self.0[start + len..], deadline: self.deadline() }
     }
 
+    /// Reads its first and its last byte.
+    #[inline]
+    pub(super) fn touch(&self) -> u8 {
+        self.0[0] ^ self.0[self.0.len() - 1]
+    }
+
     pub(super) fn deadline(&self) -> Option<u64> {
         let (start, _) = self.key_range();
         self.has_deadline().then(|| u64::from_le_bytes(self.array(start - 8)))

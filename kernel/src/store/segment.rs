@@ -67,8 +67,23 @@ impl Segment {
         (usize::from(tag & !TAKEN) * self.homes) >> TAG_BITS
     }
 
+    /// Reads the first tag that a search for this hash looks at.
     #[inline]
+    pub(super) fn touch(&self, hash: u64) -> u16 {
+        self.tags.get(self.home(self.tag(hash))).copied().unwrap_or_default()
+    }
+
+    /// The first slot whose tag is that of this hash: most often that of its key.
+    #[inline]
+    pub(super) fn likely(&self, hash: u64) -> Option<&Packed> {
+        let wanted = self.tag(hash) | TAKEN;
+        let start = self.home(wanted);
+        let i = self.tags.get(start..)?.iter().position(|tag| *tag == EMPTY || *tag >= wanted)?;
+        self.slots[start + i].as_ref()
+    }
+
     /// The slot of a key's item.
+    #[inline]
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
         let wanted = self.tag(hash) | TAKEN;
         let start = self.home(wanted);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::hasher::KeyHasher;
 use super::packed::Packed;
 use super::segment::{FULL, Segment, TAG_BITS};
+use crate::limits;
 
 /// Bits of a position in hash order: few enough for clients that keep numbers as doubles.
 const CURSOR_BITS: u32 = 48;
@@ -60,6 +61,21 @@ impl Table {
         let segment = self.segment_of(hash);
         let slot = self.segments[segment].find(hash, key)?;
         Some(Place { segment, slot })
+    }
+
+    /// Reads what searches for these hashes are about to read, step by step for all of them: the waits for memory, which
+    /// are most of a search, are then waited for together.
+    pub(super) fn fetch(&self, hashes: &[u64]) {
+        let segment = |hash: &u64| &self.segments[self.segment_of(*hash)];
+        let tags = hashes.iter().fold(0, |sum, hash| sum ^ segment(hash).touch(*hash));
+        // What nobody looks at would not be read.
+        core::hint::black_box(tags);
+        let mut items = [None; limits::KEYS_AHEAD];
+        for (item, hash) in items.iter_mut().zip(hashes) {
+            *item = segment(hash).likely(*hash);
+        }
+        let bytes = items.iter().flatten().fold(0, |sum, item| sum ^ item.touch());
+        core::hint::black_box(bytes);
     }
 
     /// # Panics

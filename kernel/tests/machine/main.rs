@@ -3,7 +3,8 @@
 //!
 //! `> a: SET k v` is a request of client a, who was let in before. `> close` ends a batch, `> commit` lets the log take
 //! the oldest proposal, `> lose` lets Raft lose it, `> resend` is told when nothing was heard for too long, `> after`
-//! moves the clocks, `> another claims` is a claim of another Core that the log accepts.
+//! moves the clocks, `> open` asks how soon the open batch is to be closed, `> another claims` is a claim of another Core
+//! that the log accepts.
 
 mod script;
 #[path = "../support/mod.rs"]
@@ -55,6 +56,41 @@ fn what_was_executed_together_goes_out_together() {
     > commit
       accepted 2
       a gets :3
+    "#
+    );
+}
+
+#[test]
+fn a_batch_lingers_until_somebody_waits_and_queues_behind_two() {
+    script!(
+        r#"
+    > open
+      Empty
+    > a: CONSISTENCY EVENTUAL SET k 1
+      a gets +OK
+    > open
+      Lingering
+    > b: SET k 2
+      b waits for batch 1
+    > open
+      Due
+    > close
+      propose batch 1: put k "1", put k "2"
+    > b: SET k 3
+    > open
+      Due
+    > close
+      propose batch 2: put k "3"
+    > c: SET k 4
+      c waits for batch 3
+    > open
+      Queued
+    > commit
+      accepted 1
+      b gets +OK
+      b waits for batch 2
+    > open
+      Due
     "#
     );
 }

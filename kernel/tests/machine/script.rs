@@ -95,6 +95,7 @@ impl Stage {
                 self.commit(&proposal);
             }
             ["tick"] => self.tell(Input::Tick { input_bytes: 0, output_bytes: 0 }),
+            ["open"] => self.line(format_args!("  {:?}", self.core.open_batch())),
             ["lose"] => drop(self.pending.pop_front()),
             ["resend"] => self.tell(Input::Resend),
             ["after", ms, "ms"] => {
