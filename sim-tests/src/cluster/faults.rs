@@ -197,7 +197,6 @@ impl Cluster {
         machine.end_life(Ending::Kill);
         self.event(format_args!("{} loses its disk", machine.name()));
         machine.lose_disk();
-        lock(&machine.checks.terms).forgets(machine.number());
         sleep(down).await;
         machine.begin_life();
         self.await_repair(&hold, "joined anew").await;
