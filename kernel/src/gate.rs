@@ -261,6 +261,10 @@ impl Gate {
         if self.sent == self.reply.bytes.len() {
             self.reply.bytes.clear();
             self.sent = 0;
+            // What is still held are places of replies that are to come.
+            for held in &mut self.held {
+                (held.start, held.end) = (0, 0);
+            }
         } else if self.sent >= 1 << 16 {
             self.reply.bytes.drain(..self.sent);
             for held in &mut self.held {
@@ -377,6 +381,18 @@ mod tests {
         assert!(!gate.is_empty());
         gate.sent(16);
         assert!(gate.is_empty());
+    }
+
+    #[test]
+    fn a_place_stays_where_it_is_when_all_before_it_has_left() {
+        let mut gate = gate(&[("a", None, 0)]);
+        gate.hold_place(7);
+        gate.sent(gate.ready().len());
+        assert_eq!(gate.ready(), b"");
+        gate.reply.simple("c");
+        assert_eq!(gate.ready(), b"");
+        gate.answer(7, b"+b\r\n");
+        assert_eq!(gate.ready(), b"+b\r\n+c\r\n");
     }
 
     #[test]
