@@ -97,7 +97,7 @@ impl Lease {
     }
 
     /// Whether it lasts at `now`, a moment after a read was executed.
-    pub(crate) fn holds(&self, now: Monotonic) -> bool {
+    pub fn holds(&self, now: Monotonic) -> bool {
         self.is_used.store(true, Ordering::Relaxed);
         nanos(now) < self.until.load(Ordering::Relaxed)
     }
