@@ -371,7 +371,9 @@ impl<E: Env> Keeper<E> {
     fn has_lease(&self, metrics: &MetricsOf<E>) -> bool {
         let alone = metrics.membership_config.membership().voter_ids().count() == 1;
         let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
-        alone || acked.is_some_and(|ago| ago < self.times.election_max)
+        // A new leader has none before its first entry is committed.
+        let begun = metrics.cluster_committed.as_ref().is_some_and(|id| id.leader_id.term == metrics.current_term);
+        alone || (begun && acked.is_some_and(|ago| ago < self.times.election_max))
     }
 
     /// How many entries, counted from the log's beginning, are committed.
