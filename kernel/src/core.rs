@@ -155,7 +155,7 @@ pub enum Output {
     Propose(Proposal),
     /// The log accepted every batch up to this one: open the gates.
     Accepted(Seq),
-    /// These batches will never be accepted. Comes before the [`Output::Accepted`] that opens their gates.
+    /// These batches will never be accepted, or nobody hears of it. Comes before the [`Output::Accepted`] that opens their gates.
     Void(Void),
     /// This Core is primary and has applied all there is.
     Leads(Epoch),
@@ -432,7 +432,7 @@ impl Core {
             Input::Release => self.hand_over(),
             Input::Forget => {
                 if self.is_primary() {
-                    self.end_reign(out);
+                    self.end_reign(false, out);
                 }
                 self.empty(now.monotonic);
                 out.push(Output::Deposed(self.epoch()));
@@ -538,7 +538,7 @@ impl Core {
             }
             (Entry::Release { epoch, .. }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
                 // Everything before it was accepted too: this memory is what the log says.
-                self.end_reign(out);
+                self.end_reign(true, out);
                 self.role = Role::Standby;
                 out.push(Output::Follows(self.system.verdicts.epoch));
             }
@@ -587,7 +587,7 @@ impl Core {
     fn depose(&mut self, now: Monotonic, out: &mut Vec<Output>) -> bool {
         let epoch = self.system.verdicts.epoch;
         let is_sound = self.accepted() == self.executed() || Mutant::KeepMemory.is_chosen();
-        self.end_reign(out);
+        self.end_reign(true, out);
         self.stats.depositions += 1;
         if is_sound {
             self.role = Role::Standby;
@@ -610,13 +610,14 @@ impl Core {
         self.heard = now;
     }
 
-    /// Ends the reign: what still waits for a batch of it waits in vain.
-    fn end_reign(&mut self, out: &mut Vec<Output>) {
+    /// Ends the reign: what still waits for a batch of it waits in vain, either because that is certainly void, or because
+    /// its verdict will not be heard.
+    fn end_reign(&mut self, is_certain: bool, out: &mut Vec<Output>) {
         self.lease.end();
         if let Role::Primary(reign) = &self.role {
             // Reads may wait for the batch that was not closed any more.
             self.last_seq = reign.next_seq;
-            out.push(Output::Void(Void { first: reign.accepted.next(), last: reign.next_seq }));
+            out.push(Output::Void(Void { first: reign.accepted.next(), last: reign.next_seq, is_certain }));
             out.push(Output::Accepted(reign.next_seq));
         }
         self.changed.clear();

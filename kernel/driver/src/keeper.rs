@@ -200,6 +200,7 @@ impl<E: Env> Keeper<E> {
             changing: AsyncMutex::default(),
         });
         env.spawn("raft watch", keeper.clone().watch(addresses));
+        env.spawn("raft end", keeper.clone().end_with_raft());
         env.spawn("promotion", admission::promote(keeper.clone()));
         if let Some((manifest, _)) = &found {
             // The last life may have ended between the snapshot and the purge.
@@ -295,6 +296,23 @@ impl<E: Env> Keeper<E> {
             if metrics.changed().await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Ends the process when Raft stops by itself, because the log could not be read or written: nobody is served by a
+    /// Keeper that only seems to be there, and the next life may read what this one could not.
+    async fn end_with_raft(self: Arc<Self>) {
+        let mut metrics = self.raft.metrics();
+        let why = loop {
+            let running = metrics.borrow_watched().running_state.clone();
+            match running {
+                Err(why) => break why.to_string(),
+                Ok(()) if metrics.changed().await.is_err() => break "it is gone".to_owned(),
+                Ok(()) => {}
+            }
+        };
+        if !self.stopped.load(Ordering::Acquire) {
+            self.env.fatal(RaftStopped(why).to_string()).await;
         }
     }
 
