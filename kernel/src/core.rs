@@ -24,7 +24,7 @@ use crate::lease::Lease;
 use crate::level::Level;
 use crate::limits;
 use crate::lookahead::Lookahead;
-use crate::members::Members;
+use crate::members::{Group, Members};
 use crate::mutant::Mutant;
 use crate::rates::Rates;
 use crate::reign::Reign;
@@ -88,6 +88,8 @@ pub enum Input<'a> {
     Committed { index: Index, content: Content<'a>, age: Duration },
     /// The Keeper's newest state.
     Keeper(KeeperState),
+    /// What is known of the Raft group now.
+    Group(Group),
     /// There is time to send what was executed, if anything was.
     CloseBatch,
     /// Some time has passed; so many bytes came from clients and went to them since the start.
@@ -259,8 +261,9 @@ pub struct Core {
     /// It is to hand over as soon as what it executed is sent.
     releasing: bool,
     lease: Arc<Lease>,
-    /// The Raft group.
+    /// The Raft group: its members as of the last applied entry, and what is known of it beyond that.
     members: Members,
+    group: Group,
     /// The newest seq of this process in all reigns that have ended.
     last_seq: Seq,
     pub(crate) origin: Origin,
@@ -305,6 +308,7 @@ impl Core {
             releasing: false,
             lease: Arc::new(Lease::new(config.lease, config.started)),
             members: Members::default(),
+            group: Group::default(),
             last_seq: Seq::ZERO,
             origin: Origin::default(),
             verdicts_heard: 0,
@@ -453,6 +457,7 @@ impl Core {
                 }
                 self.keeper = state;
             }
+            Input::Group(group) => self.group = group,
             Input::CloseBatch => self.close_batch(now, out),
             Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes, out),
             Input::Expire => self.expire(now),
@@ -964,6 +969,16 @@ impl Core {
     /// The Raft group as of the last applied entry.
     pub fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// What was last heard of the Raft group beyond the entries that came.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// How many entries, counted from the log's beginning, this memory contains.
+    pub fn known(&self) -> u64 {
+        self.applied.map_or(0, |applied| applied.0 + 1)
     }
 
     /// As [`Core::members`], from a snapshot.

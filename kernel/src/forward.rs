@@ -190,6 +190,10 @@ impl Origin {
         self.pending.len()
     }
 
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent
+    }
+
     /// Frames' contents for the primary of this epoch: all that has not been sent.
     pub(crate) fn take_unsent(&mut self, epoch: Epoch, deliveries: &mut Vec<Delivery>) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
