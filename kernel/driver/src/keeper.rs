@@ -159,7 +159,8 @@ impl<E: Env> Keeper<E> {
             .filter(|known| known.name != member.name && known.address != member.address)
             .map(|known| known.address)
             .collect();
-        let mut opened = Self::open(env, options.segment_bytes).await;
+        // With others to fall back on, damage is looked for before this Keeper takes part; alone, whoever loads finds it.
+        let mut opened = Self::open(env, options.segment_bytes, !others.is_empty()).await;
         if let Err(error) = &opened
             && error.is_damage()
             && !others.is_empty()
@@ -168,7 +169,7 @@ impl<E: Env> Keeper<E> {
             set_aside::until_others_lead(env, &others).await;
             let folder = set_aside::set_aside(env).await.map_err(OpenError::from)?;
             tracing::warn!("what was damaged lies in {folder} now; this Keeper begins anew");
-            opened = Self::open(env, options.segment_bytes).await;
+            opened = Self::open(env, options.segment_bytes, false).await;
         }
         let (log, found) = opened?;
         let current = found.as_ref().map(|(manifest, _)| manifest);
@@ -210,14 +211,21 @@ impl<E: Env> Keeper<E> {
         Ok((keeper, found))
     }
 
-    /// Opens log and snapshot, which belong together.
-    async fn open(env: &E, segment_bytes: u64) -> Result<(Log<E>, Option<(Manifest, SystemPartition)>), OpenError> {
+    /// Opens log and snapshot, which belong together; `verify` has every block of the snapshot read.
+    async fn open(
+        env: &E,
+        segment_bytes: u64,
+        verify: bool,
+    ) -> Result<(Log<E>, Option<(Manifest, SystemPartition)>), OpenError> {
         if set_aside::has_begun(env).await? {
             set_aside::set_aside(env).await?;
         }
         let found = match snapshot::newest(env).await? {
             Some(manifest) => {
                 let system = snapshot::read_system(env, &manifest).await?;
+                if verify {
+                    snapshot::verify(env, &manifest).await?;
+                }
                 Some((manifest, system))
             }
             None => None,
