@@ -295,7 +295,9 @@ impl Call<'_> {
         if !is_word(self.args.at(0), "consistency") {
             return Ok(None);
         }
-        self.check_rights(self.core.commands.resolve(self.args)?.1)?;
+        if self.core.is_hot() {
+            self.check_rights(self.core.commands.resolve(self.args)?.1)?;
+        }
         let level = Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?;
         if self.session.transaction.is_some() {
             return Err(CommandError::Other("inside MULTI there is no CONSISTENCY; the level is that of EXEC"));
@@ -359,6 +361,10 @@ impl Call<'_> {
             return Ok(());
         }
         let name = self.session.user.as_ref().ok_or(CommandError::NoAuth)?;
+        if !self.core.is_hot() {
+            // It has been asked before, and touches no data now.
+            return Ok(());
+        }
         let user = self.core.system.users.get(name).ok_or(CommandError::NoAuth)?;
         if user.role.allows(access) { Ok(()) } else { Err(CommandError::NoPerm { user: name.clone(), command }) }
     }
@@ -379,8 +385,9 @@ impl Call<'_> {
 
     /// Whether the command may not even be looked at yet.
     fn must_wait(&mut self, command: &Command) -> Result<bool, CommandError> {
-        // Users, too, are known only when the log has been read.
-        if !self.core.is_hot() && command.name != "quit" {
+        // Users, too, are known only when the log has been read. Were MULTI refused, what follows it would be executed by
+        // itself.
+        if !self.core.is_hot() && !matches!(command.name, "quit" | "multi") {
             return self.park().map(|()| true);
         }
         let replies_first = self.session.awaits_db || command.name == "reset";

@@ -510,7 +510,8 @@ impl Core {
     ) -> Result<bool, CodecError> {
         match (entry, &mut self.role) {
             (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
-                self.incarnation = Some(Incarnation(index.0));
+                // It may be the second of two, the first of which was in a snapshot: that one began this life.
+                self.incarnation = self.system.cores.get(&self.config.node).map(|known| known.incarnation);
                 self.role = Role::Standby;
                 self.claim_if_due(now, out);
             }

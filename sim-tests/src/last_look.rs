@@ -66,7 +66,7 @@ pub async fn at_all(cluster: &Cluster) -> Result<(), String> {
     converge(cluster).await
 }
 
-/// A write by a client of this Core. As long as nobody has taken over, it may be refused and is sent again.
+/// A write by a client of this Core, sent again until it is acknowledged: somebody may have to take over first.
 async fn write(cluster: &Cluster, core: usize) -> Result<(), String> {
     let mut client = Client::new(cluster.clone(), core, PATIENCE);
     let name = format!("probe:{core}");
@@ -75,8 +75,10 @@ async fn write(cluster: &Cluster, core: usize) -> Result<(), String> {
         loop {
             match client.ask(command).await {
                 Ok(Value::Simple(_)) => break,
-                Ok(Value::Error(why)) if why.starts_with("LOADING ") && Instant::now() < end => {}
-                other => return Err(format!("when all is well, {command:?} at Core {core} is answered {other:?}")),
+                other if Instant::now() > end => {
+                    return Err(format!("{RECOVERY:?} after all faults {command:?} is answered {other:?}"));
+                }
+                _ => sleep(Duration::from_millis(10)).await,
             }
         }
     }

@@ -212,6 +212,8 @@ impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
             self.log.announce(manifest.last).await;
         }
         snapshot::publish(&self.env, &manifest).await?;
+        // What the log has up to there may be another leader's, never committed: the feed must not find it.
+        self.log.purge_to(manifest.last).await;
         tracing::info!(last = manifest.last.index, "the snapshot from another Keeper is in place");
         let next = manifest.last.index + 1;
         {

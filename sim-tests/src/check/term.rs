@@ -1,9 +1,10 @@
 //! A Keeper never votes twice in a term, and terms and epochs only grow, over all crashes (DESIGN.md section 8,
 //! invariants 3 and 6).
 //!
-//! With several Keepers: one leader a term, as the Raft paper's Election Safety says, and no Keeper's term goes back. If
-//! there is one, each life of it elects itself. If it did so in a term in which an earlier life has led, it has voted
-//! twice in it.
+//! With several Keepers: one leader a term, as the Raft paper's Election Safety says, and no Keeper forgets that it has
+//! led. A term that it has only heard of it may forget: it answers nobody before its vote is on disk. If there is one
+//! Keeper, each life of it elects itself. If it did so in a term in which an earlier life has led, it has voted twice in
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 pub struct Terms {
     /// By term, the Keeper that leads in it.
     leaders: BTreeMap<u64, u64>,
-    /// By Keeper.
+    /// By Keeper, the newest term in which it has led.
     newest: BTreeMap<u64, u64>,
     /// Of the only Keeper and the only Core, in the life before.
     alone: (u64, u64),
@@ -22,11 +23,12 @@ pub struct Terms {
 impl Terms {
     /// A Keeper is in this term, and leads in that one if it leads; whether it has not been seen to lead in it before.
     pub fn sees(&mut self, keeper: u64, term: u64, leads: Option<u64>) -> Result<bool, String> {
-        let before = self.newest.insert(keeper, term).unwrap_or_default();
+        let before = self.newest.get(&keeper).copied().unwrap_or_default();
         if term < before {
-            return Err(format!("Keeper {keeper} is in term {term}, and was in {before}"));
+            return Err(format!("Keeper {keeper} is in term {term}, and has led in {before}"));
         }
         let Some(term) = leads else { return Ok(false) };
+        self.newest.insert(keeper, term.max(before));
         match self.leaders.insert(term, keeper) {
             Some(other) if other != keeper => Err(format!("Keepers {keeper} and {other} both lead in term {term}")),
             before => Ok(before.is_none()),
