@@ -1,8 +1,9 @@
 //! The command line client: every command, one-shot, piped or interactive.
 //!
 //! It is blocking and small: one connection, one thread. Commands are sent as typed; the client knows none of them, save
-//! that some are answered by more than one message.
+//! that some are answered by more than one message, and that some of `cluster` are shown in a form of their own.
 
+mod cluster;
 mod connection;
 mod interactive;
 mod options;
@@ -39,6 +40,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Stop> {
+    if let Some(command) = cluster::Command::of(&options.command)? {
+        let answer = command.run(options)?;
+        io::stdout().lock().write_all(&answer)?;
+        return Ok(());
+    }
     let mut connection = Connection::open(&options.target, &options.opening)?;
     let by_default = match io::stdout().is_terminal() {
         true => Form::Terminal,

@@ -24,7 +24,7 @@ use crate::lease::Lease;
 use crate::level::Level;
 use crate::limits;
 use crate::lookahead::Lookahead;
-use crate::members::Members;
+use crate::members::{Group, Members};
 use crate::mutant::Mutant;
 use crate::rates::Rates;
 use crate::reign::Reign;
@@ -88,6 +88,8 @@ pub enum Input<'a> {
     Committed { index: Index, content: Content<'a>, age: Duration },
     /// The Keeper's newest state.
     Keeper(KeeperState),
+    /// What is known of the Raft group now.
+    Group(Group),
     /// There is time to send what was executed, if anything was.
     CloseBatch,
     /// Some time has passed; so many bytes came from clients and went to them since the start.
@@ -155,7 +157,7 @@ pub enum Output {
     Propose(Proposal),
     /// The log accepted every batch up to this one: open the gates.
     Accepted(Seq),
-    /// These batches will never be accepted. Comes before the [`Output::Accepted`] that opens their gates.
+    /// These batches will never be accepted, or nobody hears of it. Comes before the [`Output::Accepted`] that opens their gates.
     Void(Void),
     /// This Core is primary and has applied all there is.
     Leads(Epoch),
@@ -259,8 +261,9 @@ pub struct Core {
     /// It is to hand over as soon as what it executed is sent.
     releasing: bool,
     lease: Arc<Lease>,
-    /// The Raft group.
+    /// The Raft group: its members as of the last applied entry, and what is known of it beyond that.
     members: Members,
+    group: Group,
     /// The newest seq of this process in all reigns that have ended.
     last_seq: Seq,
     pub(crate) origin: Origin,
@@ -305,6 +308,7 @@ impl Core {
             releasing: false,
             lease: Arc::new(Lease::new(config.lease, config.started)),
             members: Members::default(),
+            group: Group::default(),
             last_seq: Seq::ZERO,
             origin: Origin::default(),
             verdicts_heard: 0,
@@ -432,7 +436,7 @@ impl Core {
             Input::Release => self.hand_over(),
             Input::Forget => {
                 if self.is_primary() {
-                    self.end_reign(out);
+                    self.end_reign(false, out);
                 }
                 self.empty(now.monotonic);
                 out.push(Output::Deposed(self.epoch()));
@@ -453,6 +457,7 @@ impl Core {
                 }
                 self.keeper = state;
             }
+            Input::Group(group) => self.group = group,
             Input::CloseBatch => self.close_batch(now, out),
             Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes, out),
             Input::Expire => self.expire(now),
@@ -538,7 +543,7 @@ impl Core {
             }
             (Entry::Release { epoch, .. }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
                 // Everything before it was accepted too: this memory is what the log says.
-                self.end_reign(out);
+                self.end_reign(true, out);
                 self.role = Role::Standby;
                 out.push(Output::Follows(self.system.verdicts.epoch));
             }
@@ -587,7 +592,7 @@ impl Core {
     fn depose(&mut self, now: Monotonic, out: &mut Vec<Output>) -> bool {
         let epoch = self.system.verdicts.epoch;
         let is_sound = self.accepted() == self.executed() || Mutant::KeepMemory.is_chosen();
-        self.end_reign(out);
+        self.end_reign(true, out);
         self.stats.depositions += 1;
         if is_sound {
             self.role = Role::Standby;
@@ -610,13 +615,14 @@ impl Core {
         self.heard = now;
     }
 
-    /// Ends the reign: what still waits for a batch of it waits in vain.
-    fn end_reign(&mut self, out: &mut Vec<Output>) {
+    /// Ends the reign: what still waits for a batch of it waits in vain, either because that is certainly void, or because
+    /// its verdict will not be heard.
+    fn end_reign(&mut self, is_certain: bool, out: &mut Vec<Output>) {
         self.lease.end();
         if let Role::Primary(reign) = &self.role {
             // Reads may wait for the batch that was not closed any more.
             self.last_seq = reign.next_seq;
-            out.push(Output::Void(Void { first: reign.accepted.next(), last: reign.next_seq }));
+            out.push(Output::Void(Void { first: reign.accepted.next(), last: reign.next_seq, is_certain }));
             out.push(Output::Accepted(reign.next_seq));
         }
         self.changed.clear();
@@ -963,6 +969,16 @@ impl Core {
     /// The Raft group as of the last applied entry.
     pub fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// What was last heard of the Raft group beyond the entries that came.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// How many entries, counted from the log's beginning, this memory contains.
+    pub fn known(&self) -> u64 {
+        self.applied.map_or(0, |applied| applied.0 + 1)
     }
 
     /// As [`Core::members`], from a snapshot.

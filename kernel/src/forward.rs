@@ -190,6 +190,10 @@ impl Origin {
         self.pending.len()
     }
 
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent
+    }
+
     /// Frames' contents for the primary of this epoch: all that has not been sent.
     pub(crate) fn take_unsent(&mut self, epoch: Epoch, deliveries: &mut Vec<Delivery>) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
@@ -330,15 +334,19 @@ impl Proxies {
         self.waiting.keys().next().map(|(seq, _)| *seq)
     }
 
-    /// Opens the gate up to a batch: what waited for a void one is refused, for it has no effect; what has waited too
-    /// long is told so.
+    /// Opens the gate up to a batch: what waited for a void one is refused, for it has no effect, if that is certain;
+    /// what has waited too long is told so.
     pub fn advance(&mut self, accepted: Seq, voids: &[Void], now: Monotonic) {
         while let Some(entry) = self.waiting.first_entry().filter(|entry| entry.key().0 <= accepted) {
             let (seq, _) = *entry.key();
-            let waiting = entry.remove();
-            self.ready.push(match voids.iter().any(|void| void.contains(seq)) {
-                true => FromPrimary::Refused { number: waiting.number },
-                false => waiting.reply(),
+            let mut waiting = entry.remove();
+            self.ready.push(match voids.iter().find(|void| void.contains(seq)) {
+                Some(Void { is_certain: true, .. }) => FromPrimary::Refused { number: waiting.number },
+                Some(_) => {
+                    waiting.reply = crate::gate::UNCERTAIN.to_vec();
+                    waiting.reply()
+                }
+                None => waiting.reply(),
             });
         }
         let late: Vec<(Seq, u64)> = self.waiting.iter().filter(|(_, w)| w.until <= now).map(|(key, _)| *key).collect();
@@ -351,11 +359,14 @@ impl Proxies {
     }
 }
 
-/// Batches that will never be accepted: another Core's claim came before them (rule 11).
+/// Batches whose verdicts this process does not hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Void {
     pub first: Seq,
     pub last: Seq,
+    /// They will never be accepted: another Core's claim came before them (rule 11). Else the log that tells their fate
+    /// has been purged (rule 20).
+    pub is_certain: bool,
 }
 
 impl Void {

@@ -192,14 +192,18 @@ impl Gate {
         }
     }
 
-    /// Opens the gate for every batch up to `accepted`; what waits for a void one is told that nothing of it happened.
+    /// Opens the gate for every batch up to `accepted`; what waits for a void one is told that nothing of it happened, if
+    /// that is certain.
     pub fn open(&mut self, accepted: Seq, voids: &[Void], now: Monotonic) {
-        let is_void = |held: &Held| match held.until {
-            Until::Accepted(wait) => wait.seq <= accepted && voids.iter().any(|void| void.contains(wait.seq)),
-            _ => false,
+        let instead = |held: &Held| match held.until {
+            Until::Accepted(wait) if wait.seq <= accepted => {
+                let void = voids.iter().find(|void| void.contains(wait.seq))?;
+                Some(if void.is_certain { VOID } else { UNCERTAIN })
+            }
+            _ => None,
         };
-        if !voids.is_empty() && self.held.iter().any(is_void) {
-            self.replace(now, |held| is_void(held).then_some(VOID));
+        if !voids.is_empty() && self.held.iter().any(|held| instead(held).is_some()) {
+            self.replace(now, instead);
         }
         while let Some(held) = self.held.front() {
             match held.until {
@@ -396,12 +400,16 @@ mod tests {
 
     #[test]
     fn what_is_void_had_no_effect_and_is_told_so() {
-        let mut gate = gate(&[("a", Some(1), 9), ("b", Some(3), 9), ("c", Some(4), 9)]);
-        gate.open(Seq(3), &[Void { first: Seq(2), last: Seq(3) }], at(1));
-        assert!(gate.ready().starts_with(b"+a\r\n-LOADING"), "{:?}", gate.ready());
-        gate.sent(gate.ready().len());
-        gate.open(Seq(4), &[Void { first: Seq(2), last: Seq(3) }], at(1));
-        assert_eq!(gate.ready(), b"+c\r\n");
+        // A primary whose tail was purged before it heard of it told its clients that nothing had happened.
+        for (is_certain, told) in [(true, b"+a\r\n-LOADING".as_slice()), (false, b"+a\r\n-UNCERTAIN")] {
+            let voids = [Void { first: Seq(2), last: Seq(3), is_certain }];
+            let mut gate = gate(&[("a", Some(1), 9), ("b", Some(3), 9), ("c", Some(4), 9)]);
+            gate.open(Seq(3), &voids, at(1));
+            assert!(gate.ready().starts_with(told), "{:?}", gate.ready());
+            gate.sent(gate.ready().len());
+            gate.open(Seq(4), &voids, at(1));
+            assert_eq!(gate.ready(), b"+c\r\n");
+        }
     }
 
     #[test]
@@ -433,7 +441,7 @@ mod tests {
             gate.hold_reads(0, wait);
             assert_eq!(gate.ready(), b"");
             if void {
-                gate.open(Seq(2), &[Void { first: Seq(2), last: Seq(2) }], at(1));
+                gate.open(Seq(2), &[Void { first: Seq(2), last: Seq(2), is_certain: true }], at(1));
             } else {
                 gate.expire(at(9));
             }

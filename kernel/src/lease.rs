@@ -97,7 +97,7 @@ impl Lease {
     }
 
     /// Whether it lasts at `now`, a moment after a read was executed.
-    pub(crate) fn holds(&self, now: Monotonic) -> bool {
+    pub fn holds(&self, now: Monotonic) -> bool {
         self.is_used.store(true, Ordering::Relaxed);
         nanos(now) < self.until.load(Ordering::Relaxed)
     }
@@ -105,6 +105,11 @@ impl Lease {
     /// Whether it lasts at `now`. As [`Lease::holds`], for who only looks.
     pub fn lasts(&self, now: Monotonic) -> bool {
         nanos(now) < self.until.load(Ordering::Relaxed)
+    }
+
+    /// How long it still lasts at `now`; zero if it has ended, or this Core is not primary.
+    pub fn remaining(&self, now: Monotonic) -> Duration {
+        Duration::from_nanos(self.until.load(Ordering::Relaxed).saturating_sub(nanos(now)))
     }
 
     /// The epoch and number of a renewal that is due: several times a lease, so that one may be late or lost, if other
@@ -154,6 +159,7 @@ mod tests {
     fn it_counts_from_the_sending() {
         let lease = lease();
         assert!(lease.holds(at(1299)) && !lease.holds(at(1300)));
+        assert_eq!([at(1299), at(1300), at(1400)].map(|now| lease.remaining(now).as_millis()), [1, 0, 0]);
         assert_eq!(lease.renew(at(1100)), Some((Epoch(7), 1)));
         assert_eq!(lease.renew(at(1101)), None);
         lease.accepted(1, at(1290));

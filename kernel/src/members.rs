@@ -21,3 +21,14 @@ pub struct Members {
     /// All members by id, voters and learners.
     pub members: Vec<(u64, Member)>,
 }
+
+/// What a Core hears of the Raft group beside the log's entries, from the Keeper that feeds it: to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// How many entries, counted from the log's beginning, are committed as far as that Keeper has said.
+    pub committed: u64,
+    /// The address of the Keeper that leads, if that is known. It may have died since.
+    pub leader: Option<String>,
+    /// The last entry that each Keeper is known to have, by id: only if the Keeper beside leads.
+    pub matched: Vec<(u64, u64)>,
+}

@@ -72,10 +72,12 @@ pub enum Mutant {
     InstallUnannounced,
     /// A Keeper goes on under its old id with an empty log.
     KeepIdWhenWiped,
+    /// A machine's monotonic clock does not count the time in which a process is suspended.
+    StopClockInPause,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 34] = [
+    pub const ALL: [(&'static str, Mutant); 35] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -110,6 +112,7 @@ impl Mutant {
         ("promote-early", Mutant::PromoteEarly),
         ("install-unannounced", Mutant::InstallUnannounced),
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
+        ("stop-clock-in-pause", Mutant::StopClockInPause),
     ];
 
     /// Whether this mistake is to be made now.

@@ -61,6 +61,11 @@ impl Core {
         self.origin.len()
     }
 
+    /// Those of them that wait for a primary: they have been sent to none, or can be sent again.
+    pub fn parked(&self) -> usize {
+        self.origin.unsent()
+    }
+
     /// What is to be sent to the primary of the current epoch, as frames' contents.
     pub fn take_forwarded(&mut self) -> Vec<Vec<u8>> {
         let mut deliveries = Vec::new();

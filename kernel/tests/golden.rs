@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::forward::{FromPrimary, Request, ToPrimary};
 use mneme_kernel::ids::{DbId, Epoch, Incarnation, Index, Seq};
 use mneme_kernel::members::{Member, Members};
+use mneme_kernel::resp::{Decoder, OwnedArgs, Trust, encode_command};
 use mneme_kernel::snapshot::{BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition};
 use mneme_kernel::system::System;
 use mneme_kernel::time::Wall;
@@ -133,6 +135,56 @@ fn entries_are_written_as_ever() {
         }
         let bytes = golden.expect(name, &entry.encode());
         assert_eq!(Entry::decode(&bytes), Ok(entry));
+    }
+    golden.finish();
+}
+
+#[test]
+fn forwarded_commands_are_written_as_ever() {
+    let mut golden = golden!("forward.txt");
+    let args = |words: &[&str]| {
+        let (mut bytes, mut decoder) = (Vec::new(), Decoder::default());
+        encode_command(words, &mut bytes);
+        decoder.decode(&bytes, Trust::Known).expect("a request").expect("a whole one");
+        OwnedArgs::from(decoder.args(&bytes))
+    };
+    let set = Request {
+        number: 300,
+        epoch: Epoch(7),
+        session: 5,
+        user: "ann".into(),
+        db: 3,
+        protocol: 2,
+        level: 1,
+        args: args(&["SET", "k", "v"]),
+        queue: Vec::new(),
+    };
+    let queue = vec![args(&["GET", "k"])];
+    let exec = Request { number: 301, protocol: 3, level: 2, args: args(&["EXEC"]), queue, ..set.clone() };
+    for (name, message) in [
+        ("run", ToPrimary::Run(set)),
+        ("run a transaction", ToPrimary::Run(exec)),
+        ("end", ToPrimary::End { session: 5 }),
+    ] {
+        match message {
+            ToPrimary::Run(_) | ToPrimary::End { .. } => {}
+        }
+        let mut written = Vec::new();
+        codec::encode(&message, &mut written);
+        let bytes = golden.expect(name, &written);
+        assert_eq!(codec::decode_owned(&bytes), Ok(message));
+    }
+    for (name, message) in [
+        ("reply", FromPrimary::Reply { number: 300, reply: b"+OK\r\n".to_vec(), db: 3 }),
+        ("refused", FromPrimary::Refused { number: 300 }),
+    ] {
+        match message {
+            FromPrimary::Reply { .. } | FromPrimary::Refused { .. } => {}
+        }
+        let mut written = Vec::new();
+        codec::encode(&message, &mut written);
+        let bytes = golden.expect(name, &written);
+        assert_eq!(codec::decode_owned(&bytes), Ok(message));
     }
     golden.finish();
 }

@@ -36,41 +36,59 @@ pub struct Violation {
 
 /// Every state of the scenario, with as many threads; it ends at the first violation.
 pub fn explore(scenario: Scenario, threads: usize) -> Findings {
-    run(Protocol { scenario, mutant: None }, threads, HasDiscoveries::AnyFailures)
+    run(&Protocol { scenario, mutant: None }, threads, HasDiscoveries::AnyFailures, None)
 }
 
-/// The states of the scenario with a mistake, nearest first, until a client could see it. So the counterexample is a
-/// shortest one.
+/// The states of the scenario with a mistake, nearest first, until a client could see it.
+///
+/// The checker looks at many states at a time and keeps the last violation among them. So shorter ways are looked for until
+/// there is none.
 pub fn hunt(scenario: Scenario, mutant: Mutant) -> Findings {
-    let seen = properties::SEEN_BY_CLIENTS.into_iter().collect();
-    run(Protocol { scenario, mutant: Some(mutant) }, 1, HasDiscoveries::AnyOf(seen))
+    let protocol = Protocol { scenario, mutant: Some(mutant) };
+    let until = HasDiscoveries::AnyOf(properties::SEEN_BY_CLIENTS.into_iter().collect());
+    let mut findings = run(&protocol, 1, until.clone(), None);
+    while let Some(known) = &findings.violation {
+        let shorter = run(&protocol, 1, until.clone(), Some(known.steps.len() - 1)).violation;
+        match shorter.filter(|shorter| shorter.is_seen_by_clients() || !known.is_seen_by_clients()) {
+            Some(shorter) => findings.violation = Some(shorter),
+            None => break,
+        }
+    }
+    findings
 }
 
-fn run(protocol: Protocol, threads: usize, until: HasDiscoveries) -> Findings {
+fn run(protocol: &Protocol, threads: usize, until: HasDiscoveries, steps: Option<usize>) -> Findings {
     let start = Instant::now();
-    let checker = protocol.clone().checker().threads(threads).finish_when(until).spawn_bfs().join();
+    let mut builder = protocol.clone().checker().threads(threads).finish_when(until);
+    if let Some(steps) = steps {
+        // The start has depth 1, and what has this depth is left out.
+        builder = builder.target_max_depth(steps + 2);
+    }
+    let checker = builder.spawn_bfs().join();
     let mut discoveries = checker.discoveries();
     let properties = protocol.properties();
     let is_mark = |expectation: &Expectation| matches!(expectation, Expectation::Sometimes);
     let missed = properties.iter().filter(|p| is_mark(&p.expectation) && !discoveries.contains_key(p.name));
     let missed = missed.map(|p| p.name).collect();
     let broken = properties.iter().filter(|p| !is_mark(&p.expectation));
+    let violations = broken.filter_map(|p| Some(Violation::new(p.name, discoveries.remove(p.name)?.into_vec())));
     // What a client sees says most; then the shortest way.
-    let weight =
-        |(property, path): &(&'static str, Vec<_>)| (!properties::SEEN_BY_CLIENTS.contains(property), path.len());
-    let violations = broken.filter_map(|p| Some((p.name, discoveries.remove(p.name)?.into_vec())));
-    let violation = violations.min_by_key(weight);
+    let violation = violations.min_by_key(|violation| (!violation.is_seen_by_clients(), violation.steps.len()));
     Findings {
         states: checker.unique_state_count(),
         depth: checker.max_depth(),
         time: start.elapsed(),
-        violation: violation.map(|(property, path)| Violation::new(property, path)),
+        violation,
         missed,
         properties: properties.len(),
     }
 }
 
 impl Violation {
+    pub fn is_seen_by_clients(&self) -> bool {
+        properties::SEEN_BY_CLIENTS.contains(&self.property)
+    }
+
     /// Each state comes with the action that leaves it.
     fn new(property: &'static str, path: Vec<(State, Option<Action>)>) -> Self {
         let (mut states, actions): (Vec<_>, Vec<_>) = path.into_iter().unzip();

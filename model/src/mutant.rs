@@ -68,7 +68,7 @@ impl Mutant {
     pub const ALL: [(Mutant, &'static str); 29] = [
         (Mutant::LongLease, "clocks"),
         (Mutant::WaitWithoutMargin, "clocks"),
-        (Mutant::LeaseFromResend, "clocks"),
+        (Mutant::LeaseFromResend, "clocks-resend"),
         (Mutant::LeaseFromAcknowledgement, "clocks"),
         (Mutant::LeaseFromNewerClaim, "clocks-release"),
         (Mutant::ClockStopsInPause, "clocks"),

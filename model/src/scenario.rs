@@ -72,8 +72,17 @@ impl Scenario {
                 leases: CLOCKS,
                 clients: vec![(A, vec![Op::Get(X)]), (B, vec![Op::Incr(X)])],
                 longest_log: 7,
-                budget: Budget { claims: 2, renews: 1, resends: 1, ..none },
+                budget: Budget { claims: 2, renews: 1, ..none },
                 marks: &[marks::FAILOVER, marks::CLAIM_FENCED, marks::LEASE_ENDS_BEFORE_REPLY],
+                ..base.clone()
+            },
+            Scenario {
+                name: "clocks-resend",
+                leases: CLOCKS,
+                clients: vec![(A, vec![Op::Get(X)]), (B, vec![Op::Incr(X)])],
+                longest_log: 7,
+                budget: Budget { claims: 1, renews: 1, resends: 1, ..none },
+                marks: &[marks::FAILOVER],
                 ..base.clone()
             },
             Scenario {

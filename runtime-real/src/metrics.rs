@@ -7,6 +7,7 @@ mod page;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mneme_driver::env::Env;
 use mneme_driver::keeper::Keeper;
 use mneme_driver::measures::Traffic;
 use mneme_driver::server::Server;
@@ -14,6 +15,7 @@ use mneme_kernel::commands::Access;
 use mneme_kernel::core::{Core, KeeperState};
 use mneme_kernel::histogram::Histogram;
 use mneme_kernel::level::Level;
+use mneme_kernel::time::Monotonic;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 
 use self::page::Page;
@@ -54,17 +56,23 @@ impl TlsMetrics {
 pub(crate) fn text(server: Option<&Server<RealEnv>>, tls: &TlsMetrics) -> String {
     let mut page = Page::default();
     if let Some(node) = server.and_then(Server::node) {
+        // In this order: entries that come meanwhile are no lag.
+        let (now, committed) = (node.env().monotonic(), node.keepers().committed());
         node.with_core(|core| {
             commands(&mut page, core);
             clients(&mut page, core);
             data(&mut page, core);
-            role(&mut page, core);
+            role(&mut page, core, now);
+            forwarding(&mut page, core);
+            page.gauge("mneme_feed_lag_entries", "Committed log entries that the memory does not contain yet.")
+                .is(committed.saturating_sub(core.known()));
         });
         replies(&mut page, node.traffic(), node.replying());
         tls_metrics(&mut page, tls);
     }
     if let Some(keeper) = server.and_then(Server::keeper) {
         let state = keeper.state();
+        raft(&mut page, keeper);
         log(&mut page, keeper, &state);
         snapshots(&mut page, &state);
     }
@@ -142,8 +150,12 @@ fn data(page: &mut Page, core: &Core) {
     page.counter("mneme_expired_keys_total", "Keys deleted because their deadline had passed.").is(stats.expired_keys);
 }
 
-fn role(page: &mut Page, core: &Core) {
+fn role(page: &mut Page, core: &Core, now: Monotonic) {
     page.gauge("mneme_primary", "1 if this Core is the primary.").is(u8::from(core.is_primary()));
+    let mut family = page.gauge("mneme_role", "1 for the role that this Core has.");
+    for role in ["recovering", "standby", "primary"] {
+        family.with(&[("role", role)], u8::from(core.role_name() == role));
+    }
     page.gauge("mneme_ready", "1 if writes are executed.").is(u8::from(core.takes_writes()));
     page.gauge("mneme_epoch", "The current epoch.").is(core.epoch());
     page.gauge("mneme_applied_index", "The last log entry that the memory contains.").is(core.applied());
@@ -152,6 +164,20 @@ fn role(page: &mut Page, core: &Core) {
     page.counter("mneme_batches_accepted_total", "Batches that the log accepted.").is(core.stats.batches_accepted);
     page.counter("mneme_effect_bytes_total", "Bytes of changes in accepted batches.").is(core.stats.effect_bytes);
     page.gauge("mneme_batches_in_flight", "Batches handed to Raft and not accepted yet.").is(core.in_flight());
+    page.gauge("mneme_lease_remaining_seconds", "How long a primary's lease still lasts, 0 if it does not.")
+        .is(core.lease().remaining(now).as_secs_f64());
+    page.counter("mneme_reads_without_lease_total", "Reads that waited for the log because the lease had ended.")
+        .is(core.stats.reads_without_lease);
+    page.counter("mneme_claims_total", "Times that this Core asked to be primary.").is(core.stats.claims);
+    page.counter("mneme_depositions_total", "Times that another Core took over from this one unasked.")
+        .is(core.stats.depositions);
+}
+
+fn forwarding(page: &mut Page, core: &Core) {
+    page.counter("mneme_forwarded_commands_total", "Commands that were left to the primary.").is(core.stats.forwarded);
+    page.gauge("mneme_forwarded_waiting", "Commands left to the primary that have no reply yet.")
+        .is(core.forwarded_waiting());
+    page.gauge("mneme_parked_commands", "Commands that wait for a primary.").is(core.parked());
 }
 
 fn replies(page: &mut Page, traffic: &Traffic, replying: usize) {
@@ -169,9 +195,23 @@ fn replies(page: &mut Page, traffic: &Traffic, replying: usize) {
     page.gauge("mneme_connections_replying", "Connections with replies that have not left.").is(replying);
 }
 
+/// The Raft group as this Keeper knows it.
+fn raft(page: &mut Page, keeper: &Keeper<RealEnv>) {
+    let status = keeper.status();
+    let voters = status.members.iter().filter(|member| member.votes).count();
+    page.gauge("mneme_raft_leader", "1 if this Keeper leads the Raft group.").is(u8::from(keeper.leads()));
+    page.gauge("mneme_raft_term", "Raft's term.").is(keeper.term());
+    page.counter("mneme_raft_leader_changes_total", "Times that another Keeper led the Raft group, or none.")
+        .is(keeper.leader_changes().value());
+    page.gauge("mneme_raft_voters", "Keepers that vote.").is(voters);
+    page.gauge("mneme_raft_learners", "Keepers that do not vote.").is(status.members.len() - voters);
+    page.gauge("mneme_raft_committed_index", "The last log entry that is committed, as this Keeper knows.")
+        .is(status.committed.unwrap_or_default());
+    page.gauge("mneme_raft_last_index", "The last log entry of this Keeper.").is(status.last.unwrap_or_default());
+}
+
 fn log(page: &mut Page, beside: &Keeper<RealEnv>, keeper: &KeeperState) {
     let measures = beside.log_measures();
-    page.gauge("mneme_raft_term", "Raft's term.").is(beside.term());
     page.gauge("mneme_log_bytes", "Bytes of the log since the newest snapshot.").is(keeper.log_bytes);
     page.gauge("mneme_log_segments", "Files of the log.").is(beside.segments());
     page.counter("mneme_log_groups_total", "Groups of entries that one sync made durable.").is(measures.groups);

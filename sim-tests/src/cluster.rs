@@ -134,7 +134,7 @@ impl Cluster {
         loop {
             sleep(WATCH).await;
             for machine in self.machines() {
-                if machine.is_dead()
+                if machine.wants_reviving()
                     && let Some(hold) = machine.take()
                 {
                     madsim::task::spawn(async move { hold.machine().revive().await });

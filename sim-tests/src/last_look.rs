@@ -66,14 +66,18 @@ pub async fn at_all(cluster: &Cluster) -> Result<(), String> {
     converge(cluster).await
 }
 
-/// A write by a client of this Core.
+/// A write by a client of this Core. As long as nobody has taken over, it may be refused and is sent again.
 async fn write(cluster: &Cluster, core: usize) -> Result<(), String> {
     let mut client = Client::new(cluster.clone(), core, PATIENCE);
     let name = format!("probe:{core}");
+    let end = Instant::now() + RECOVERY;
     for command in [&["SELECT", PROBES][..], &["SET", &name, "1"]] {
-        match client.ask(command).await {
-            Ok(Value::Simple(_)) => {}
-            other => return Err(format!("when all is well, {command:?} at Core {core} is answered {other:?}")),
+        loop {
+            match client.ask(command).await {
+                Ok(Value::Simple(_)) => break,
+                Ok(Value::Error(why)) if why.starts_with("LOADING ") && Instant::now() < end => {}
+                other => return Err(format!("when all is well, {command:?} at Core {core} is answered {other:?}")),
+            }
         }
     }
     Ok(())

@@ -106,6 +106,7 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::PromoteEarly
             | Mutant::InstallUnannounced
             | Mutant::KeepIdWhenWiped
+            | Mutant::StopClockInPause
     )
 }
 

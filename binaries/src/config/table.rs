@@ -132,10 +132,7 @@ impl DefaultValue {
         match self {
             Is(text) => Some(text.to_owned()),
             HostName => Some(machine.host_name.clone()),
-            // With as many network threads as there are CPUs, those of the log take theirs from one of them. That is a
-            // small part where there are many, and was measured to cost more than the second thread gives where there
-            // are two.
-            Cpus => Some(if machine.cpus == 2 { 1 } else { machine.cpus }.to_string()),
+            Cpus => Some(machine.cpus.to_string()),
             ClusterAddress | Unset => None,
         }
     }
@@ -145,7 +142,7 @@ impl DefaultValue {
         match self {
             Is(text) => text,
             HostName => "host name",
-            Cpus => "number of CPUs, but 1 if there are 2",
+            Cpus => "number of CPUs",
             ClusterAddress => "the cluster address",
             Unset => "none",
         }

@@ -80,7 +80,7 @@ fn help_tells_where_each_value_comes_from() {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "[now: 0.0.0.0:1, from c.toml:3; default: 127.0.0.1:6379]",
-        "[now: 3, from $MNEME_THREADS; default: number of CPUs, but 1 if there are 2]",
+        "[now: 3, from $MNEME_THREADS; default: number of CPUs]",
         "[now: n7, from flag; default: host name]",
         "[default: 127.0.0.1:6380]",
         "[now: from $MNEME_ADMIN_PASSWORD]",

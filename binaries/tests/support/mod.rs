@@ -60,15 +60,21 @@ impl Node {
 
     /// As [`Node::start`], with the log going there.
     pub fn start_logging(data: &Path, socket: &Path, options: &[&str], log: Stdio) -> Node {
+        let mut core = program(env!("CARGO_BIN_EXE_mneme-core"));
+        core.stderr(log).args(["--node", "test"]);
+        Node::start_with(core, data, socket, options)
+    }
+
+    /// As [`Node::start`], by a command that has its environment, and without a name.
+    pub fn start_with(mut core: Command, data: &Path, socket: &Path, options: &[&str]) -> Node {
         let (port, admin_port) = (free_port(), free_port());
-        let mut process = program(env!("CARGO_BIN_EXE_mneme-core"))
+        let mut process = core
             .env("MNEME_ADMIN_PASSWORD", PASSWORD)
-            .args(["--node", "test", "--listen", &format!("127.0.0.1:{port}"), "--read-listen", "127.0.0.1:0"])
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--read-listen", "127.0.0.1:0"])
             .args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", &format!("127.0.0.1:{admin_port}")])
             .args(["--data".as_ref(), data.as_os_str(), "--unix-socket".as_ref(), socket.as_os_str()])
             .args(options)
             .stdout(Stdio::piped())
-            .stderr(log)
             .spawn()
             .expect("the server starts");
         let output = process.stdout.take().expect("it is piped");

@@ -198,6 +198,7 @@ impl<'a, E: Env> Loop<'a, E> {
         if let Some(keeper) = &node.keeper {
             self.tell(Input::Keeper(keeper.state())).await;
         }
+        self.tell(Input::Group(node.keepers.group())).await;
         let (input_bytes, output_bytes) = (node.traffic.input_bytes(), node.traffic.output_bytes());
         self.tell(Input::Tick { input_bytes, output_bytes }).await;
         self.tell(Input::Expire).await;

@@ -159,7 +159,8 @@ impl<E: Env> Keeper<E> {
             .filter(|known| known.name != member.name && known.address != member.address)
             .map(|known| known.address)
             .collect();
-        let mut opened = Self::open(env, options.segment_bytes).await;
+        // With others to fall back on, damage is looked for before this Keeper takes part; alone, whoever loads finds it.
+        let mut opened = Self::open(env, options.segment_bytes, !others.is_empty()).await;
         if let Err(error) = &opened
             && error.is_damage()
             && !others.is_empty()
@@ -168,7 +169,7 @@ impl<E: Env> Keeper<E> {
             set_aside::until_others_lead(env, &others).await;
             let folder = set_aside::set_aside(env).await.map_err(OpenError::from)?;
             tracing::warn!("what was damaged lies in {folder} now; this Keeper begins anew");
-            opened = Self::open(env, options.segment_bytes).await;
+            opened = Self::open(env, options.segment_bytes, false).await;
         }
         let (log, found) = opened?;
         let current = found.as_ref().map(|(manifest, _)| manifest);
@@ -200,6 +201,7 @@ impl<E: Env> Keeper<E> {
             changing: AsyncMutex::default(),
         });
         env.spawn("raft watch", keeper.clone().watch(addresses));
+        env.spawn("raft end", keeper.clone().end_with_raft());
         env.spawn("promotion", admission::promote(keeper.clone()));
         if let Some((manifest, _)) = &found {
             // The last life may have ended between the snapshot and the purge.
@@ -209,14 +211,21 @@ impl<E: Env> Keeper<E> {
         Ok((keeper, found))
     }
 
-    /// Opens log and snapshot, which belong together.
-    async fn open(env: &E, segment_bytes: u64) -> Result<(Log<E>, Option<(Manifest, SystemPartition)>), OpenError> {
+    /// Opens log and snapshot, which belong together; `verify` has every block of the snapshot read.
+    async fn open(
+        env: &E,
+        segment_bytes: u64,
+        verify: bool,
+    ) -> Result<(Log<E>, Option<(Manifest, SystemPartition)>), OpenError> {
         if set_aside::has_begun(env).await? {
             set_aside::set_aside(env).await?;
         }
         let found = match snapshot::newest(env).await? {
             Some(manifest) => {
                 let system = snapshot::read_system(env, &manifest).await?;
+                if verify {
+                    snapshot::verify(env, &manifest).await?;
+                }
                 Some((manifest, system))
             }
             None => None,
@@ -298,6 +307,23 @@ impl<E: Env> Keeper<E> {
         }
     }
 
+    /// Ends the process when Raft stops by itself, because the log could not be read or written: nobody is served by a
+    /// Keeper that only seems to be there, and the next life may read what this one could not.
+    async fn end_with_raft(self: Arc<Self>) {
+        let mut metrics = self.raft.metrics();
+        let why = loop {
+            let running = metrics.borrow_watched().running_state.clone();
+            match running {
+                Err(why) => break why.to_string(),
+                Ok(()) if metrics.changed().await.is_err() => break "it is gone".to_owned(),
+                Ok(()) => {}
+            }
+        };
+        if !self.stopped.load(Ordering::Acquire) {
+            self.env.fatal(RaftStopped(why).to_string()).await;
+        }
+    }
+
     fn metrics(&self) -> MetricsOf<E> {
         self.raft.metrics().borrow_watched().clone()
     }
@@ -371,7 +397,9 @@ impl<E: Env> Keeper<E> {
     fn has_lease(&self, metrics: &MetricsOf<E>) -> bool {
         let alone = metrics.membership_config.membership().voter_ids().count() == 1;
         let acked = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
-        alone || acked.is_some_and(|ago| ago < self.times.election_max)
+        // A new leader has none before its first entry is committed.
+        let begun = metrics.cluster_committed.as_ref().is_some_and(|id| id.leader_id.term == metrics.current_term);
+        alone || (begun && acked.is_some_and(|ago| ago < self.times.election_max))
     }
 
     /// How many entries, counted from the log's beginning, are committed.

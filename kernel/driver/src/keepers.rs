@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mneme_kernel::ids::Epoch;
-use mneme_kernel::members::Members;
+use mneme_kernel::members::{Group, Members};
 
 use crate::courier::Courier;
 use crate::directory::Directory;
@@ -104,6 +104,25 @@ impl<E: Env> Keepers<E> {
     /// when there is a link again: send again then what has no verdict.
     pub fn disturbances(&self) -> &Watermark {
         self.courier.disturbances()
+    }
+
+    /// How many entries, counted from the log's beginning, are committed: as the Keeper beside knows, or as far as the
+    /// one that feeds has said.
+    pub fn committed(&self) -> u64 {
+        match &self.feed {
+            Feed::Beside(keeper) => keeper.committed().value(),
+            Feed::Elsewhere(subscriber) => subscriber.committed(),
+        }
+    }
+
+    /// What the Core shows of the Raft group.
+    pub(crate) fn group(&self) -> Group {
+        match &self.feed {
+            Feed::Beside(keeper) => keeper.group(),
+            Feed::Elsewhere(subscriber) => {
+                Group { committed: subscriber.committed(), leader: self.courier.leader(), matched: Vec::new() }
+            }
+        }
     }
 
     /// What is committed behind the first `known` entries: waits until there is something, however long. Of batches of

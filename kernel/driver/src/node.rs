@@ -273,6 +273,11 @@ impl<E: Env> Node<E> {
         self.replying.load(Ordering::Relaxed)
     }
 
+    /// The Keepers, wherever they are.
+    pub fn keepers(&self) -> &Keepers<E> {
+        &self.keepers
+    }
+
     /// The Keeper in this process.
     pub fn keeper(&self) -> Option<&Arc<Keeper<E>>> {
         self.keeper.as_ref()

@@ -99,6 +99,15 @@ pub(crate) fn blocks<'a>(
     })
 }
 
+/// Reads all of a snapshot's items and checks them.
+pub(crate) async fn verify<E: Env>(env: &E, manifest: &Manifest) -> Result<(), SnapshotError> {
+    for file in &manifest.partitions {
+        let bytes = read_partition(env, file).await?;
+        blocks(manifest.log, file, &bytes).try_for_each(|block| block.map(drop))?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn read_system<E: Env>(env: &E, manifest: &Manifest) -> Result<SystemPartition, SnapshotError> {
     let bytes = read_partition(env, &manifest.system).await?;
     let mut content = Vec::new();

@@ -2,6 +2,7 @@
 //! or is silent, the next one goes on where it ended.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(crate) struct Subscriber<E: Env> {
     directory: Arc<Directory<E>>,
     courier: Arc<Courier<E>>,
     state: Mutex<State<E>>,
+    /// How many entries are committed, as far as any Keeper has said.
+    committed: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,15 @@ enum Heard {
 impl<E: Env> Subscriber<E> {
     pub(crate) fn new(env: E, directory: Arc<Directory<E>>, courier: Arc<Courier<E>>) -> Self {
         let state = State { subscription: None, turn: env.random(), outage: Outage::new("the feed of any Keeper") };
-        Self { env, directory, courier, state: Mutex::new(state) }
+        Self { env, directory, courier, state: Mutex::new(state), committed: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    fn heard_committed(&self, entries: u64) {
+        self.committed.fetch_max(entries, Ordering::Relaxed);
     }
 
     /// See [`crate::keepers::Keepers::next`]. The link survives when this is given up, and serves the next call if that
@@ -224,9 +235,11 @@ impl<E: Env> Subscription<E> {
                     }
                     let entries = frames::decode_entries(first, count, bytes)?;
                     self.next += count;
+                    subscriber.heard_committed(self.next);
                     return Ok(Heard::Entries(entries));
                 }
-                (Frame::Beat { .. }, _) => {
+                (Frame::Beat { committed }, _) => {
+                    subscriber.heard_committed(committed);
                     let patience = if subscriber.courier.is_unheard() { NO_NEWS_OF_OWN } else { NO_NEWS };
                     let no_news = env.monotonic() - self.news >= patience;
                     if no_news && subscriber.directory.keepers().len() > 1 {
@@ -235,6 +248,7 @@ impl<E: Env> Subscription<E> {
                 }
                 (Frame::Snapshot(head), _) => {
                     self.next = head.index + 1;
+                    subscriber.heard_committed(self.next);
                     return Ok(Heard::Snapshot(head));
                 }
                 (Frame::Refused(why), _) => return Err(io::Error::other(why)),

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use super::{Access, Command, CommandError, Keys, is_word};
 use crate::call::Call;
+use crate::core::Core;
+use crate::members::Member;
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     name: "cluster",
@@ -19,7 +21,7 @@ pub(super) const COMMANDS: &[Command] = &[Command {
 const HELP: &[&str] = &[
     "CLUSTER <subcommand>. Subcommands are:",
     "STATUS",
-    "    Show who is primary, the Cores and the Keepers, as this node knows them.",
+    "    Show who is primary, the Cores and the Keepers, as this node knows them, and how far it is.",
     "TRANSFER",
     "    Have the primary hand over to another Core; to be sent to the primary.",
     "HELP",
@@ -71,12 +73,15 @@ fn status(call: &mut Call<'_>) {
             (name.into(), known.address.clone(), known.incarnation.0, role)
         })
         .collect();
-    let members = core.members().clone();
-    let votes = |id: u64| members.voters.iter().any(|set| set.contains(&id));
+    let keepers = keepers(core);
     let (node, role) = (core.config.node.clone(), core.role_name());
+    // What was heard of the group may be older than the last entry.
+    let committed = core.group().committed.max(core.known());
     let numbers = [
         ("epoch", verdicts.epoch.0),
         ("applied", core.applied().0),
+        ("committed", committed.saturating_sub(1)),
+        ("lag", committed - core.known()),
         ("voters", core.voters() as u64),
         ("forwarded", core.forwarded_waiting() as u64),
     ];
@@ -103,15 +108,48 @@ fn status(call: &mut Call<'_>) {
         reply.integer(*incarnation as i64);
     }
     reply.bulk(b"keepers");
-    reply.array(members.members.len());
-    for (id, member) in &members.members {
-        reply.map(4);
-        let role = if votes(*id) { "voter" } else { "learner" };
-        for (field, text) in [("name", &*member.name), ("address", &*member.address), ("role", role)] {
+    reply.array(keepers.len());
+    for keeper in &keepers {
+        reply.map(6);
+        for (field, text) in [("name", &*keeper.name), ("address", &*keeper.address), ("role", keeper.role)] {
             reply.bulk(field.as_bytes());
             reply.bulk(text.as_bytes());
         }
         reply.bulk(b"id");
-        reply.bulk(alloc::format!("{id:016x}").as_bytes());
+        reply.bulk(alloc::format!("{:016x}", keeper.id).as_bytes());
+        reply.bulk(b"leader");
+        reply.integer(i64::from(keeper.leads));
+        reply.bulk(b"matched");
+        match keeper.matched {
+            Some(matched) => reply.integer(matched as i64),
+            None => reply.null(),
+        }
     }
+}
+
+/// A member of the Raft group as this node knows it.
+struct Keeper {
+    id: u64,
+    name: String,
+    address: String,
+    role: &'static str,
+    leads: bool,
+    /// The last entry that it is known to have: `None` unless the leader is in this process.
+    matched: Option<u64>,
+}
+
+fn keepers(core: &Core) -> Vec<Keeper> {
+    let (members, group) = (core.members(), core.group());
+    let keeper = |(id, member): &(u64, Member)| {
+        let votes = members.voters.iter().any(|set| set.contains(id));
+        Keeper {
+            id: *id,
+            name: member.name.clone(),
+            address: member.address.clone(),
+            role: if votes { "voter" } else { "learner" },
+            leads: votes && group.leader.as_ref() == Some(&member.address),
+            matched: group.matched.iter().find(|(matched, _)| matched == id).map(|(_, matched)| *matched),
+        }
+    };
+    members.members.iter().map(keeper).collect()
 }

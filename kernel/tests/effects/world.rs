@@ -159,7 +159,8 @@ impl World {
                 self.elapse(Duration::from_secs(1));
             }
         }
-        panic!("it does not come to rest: {self:?}");
+        let clients: Vec<_> = self.clients.iter().filter(|client| !client.has_all_answers()).collect();
+        panic!("{} does not come to rest: {clients:?}", self.core.role_name());
     }
 
     fn renew(&mut self) {

@@ -7,36 +7,30 @@
 
 use std::collections::BTreeMap;
 
-/// Who has led, and what each Keeper has come to.
+/// Who has led, and what each Keeper has come to. A Keeper is known by its id in the group: one that has lost its disk is
+/// another one.
 #[derive(Debug, Default)]
 pub struct Terms {
-    /// By term, the machine of the Keeper that leads in it.
-    leaders: BTreeMap<u64, usize>,
-    /// By machine.
-    newest: BTreeMap<usize, u64>,
+    /// By term, the Keeper that leads in it.
+    leaders: BTreeMap<u64, u64>,
+    /// By Keeper.
+    newest: BTreeMap<u64, u64>,
     /// Of the only Keeper and the only Core, in the life before.
     alone: (u64, u64),
 }
 
 impl Terms {
     /// A Keeper is in this term, and leads in that one if it leads; whether it has not been seen to lead in it before.
-    pub fn sees(&mut self, machine: usize, term: u64, leads: Option<u64>) -> Result<bool, String> {
-        let before = self.newest.insert(machine, term).unwrap_or_default();
+    pub fn sees(&mut self, keeper: u64, term: u64, leads: Option<u64>) -> Result<bool, String> {
+        let before = self.newest.insert(keeper, term).unwrap_or_default();
         if term < before {
-            return Err(format!("the Keeper of machine {machine} is in term {term}, and was in {before}"));
+            return Err(format!("Keeper {keeper} is in term {term}, and was in {before}"));
         }
         let Some(term) = leads else { return Ok(false) };
-        match self.leaders.insert(term, machine) {
-            Some(other) if other != machine => {
-                Err(format!("the Keepers of machines {machine} and {other} both lead in term {term}"))
-            }
+        match self.leaders.insert(term, keeper) {
+            Some(other) if other != keeper => Err(format!("Keepers {keeper} and {other} both lead in term {term}")),
             before => Ok(before.is_none()),
         }
-    }
-
-    /// The disk of a Keeper is lost: it begins as another one.
-    pub fn forgets(&mut self, machine: usize) {
-        self.newest.remove(&machine);
     }
 
     /// The newest term in which a Keeper has been seen to lead.
@@ -69,8 +63,6 @@ mod tests {
         assert!(terms.sees(1, 3, Some(3)).is_err());
         assert_eq!(terms.sees(2, 4, Some(4)), Ok(true));
         assert!(terms.sees(2, 3, None).is_err());
-        terms.forgets(2);
-        assert_eq!(terms.sees(2, 1, None), Ok(false));
         assert_eq!(terms.newest(), 4);
     }
 }

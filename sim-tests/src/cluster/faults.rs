@@ -5,6 +5,7 @@ use std::time::Duration;
 use madsim::net::NetSim;
 use madsim::runtime::Handle;
 use madsim::time::{Instant, sleep};
+use mneme_kernel::mutant::Mutant;
 use mneme_runtime_sim::sleep::timeout;
 use mneme_runtime_sim::{SimDisk, Trap};
 
@@ -63,6 +64,9 @@ impl Cluster {
         let before = self.progress();
         Handle::current().pause(node);
         sleep(lasts).await;
+        if Mutant::StopClockInPause.is_chosen() {
+            hold.machine().clock.leave_out(lasts);
+        }
         let overtaken = self.progress().epoch > before.epoch;
         Handle::current().resume(node);
         self.world().count("pause outlasted the lease", u64::from(was_primary && overtaken));
@@ -193,7 +197,6 @@ impl Cluster {
         machine.end_life(Ending::Kill);
         self.event(format_args!("{} loses its disk", machine.name()));
         machine.lose_disk();
-        lock(&machine.checks.terms).forgets(machine.number());
         sleep(down).await;
         machine.begin_life();
         self.await_repair(&hold, "joined anew").await;

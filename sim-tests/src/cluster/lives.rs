@@ -51,7 +51,7 @@ pub(super) struct Life {
     /// Why it did not get that far.
     pub(super) start_error: Option<String>,
     /// Whether that is because its data is damaged.
-    sees_damage: bool,
+    pub(super) sees_damage: bool,
     /// How many syncs, reads and writes had failed when it began.
     failures: u64,
     /// How often there had been no space when it began.
@@ -119,7 +119,7 @@ impl Machine {
         if let Err(error) = server.ready().await {
             return self.does_not_start(&error);
         }
-        self.check_recovery(&server);
+        self.check_recovery(&server).await;
         let clients = match server.node() {
             Some(core) => Some((core, self.listen(self.client_address()).await)),
             None => None,
@@ -287,13 +287,16 @@ impl Machine {
     }
 
     /// Compares what a new life has found with what the lives before have promised.
-    fn check_recovery(&self, server: &Server<SimEnv>) {
+    async fn check_recovery(&self, server: &Server<SimEnv>) {
         let keeper = server.keeper();
         let term = keeper.map(|keeper| keeper.term());
         let snapshot = keeper.and_then(|keeper| keeper.state().snapshot_index);
         self.world.count("lives", 1);
         self.world.count("lives from a snapshot", u64::from(snapshot.is_some()));
         let Some(node) = server.node() else { return };
+        if !until_idle(node).await {
+            return;
+        }
         let now = node.env().monotonic();
         let is_solo = self.world.options.topology.is_solo();
         let (found, epoch, expired) = node.with_core(|core| {
@@ -351,4 +354,16 @@ impl Machine {
             }
         }
     }
+}
+
+/// Waits until nothing is on its way to the log, for a moment only. Clients are not served yet, but the first user may
+/// just be made, and keys are deleted whose deadline has passed.
+async fn until_idle(node: &Node<SimEnv>) -> bool {
+    for _ in 0..100 {
+        if node.with_core(|core| core.accepted() == core.executed()) {
+            return true;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    false
 }

@@ -131,6 +131,13 @@ impl Machine {
         Handle::current().is_exit(self.node)
     }
 
+    /// Whether somebody who watches it would start its server again: it has ended, or does not start because its disk
+    /// failed. One that sees damage does so again.
+    pub(super) fn wants_reviving(&self) -> bool {
+        let life = lock(&self.life);
+        self.is_dead() || (life.start_error.is_some() && !life.sees_damage)
+    }
+
     /// Whether it would serve its role.
     pub fn is_up(&self) -> bool {
         lock(&self.life).is_ready && !self.is_dead()
@@ -187,7 +194,7 @@ impl Machine {
                 return;
             }
             sleep(left.min(super::WATCH)).await;
-            if self.is_dead() {
+            if self.wants_reviving() {
                 self.revive().await;
             }
         }

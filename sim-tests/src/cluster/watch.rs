@@ -60,7 +60,7 @@ impl Cluster {
         for machine in self.keepers() {
             let Some(keeper) = machine.running_keeper() else { continue };
             let (term, leads) = (keeper.term(), leads(&keeper));
-            let found = lock(&self.0.checks.terms).sees(machine.number(), term, leads);
+            let found = lock(&self.0.checks.terms).sees(keeper.id(), term, leads);
             if found == Ok(true) {
                 world.event(format_args!("{} leads in term {leads:?}", machine.name()));
             }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mneme_kernel::members::Member;
+use mneme_kernel::members::{Group, Member};
 use mneme_kernel::wal;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{ChangeMembers, Instant, Precondition, ServerState};
@@ -104,6 +104,21 @@ impl<E: Env> Keeper<E> {
             && metrics.cluster_committed.is_some()
             && metrics.last_applied >= metrics.cluster_committed
             && !admission::is_wanted_as_voter(membership, self.id)
+    }
+
+    /// What the Core beside shows of the group.
+    pub(crate) fn group(&self) -> Group {
+        let committed = self.progress.committed.value();
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let leader = leader_of::<E>(&metrics).map(|(_, member)| member.address);
+        let mut matched = Vec::new();
+        if metrics.state == ServerState::Leader {
+            let others = metrics.replication.iter().flatten().filter(|(id, _)| **id != self.id);
+            let reached = others.filter_map(|(id, log_id)| Some((*id, log_id.as_ref()?.index)));
+            matched = reached.chain(metrics.last_log_index.map(|last| (self.id, last))).collect();
+        }
+        Group { committed, leader, matched }
     }
 
     /// Asks the leader to hand over to this Keeper, if that is another one. Call it now and then, while the Core beside

@@ -1,0 +1,106 @@
+//! What needs no second Core to be seen.
+
+use std::time::Duration;
+
+use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
+use mneme_kernel::entry::Entry;
+use mneme_kernel::ids::{Epoch, Index};
+use mneme_kernel::resp::Value;
+use mneme_kernel::session::{Peer, Port};
+use mneme_kernel::time::{Monotonic, Wall};
+
+use crate::support;
+
+const NOW: Now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic(Duration::from_secs(1)) };
+
+fn tell(core: &mut Core, input: Input<'_>) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    core.handle(NOW, input, &mut outputs).expect("readable entries");
+    outputs
+}
+
+fn commit(core: &mut Core, index: u64, proposal: &Proposal) -> Vec<Output> {
+    tell(core, Input::Committed { index: Index(index), content: Content::Core(proposal), age: Duration::ZERO })
+}
+
+fn proposal(outputs: &[Output]) -> Proposal {
+    let [Output::Propose(proposal)] = outputs else { panic!("one proposal: {outputs:?}") };
+    proposal.clone()
+}
+
+/// A primary of an empty cluster.
+fn primary(config: Config) -> Core {
+    let mut core = Core::new(config);
+    tell(&mut core, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    let hello = proposal(&tell(&mut core, Input::Begin { nonce: 1 }));
+    let claim = proposal(&commit(&mut core, 1, &hello));
+    assert_eq!(commit(&mut core, 2, &claim), [Output::Leads(Epoch(2))]);
+    core
+}
+
+#[test]
+fn before_there_is_a_user_only_who_makes_it_leads() {
+    let mut core = Core::new(Config { founds: false, ..support::config() });
+    let hello = proposal(&tell(&mut core, Input::Begin { nonce: 1 }));
+    assert_eq!(commit(&mut core, 0, &hello), []);
+    assert_eq!(tell(&mut core, Input::Tick { input_bytes: 0, output_bytes: 0 }), []);
+    primary(support::config());
+}
+
+#[test]
+fn with_quorum_check_a_read_waits_though_there_is_a_lease() {
+    for quorum_check in [false, true] {
+        let mut core = primary(Config { quorum_check, ..support::config() });
+        assert!(core.lease().holds(NOW.monotonic));
+        let mut accepted = found(&mut core);
+        let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+        client.input().extend_from_slice(b"AUTH p\r\n");
+        client.run(&mut core, NOW);
+        client.password_checked(&mut core, NOW, mneme_kernel::call::PasswordCheck::Right);
+        client.sent(client.ready().len());
+        client.input().extend_from_slice(b"GET k\r\n");
+        client.run(&mut core, NOW);
+        client.advance(accepted, &[], NOW.monotonic);
+        assert_eq!(client.ready().is_empty(), quorum_check);
+        if quorum_check {
+            let batch = proposal(&tell(&mut core, Input::CloseBatch));
+            let outputs = commit(&mut core, 4, &batch);
+            let [Output::Accepted(seq)] = outputs[..] else { panic!("{outputs:?}") };
+            accepted = seq;
+            client.advance(accepted, &[], NOW.monotonic);
+        }
+        assert_eq!(Value::decode(client.ready()).expect("the protocol"), Some((Value::Null, 5)));
+    }
+}
+
+/// Makes the first user, in batch 1 of the log.
+fn found(core: &mut Core) -> mneme_kernel::ids::Seq {
+    tell(core, Input::Found { admin: "admin", password_hash: "", sealed_ca: Some(b"sealed") });
+    let batch = proposal(&tell(core, Input::CloseBatch));
+    let outputs = commit(core, 3, &batch);
+    let [Output::Accepted(seq)] = outputs[..] else { panic!("{outputs:?}") };
+    seq
+}
+
+#[test]
+fn the_sealed_key_of_the_ca_is_known_once_it_is_founded() {
+    let mut core = primary(support::config());
+    assert_eq!(core.sealed_ca(), None);
+    found(&mut core);
+    assert_eq!(core.sealed_ca(), Some(b"sealed".as_slice()));
+    assert!(core.has_users());
+}
+
+#[test]
+fn who_forgets_is_empty_and_reads_the_log_anew() {
+    let mut core = primary(support::config());
+    found(&mut core);
+    let outputs = tell(&mut core, Input::Forget);
+    assert!(matches!(outputs[..], [Output::Void(_), Output::Accepted(_), Output::Deposed(_)]), "{outputs:?}");
+    assert!(core.is_empty() && !core.has_users() && !core.is_hot());
+    assert!(!core.lease().holds(NOW.monotonic));
+    let hello = proposal(&tell(&mut core, Input::Begin { nonce: 2 }));
+    assert!(matches!(Entry::decode(&hello), Ok(Entry::Hello { nonce: 2, .. })));
+    tell(&mut core, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    core.check();
+}

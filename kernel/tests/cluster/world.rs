@@ -1,0 +1,314 @@
+//! Several Cores, the log between them, and the links by which they forward.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use mneme_kernel::codec;
+use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
+use mneme_kernel::effect::{self, Effect};
+use mneme_kernel::entry::Entry;
+use mneme_kernel::forward::{Proxies, ToPrimary, Void};
+use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
+use mneme_kernel::lease::Lease;
+use mneme_kernel::store::Digest;
+use mneme_kernel::time::{Monotonic, Wall};
+use mneme_kernel::users::Role;
+
+use crate::keeper::{Keeper, Snapshot};
+use crate::support;
+
+const START: Wall = Wall(1_700_000_000_000);
+
+/// A process with a Core, and what its driver keeps.
+#[derive(Debug)]
+pub struct Node {
+    pub core: Core,
+    pub accepted: Seq,
+    pub voids: Vec<Void>,
+    /// Entries of the log that it was given.
+    pub known: usize,
+    /// How fast its clock goes, in thousandths.
+    rate: u32,
+    /// It is given what is committed, at once.
+    pub listens: bool,
+    pub link: Option<Link>,
+}
+
+/// The way from an origin to a primary.
+#[derive(Debug)]
+pub struct Link {
+    pub to: usize,
+    epoch: Epoch,
+    proxies: Proxies,
+    /// Frames on their way there and back.
+    there: VecDeque<Vec<u8>>,
+    back: VecDeque<Vec<u8>>,
+}
+
+/// What happened that a script shows.
+#[derive(Debug)]
+pub enum Event {
+    Output(usize, Output),
+    /// A frame for a primary, from this node to that.
+    Sent(usize, usize, ToPrimary),
+    /// A reply for an origin, from this node to that.
+    Answered(usize, usize, mneme_kernel::forward::FromPrimary),
+}
+
+#[derive(Debug)]
+struct Committed {
+    entry: Option<Vec<u8>>,
+    at: Duration,
+}
+
+#[derive(Debug)]
+pub struct World {
+    pub time: Duration,
+    pub nodes: Vec<Node>,
+    log: Vec<Committed>,
+    /// What was proposed and is not in the log.
+    pub pending: VecDeque<Proposal>,
+    pub keeper: Keeper,
+    /// What the data is after each entry.
+    digests: Vec<Digest>,
+    snapshot: Snapshot,
+    pub events: Vec<Event>,
+    lives: u64,
+}
+
+impl World {
+    /// A log that a Core began which has made users and handed over; the first node is primary, the others stand by.
+    pub fn new(rates: &[u32]) -> Self {
+        let keeper = Keeper::new();
+        let mut world = Self {
+            time: Duration::from_secs(1),
+            nodes: Vec::new(),
+            log: Vec::new(),
+            pending: VecDeque::new(),
+            snapshot: keeper.snapshot(),
+            keeper,
+            digests: Vec::new(),
+            events: Vec::new(),
+            lives: 0,
+        };
+        world.commit(Some(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:1" }.encode()));
+        let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
+        world.commit(Some(&claim.encode()));
+        let mut users = Vec::new();
+        for (name, role) in [("admin", Role::Admin), ("reader", Role::ReadOnly)] {
+            effect::record(&Effect::User { name, password_hash: "", role }, &mut users);
+        }
+        world.commit(Some(&Entry::Batch { epoch: Epoch(1), seq: Seq(1), wall: START.0, effects: &users }.encode()));
+        world.commit(Some(&Entry::Release { epoch: Epoch(1), seq: Seq(2) }.encode()));
+        for (i, rate) in rates.iter().enumerate() {
+            let core = world.empty_core(i);
+            let node =
+                Node { core, accepted: Seq::ZERO, voids: Vec::new(), known: 0, rate: *rate, listens: true, link: None };
+            world.nodes.push(node);
+            world.begin(i);
+            world.commit_pending();
+        }
+        assert!(world.nodes[0].core.serves());
+        world.events.clear();
+        world
+    }
+
+    fn empty_core(&self, i: usize) -> Core {
+        let (node, address) = (format!("node-{}", i + 1), format!("node-{}:1", i + 1));
+        Core::new(mneme_kernel::core::Config { node, address, seed: i as u64, founds: false, ..support::config() })
+    }
+
+    pub fn now(&self, i: usize) -> Now {
+        Now {
+            wall: Wall(START.0 + self.time.as_millis() as u64 - 1000),
+            monotonic: Monotonic(self.time * self.nodes[i].rate / 1000),
+        }
+    }
+
+    pub fn lease(&self, i: usize) -> &Lease {
+        self.nodes[i].core.lease()
+    }
+
+    /// Whether the node answers reads on its own word.
+    pub fn leads_with_lease(&self, i: usize) -> bool {
+        self.nodes[i].core.serves() && self.lease(i).holds(self.now(i).monotonic)
+    }
+
+    pub fn tell(&mut self, i: usize, input: Input<'_>) {
+        let (now, mut outputs) = (self.now(i), Vec::new());
+        self.nodes[i].core.handle(now, input, &mut outputs).expect("entries that Cores wrote");
+        for output in outputs {
+            self.events.push(Event::Output(i, output.clone()));
+            let node = &mut self.nodes[i];
+            match output {
+                Output::Propose(proposal) => self.pending.push_back(proposal),
+                Output::Accepted(seq) => node.accepted = seq,
+                Output::Void(void) => node.voids.push(void),
+                Output::Leads(_) | Output::Follows(_) => {}
+                // Its memory is void: it reads the log anew.
+                Output::Deposed(_) => {
+                    node.known = 0;
+                    self.begin(i);
+                }
+            }
+        }
+    }
+
+    pub fn tick(&mut self, i: usize) {
+        self.tell(i, Input::Tick { input_bytes: 0, output_bytes: 0 });
+    }
+
+    fn begin(&mut self, i: usize) {
+        self.lives += 1;
+        self.tell(i, Input::Begin { nonce: self.lives });
+        self.feed(i, usize::MAX);
+    }
+
+    /// Gives a node what is committed that it does not know.
+    pub fn feed(&mut self, i: usize, at_most: usize) {
+        for _ in 0..at_most {
+            let Some(Committed { entry, at }) = self.log.get(self.nodes[i].known) else { return };
+            let (entry, index) = (entry.clone(), Index(self.nodes[i].known as u64));
+            let age = (self.time - *at) * self.nodes[i].rate / 1000;
+            self.nodes[i].known += 1;
+            let content = entry.as_deref().map_or(Content::Blank, Content::Core);
+            self.tell(i, Input::Committed { index, content, age });
+        }
+    }
+
+    pub fn commit_pending(&mut self) {
+        while let Some(proposal) = self.pending.pop_front() {
+            self.commit(Some(&proposal));
+        }
+    }
+
+    pub fn commit(&mut self, entry: Option<&[u8]>) {
+        self.keeper.take(Index(self.log.len() as u64), entry);
+        self.digests.push(self.keeper.digest());
+        self.log.push(Committed { entry: entry.map(Into::into), at: self.time });
+        for i in 0..self.nodes.len() {
+            if self.nodes[i].listens {
+                self.feed(i, usize::MAX);
+            }
+        }
+    }
+
+    pub fn take_snapshot(&mut self) {
+        self.snapshot = self.keeper.snapshot();
+    }
+
+    pub fn renew(&mut self, i: usize) {
+        if let Some((epoch, number)) = self.lease(i).renew(self.now(i).monotonic) {
+            self.pending.push_back(Proposal::new(Entry::Renew { epoch, number }.encode()));
+        }
+    }
+
+    /// The process ends, and a new one begins. Its links are gone, and its clients.
+    pub fn restart(&mut self, i: usize, from_snapshot: bool) {
+        for origin in 0..self.nodes.len() {
+            if origin == i || self.nodes[origin].link.as_ref().is_some_and(|link| link.to == i) {
+                self.lose_link(origin);
+            }
+        }
+        let core = self.empty_core(i);
+        let now = self.now(i);
+        let node = &mut self.nodes[i];
+        (node.core, node.accepted, node.known) = (core, Seq::ZERO, 0);
+        node.voids.clear();
+        if from_snapshot {
+            node.known = self.snapshot.install(&mut node.core, now) as usize;
+        }
+        self.begin(i);
+    }
+
+    /// What the origin has for the primary that it knows is put on its way.
+    pub fn send(&mut self, i: usize) {
+        let core = &self.nodes[i].core;
+        if self.nodes[i].link.is_none() && core.has_unsent() && core.is_hot() {
+            let number = |name: &str| name.strip_prefix("node-").and_then(|n| n.parse::<usize>().ok());
+            let other = core.primary().and_then(|(name, _)| number(name)?.checked_sub(1));
+            let Some(to) = (if core.is_primary() { Some(i) } else { other }) else { return };
+            let link = Link {
+                to,
+                epoch: core.epoch(),
+                proxies: Proxies::default(),
+                there: VecDeque::new(),
+                back: VecDeque::new(),
+            };
+            self.nodes[i].link = Some(link);
+        }
+        if !self.is_link_current(i) {
+            return;
+        }
+        let node = &mut self.nodes[i];
+        let Some(link) = &mut node.link else { return };
+        for frame in node.core.take_forwarded() {
+            let message = codec::decode_owned(&frame).expect("what a Core wrote");
+            self.events.push(Event::Sent(i, link.to, message));
+            link.there.push_back(frame);
+        }
+    }
+
+    /// Whether the link leads to whom the origin holds for primary.
+    fn is_link_current(&self, i: usize) -> bool {
+        let Node { core, link, .. } = &self.nodes[i];
+        link.as_ref().is_some_and(|link| link.epoch == core.epoch() && core.is_primary() == (link.to == i))
+    }
+
+    /// The primary executes what has arrived by the link of an origin, and answers what it can.
+    pub fn serve(&mut self, i: usize) {
+        let Some(mut link) = self.nodes[i].link.take() else { return };
+        let now = self.now(link.to);
+        let primary = &mut self.nodes[link.to];
+        while let Some(frame) = link.there.pop_front() {
+            if !primary.core.run_forwarded(now, &mut link.proxies, &frame).expect("what a Core wrote") {
+                link.there.push_front(frame);
+                break;
+            }
+        }
+        primary.core.settle_forwarded(&mut link.proxies, now.monotonic);
+        link.proxies.advance(primary.accepted, &primary.voids, now.monotonic);
+        for answer in link.proxies.take_ready() {
+            let mut frame = Vec::new();
+            codec::encode(&answer, &mut frame);
+            link.back.push_back(frame);
+            self.events.push(Event::Answered(link.to, i, answer));
+        }
+        self.nodes[i].link = Some(link);
+    }
+
+    /// The origin takes the replies that have arrived. A link to who is not primary any more is given up.
+    pub fn receive(&mut self, i: usize) {
+        let node = &mut self.nodes[i];
+        let Some(link) = &mut node.link else { return };
+        for frame in link.back.drain(..) {
+            node.core.forwarded_answer(&frame).expect("what a Core wrote");
+        }
+        if !self.is_link_current(i) {
+            self.lose_link(i);
+        }
+    }
+
+    pub fn lose_link(&mut self, i: usize) {
+        if let Some(mut link) = self.nodes[i].link.take() {
+            self.nodes[link.to].core.close_proxies(&mut link.proxies);
+            self.nodes[i].core.forward_link_lost();
+        }
+    }
+
+    /// Asserts what must hold at any moment.
+    pub fn check(&mut self) {
+        for i in 0..self.nodes.len() {
+            let now = self.now(i).monotonic;
+            let Node { core, known, .. } = &mut self.nodes[i];
+            core.check();
+            if *known > 0 && core.accepted() == core.executed() {
+                let (index, digest) = core.digest(now).expect("nothing is open");
+                assert_eq!(index.0 + 1, *known as u64);
+                assert_eq!(digest, self.digests[*known - 1], "node {} at {index}", i + 1);
+            }
+        }
+        let leading: Vec<usize> = (0..self.nodes.len()).filter(|i| self.leads_with_lease(*i)).collect();
+        assert!(leading.len() <= 1, "{leading:?} answer reads at the same time");
+    }
+}
