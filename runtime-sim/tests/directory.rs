@@ -108,7 +108,8 @@ fn only_one_founder_is_ever_named_whenever_the_machine_stops() {
             }
             disk.crash();
             env = env.next_life(&disk);
-            if let Some(founder) = named.borrow().clone() {
+            let founder = named.borrow().clone();
+            if let Some(founder) = founder {
                 assert_eq!(load(&env).await.founder(), Some(founder), "seed {seed}");
                 told += 1;
             }

@@ -72,7 +72,7 @@ impl Machine {
         };
         let (env, slot) = (self.env.clone(), self.server.clone());
         drop(self.node().spawn(async move {
-            let server = Server::start(env, options).await.expect("the disk is sound");
+            let server = Server::new(env, options).await.expect("the disk is sound");
             *slot.lock().expect("nobody panics") = Some(server.clone());
             let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free");
             loop {
@@ -191,9 +191,18 @@ impl World {
             {
                 return;
             }
-            assert!(begun.elapsed() < SOON, "nobody leads");
+            assert!(begun.elapsed() < SOON, "nobody leads: {:?}", self.states());
             sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// For messages.
+    fn states(&self) -> Vec<Option<(bool, Option<u64>, u64, Option<u64>, Option<u64>)>> {
+        let state = |keeper: Arc<Keeper<SimEnv>>| {
+            let status = keeper.status();
+            (keeper.leads(), status.leader, status.term, status.last, status.committed)
+        };
+        self.machines.iter().map(|machine| machine.keeper().map(state)).collect()
     }
 
     async fn hello(&self, nonces: std::ops::Range<u64>) {
@@ -345,6 +354,7 @@ fn when_keepers_die_or_fall_silent_another_goes_on() {
         for round in 0..6 {
             let i = round % 3;
             let silent = round >= 3;
+            println!("round {round}: {:?}", world.states());
             world.hello(nonce..nonce + 20).await;
             if silent {
                 Handle::current().pause(world.machines[i].id);
@@ -363,7 +373,7 @@ fn when_keepers_die_or_fall_silent_another_goes_on() {
                 let begun = Instant::now();
                 let mut done = false;
                 while !done {
-                    assert!(begun.elapsed() < SOON, "nobody leads");
+                    assert!(begun.elapsed() < SOON, "nobody leads: {:?}", world.states());
                     for other in &others {
                         let keeper = world.machines[*other].keeper().expect("it runs");
                         done |= sent(keeper, 1_000 + round as u64).await;
@@ -401,6 +411,7 @@ fn proposals_find_the_leader_wherever_it_is() {
                 let begun = Instant::now();
                 let encoded = Entry::Hello { node: "core", nonce, address: "core:7000" }.encode();
                 let mut disturbances = keepers.disturbances().value();
+                let mut sent = begun;
                 keepers.propose(Proposal(Bytes::from(encoded.clone()))).await.expect("there is no Keeper here");
                 while *at.lock().expect("nobody panics") == nonce {
                     match timeout(Duration::from_millis(5), keepers.next(known, None)).await {
@@ -415,9 +426,11 @@ fn proposals_find_the_leader_wherever_it_is() {
                         Ok(other) => panic!("{other:?}"),
                         Err(_) => {}
                     }
-                    // Only because of what is said to be lost: there is no other timer here.
+                    // What is lost is said to be lost, mostly; the rest is a matter of patience.
                     let now = keepers.disturbances().value();
-                    if std::mem::replace(&mut disturbances, now) != now {
+                    let waited = sent.elapsed() >= Duration::from_secs(1);
+                    if std::mem::replace(&mut disturbances, now) != now || waited {
+                        sent = Instant::now();
                         keepers.propose(Proposal(Bytes::from(encoded.clone()))).await.expect("there is no Keeper here");
                     }
                 }
@@ -446,6 +459,7 @@ fn of_its_own_batches_a_core_gets_the_heads_and_all_of_them_when_it_begins_anew(
         let own = world.claim().await;
         world.batches(own, 1..5).await;
         world.batches(Epoch(own.0 + 1), 1..3).await;
+        sleep(Duration::from_secs(1)).await;
         let log = world.log(0).await;
         let (env, members) = (world.core_env.clone(), world.members());
         let check = world.core.spawn(async move {

@@ -3,6 +3,7 @@
 //!
 //! What is read ahead of a slow subscriber is bounded: the next entries are read when those before have been taken by
 //! the socket. It does not hold back the log's purging either; when it falls behind that, it gets a snapshot.
+//! Only while it gets one, and what follows on that, the next one waits for a while: else it might never catch up.
 
 pub(crate) mod frames;
 
@@ -10,6 +11,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -71,6 +73,7 @@ impl<E: Env, R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Feed<'_,
     async fn run(&mut self, keeper: &Keeper<E>, mut known: u64) -> io::Result<()> {
         let env = self.env;
         let mut beat = pin!(env.sleep(BEAT));
+        let mut catching_up = None;
         // At once: the subscriber hears that it has found a Keeper.
         self.send(&Frame::Beat { committed: keeper.committed().value() }).await?;
         loop {
@@ -81,12 +84,18 @@ impl<E: Env, R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Feed<'_,
             // What is to be waited for, if there is nothing to do.
             let mut idle = None;
             match next {
-                Next::Snapshot(reading) => known = self.send_snapshot(reading).await?,
+                Next::Snapshot(reading) => {
+                    catching_up.get_or_insert_with(|| CatchingUp::begin(&keeper.progress().catching_up));
+                    known = self.send_snapshot(reading).await?;
+                }
                 // Committed and not there: it has been purged just now. Next time there is a snapshot.
                 Next::Entries(entries) if entries.is_empty() && keeper.committed().value() > known => {
                     idle = Some(u64::MAX);
                 }
-                Next::Entries(entries) if entries.is_empty() => idle = Some(known + 1),
+                Next::Entries(entries) if entries.is_empty() => {
+                    catching_up = None;
+                    idle = Some(known + 1);
+                }
                 Next::Entries(entries) => {
                     let (read, own) = (env.monotonic(), self.own);
                     for some in frames::portions(&entries, FRAME_BYTES) {
@@ -180,6 +189,22 @@ impl<E: Env, R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Feed<'_,
         self.buffer.clear();
         self.buffer.shrink_to(2 * FRAME_BYTES);
         written
+    }
+}
+
+/// Counts a subscriber while it gets a snapshot and what follows on it.
+struct CatchingUp<'a>(&'a AtomicU64);
+
+impl<'a> CatchingUp<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for CatchingUp<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

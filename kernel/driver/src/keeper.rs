@@ -473,6 +473,10 @@ impl<E: Env> Keeper<E> {
             // The Core beside is stuck, or cannot keep up: it will need a snapshot rather than so long a log.
             self.progress.passed_by.store(true, Ordering::Release);
         }
+        if self.progress.catching_up.load(Ordering::Relaxed) > 0 && self.log.bytes() <= due * PASS_BY {
+            // A newer snapshot would take from under them what follows on theirs.
+            return false;
+        }
         let changed = self.log.bytes() > 0 && self.progress.may_contain() > self.progress.snapshotted.value();
         changed && (self.log.bytes() > due || now - last >= schedule.interval)
     }

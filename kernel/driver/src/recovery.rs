@@ -12,6 +12,7 @@ use mneme_kernel::members::Members;
 use mneme_kernel::snapshot::{Manifest, SystemPartition, manifest_file};
 use mneme_kernel::wal::LogId;
 
+use crate::courier::Courier;
 use crate::env::Env;
 use crate::snapshot::{Reading, SnapshotError, blocks, read_partition, read_system};
 use crate::subscription::RemoteSnapshot;
@@ -30,7 +31,7 @@ pub struct FedSnapshot<E: Env>(Source<E>);
 
 #[derive(Debug)]
 enum Source<E: Env> {
-    Disk(Reading),
+    Disk(Reading, Arc<Courier<E>>),
     Link(RemoteSnapshot<E>),
 }
 
@@ -56,8 +57,8 @@ pub enum LoadError {
 }
 
 impl<E: Env> FedSnapshot<E> {
-    pub(crate) fn on_disk(snapshot: Reading) -> Self {
-        Self(Source::Disk(snapshot))
+    pub(crate) fn on_disk(snapshot: Reading, courier: Arc<Courier<E>>) -> Self {
+        Self(Source::Disk(snapshot, courier))
     }
 
     pub(crate) fn on_link(snapshot: RemoteSnapshot<E>) -> Self {
@@ -67,7 +68,7 @@ impl<E: Env> FedSnapshot<E> {
     /// How many entries of the log it stands for.
     pub fn known(&self) -> u64 {
         match &self.0 {
-            Source::Disk(reading) => reading.manifest.last.index + 1,
+            Source::Disk(reading, _) => reading.manifest.last.index + 1,
             Source::Link(snapshot) => snapshot.known(),
         }
     }
@@ -79,13 +80,18 @@ impl<E: Env> FedSnapshot<E> {
     /// If not all could be read. What the Core has then is worth nothing.
     pub async fn load(self, env: &E, core: &Mutex<Core>) -> Result<Loaded, LoadError> {
         match self.0 {
-            Source::Disk(reading) => Ok(load_from_disk(env, core, reading).await?),
+            Source::Disk(reading, courier) => Ok(load_from_disk(env, core, reading, &courier).await?),
             Source::Link(snapshot) => Ok(snapshot.load(env, core).await?),
         }
     }
 }
 
-async fn load_from_disk<E: Env>(env: &E, core: &Mutex<Core>, reading: Reading) -> Result<Loaded, SnapshotError> {
+async fn load_from_disk<E: Env>(
+    env: &E,
+    core: &Mutex<Core>,
+    reading: Reading,
+    courier: &Courier<E>,
+) -> Result<Loaded, SnapshotError> {
     let reading = Arc::new(reading);
     let manifest = &reading.manifest;
     let SystemPartition { system, members, members_at } = read_system(env, manifest).await?;
@@ -98,6 +104,8 @@ async fn load_from_disk<E: Env>(env: &E, core: &Mutex<Core>, reading: Reading) -
     while let Some(chunk) = chunks.next().await {
         let Chunk { partition, effects } = chunk?;
         tell(env, core, Input::Items(&effects)).map_err(damaged(manifest.partitions[partition].name()))?;
+        // What was proposed cannot be heard of before this is over.
+        courier.heard();
     }
     Ok(Loaded { known: index.0 + 1, members, members_at })
 }

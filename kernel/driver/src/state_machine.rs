@@ -70,6 +70,8 @@ pub(crate) struct Progress {
     pub snapshot: Mutex<Option<Manifest>>,
     /// Those that somebody is reading.
     pub in_use: InUse,
+    /// Subscribers over links that are getting a snapshot, or what follows on it.
+    pub catching_up: AtomicU64,
     /// Held while a snapshot is made, or one from another Keeper is put in place.
     pub building: Arc<AsyncMutex<()>>,
     /// Held while one comes from another Keeper.

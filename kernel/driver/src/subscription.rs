@@ -302,10 +302,15 @@ impl<E: Env> RemoteSnapshot<E> {
         let bad = |error: mneme_kernel::core::BadEntry| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
         tell(env, core, Input::Snapshot { index: Index(index), system, items: &items }).map_err(bad)?;
         let reader = &mut self.subscription.reader;
+        let courier = &self.subscriber.courier;
         loop {
             let frame = reader.next_within(env, SNAPSHOT_SILENCE).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
             match frames::decode(frame)? {
-                (Frame::Items, effects) => tell(env, core, Input::Items(effects)).map_err(bad)?,
+                (Frame::Items, effects) => {
+                    tell(env, core, Input::Items(effects)).map_err(bad)?;
+                    // What was proposed cannot be heard of before this is over.
+                    courier.heard();
+                }
                 (Frame::Beat { .. }, _) => {}
                 (Frame::End, _) => return Ok(Loaded { known: index + 1, members, members_at }),
                 (Frame::Refused(why), _) => return Err(io::Error::other(why)),
