@@ -17,9 +17,13 @@ use crate::subscription::Subscriber;
 use crate::types::Proposal;
 use crate::watermark::Watermark;
 
+/// How long to wait for a snapshot that is about to replace a part of the log.
+const AGAIN: Duration = Duration::from_millis(1);
+
 /// The Keepers of the cluster, as this process's Core reaches them.
 #[derive(Debug)]
 pub struct Keepers<E: Env> {
+    env: E,
     feed: Feed<E>,
     courier: Arc<Courier<E>>,
 }
@@ -70,13 +74,17 @@ impl<E: Env> Keepers<E> {
                 disturbed.disturbances().count();
             }
         });
-        Self { feed: Feed::Beside(keeper), courier }
+        Self { env: env.clone(), feed: Feed::Beside(keeper), courier }
     }
 
     /// Those that are all in other processes: the directory knows where. Call it where the Core's loop runs.
     pub fn elsewhere(env: &E, directory: Arc<Directory<E>>) -> Self {
         let courier = Courier::start(env.clone(), Some(directory.clone()));
-        Self { feed: Feed::Elsewhere(Arc::new(Subscriber::new(env.clone(), directory, courier.clone()))), courier }
+        Self {
+            env: env.clone(),
+            feed: Feed::Elsewhere(Arc::new(Subscriber::new(env.clone(), directory, courier.clone()))),
+            courier,
+        }
     }
 
     /// Sends an entry to the Raft leader, wherever it is, behind those sent before. There is no answer, and it may be
@@ -146,11 +154,9 @@ impl<E: Env> Keepers<E> {
                 continue;
             }
             match keeper.next(known).await? {
-                Next::Snapshot(reading) => {
-                    return Ok(Fed::Snapshot(Box::new(FedSnapshot::on_disk(reading, self.courier.clone()))));
-                }
-                // Purged just now: the snapshot that has them is there already.
-                Next::Entries(entries) if entries.is_empty() => {}
+                Next::Snapshot(reading) => return Ok(Fed::Snapshot(Box::new(FedSnapshot::on_disk(reading)))),
+                // Purged just now: the snapshot that has them is there in a moment.
+                Next::Entries(entries) if entries.is_empty() => self.env.sleep(AGAIN).await,
                 Next::Entries(entries) => {
                     self.courier.heard();
                     return Ok(Fed::Entries(entries));
