@@ -81,6 +81,9 @@ impl Request {
 const UNCERTAIN: &[u8] =
     b"-UNCERTAIN the primary was lost while it had this command; it may or may not have been executed\r\n";
 /// What it hears of one that was certainly not executed.
+/// What it hears of one that changes nothing, and that cannot be asked again in its place.
+const NOT_AGAIN: &[u8] =
+    b"-LOADING the primary was lost while it had this command; it had no effect, send it again\r\n";
 const LOADING: &[u8] = b"-LOADING there was no primary to execute this command in time; it was not executed\r\n";
 /// What EXEC answers if a watched key may have changed: it was watched in another epoch (rule 17).
 const NULL_ARRAY: [&[u8]; 2] = [b"*-1\r\n", b"_\r\n"];
@@ -244,17 +247,22 @@ impl Origin {
     }
 
     /// The link to the primary is gone, and with it the replies of what was sent. What cannot have changed anything is
-    /// sent again; the fate of the rest is not known.
+    /// sent again, unless its session has sent something behind it that may have been executed: it would see too much. The
+    /// fate of the rest is not known.
     pub(crate) fn link_lost(&mut self, deliveries: &mut Vec<Delivery>) {
         self.lost_links += 1;
         let sent: Vec<u64> = self.pending.iter().filter(|(_, p)| p.is_sent).map(|(number, _)| *number).collect();
+        let writes = self.pending.iter().filter(|(_, p)| p.is_sent && p.writes);
+        let last_writes: BTreeMap<u64, u64> = writes.map(|(number, p)| (p.request.session, *number)).collect();
         for number in sent {
-            let again = |p: &&mut Pending| !p.writes || Mutant::ForwardAgain.is_chosen();
-            if let Some(pending) = self.pending.get_mut(&number).filter(again) {
+            let Some(pending) = self.pending.get_mut(&number) else { continue };
+            let is_last = last_writes.get(&pending.request.session).is_none_or(|write| *write < number);
+            if !pending.writes && is_last || Mutant::ForwardAgain.is_chosen() {
                 pending.is_sent = false;
                 self.unsent += 1;
             } else if let Some(pending) = self.take(number) {
-                deliveries.push(pending.delivery(UNCERTAIN.to_vec()));
+                let reply = if pending.writes { UNCERTAIN } else { NOT_AGAIN };
+                deliveries.push(pending.delivery(reply.to_vec()));
             }
         }
     }

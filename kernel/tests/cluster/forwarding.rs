@@ -349,6 +349,34 @@ fn without_the_link_writes_are_uncertain_and_reads_are_sent_again() {
     );
 }
 
+/// Sent again it was answered with what a later command of its own pipeline had written.
+#[test]
+fn a_read_is_not_sent_again_behind_a_write_that_followed_it() {
+    script!(
+        r#"
+    > a@2: GET k | SET k v | GET k
+    > 2 sends
+      2 asks 1 in epoch 5, 1: GET k
+      2 asks 1 in epoch 5, 2: SET k v
+      2 asks 1 in epoch 5, 3: GET k
+    > 2 is served
+      1 answers 2 1: "$-1\r\n"
+    > 2 loses its link
+      a@2 gets -LOADING the primary was lost while it had this command; it had no effect, send it again
+      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
+    > 2 forwards
+      2 asks 1 in epoch 5, 3: GET k
+    > 1 closes
+      1 proposes batch 1: put k "v"
+    > commit
+      1 is accepted up to 1
+    > 2 forwards
+      1 answers 2 3: "$1\r\nv\r\n"
+      a@2 gets $"v"
+    "#
+    );
+}
+
 #[test]
 fn what_was_not_sent_outlives_the_link() {
     script!(
