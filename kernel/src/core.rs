@@ -493,7 +493,7 @@ impl Core {
             self.heard = self.heard.max(Monotonic(now.0.saturating_sub(age)));
         }
         let before = self.awaited();
-        let kept = self.take_verdict(now, index, entry, accepted, out);
+        let kept = self.take_verdict(now, entry, accepted, out);
         if self.awaited() != before {
             self.verdicts_heard += 1;
         }
@@ -503,7 +503,6 @@ impl Core {
     fn take_verdict(
         &mut self,
         now: Monotonic,
-        index: Index,
         entry: Entry<'_>,
         accepted: bool,
         out: &mut Vec<Output>,
