@@ -446,6 +446,8 @@ impl Core {
                 self.applied = Some(index);
                 self.newest_wall = self.newest_wall.max(system.newest_wall);
                 self.system = system;
+                // How old the newest renewal in it is, nobody knows: the wait begins here (rule 2).
+                self.heard = self.heard.max(now.monotonic);
                 self.store.reserve(items);
             }
             Input::Items(effects) => {
