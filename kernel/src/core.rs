@@ -446,6 +446,8 @@ impl Core {
                 self.applied = Some(index);
                 self.newest_wall = self.newest_wall.max(system.newest_wall);
                 self.system = system;
+                // How old the newest renewal in it is, nobody knows: the wait begins here (rule 2).
+                self.heard = self.heard.max(now.monotonic);
                 self.store.reserve(items);
             }
             Input::Items(effects) => {
@@ -493,7 +495,7 @@ impl Core {
             self.heard = self.heard.max(Monotonic(now.0.saturating_sub(age)));
         }
         let before = self.awaited();
-        let kept = self.take_verdict(now, index, entry, accepted, out);
+        let kept = self.take_verdict(now, entry, accepted, out);
         if self.awaited() != before {
             self.verdicts_heard += 1;
         }
@@ -503,7 +505,6 @@ impl Core {
     fn take_verdict(
         &mut self,
         now: Monotonic,
-        index: Index,
         entry: Entry<'_>,
         accepted: bool,
         out: &mut Vec<Output>,
@@ -844,10 +845,6 @@ impl Core {
     /// The digest of the data at the index that it contains, or `None` while something executed is not accepted; then
     /// writers are held back for a moment, so that asking again succeeds.
     pub fn digest(&mut self, now: Monotonic) -> Option<(Index, Digest)> {
-        if !self.is_hot() {
-            // A snapshot may be in the middle of being loaded: that is no state of the log.
-            return None;
-        }
         if self.accepted() != self.executed() {
             self.hold_writes_until = Some(now + limits::DIGEST_HOLD);
             return None;

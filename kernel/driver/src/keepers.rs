@@ -154,7 +154,9 @@ impl<E: Env> Keepers<E> {
                 continue;
             }
             match keeper.next(known).await? {
-                Next::Snapshot(reading) => return Ok(Fed::Snapshot(Box::new(FedSnapshot::on_disk(reading)))),
+                Next::Snapshot(reading) => {
+                    return Ok(Fed::Snapshot(Box::new(FedSnapshot::on_disk(reading, self.courier.clone()))));
+                }
                 // Purged just now: the snapshot that has them is there in a moment.
                 Next::Entries(entries) if entries.is_empty() => self.env.sleep(AGAIN).await,
                 Next::Entries(entries) => {

@@ -57,13 +57,30 @@ fn a_transaction_goes_to_the_primary_as_one() {
     script!(
         r#"
     > a@2: SELECT 3 | MULTI | SET k v | SELECT 5 | GET k | EXEC | GET k
+      a@2 gets +OK
+      a@2 gets +OK
+      a@2 gets +QUEUED
+      a@2 gets +QUEUED
+      a@2 gets +QUEUED
     > 2 forwards
+      2 asks 1 in epoch 5, 1: EXEC of 3
     > 1 closes
+      1 proposes batch 1: put k "v"
     > commit
+      1 is accepted up to 1
     > 2 forwards
+      1 answers 2 1: "*3\r\n+OK\r\n+OK\r\n$-1\r\n"
+      a@2 gets Array([Simple("OK"), Simple("OK"), Null])
     > a@2: SELECT 3
     > a@2: GET k
     > 2 forwards
+      2 asks 1 in epoch 5, 2: GET k
+      2 asks 1 in epoch 5, 3: GET k
+      1 answers 2 2: "$-1\r\n"
+      1 answers 2 3: "$1\r\nv\r\n"
+      a@2 gets "$-1\r\n"
+      a@2 gets +OK
+      a@2 gets $"v"
     "#
     );
 }
@@ -74,16 +91,38 @@ fn a_watched_key_that_changes_ends_the_transaction() {
         r#"
     > a@2: WATCH k
     > 2 forwards
+      2 asks 1 in epoch 5, 1: WATCH k
+      1 answers 2 1: "+OK\r\n"
+      a@2 gets +OK
     > b@1: SET k v
+      b@1 waits for batch 1
     > 1 closes
+      1 proposes batch 1: put k "v"
     > commit
+      1 is accepted up to 1
+      b@1 gets +OK
     > a@2: MULTI | SET k w | EXEC
+      a@2 gets +OK
+      a@2 gets +QUEUED
     > 2 forwards
+      2 asks 1 in epoch 5, 2: EXEC of 1
+      1 answers 2 2: "*-1\r\n"
+      a@2 gets "*-1\r\n"
     > a@2: WATCH k | MULTI | SET k w | EXEC
     > 2 forwards
+      2 asks 1 in epoch 5, 3: WATCH k
+      2 asks 1 in epoch 5, 4: EXEC of 1
+      1 answers 2 3: "+OK\r\n"
+      a@2 gets +OK
+      a@2 gets +OK
+      a@2 gets +QUEUED
     > 1 closes
+      1 proposes batch 2: put k "w"
     > commit
+      1 is accepted up to 2
     > 2 forwards
+      1 answers 2 4: "*1\r\n+OK\r\n"
+      a@2 gets Array([Simple("OK")])
     "#
     );
 }
@@ -94,20 +133,57 @@ fn a_watch_of_another_epoch_ends_the_transaction_in_both_protocols() {
         r#"
     > a@2: WATCH k
     > b@2: HELLO 3
+      b@2 gets a map
     > b@2: WATCH k
     > c@2: WATCH k
     > d@2: HELLO 3
+      d@2 gets a map
     > d@2: WATCH k
     > 2 forwards
+      2 asks 1 in epoch 5, 1: WATCH k
+      2 asks 1 in epoch 5, 2: WATCH k
+      2 asks 1 in epoch 5, 3: WATCH k
+      2 asks 1 in epoch 5, 4: WATCH k
+      1 answers 2 1: "+OK\r\n"
+      1 answers 2 2: "+OK\r\n"
+      1 answers 2 3: "+OK\r\n"
+      1 answers 2 4: "+OK\r\n"
+      a@2 gets +OK
+      b@2 gets +OK
+      c@2 gets +OK
+      d@2 gets +OK
     > c@2: MULTI | SET k c | EXEC
+      c@2 gets +OK
+      c@2 gets +QUEUED
     > d@2: MULTI | SET k d | EXEC
+      d@2 gets +OK
+      d@2 gets +QUEUED
     > 1 releases
+      1 proposes release behind batch 0
     > commit
+      1 has void batches 1 to 1
+      1 is accepted up to 1
+      1 follows epoch 5
+      2 proposes claim of life 6 after epoch 5, renewed at 5
     > commit
+      1 follows epoch 8
+      2 leads epoch 8
     > a@2: MULTI | SET k a | EXEC
+      a@2 gets +OK
+      a@2 gets +QUEUED
+      a@2 gets "*-1\r\n"
     > b@2: MULTI | SET k b | EXEC
+      b@2 gets +OK
+      b@2 gets +QUEUED
+      b@2 gets "_\r\n"
     > 2 forwards
     > 2 forwards
+      2 asks 2 in epoch 8, 7: UNWATCH
+      2 asks 2 in epoch 8, 8: UNWATCH
+      2 answers 2 7: "+OK\r\n"
+      2 answers 2 8: "+OK\r\n"
+      c@2 gets "*-1\r\n"
+      d@2 gets "_\r\n"
     "#
     );
 }
@@ -193,15 +269,37 @@ fn unwatch_and_discard_reach_the_primary() {
         r#"
     > a@2: WATCH k
     > 2 forwards
+      2 asks 1 in epoch 5, 1: WATCH k
+      1 answers 2 1: "+OK\r\n"
+      a@2 gets +OK
     > a@2: UNWATCH
+      a@2 gets +OK
     > 2 forwards
+      2 asks 1 in epoch 5, 2: UNWATCH
+      1 answers 2 2: "+OK\r\n"
     > b@1: SET k v
+      b@1 waits for batch 1
     > 1 closes
+      1 proposes batch 1: put k "v"
     > commit
+      1 is accepted up to 1
+      b@1 gets +OK
     > a@2: MULTI | GET k | EXEC
+      a@2 gets +OK
+      a@2 gets +QUEUED
     > 2 forwards
+      2 asks 1 in epoch 5, 3: EXEC of 1
+      1 answers 2 3: "*1\r\n$1\r\nv\r\n"
+      a@2 gets Array([Bulk([118])])
     > a@2: WATCH k | MULTI | DISCARD
     > 2 forwards
+      2 asks 1 in epoch 5, 4: WATCH k
+      2 asks 1 in epoch 5, 5: UNWATCH
+      1 answers 2 4: "+OK\r\n"
+      1 answers 2 5: "+OK\r\n"
+      a@2 gets +OK
+      a@2 gets +OK
+      a@2 gets +OK
     "#
     );
 }
@@ -234,7 +332,10 @@ fn what_a_deposed_primary_did_not_get_accepted_is_sent_to_the_next_one() {
       2 proposes batch 1: put k "1"
     > commit
     > commit
+      2 is accepted up to 1
     > 2 forwards
+      2 answers 2 1: ":1\r\n"
+      a@2 gets :1
     "#
     );
 }
@@ -493,7 +594,11 @@ fn a_command_behind_a_forwarded_one_keeps_its_place_when_the_node_becomes_primar
       a@2 gets :1
       a@2 waits for batch 2
     > 2 closes
+      2 proposes batch 2: patch k at 1 "2"
     > commit
+      2 is accepted up to 2
+      a@2 gets :2
+      a@2 gets $"12"
     "#
     );
 }
@@ -579,6 +684,13 @@ fn a_reply_speaks_the_protocol_of_its_request() {
         r#"
     > a@2: GET absent | HELLO 3 | GET absent
     > 2 forwards
+      2 asks 1 in epoch 5, 1: GET absent
+      2 asks 1 in epoch 5, 2: GET absent
+      1 answers 2 1: "$-1\r\n"
+      1 answers 2 2: "_\r\n"
+      a@2 gets "$-1\r\n"
+      a@2 gets a map
+      a@2 gets "_\r\n"
     "#
     );
 }

@@ -154,14 +154,25 @@ fn a_hello_that_was_sent_twice_begins_one_life() {
     script!(
         r#"
     > 2 restarts
+      2 proposes hello of node-2
     > 2 resends
+      2 proposes hello of node-2
     > commit
     > commit
     > 1 releases
+      1 proposes release behind batch 0
     > commit
+      1 has void batches 1 to 1
+      1 is accepted up to 1
+      1 follows epoch 5
+      2 proposes claim of life 7 after epoch 5, renewed at 5
     > commit
+      1 follows epoch 10
+      2 leads epoch 10
     > a@1: PING | SET k v
+      a@1 gets +PONG
     > 1 sends
+      1 asks 2 in epoch 10, 1: SET k v
     "#
     );
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::entry::Entry;
-use mneme_kernel::ids::{Epoch, Index};
+use mneme_kernel::ids::{Epoch, Incarnation, Index};
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
+use mneme_kernel::system::System;
 use mneme_kernel::time::{Monotonic, Wall};
+use mneme_kernel::verdict::Verdict;
 
 use crate::support;
 
@@ -103,4 +105,23 @@ fn who_forgets_is_empty_and_reads_the_log_anew() {
     assert!(matches!(Entry::decode(&hello), Ok(Entry::Hello { nonce: 2, .. })));
     tell(&mut core, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
     core.check();
+}
+
+#[test]
+fn a_renewal_in_a_snapshot_is_waited_for_from_when_the_snapshot_is_read() {
+    let mut system = System::default();
+    system.judge(Index(1), &Entry::Hello { node: "node-2", nonce: 9, address: "node-2:1" });
+    let claim = Entry::Claim { incarnation: Incarnation(1), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
+    assert_eq!(system.judge(Index(2), &claim), Verdict::Accepted);
+    // It has run for a second when its Keeper is given a snapshot that was just made.
+    let mut core = Core::new(support::config());
+    tell(&mut core, Input::Snapshot { index: Index(2), system, items: &[] });
+    let hello = proposal(&tell(&mut core, Input::Begin { nonce: 1 }));
+    assert_eq!(commit(&mut core, 3, &hello), []);
+    for (after, claims) in [(307, false), (308, true)] {
+        let now = Now { monotonic: NOW.monotonic + Duration::from_millis(after), ..NOW };
+        let mut outputs = Vec::new();
+        core.handle(now, Input::Tick { input_bytes: 0, output_bytes: 0 }, &mut outputs).expect("nothing is read");
+        assert_eq!(!outputs.is_empty(), claims, "{outputs:?}");
+    }
 }

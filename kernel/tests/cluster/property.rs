@@ -82,7 +82,6 @@ fn any_action() -> impl Strategy<Value = Action> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
     #[test]
     fn what_clients_are_told_is_true(actions in prop::collection::vec(any_action(), 1..250)) {
         let mut run = Run::new();

@@ -181,15 +181,15 @@ impl Stage {
         }
         let connection = self.clients.get_mut(client).expect("it was just made");
         connection.input().extend(format!("{request}\r\n").bytes());
-        while let Step::CheckPassword(_) = connection.run(&mut self.core, self.now) {
-            connection.password_checked(&mut self.core, self.now, PasswordCheck::Right);
-        }
+        run(connection, &mut self.core, self.now);
     }
 
     /// What leaves now, and who goes on waiting: of one client or of all.
     fn answers(&mut self, of: Option<&str>) {
         let mut lines = Vec::new();
         for (name, connection) in self.clients.iter_mut().filter(|(name, _)| of.is_none_or(|of| of == *name)) {
+            connection.advance(self.accepted, &self.voids, self.now.monotonic);
+            run(connection, &mut self.core, self.now);
             connection.advance(self.accepted, &self.voids, self.now.monotonic);
             while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
                 lines.push(format!("  {name} gets {}", show(&value)));
@@ -201,5 +201,11 @@ impl Stage {
             }
         }
         lines.iter().for_each(|line| self.line(line));
+    }
+}
+
+fn run(connection: &mut Connection, core: &mut Core, now: Now) {
+    while let Step::CheckPassword(_) = connection.run(core, now) {
+        connection.password_checked(core, now, PasswordCheck::Right);
     }
 }
