@@ -80,10 +80,10 @@ impl Request {
 /// What a client hears of a command that the primary may have executed before it could not be asked any more.
 const UNCERTAIN: &[u8] =
     b"-UNCERTAIN the primary was lost while it had this command; it may or may not have been executed\r\n";
-/// What it hears of one that was certainly not executed.
 /// What it hears of one that changes nothing, and that cannot be asked again in its place.
 const NOT_AGAIN: &[u8] =
     b"-LOADING the primary was lost while it had this command; it had no effect, send it again\r\n";
+/// What it hears of one that was certainly not executed.
 const LOADING: &[u8] = b"-LOADING there was no primary to execute this command in time; it was not executed\r\n";
 /// What EXEC answers if a watched key may have changed: it was watched in another epoch (rule 17).
 const NULL_ARRAY: [&[u8]; 2] = [b"*-1\r\n", b"_\r\n"];
