@@ -205,7 +205,7 @@ impl World {
     }
 
     /// For messages.
-    fn states(&self) -> Vec<Option<(bool, Option<u64>, u64, Option<u64>, Option<u64>)>> {
+    fn states(&self) -> Vec<impl std::fmt::Debug> {
         let state = |keeper: Arc<Keeper<SimEnv>>| {
             let status = keeper.status();
             (keeper.leads(), status.leader, status.term, status.last, status.committed)
