@@ -115,6 +115,9 @@ impl Mutant {
         ("stop-clock-in-pause", Mutant::StopClockInPause),
     ];
 
+    /// Those that no check of the simulation sees yet. They are tried all the same, so that nobody takes them for caught.
+    pub const UNSEEN: [Mutant; 2] = [Mutant::PromoteEarly, Mutant::InstallUnannounced];
+
     /// Whether this mistake is to be made now.
     #[inline]
     pub fn is_chosen(self) -> bool {

@@ -121,7 +121,8 @@ impl World {
             let keeper = machine.keeper().expect("it has started");
             timeout(SOON, keeper.caught_up()).await.expect("it catches up");
         }
-        // Until the followers know that they are voters for good, nobody but the founder can lead.
+        // Until the change is over: in the midst of it, in a joint configuration, the founder is a majority of the old
+        // group, and without it nobody can be elected.
         sleep(Duration::from_secs(1)).await;
         world
     }
@@ -204,7 +205,7 @@ impl World {
     }
 
     /// For messages.
-    fn states(&self) -> Vec<Option<(bool, Option<u64>, u64, Option<u64>, Option<u64>)>> {
+    fn states(&self) -> Vec<impl std::fmt::Debug> {
         let state = |keeper: Arc<Keeper<SimEnv>>| {
             let status = keeper.status();
             (keeper.leads(), status.leader, status.term, status.last, status.committed)

@@ -346,6 +346,7 @@ mod tests {
                 "readonly",
                 "readwrite",
                 "lolwut",
+                "cluster",
             ],
             "about the connection or the server, not about data",
         ),

@@ -469,11 +469,13 @@ impl<E: Env> Keeper<E> {
     fn is_due(&self, schedule: Schedule, last: Monotonic, now: Monotonic) -> bool {
         let bytes = lock(&self.progress.snapshot).as_ref().map_or(0, Manifest::bytes);
         let due = schedule.log_bytes.max(bytes / 2);
-        if self.log.bytes() > due * PASS_BY && self.progress.committed.value() > self.progress.snapshotted.value() {
+        if self.log.bytes() > due.saturating_mul(PASS_BY)
+            && self.progress.committed.value() > self.progress.snapshotted.value()
+        {
             // The Core beside is stuck, or cannot keep up: it will need a snapshot rather than so long a log.
             self.progress.passed_by.store(true, Ordering::Release);
         }
-        if self.progress.catching_up.load(Ordering::Relaxed) > 0 && self.log.bytes() <= due * PASS_BY {
+        if self.progress.catching_up.load(Ordering::Relaxed) > 0 && self.log.bytes() <= due.saturating_mul(PASS_BY) {
             // A newer snapshot would take from under them what follows on theirs.
             return false;
         }

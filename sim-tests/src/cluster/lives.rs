@@ -234,7 +234,8 @@ impl Machine {
         let idle = server.node().and_then(|node| {
             node.with_core(|core| {
                 core.check();
-                let idle = core.accepted() == core.executed();
+                // One that has not read all of the log has only a part of the data.
+                let idle = core.is_hot() && core.accepted() == core.executed();
                 idle.then(|| core.digest(env.monotonic())).flatten()
             })
         });

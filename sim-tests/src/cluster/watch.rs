@@ -74,7 +74,8 @@ impl Cluster {
             let Some(core) = machine.running_core() else { continue };
             let now = core.env().monotonic();
             let digest = core.with_core(|core| {
-                let idle = core.accepted() == core.executed();
+                // Whole memories only: one that is being read may be in the middle of a snapshot.
+                let idle = core.is_hot() && core.accepted() == core.executed();
                 idle.then(|| core.digest(now)).flatten()
             });
             let Some((index, digest)) = digest else { continue };
