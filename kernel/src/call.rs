@@ -482,7 +482,9 @@ impl Call<'_> {
             }
             Level::Quorum | Level::All => {
                 let depends = self.depends > self.core.accepted() && !Mutant::ReadUncommitted.is_chosen();
-                depends.then_some(self.depends)
+                let write = || self.core.commands.find(self.args.at(0)).is_some_and(|(_, command)| command.is_write());
+                let mistaken = Mutant::AnswerEffectless.is_chosen() && write();
+                (depends && !mistaken).then_some(self.depends)
             }
         };
         let leans = level != Level::Eventual && self.touches_data && !self.wrote;
