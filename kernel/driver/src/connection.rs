@@ -17,6 +17,9 @@ use crate::node::{Client, Node};
 /// What Redis says when there are too many clients.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
+/// How often a client whose request is there lets others of its thread go first.
+const YIELDS: u32 = 4;
+
 /// Bytes that are read behind a request that has to wait.
 const READ_AHEAD: usize = 16 << 10;
 
@@ -33,6 +36,7 @@ pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: P
 async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, source: Source) -> io::Result<()> {
     let node = client.node.clone();
     loop {
+        others_first(&node).await;
         let step = client.run();
         if let Step::CheckPassword(credentials) = step {
             let check = node.env().check_password(credentials, source).await;
@@ -93,6 +97,27 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             // The client sends no more; what it asked for is answered.
             return drain(client, stream).await;
         }
+    }
+}
+
+/// While another thread has the store's lock, this one's other clients go first: they have bytes to receive, decrypt,
+/// encrypt and send, and to sleep until the lock is free and be woken costs more than most pipelines take. Not for ever:
+/// who waits in line gets the lock.
+async fn others_first<E: Env>(node: &Node<E>) {
+    for _ in 0..YIELDS {
+        if !node.is_locked() {
+            return;
+        }
+        let mut yielded = false;
+        poll_fn(|context| {
+            if yielded {
+                return Poll::Ready(());
+            }
+            yielded = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 }
 

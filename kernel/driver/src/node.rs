@@ -259,6 +259,11 @@ impl<E: Env> Node<E> {
         }
     }
 
+    /// Whether somebody has the Core's lock now.
+    pub(crate) fn is_locked(&self) -> bool {
+        try_lock(&self.core).is_none()
+    }
+
     /// A look at the Core, under its lock: keep it short.
     pub fn with_core<T>(&self, look: impl FnOnce(&mut Core) -> T) -> T {
         look(&mut lock(&self.core))
