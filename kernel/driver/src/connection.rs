@@ -18,7 +18,7 @@ use crate::node::{Client, Node};
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// How often a client whose request is there lets others of its thread go first.
-const YIELDS: u32 = 4;
+const YIELDS: u32 = 64;
 
 /// Bytes that are read behind a request that has to wait.
 const READ_AHEAD: usize = 16 << 10;
