@@ -21,7 +21,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "usage: mneme-bench-redis (--unix PATH | --port N --ca FILE) --password WORD [--command get|set] \
-                     [--clients N] [--pipeline N] [--seconds S] [--keys N] [--size N]";
+                     [--clients N] [--pipeline N] [--seconds S] [--keys N] [--size N] [--consistency LEVEL]";
 
 struct Options {
     target: Target,
@@ -32,6 +32,8 @@ struct Options {
     duration: Duration,
     keys: u64,
     size: usize,
+    /// What each connection asks for first; only Mneme knows this.
+    consistency: Option<String>,
 }
 
 enum Target {
@@ -75,8 +77,9 @@ fn main() -> Outcome<()> {
     let seconds = (now - start).as_secs_f64();
     let at = |quantile| latencies.value_at_quantile(quantile) as f64 / 1000.0;
     println!(
-        r#"{{"requests": {requests}, "seconds": {seconds:.3}, "rps": {:.1}, "p50_ms": {:.3}, "p99_ms": {:.3}, "max_ms": {:.3}}}"#,
+        r#"{{"requests": {requests}, "seconds": {seconds:.3}, "rps": {:.1}, "avg_ms": {:.3}, "p50_ms": {:.3}, "p99_ms": {:.3}, "max_ms": {:.3}}}"#,
         requests as f64 / seconds,
+        latencies.mean() / 1000.0,
         at(0.5),
         at(0.99),
         latencies.max() as f64 / 1000.0
@@ -96,9 +99,11 @@ fn options() -> Outcome<Options> {
         (None, Some(port), Some(ca)) => Target::Tls { port: port.parse()?, ca: ca.into() },
         _ => return Err(USAGE.into()),
     };
+    let consistency = given.remove("--consistency").map(String::from);
     let mut take = |name: &str, default: Option<&'static str>| given.remove(name).or(default).ok_or(USAGE);
     let options = Options {
         target,
+        consistency,
         password: take("--password", None)?.into(),
         writes: match take("--command", Some("get"))? {
             "get" => false,
@@ -256,13 +261,14 @@ fn connect(options: &Options, work: &Work, poll: &Poll) -> Outcome<Vec<Client>> 
             Some(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
         }
     };
-    let auth = format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{}\r\n", options.password.len(), options.password);
+    let mut greeting = vec![format!("AUTH {}", options.password)];
+    greeting.extend(options.consistency.as_ref().map(|level| format!("CLIENT CONSISTENCY {level}")));
     let mut clients = Vec::new();
     for number in 0..options.clients {
         let mut wire = match &options.target {
             Target::Unix(path) => {
                 let mut stream = StdUnixStream::connect(path)?;
-                authenticate(&mut stream, &auth)?;
+                greet(&mut stream, &greeting)?;
                 stream.set_nonblocking(true)?;
                 Wire::Unix(UnixStream::from_std(stream))
             }
@@ -271,7 +277,7 @@ fn connect(options: &Options, work: &Work, poll: &Poll) -> Outcome<Vec<Client>> 
                 stream.set_nodelay(true)?;
                 let config = tls.clone().ok_or("TLS is not configured")?;
                 let mut tls = ClientConnection::new(config, ServerName::try_from("localhost")?)?;
-                authenticate(&mut rustls::Stream::new(&mut tls, &mut stream), &auth)?;
+                greet(&mut rustls::Stream::new(&mut tls, &mut stream), &greeting)?;
                 stream.set_nonblocking(true)?;
                 Wire::Tls(TcpStream::from_std(stream), Box::new(tls))
             }
@@ -293,12 +299,18 @@ fn connect(options: &Options, work: &Work, poll: &Poll) -> Outcome<Vec<Client>> 
     Ok(clients)
 }
 
-fn authenticate(stream: &mut (impl Read + Write), auth: &str) -> Outcome<()> {
-    stream.write_all(auth.as_bytes())?;
-    stream.flush()?;
-    let mut reply = [0; 5];
-    stream.read_exact(&mut reply)?;
-    if &reply == b"+OK\r\n" { Ok(()) } else { Err("AUTH is refused".into()) }
+/// Sends these inline commands; each must be answered +OK.
+fn greet(stream: &mut (impl Read + Write), commands: &[String]) -> Outcome<()> {
+    for command in commands {
+        stream.write_all(format!("{command}\r\n").as_bytes())?;
+        stream.flush()?;
+        let mut reply = [0; 5];
+        stream.read_exact(&mut reply)?;
+        if &reply != b"+OK\r\n" {
+            return Err("the server refuses the password or the level".into());
+        }
+    }
+    Ok(())
 }
 
 /// Enough randomness to choose keys, and cheap.
