@@ -314,8 +314,8 @@ impl Call<'_> {
         let asked = asked.or(self.session.level).or(eventually.then_some(Level::Eventual));
         match self.session.port {
             Port::Main => match asked.unwrap_or(self.core.config.default_level) {
-                // Nobody counts what each Core has applied: better no answer than one that promises too much.
-                Level::All if self.core.voters() > 1 || self.core.has_other_cores() => Err(CommandError::NoAll),
+                // What another Core asks for is answered when it is committed: better no answer than one that promises more.
+                Level::All if self.session.is_proxy && self.core.is_shared() => Err(CommandError::NoAll),
                 level => Ok(level),
             },
             Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Level::Eventual),
@@ -477,6 +477,8 @@ impl Call<'_> {
     pub(crate) fn answer(self, level: Level) -> Answer {
         let wait = match level {
             Level::Eventual => None,
+            // What is everywhere must contain what a read saw, whoever wrote it and however long ago.
+            Level::All if self.touches_data || self.wrote => Some(self.core.executed()),
             Level::Quorum | Level::All if self.wrote => {
                 (!Mutant::ReplyBeforeCommit.is_chosen()).then(|| self.core.executed())
             }
@@ -490,6 +492,9 @@ impl Call<'_> {
         let leans = level != Level::Eventual && self.touches_data && !self.wrote;
         if let Some(seq) = wait {
             self.core.awaits(seq);
+            if level == Level::All {
+                self.core.awaits_everywhere(seq, self.monotonic);
+            }
         }
         Answer { then: self.then, level, wait, leans }
     }

@@ -18,6 +18,7 @@ use crate::cores::Cores;
 use crate::diagnostics::Diagnostics;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
+use crate::everywhere::Everywhere;
 use crate::forward::{Origin, Void};
 use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::lease::Lease;
@@ -268,6 +269,7 @@ pub struct Core {
     last_seq: Seq,
     pub(crate) origin: Origin,
     verdicts_heard: u64,
+    pub(crate) everywhere: Everywhere,
     /// The last committed entry that this memory contains.
     applied: Option<Index>,
     /// The highest wall clock in the log or used here, sent or not: time never goes back for the data.
@@ -312,6 +314,7 @@ impl Core {
             last_seq: Seq::ZERO,
             origin: Origin::default(),
             verdicts_heard: 0,
+            everywhere: Everywhere::default(),
             applied: None,
             newest_wall: Wall::default(),
             hold_writes_until: None,
@@ -539,6 +542,9 @@ impl Core {
                 self.stats.effect_bytes += sent.effect_bytes as u64;
                 out.push(Output::Accepted(sent.seq));
                 self.changed.accepted(sent.seq, sent.keys);
+                if !self.is_shared() {
+                    self.everywhere.reached = sent.seq;
+                }
             }
             (Entry::Renew { epoch, number }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
                 self.lease.accepted(number, now);

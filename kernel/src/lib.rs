@@ -18,6 +18,7 @@ pub mod databases;
 mod diagnostics;
 pub mod effect;
 pub mod entry;
+pub mod everywhere;
 pub mod extended;
 pub mod forward;
 pub mod gate;

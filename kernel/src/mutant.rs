@@ -74,10 +74,12 @@ pub enum Mutant {
     KeepIdWhenWiped,
     /// A machine's monotonic clock does not count the time in which a process is suspended.
     StopClockInPause,
+    /// `ALL` waits for no Core.
+    AllWithoutCores,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 35] = [
+    pub const ALL: [(&'static str, Mutant); 36] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -113,6 +115,7 @@ impl Mutant {
         ("install-unannounced", Mutant::InstallUnannounced),
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
         ("stop-clock-in-pause", Mutant::StopClockInPause),
+        ("all-without-cores", Mutant::AllWithoutCores),
     ];
 
     /// Those that no check of the simulation sees yet. They are tried all the same, so that nobody takes them for caught.

@@ -80,7 +80,7 @@ impl Client {
         };
         let world = self.cluster.world();
         let walk = Command::Walk(database);
-        let id = world.history().call(connection.process, connection.life, walk, self.cluster.walls());
+        let id = world.history().call(connection.process, connection.life, walk, Level::Quorum, self.cluster.walls());
         let Ok(seen) = connection.walk(self.patience).await else {
             self.core += 1;
             return false;
@@ -155,7 +155,7 @@ impl Connection {
             let Request { command, level, .. } = request;
             let level = level.unwrap_or(Level::Quorum);
             world.event(format_args!("p{} calls {command:?} at {level:?} in {}", self.process, self.database));
-            ids.push(world.history().call(self.process, self.life, command.clone(), cluster.walls()));
+            ids.push(world.history().call(self.process, self.life, command.clone(), level, cluster.walls()));
         }
         world.count("operations", requests.len() as u64);
         if self.write(&bytes).await.is_err() {

@@ -112,6 +112,7 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::InstallUnannounced
             | Mutant::KeepIdWhenWiped
             | Mutant::StopClockInPause
+            | Mutant::AllWithoutCores
     )
 }
 

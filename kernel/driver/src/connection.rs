@@ -63,10 +63,9 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             return drain(client, stream).await;
         }
         let accepted = &node.accepted;
-        let held_at = client.connection.waits_for().map(|seq| seq.0);
         // A held command may run after any progress, the next reply may leave after its own batch.
-        let wanted = if step == Step::Held { Some(accepted.value() + 1) } else { held_at };
-        let mut moved = wanted.map(|seq| accepted.reached(seq));
+        let mut progress = (step == Step::Held).then(|| accepted.reached(accepted.value() + 1));
+        let mut moved = client.connection.waits_for().map(|wanted| node.reached(wanted));
         let mut delay = match step {
             Step::Delay(time) => Some(Box::pin(node.env().sleep(time))),
             _ => None,
@@ -82,6 +81,7 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             let wrote = poll_send(&mut client, stream, context)?;
             client.note_replying(!client.connection.is_drained());
             let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready())
+                | progress.as_mut().is_some_and(|progress| Pin::new(progress).poll(context).is_ready())
                 | client.door.poll(context).is_ready()
                 | delay.as_mut().is_some_and(|delay| delay.as_mut().poll(context).is_ready());
             let read = if reads { poll_receive(&mut client, stream, context)? } else { None };
@@ -134,7 +134,7 @@ async fn drain<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::
         if client.connection.is_drained() {
             return Ok(());
         }
-        let mut moved = client.connection.waits_for().map(|seq| node.accepted.reached(seq.0));
+        let mut moved = client.connection.waits_for().map(|wanted| node.reached(wanted));
         poll_fn(|context| {
             let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready());
             if moved | client.door.poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }

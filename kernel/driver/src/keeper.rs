@@ -407,6 +407,14 @@ impl<E: Env> Keeper<E> {
         &self.progress.committed
     }
 
+    /// Completes when an entry is committed, and on this Keeper's disk.
+    pub(crate) async fn has_synced(&self, index: u64) {
+        while self.progress.committed.value() <= index {
+            self.progress.committed.reached(index + 1).await;
+        }
+        self.log.flushed().await;
+    }
+
     /// The feed: the next committed entries behind the first `known` ones, as many as can be had in one read; none if
     /// there are none.
     ///

@@ -16,6 +16,7 @@ mod courier;
 pub mod directory;
 mod doors;
 pub mod env;
+mod everywhere;
 mod feed;
 mod forward;
 pub mod keeper;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index};
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -62,14 +63,14 @@ fn with_quorum_check_a_read_waits_though_there_is_a_lease() {
         client.sent(client.ready().len());
         client.input().extend_from_slice(b"GET k\r\n");
         client.run(&mut core, NOW);
-        client.advance(accepted, &[], NOW.monotonic);
+        client.advance(Marks::alone(accepted), &[], NOW.monotonic);
         assert_eq!(client.ready().is_empty(), quorum_check);
         if quorum_check {
             let batch = proposal(&tell(&mut core, Input::CloseBatch));
             let outputs = commit(&mut core, 4, &batch);
             let [Output::Accepted(seq)] = outputs[..] else { panic!("{outputs:?}") };
             accepted = seq;
-            client.advance(accepted, &[], NOW.monotonic);
+            client.advance(Marks::alone(accepted), &[], NOW.monotonic);
         }
         assert_eq!(Value::decode(client.ready()).expect("the protocol"), Some((Value::Null, 5)));
     }

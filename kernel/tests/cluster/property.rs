@@ -10,6 +10,7 @@ use std::time::Duration;
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::Input;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::DbId;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -249,7 +250,7 @@ impl Run {
             let client = &mut self.clients[i];
             let now = self.world.now(client.node);
             let node = &mut self.world.nodes[client.node];
-            client.connection.advance(node.accepted, &node.voids, now.monotonic);
+            client.connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
             while let Step::CheckPassword(_) = client.connection.run(&mut node.core, now) {
                 client.connection.password_checked(&mut node.core, now, PasswordCheck::Right);
             }

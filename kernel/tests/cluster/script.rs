@@ -8,6 +8,7 @@ use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Input, Output};
 use mneme_kernel::forward::{FromPrimary, ToPrimary};
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::Seq;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -152,10 +153,10 @@ impl Stage {
             let i = node_of(name);
             let now = self.world.now(i);
             let node = &mut self.world.nodes[i];
-            connection.advance(node.accepted, &node.voids, now.monotonic);
+            connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
             let step = connection.run(&mut node.core, now);
             assert!(matches!(step, Step::Read | Step::Held), "{step:?}");
-            connection.advance(node.accepted, &node.voids, now.monotonic);
+            connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
             while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
                 let bytes = String::from_utf8_lossy(&connection.ready()[..len]).into_owned();
                 let shown = match value {
@@ -167,7 +168,7 @@ impl Stage {
                 lines.push(format!("  {name} gets {shown}"));
                 connection.sent(len);
             }
-            let waits_for = connection.waits_for();
+            let waits_for = connection.waits_for().map(|(seq, _)| seq);
             if self.waits.insert(name.clone(), waits_for).flatten() != waits_for {
                 lines.extend(waits_for.map(|seq| format!("  {name} waits for batch {seq}")));
             }

@@ -1,12 +1,12 @@
 //! Nothing acknowledged is lost, what was deleted stays deleted, and nothing is read that nobody wrote (DESIGN.md
-//! section 8, invariants 1, 7 and 8).
+//! section 8, invariants 1, 7 and 8); and what was acknowledged at `ALL` is found wherever it is looked for (PROTOCOL rule 22).
 //!
 //! The search for a linearization sees the first two as well. This check is simple enough to be believed without it, and
 //! it names the write that is missing.
 
 use std::collections::BTreeMap;
 
-use crate::history::{Operation, Outcome, Stamp};
+use crate::history::{Level, Operation, Outcome, Stamp};
 use crate::model::{self, Command, Database, Datum, Key, Lifetime, Presence, Reply};
 
 pub fn check(operations: &[Operation]) -> Result<(), String> {
@@ -54,10 +54,11 @@ fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
     }
 }
 
-/// A read that follows an acknowledged write, with nothing between that may have changed the key, finds what it left.
+/// A read that follows an acknowledged write, with nothing between that may have changed the key, finds what it left; one
+/// at `EVENTUAL` if the write was acknowledged at `ALL`.
 fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> {
     for read in operations {
-        let (Command::Get(key), Some(reply)) = (&read.command, read.acknowledged()) else { continue };
+        let (Command::Get(key), Some(reply)) = (&read.command, read.answered()) else { continue };
         let changes = || {
             operations.iter().filter(|other| {
                 other.command.may_change(*key) && other.outcome != Outcome::Refused && other.called < read.ended
@@ -68,7 +69,8 @@ fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> 
         };
         // Only a write that stands alone decides what is read.
         let alone = changes().all(|other| other.called == last.called || other.ended < last.called);
-        if !alone || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
+        let is_found = read.acknowledged().is_some() || last.level == Level::All;
+        if !alone || !is_found || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
             continue;
         }
         let kept = model::apply(&Database::default(), &last.command, last.clock, None)

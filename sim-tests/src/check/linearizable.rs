@@ -230,7 +230,7 @@ impl porcupine_rs::Model for Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{LifeId, Stamp};
+    use crate::history::{Level, LifeId, Stamp};
     use crate::model::{Datum, Key, Lifetime, Presence};
 
     const KEY: Key = Key { database: 0, number: 0 };
@@ -239,7 +239,7 @@ mod tests {
         let clock = Between { least: called, most: ended };
         let (called, ended) = (Stamp(called), Stamp(ended));
         let life = LifeId { machine: 0, number: 0 };
-        Operation { process: called.0 as u32, life, command, called, ended, outcome, clock }
+        Operation { process: called.0 as u32, life, command, level: Level::Quorum, called, ended, outcome, clock }
     }
 
     fn set(n: u32) -> Command {
