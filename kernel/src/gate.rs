@@ -15,7 +15,8 @@ use crate::time::Monotonic;
 pub(crate) const UNCERTAIN: &[u8] = b"-UNCERTAIN executed, but not on disk at a majority of Keepers within the level timeout; it may or may not last\r\n";
 
 /// What it hears of one at `ALL` that is durable, and not everywhere in time.
-const NOT_EVERYWHERE: &[u8] = b"-NOQUORUM on disk at a majority of Keepers, but not at every Keeper and Core within the level timeout\r\n";
+const NOT_EVERYWHERE: &[u8] =
+    b"-NOQUORUM on disk at a majority of Keepers, but not at every Keeper and Core within the level timeout\r\n";
 
 /// What it hears of one whose batch will never be accepted: nothing of it has happened.
 const VOID: &[u8] = b"-LOADING another primary took over before this command was on disk; it has no effect\r\n";

@@ -236,7 +236,8 @@ mod tests {
     #[test]
     fn with_other_nodes_it_stays_open_for_ever() {
         let mut history = History::new(Remains::Elsewhere);
-        let [answered, uncertain, _] = [0, 1, 2].map(|process| history.call(process, ONLY, Command::Size(0), Level::Quorum, at(500)));
+        let [answered, uncertain, _] =
+            [0, 1, 2].map(|process| history.call(process, ONLY, Command::Size(0), Level::Quorum, at(500)));
         history.end(uncertain, Outcome::Uncertain, at(510));
         history.death(1, at(550));
         history.death(0, at(600));

@@ -102,6 +102,8 @@ pub struct Mix {
     pub walk: u32,
     /// Per thousand, disturbances of other clients.
     pub disturb: u32,
+    /// Per thousand, writes at `ALL` that are looked for.
+    pub look: u32,
 }
 
 /// The number of the first key whose value changes in place.
@@ -286,6 +288,7 @@ impl Mix {
             block: weight(150, 0.4),
             walk: weight(20, 0.4),
             disturb: weight(5, 0.6),
+            look: weight(40, 0.6),
         }
     }
 }
