@@ -56,6 +56,8 @@ pub struct Config {
     /// How long a primary may answer reads after it has sent what was accepted last. The same on every node: standbys wait
     /// as long, and a little longer.
     pub lease: Duration,
+    /// It is a Replica: a copy for reads at `EVENTUAL`, that never becomes primary and that `ALL` does not count.
+    pub replica: bool,
     /// It makes the first user, once it is primary and the cluster is complete.
     pub founds: bool,
     /// QUORUM reads do not lean on the lease: each waits for an entry of the log.
@@ -335,6 +337,7 @@ impl Core {
             self.stats.connections_rejected += 1;
             return None;
         }
+        let port = if self.config.replica { Port::Read } else { port };
         let slot = self.clients.open(|id, slot| Session::new(id, slot, port, peer, now));
         Some(Connection::new(slot))
     }
@@ -411,6 +414,8 @@ impl Core {
     /// If a committed entry cannot be read; the Core must then stop.
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Vec<Output>) -> Result<(), BadEntry> {
         match input {
+            // Nobody needs to know of a Replica.
+            Input::Begin { .. } if self.config.replica => {}
             Input::Begin { nonce } => {
                 let Config { node, address, .. } = &self.config;
                 let hello = Entry::Hello { node, nonce, address };
@@ -462,7 +467,10 @@ impl Core {
                 }
                 self.keeper = state;
             }
-            Input::Group(group) => self.group = group,
+            Input::Group(group) => {
+                self.group = group;
+                self.open_replica();
+            }
             Input::CloseBatch => self.close_batch(now, out),
             Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes, out),
             Input::Expire => self.expire(now),
@@ -476,6 +484,14 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// A Replica answers once it has what was committed as far as the Keeper that feeds it knows.
+    fn open_replica(&mut self) {
+        let caught_up = self.applied.is_some() && self.known() >= self.group.committed;
+        if self.config.replica && matches!(self.role, Role::Recovering) && caught_up {
+            self.role = Role::Standby;
+        }
     }
 
     /// Takes what a Core proposed; whether this memory goes on.
@@ -1035,6 +1051,12 @@ impl Core {
         found.map(|(name, core)| (name, &*core.address))
     }
 
+    /// How many entries are committed, as far as this node has heard, that its memory does not contain.
+    pub fn lag(&self) -> u64 {
+        // What was heard of the group may be older than the last entry.
+        self.group.committed.saturating_sub(self.known())
+    }
+
     /// This life's number.
     pub fn incarnation(&self) -> Option<Incarnation> {
         self.incarnation
@@ -1043,6 +1065,7 @@ impl Core {
     pub fn role_name(&self) -> &'static str {
         match self.role {
             Role::Recovering | Role::Greeting { .. } => "recovering",
+            Role::Standby if self.config.replica => "replica",
             Role::Standby | Role::Claiming(_) => "standby",
             Role::Primary(_) => "primary",
         }

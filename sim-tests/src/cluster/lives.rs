@@ -170,6 +170,7 @@ impl Machine {
             default_level: Level::Quorum,
             level_timeout: options.level_timeout,
             park_timeout: options.park_timeout,
+            replica: false,
             lease: options.lease,
             founds: false,
             quorum_check: options.quorum_check,
