@@ -214,7 +214,7 @@ impl Fault {
                 lasts: dice.millis(20.0..=1_000.0),
             }),
             (weights.end_in, |dice, options| {
-                let moment = Moment::draw(dice);
+                let moment = Moment::draw(dice, options);
                 Fault::EndIn {
                     keeper: keeper(dice, options),
                     moment,
@@ -266,6 +266,9 @@ impl Fault {
             Fault::Wipe { keeper, down } => cluster.wipe(keeper, down).await,
             Fault::FullDisk { keeper, lasts } => cluster.fill_disk(keeper, lasts).await,
             Fault::FailingDisk { keeper, lasts } => cluster.fail_operations(keeper, lasts).await,
+            Fault::EndIn { keeper, moment: moment @ Moment::Install, trap, then, down } => {
+                cluster.end_in_install(keeper, moment.name(), trap, then, down).await;
+            }
             Fault::EndIn { keeper, moment, trap, then, down } => {
                 cluster.end_in(keeper, moment.name(), trap, moment == Moment::Recovery, then, down).await;
             }

@@ -7,7 +7,7 @@ use madsim::runtime::Handle;
 use madsim::time::{Instant, sleep};
 use mneme_kernel::mutant::Mutant;
 use mneme_runtime_sim::sleep::timeout;
-use mneme_runtime_sim::{SimDisk, Trap};
+use mneme_runtime_sim::{SimDisk, Sprung, Trap};
 
 use super::lives::{REVIVAL, STOP};
 use super::machine::Hold;
@@ -16,6 +16,9 @@ use crate::world::lock;
 
 /// How long a trap may take to catch something.
 const TRAPPING: Duration = Duration::from_secs(2);
+/// How long a Keeper is down at least, for others to go on without it, and how long a leader may take to purge its log.
+const FALLING_BEHIND: Duration = Duration::from_secs(1);
+const PURGING: Duration = Duration::from_millis(500);
 /// How long a machine whose disk is lost or damaged may take to recover from that while faults go on.
 const REPAIR: Duration = Duration::from_secs(20);
 
@@ -63,11 +66,13 @@ impl Cluster {
         let was_primary = self.primary() == Some(machine);
         let before = self.progress();
         Handle::current().pause(node);
+        hold.machine().set_paused(true);
         sleep(lasts).await;
         if Mutant::StopClockInPause.is_chosen() {
             hold.machine().clock.leave_out(lasts);
         }
         let overtaken = self.progress().epoch > before.epoch;
+        hold.machine().set_paused(false);
         Handle::current().resume(node);
         self.world().count("pause outlasted the lease", u64::from(was_primary && overtaken));
     }
@@ -125,11 +130,39 @@ impl Cluster {
         down: Duration,
     ) {
         let Some(hold) = self.take(machine) else { return };
-        let machine = hold.machine();
-        let mut sprung = machine.disk().trap(trap);
+        let sprung = hold.machine().disk().trap(trap);
         if in_recovery {
-            machine.restart(Ending::Kill, REVIVAL).await;
+            hold.machine().restart(Ending::Kill, REVIVAL).await;
         }
+        self.end_when(sprung, &hold, what, ending, down).await;
+    }
+
+    /// Ends the life in the middle of putting a snapshot from another Keeper in place; counts it under this name. To need
+    /// one, the server stays down until the log of the Keeper that leads no longer reaches back to the end of its own.
+    pub async fn end_in_install(&self, machine: usize, what: &'static str, trap: Trap, ending: Ending, down: Duration) {
+        let Some(hold) = self.take(machine) else { return };
+        hold.machine().end_life(Ending::Kill);
+        sleep(FALLING_BEHIND + down).await;
+        self.purge_log().await;
+        let sprung = hold.machine().disk().trap(trap);
+        hold.machine().begin_life();
+        self.end_when(sprung, &hold, what, ending, down).await;
+    }
+
+    /// Has the Keeper that leads make a snapshot, and gives it the time to purge its log.
+    async fn purge_log(&self) {
+        let leader = self.leader().map(|number| self.machine(number));
+        let keeper = leader.and_then(|machine| Some((machine.running_keeper()?, machine)));
+        let Some((keeper, machine)) = keeper else { return };
+        let Some(node) = Handle::current().get_node(machine.node()) else { return };
+        // It may fail, and its process may end meanwhile: then the log stays.
+        let _ = timeout(TRAPPING, node.spawn(async move { keeper.snapshot().await })).await;
+        sleep(PURGING).await;
+    }
+
+    /// Ends the life when an operation hangs in the trap, and begins the next one.
+    async fn end_when(&self, mut sprung: Sprung, hold: &Hold, what: &'static str, ending: Ending, down: Duration) {
+        let machine = hold.machine();
         let end = Instant::now() + TRAPPING;
         while Instant::now() < end {
             match timeout(WATCH, &mut sprung).await {
