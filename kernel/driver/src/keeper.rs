@@ -82,8 +82,8 @@ pub struct RaftTimes {
 }
 
 impl Default for RaftTimes {
-    /// Another Keeper leads within 290 to 440 ms and the time of two syncs, seldom later: two that ask at once may have
-    /// to ask again. A group whose heartbeats are late by less than 240 ms holds no election.
+    /// Another Keeper leads within 290 to 440 ms and the time of two syncs; of two that ask at once one goes on
+    /// ([`Campaigns`]). A group whose heartbeats are late by less than 240 ms holds no election.
     fn default() -> Self {
         let millis = Duration::from_millis;
         Self { heartbeat: millis(50), election_min: millis(70), election_max: millis(220) }
