@@ -66,7 +66,7 @@ impl Cluster {
         if late.len() != 2 * spare {
             return;
         }
-        late.rotate_left((draw >> 8) as usize % late.len());
+        late.rotate_left((draw >> 8) as usize % (2 * spare));
         let early = late.split_off(spare);
         late.iter().for_each(|hold| hold.machine().end_life(Ending::Kill));
         sleep(FALLING_BEHIND).await;
