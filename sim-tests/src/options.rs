@@ -230,9 +230,11 @@ impl ClientOptions {
         if topology.is_solo() {
             return options;
         }
-        // What nobody knows the fate of stays open for ever, which makes the search for a linearization long.
+        // What nobody knows the fate of stays open for ever, which makes the search for a linearization long; longest
+        // where all databases are searched as one.
         options.databases = options.databases.min(3);
-        options.commands = usize::from(options.databases) * dice.log_uniform(50.0..=120.0) as usize;
+        let most = if options.mix.across > 0 { 70.0 } else { 120.0 };
+        options.commands = usize::from(options.databases) * dice.log_uniform(50.0..=most) as usize;
         options.text = options.text.min(60);
         // The commands are spread over the time in which there are faults.
         let turns = options.commands as f64 / options.count as f64 / (1.0 + options.pipeline as f64) * 2.0;

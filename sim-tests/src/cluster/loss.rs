@@ -24,7 +24,8 @@ impl Cluster {
         }
         let Some(hold) = self.take(machine) else { return };
         let machine = hold.machine();
-        if !machine.stop().await {
+        // Another disk may have been lost while it stopped.
+        if !machine.stop().await || !is_solo && !self.can_spare(machine.number()) {
             return if !is_solo {
                 machine.restart(Ending::Kill, REVIVAL).await
             };
