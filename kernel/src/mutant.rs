@@ -66,6 +66,10 @@ pub enum Mutant {
     KeepMemory,
     /// A forwarded write is sent again though its fate is not known.
     ForwardAgain,
+    /// A Keeper hands out as committed what it has appended, before a majority has it.
+    CommitAppended,
+    /// A Keeper with a damaged log goes on with what can be read of it: it votes, and acknowledges what follows.
+    VoteWithDamagedLog,
     /// A Keeper becomes a voter before it has the log.
     PromoteEarly,
     /// A snapshot from another Keeper gets its name before the log knows that it comes.
@@ -79,7 +83,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 36] = [
+    pub const ALL: [(&'static str, Mutant); 38] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -111,15 +115,14 @@ impl Mutant {
         ("ignore-verdict", Mutant::IgnoreVerdict),
         ("keep-memory", Mutant::KeepMemory),
         ("forward-again", Mutant::ForwardAgain),
+        ("commit-appended", Mutant::CommitAppended),
+        ("vote-with-damaged-log", Mutant::VoteWithDamagedLog),
         ("promote-early", Mutant::PromoteEarly),
         ("install-unannounced", Mutant::InstallUnannounced),
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
         ("stop-clock-in-pause", Mutant::StopClockInPause),
         ("all-without-cores", Mutant::AllWithoutCores),
     ];
-
-    /// Those that no check of the simulation sees yet. They are tried all the same, so that nobody takes them for caught.
-    pub const UNSEEN: [Mutant; 2] = [Mutant::PromoteEarly, Mutant::InstallUnannounced];
 
     /// Whether this mistake is to be made now.
     #[inline]

@@ -86,6 +86,15 @@ impl Operation {
     }
 }
 
+/// An operation for tests of checks, by a process of its own.
+#[cfg(test)]
+pub fn operation(called: u64, ended: u64, command: Command, outcome: Outcome) -> Operation {
+    let clock = Between { least: called, most: ended };
+    let life = LifeId { machine: 0, number: 0 };
+    let (process, level) = (called as u32, Level::Quorum);
+    Operation { process, life, command, level, called: Stamp(called), ended: Stamp(ended), outcome, clock }
+}
+
 /// The end of one life.
 #[derive(Clone, Copy, Debug)]
 struct Death {

@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 54] = [
+const MUST_HAPPEN: [&str; 58] = [
     "acknowledged",
     "all down at once",
     "answered at EVENTUAL",
@@ -30,6 +30,7 @@ const MUST_HAPPEN: [&str; 54] = [
     "ended in a purge",
     "ended in a rotation",
     "ended in a snapshot",
+    "ended in an install",
     "ended in recovery",
     "ended itself",
     "entries compared",
@@ -55,15 +56,18 @@ const MUST_HAPPEN: [&str; 54] = [
     "paused",
     "power cut",
     "primary isolated",
+    "promoted",
     "reads cut short",
     "reads failed",
     "reigns",
     "ring cut",
+    "set aside",
     "stopped in order",
     "storms",
     "syncs failed",
     "terms that began in a partition",
     "UNCERTAIN",
+    "what decides repaired",
     "writes dropped",
     "writes failed",
     "writes kept",

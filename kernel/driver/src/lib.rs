@@ -8,6 +8,7 @@
 mod admission;
 pub mod ask;
 mod attested;
+mod campaign;
 mod channel;
 mod compaction;
 pub mod connection;

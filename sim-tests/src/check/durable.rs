@@ -91,3 +91,46 @@ fn leaves_one_state(command: &Command) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::operation;
+
+    const KEY: Key = Key { database: 0, number: 0 };
+
+    fn set(called: u64, n: u32, outcome: Outcome) -> Operation {
+        operation(called, called + 1, Command::MultiSet(vec![(KEY, Datum::Word(n))]), outcome)
+    }
+
+    fn read(called: u64, datum: Option<u32>) -> Operation {
+        let reply = datum.map_or(Reply::Nil, |n| Reply::Datum(Datum::Word(n)));
+        operation(called, called + 1, Command::Get(KEY), Outcome::Acknowledged(reply))
+    }
+
+    fn done() -> Outcome {
+        Outcome::Acknowledged(Reply::Ok)
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_read() {
+        assert_eq!(check(&[set(1, 1, done()), read(10, Some(1))]), Ok(()));
+        assert!(check(&[set(1, 1, done()), read(10, None)]).is_err_and(|why| why.contains("lost")));
+        assert!(check(&[set(1, 1, done()), set(3, 2, done()), read(10, Some(1))]).is_err());
+        assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Unknown), read(10, Some(1))]), Ok(()));
+        assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Refused), read(10, Some(1))]), Ok(()));
+    }
+
+    #[test]
+    fn what_was_deleted_stays_deleted() {
+        let deleted = operation(3, 4, Command::Delete(vec![KEY]), Outcome::Acknowledged(Reply::Number(1)));
+        assert_eq!(check(&[set(1, 1, done()), deleted.clone(), read(10, None)]), Ok(()));
+        assert!(check(&[set(1, 1, done()), deleted, read(10, Some(1))]).is_err());
+    }
+
+    #[test]
+    fn nothing_is_read_before_it_was_written() {
+        assert!(check(&[read(1, Some(7))]).is_err_and(|why| why.contains("never written")));
+        assert!(check(&[read(1, Some(7)), set(10, 7, done())]).is_err());
+    }
+}
