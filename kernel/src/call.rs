@@ -402,7 +402,7 @@ impl Call<'_> {
         if self.monotonic - since < self.core.config.park_timeout {
             return Ok(());
         }
-        self.session.parked = None;
+        // What came with it has waited as long.
         Err(CommandError::NoPrimary)
     }
 
@@ -491,7 +491,7 @@ impl Call<'_> {
         if let Some(seq) = wait {
             self.core.awaits(seq);
         }
-        Answer { then: self.then, level, wait, leans }
+        Answer { then: self.then, level, wait, leans, wrote: self.wrote }
     }
 }
 

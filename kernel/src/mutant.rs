@@ -64,8 +64,12 @@ pub enum Mutant {
     IgnoreVerdict,
     /// A deposed primary keeps its memory.
     KeepMemory,
-    /// A forwarded write is sent again though its fate is not known.
-    ForwardAgain,
+    /// A forwarded command is executed as often as it comes.
+    ExecuteAgain,
+    /// The replies of forwarded commands are in no batch.
+    RequestTableNotInBatch,
+    /// An origin's replies are forgotten as soon as it sends another command, whichever it waits for.
+    TableEntryDroppedEarly,
     /// A Keeper becomes a voter before it has the log.
     PromoteEarly,
     /// A snapshot from another Keeper gets its name before the log knows that it comes.
@@ -77,7 +81,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 35] = [
+    pub const ALL: [(&'static str, Mutant); 37] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -108,7 +112,9 @@ impl Mutant {
         ("read-after-release", Mutant::ReadAfterRelease),
         ("ignore-verdict", Mutant::IgnoreVerdict),
         ("keep-memory", Mutant::KeepMemory),
-        ("forward-again", Mutant::ForwardAgain),
+        ("execute-again", Mutant::ExecuteAgain),
+        ("request-table-not-in-batch", Mutant::RequestTableNotInBatch),
+        ("table-entry-dropped-early", Mutant::TableEntryDroppedEarly),
         ("promote-early", Mutant::PromoteEarly),
         ("install-unannounced", Mutant::InstallUnannounced),
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),

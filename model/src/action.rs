@@ -41,7 +41,7 @@ pub enum Action {
     Forward(Node, Request),
     /// A forwarded request arrives: it is executed, or refused.
     Receive(Forward),
-    /// A Core gives up on the answer of a primary whose epoch is over.
+    /// A request has waited too long: its client is told what is known of it.
     GiveUp(Node, Request),
     Crash(Node),
     Restart(Node),
@@ -53,6 +53,8 @@ pub struct Forward {
     pub request: Request,
     pub to: Node,
     pub epoch: Epoch,
+    /// The origin has the replies of all requests of this client below this number.
+    pub acknowledged: u8,
 }
 
 impl fmt::Display for Action {

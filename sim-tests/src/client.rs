@@ -5,10 +5,12 @@ use std::io;
 use std::time::Duration;
 
 use madsim::net::TcpStream;
+use madsim::time::Instant;
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_runtime_sim::sleep::{sleep, timeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::check::uncertain;
 use crate::cluster::{Cluster, PASSWORD, USER};
 use crate::history::{Level, LifeId, Outcome};
 use crate::model::{Command, Reply};
@@ -158,6 +160,7 @@ impl Connection {
             ids.push(world.history().call(self.process, self.life, command.clone(), cluster.walls()));
         }
         world.count("operations", requests.len() as u64);
+        let asked = Instant::now();
         if self.write(&bytes).await.is_err() {
             return false;
         }
@@ -172,7 +175,10 @@ impl Connection {
             let outcome = match wire::answer(&request.command, &value) {
                 Ok(Answer::Reply(reply)) => outcome(request, reply),
                 Ok(Answer::Loading) => Outcome::Refused,
-                Ok(Answer::Uncertain) => Outcome::Uncertain,
+                Ok(Answer::Uncertain) => {
+                    world.check("uncertain", uncertain::check(&world.options, &request.command, asked.elapsed()));
+                    Outcome::Uncertain
+                }
                 Ok(Answer::NoQuorum) => Outcome::Weaker,
                 Err(wrong) => {
                     world.check("durable", Err(format!("{:?}: {wrong}", request.command)));

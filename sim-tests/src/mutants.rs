@@ -107,7 +107,9 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::ReadAfterRelease
             | Mutant::IgnoreVerdict
             | Mutant::KeepMemory
-            | Mutant::ForwardAgain
+            | Mutant::ExecuteAgain
+            | Mutant::RequestTableNotInBatch
+            | Mutant::TableEntryDroppedEarly
             | Mutant::PromoteEarly
             | Mutant::InstallUnannounced
             | Mutant::KeepIdWhenWiped

@@ -421,87 +421,6 @@ fn a_request_for_a_primary_that_has_not_read_so_far_waits_for_it() {
 }
 
 #[test]
-fn without_the_link_writes_are_uncertain_and_reads_are_sent_again() {
-    script!(
-        r#"
-    > a@2: SET k v | GET k | MULTI | GET k | EXEC
-    > 2 sends
-      2 asks 1 in epoch 5, 1: SET k v
-      2 asks 1 in epoch 5, 2: GET k
-      2 asks 1 in epoch 5, 3: EXEC of 1
-    > 2 is served
-    > 2 loses its link
-      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
-    > 2 forwards
-      2 asks 1 in epoch 5, 2: GET k
-      2 asks 1 in epoch 5, 3: EXEC of 1
-    > 1 closes
-      1 proposes batch 1: put k "v"
-    > commit
-      1 is accepted up to 1
-    > 2 forwards
-      1 answers 2 2: "$1\r\nv\r\n"
-      1 answers 2 3: "*1\r\n$1\r\nv\r\n"
-      a@2 gets $"v"
-      a@2 gets +OK
-      a@2 gets +QUEUED
-      a@2 gets Array([Bulk([118])])
-    "#
-    );
-}
-
-/// Sent again it was answered with what a later command of its own pipeline had written.
-#[test]
-fn a_read_is_not_sent_again_behind_a_write_that_followed_it() {
-    script!(
-        r#"
-    > a@2: GET k | SET k v | GET k
-    > 2 sends
-      2 asks 1 in epoch 5, 1: GET k
-      2 asks 1 in epoch 5, 2: SET k v
-      2 asks 1 in epoch 5, 3: GET k
-    > 2 is served
-      1 answers 2 1: "$-1\r\n"
-    > 2 loses its link
-      a@2 gets -LOADING the primary was lost while it had this command; it had no effect, send it again
-      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
-    > 2 forwards
-      2 asks 1 in epoch 5, 3: GET k
-    > 1 closes
-      1 proposes batch 1: put k "v"
-    > commit
-      1 is accepted up to 1
-    > 2 forwards
-      1 answers 2 3: "$1\r\nv\r\n"
-      a@2 gets $"v"
-    "#
-    );
-}
-
-#[test]
-fn what_was_not_sent_outlives_the_link() {
-    script!(
-        r#"
-    > a@2: SET k v
-    > 2 sends
-      2 asks 1 in epoch 5, 1: SET k v
-    > b@2: SET k w
-    > 2 loses its link
-      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
-    > 2 forwards
-      2 asks 1 in epoch 5, 2: SET k w
-    > 1 closes
-      1 proposes batch 1: put k "w"
-    > commit
-      1 is accepted up to 1
-    > 2 forwards
-      1 answers 2 2: "+OK\r\n"
-      b@2 gets +OK
-    "#
-    );
-}
-
-#[test]
 fn without_a_primary_a_command_waits_for_a_time_and_is_not_executed() {
     script!(
         r#"
@@ -534,28 +453,6 @@ fn a_request_that_cannot_be_sent_in_time_was_not_executed() {
     > after 1 ms
     > 2 ticks
       a@2 gets -LOADING there was no primary to execute this command in time; it was not executed
-    > 2 forwards
-    "#
-    );
-}
-
-#[test]
-fn a_request_that_is_not_answered_in_time_is_uncertain() {
-    script!(
-        r#"
-    > a@2: SET k v
-    > 2 sends
-      2 asks 1 in epoch 5, 1: SET k v
-    > after 14999 ms
-    > 2 ticks
-      2 proposes claim of life 6 after epoch 5, renewed at 5
-    > after 1 ms
-    > lose
-    > 2 ticks
-      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
-    > 2 forwards
-    > 1 closes
-      1 proposes batch 1: put k "v"
     > 2 forwards
     "#
     );

@@ -18,7 +18,9 @@ struct Primary {
 
 impl Primary {
     fn new() -> Self {
-        Self { world: World::new(&[1000, 1000]), proxies: Proxies::default() }
+        let world = World::new(&[1000, 1000]);
+        let origin = world.nodes[1].core.origin_life().expect("it is hot");
+        Self { world, proxies: Proxies::new(origin) }
     }
 
     fn now(&self) -> Now {
@@ -28,7 +30,19 @@ impl Primary {
     fn request(&self, number: u64, user: &str, words: &[&str]) -> Request {
         let epoch = self.world.nodes[0].core.epoch();
         let (user, args) = (user.into(), args(words));
-        Request { number, epoch, session: 1, user, db: 0, protocol: 2, level: 1, args, queue: Vec::new() }
+        Request {
+            number,
+            epoch,
+            session: 1,
+            user,
+            db: 0,
+            protocol: 2,
+            level: 1,
+            args,
+            queue: Vec::new(),
+            acknowledged: 0,
+            watch_lost: false,
+        }
     }
 
     /// Whether it was taken.
@@ -37,7 +51,8 @@ impl Primary {
         codec::encode(&ToPrimary::Run(request), &mut frame);
         let now = self.now();
         let core = &mut self.world.nodes[0].core;
-        core.run_forwarded(now, &mut self.proxies, &frame).expect("a frame")
+        core.run_forwarded(now, &mut self.proxies, &frame).expect("a frame");
+        !self.proxies.is_blocked()
     }
 
     /// What is answered once everything executed is accepted.
@@ -54,7 +69,8 @@ impl Primary {
                 let word = reply.split_whitespace().next().unwrap_or_default();
                 format!("{number} {word}")
             }
-            FromPrimary::Refused { number } => format!("{number} refused"),
+            FromPrimary::Refused { number, .. } => format!("{number} refused"),
+            FromPrimary::Beat => "beat".into(),
         };
         self.proxies.take_ready().into_iter().map(text).collect()
     }
@@ -136,7 +152,7 @@ fn what_a_session_watches_ends_with_it() {
     let mut end = Vec::new();
     codec::encode(&ToPrimary::End { session: 1 }, &mut end);
     let now = primary.now();
-    assert_eq!(primary.world.nodes[0].core.run_forwarded(now, &mut primary.proxies, &end), Ok(true));
+    assert_eq!(primary.world.nodes[0].core.run_forwarded(now, &mut primary.proxies, &end), Ok(()));
     let mut exec = primary.request(3, "admin", &["EXEC"]);
     exec.queue = vec![args(&["GET", "k"])];
     assert_eq!(primary.ask(exec.clone()), "3 *1");
@@ -150,7 +166,8 @@ fn proxies_are_no_clients() {
     let mut primary = Primary::new();
     primary.ask(primary.request(1, "admin", &["PING"]));
     assert_eq!(primary.world.nodes[0].core.clients.len(), 0);
-    let mut proxies = std::mem::take(&mut primary.proxies);
+    let origin = primary.world.nodes[1].core.origin_life().expect("it is hot");
+    let mut proxies = std::mem::replace(&mut primary.proxies, Proxies::new(origin));
     primary.world.nodes[0].core.close_proxies(&mut proxies);
     assert_eq!(primary.world.nodes[0].core.clients.len(), 0);
     primary.world.time += Duration::from_millis(1);
