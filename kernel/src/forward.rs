@@ -29,8 +29,8 @@ pub enum ToPrimary {
     End {
         session: u64,
     },
-    /// The first on each link: the sessions that have commands without a reply, each with the lowest of their numbers. They
-    /// follow. All other replies have come.
+    /// The first on each link: the sessions that have commands which were sent before and lack a reply, each with the lowest
+    /// of their numbers. They follow. All other replies have come.
     Resume {
         open: Vec<(u64, u64)>,
     },
@@ -254,7 +254,9 @@ impl Origin {
         };
         self.cut_off = None;
         if !core::mem::replace(&mut self.has_resumed, true) {
-            let mut open: Vec<(u64, u64)> = self.by_session.iter().copied().collect();
+            let was_sent = |number: &u64| self.pending.get(number).is_some_and(|pending| pending.sendings > 0);
+            let mut open: Vec<(u64, u64)> =
+                self.by_session.iter().filter(|(_, number)| was_sent(number)).copied().collect();
             open.dedup_by_key(|(session, _)| *session);
             encode(&ToPrimary::Resume { open });
             self.ended.clear();
@@ -490,6 +492,11 @@ impl Proxies {
     /// Whether something is to be tried again when something was accepted: see [`crate::core::Core::run_blocked`].
     pub fn is_blocked(&self) -> bool {
         !self.blocked.is_empty() || !self.acknowledged.is_empty()
+    }
+
+    /// Requests that wait for their turn, and ends of sessions behind them.
+    pub fn waiting_requests(&self) -> usize {
+        self.blocked.values().map(VecDeque::len).sum()
     }
 
     /// Whether the origin has sent more than it may.

@@ -310,8 +310,10 @@ impl Core {
         let Request { number, epoch, .. } = *request;
         let executed = self.served.get(proxies.origin, request.session, number);
         let kept = executed.and_then(|executed| executed.kept.as_ref());
-        // One that is in neither was acknowledged: nobody waits for it.
-        let Some(kept) = kept.or_else(|| self.find_answered(proxies.origin, request)) else { return };
+        let Some(kept) = kept.or_else(|| self.find_answered(proxies.origin, request)) else {
+            // It was acknowledged, and nobody waits for it; or it came behind a later one, which no origin lets happen.
+            return proxies.ready.push(FromPrimary::Refused { number, epoch });
+        };
         let command = self.commands.find(request.args.args().at(0));
         let writes = command.is_some_and(|(_, command)| command.is_write()) || !request.queue.is_empty();
         let reply = forward::kept_reply(kept, writes);

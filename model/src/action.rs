@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::entry::Entry;
 use crate::numbers::{Epoch, Index, Node, Request};
+use crate::table::Origin;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -55,6 +56,7 @@ pub struct Forward {
     pub epoch: Epoch,
     /// The origin has the replies of all requests of this client below this number.
     pub acknowledged: u8,
+    pub origin: Origin,
 }
 
 impl fmt::Display for Action {

@@ -33,9 +33,13 @@ pub struct Write {
 impl Entry {
     /// Does what an accepted entry says.
     pub fn apply(&self, data: &mut Data, table: &mut Table) {
-        if let Entry::Batch { writes, records, .. } = self {
-            writes.iter().for_each(|write| data.put(write.key, write.value));
-            records.iter().for_each(|record| table.record(record));
+        match self {
+            Entry::Hello { node, nonce } => table.hello(*node, *nonce),
+            Entry::Batch { writes, records, .. } => {
+                writes.iter().for_each(|write| data.put(write.key, write.value));
+                records.iter().for_each(|record| table.record(record));
+            }
+            Entry::Claim { .. } | Entry::Renew { .. } | Entry::Release { .. } => {}
         }
     }
 }

@@ -23,7 +23,15 @@ impl Protocol {
             return;
         }
         match entry {
-            Entry::Hello { .. } => {
+            Entry::Hello { node: begun, .. } => {
+                entry.apply(&mut core.data, &mut core.table);
+                if let Some(reign) = &mut core.reign {
+                    let clients = (0..).zip(&self.scenario.clients);
+                    for (client, _) in clients.filter(|(_, (home, _))| home == begun) {
+                        reign.seen[usize::from(client)] = None;
+                        reign.kept.retain(|(request, _)| request.client != client);
+                    }
+                }
                 if core.greeting.as_ref() == Some(entry) {
                     core.greeting = None;
                     core.incarnation = Some(Incarnation(index.0));

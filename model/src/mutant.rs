@@ -67,13 +67,15 @@ pub enum Mutant {
     TableDroppedEarly,
     /// A batch carries the replies of the requests alone that changed something.
     ReadsNotCarried,
+    /// A request is executed though its origin has begun another life.
+    ReplacedOriginServed,
     /// A client is told that its forwarded request was not executed as soon as its epoch has no primary.
     DeniedEarly,
 }
 
 impl Mutant {
     /// Each with the scenario that must catch it.
-    pub const ALL: [(Mutant, &'static str); 33] = [
+    pub const ALL: [(Mutant, &'static str); 34] = [
         (Mutant::LongLease, "clocks"),
         (Mutant::WaitWithoutMargin, "clocks"),
         (Mutant::LeaseFromResend, "clocks-resend"),
@@ -106,6 +108,7 @@ impl Mutant {
         (Mutant::TableNotCarried, "forward-again"),
         (Mutant::TableDroppedEarly, "forward-pipeline"),
         (Mutant::ReadsNotCarried, "forward-pipeline"),
+        (Mutant::ReplacedOriginServed, "forward-restart"),
         (Mutant::DeniedEarly, "forward-again"),
     ];
 

@@ -225,6 +225,14 @@ impl Scenario {
                 ..base.clone()
             },
             Scenario {
+                name: "forward-restart",
+                clients: vec![(B, vec![Op::Incr(X), Op::Get(X)])],
+                longest_log: 6,
+                budget: Budget { claims: 1, forwards: 3, crashes: 1, ..none },
+                marks: &[marks::FAILOVER, marks::FORWARDED, marks::RESTARTED],
+                ..base.clone()
+            },
+            Scenario {
                 name: "forward-three",
                 cores: 3,
                 clients: vec![(B, vec![Op::Get(X), Op::Incr(X)])],

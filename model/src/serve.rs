@@ -8,7 +8,7 @@ use crate::numbers::{Epoch, Node, Ordinal, Request};
 use crate::op::{Op, Reply};
 use crate::protocol::Protocol;
 use crate::state::State;
-use crate::table::{Record, Table};
+use crate::table::{Origin, Record, Table};
 use crate::verdict::{self, Verdict};
 
 impl Protocol {
@@ -83,15 +83,15 @@ impl Protocol {
     /// Executes at once in memory. What the reply waits for is decided here; the lease is looked at after the execution,
     /// which after the arrival (rule 4). That is one step: between its parts nothing of this Core changes.
     /// Of a forwarded request it is noted what its batch says of it: see [`Protocol::record`].
-    fn execute(&self, state: &mut State, node: Node, request: Request, acknowledged: Option<u8>) {
+    fn execute(&self, state: &mut State, node: Node, request: Request, from: Option<(Origin, u8)>) {
         let op = self.op(request);
         let under_lease = self.holds_lease(state, state.core(node));
         let core = state.core_mut(node);
         let Some(reign) = &mut core.reign else { return };
         let last_change = reign.last_change(op);
         let (reply, change) = op.execute(&mut core.data);
-        if let Some(acknowledged) = acknowledged {
-            let record = Record { request, reply, acknowledged };
+        if let Some((origin, acknowledged)) = from {
+            let record = Record { request, reply, origin, acknowledged };
             self.record(reign, &mut core.table, record, change.is_some());
         }
         let (batch, proof) = match change {
@@ -120,7 +120,7 @@ impl Protocol {
     /// The batch that contains what a forwarded request changed also carries its reply, and those of all earlier requests of
     /// its client that changed nothing and that the origin may still ask for (rule 9).
     fn record(&self, reign: &mut Reign, table: &mut Table, record: Record, has_effects: bool) {
-        let Record { request, acknowledged, .. } = record;
+        let Record { request, origin, acknowledged, .. } = record;
         let is_same_client = |kept: &(Request, Reply)| kept.0.client == request.client;
         reign.kept.retain(|kept| !is_same_client(kept) || kept.0.number >= acknowledged);
         if !has_effects {
@@ -134,7 +134,7 @@ impl Protocol {
         let acknowledged = if self.is(Mutant::TableDroppedEarly) { request.number } else { acknowledged };
         let earlier: Vec<_> = reign.kept.extract_if(.., |kept| is_same_client(kept)).collect();
         let earlier = earlier.into_iter().filter(|_| !self.is(Mutant::ReadsNotCarried));
-        let earlier = earlier.map(|(request, reply)| Record { request, reply, acknowledged });
+        let earlier = earlier.map(|(request, reply)| Record { request, reply, origin, acknowledged });
         for record in earlier.chain([record]) {
             let record = Record { acknowledged, ..record };
             table.record(&record);
@@ -243,15 +243,18 @@ impl Protocol {
         state.left.forwards -= 1;
         self.take(state, node, request);
         let core = state.core_mut(node);
-        let acknowledged = core.acknowledged(request);
+        let (acknowledged, origin) = (core.acknowledged(request), Origin { node, life: core.life });
         match core.forwarded.iter_mut().find(|forwarded| forwarded.request == request) {
             Some(forwarded) => forwarded.sendings += 1,
             None => core.forwarded.push(Forwarded { request, epoch, sendings: 1 }),
         }
-        state.forwards.insert(Forward { request, to, epoch, acknowledged });
+        state.forwards.insert(Forward { request, to, epoch, acknowledged, origin });
     }
 
     fn duty(&self, core: &Core, forward: &Forward) -> Duty {
+        if core.table.is_replaced(forward.origin) && !self.is(Mutant::ReplacedOriginServed) {
+            return Duty::Refuse;
+        }
         match &core.reign {
             Some(reign) if reign.epoch == forward.epoch || self.is(Mutant::ForwardWithoutEpoch) => {
                 let seen = reign.seen[usize::from(forward.request.client)];
@@ -283,7 +286,7 @@ impl Protocol {
                 if let Some(reign) = &mut state.core_mut(forward.to).reign {
                     reign.seen[usize::from(request.client)] = Some(request.number);
                 }
-                self.execute(state, forward.to, request, Some(forward.acknowledged));
+                self.execute(state, forward.to, request, Some((forward.origin, forward.acknowledged)));
             }
             Duty::Refuse => self.refused(state, &forward),
         }

@@ -230,8 +230,6 @@ fn with_a_link_a_command_waits_for_the_primary() {
     > after 59999 ms
     > 2 ticks
     > lose
-    > 1 renews
-    > commit
     > 2 forwards
     > after 1 ms
     > 2 forwards
