@@ -210,8 +210,8 @@ impl Scenario {
             Scenario {
                 name: "forward-again",
                 clients: vec![(B, vec![Op::Incr(X), Op::Incr(X)])],
-                longest_log: 6,
-                budget: Budget { claims: 1, forwards: 3, timeouts: 1, ..none },
+                longest_log: 7,
+                budget: Budget { claims: 2, forwards: 3, timeouts: 1, ..none },
                 marks: &[marks::FAILOVER, marks::TABLE_ANSWERS, marks::CLEARED, marks::DENIED],
                 ..base.clone()
             },
@@ -227,7 +227,7 @@ impl Scenario {
             Scenario {
                 name: "forward-restart",
                 clients: vec![(B, vec![Op::Incr(X), Op::Get(X)])],
-                longest_log: 6,
+                longest_log: 7,
                 budget: Budget { claims: 1, forwards: 3, crashes: 1, ..none },
                 marks: &[marks::FAILOVER, marks::FORWARDED, marks::RESTARTED],
                 ..base.clone()

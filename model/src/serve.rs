@@ -255,6 +255,9 @@ impl Protocol {
         if core.table.is_replaced(forward.origin) && !self.is(Mutant::ReplacedOriginServed) {
             return Duty::Refuse;
         }
+        if core.table.is_unknown(forward.origin) {
+            return Duty::Wait;
+        }
         match &core.reign {
             Some(reign) if reign.epoch == forward.epoch || self.is(Mutant::ForwardWithoutEpoch) => {
                 let seen = reign.seen[usize::from(forward.request.client)];
@@ -360,7 +363,7 @@ enum Duty {
     /// It was executed before.
     Ignore,
     Refuse,
-    /// An earlier one of the same client is still on its way.
+    /// An earlier one of the same client is still on its way, or the `Hello` of its origin.
     Wait,
 }
 

@@ -51,6 +51,11 @@ impl Table {
         self.lives.get(&origin.node).is_some_and(|life| origin.life < *life)
     }
 
+    /// Whether the `Hello` that began its life has not been applied.
+    pub fn is_unknown(&self, origin: Origin) -> bool {
+        self.lives.get(&origin.node).is_none_or(|life| *life < origin.life)
+    }
+
     pub fn record(&mut self, record: &Record) {
         let Record { request, reply, origin, acknowledged } = *record;
         if self.is_replaced(origin) {
