@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use madsim::net::TcpStream;
 use madsim::time::Instant;
+use mneme_kernel::ids::Incarnation;
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_runtime_sim::sleep::{sleep, timeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -160,7 +161,7 @@ impl Connection {
             ids.push(world.history().call(self.process, self.life, command.clone(), cluster.walls()));
         }
         world.count("operations", requests.len() as u64);
-        let asked = Instant::now();
+        let (asked, standby) = (Instant::now(), self.standby(cluster));
         if self.write(&bytes).await.is_err() {
             return false;
         }
@@ -176,7 +177,10 @@ impl Connection {
                 Ok(Answer::Reply(reply)) => outcome(request, reply),
                 Ok(Answer::Loading) => Outcome::Refused,
                 Ok(Answer::Uncertain) => {
-                    world.check("uncertain", uncertain::check(&world.options, &request.command, asked.elapsed()));
+                    if standby.is_some() && self.standby(cluster) == standby {
+                        let waited = asked.elapsed();
+                        world.check("uncertain", uncertain::check(&world.options, &request.command, waited));
+                    }
                     Outcome::Uncertain
                 }
                 Ok(Answer::NoQuorum) => Outcome::Weaker,
@@ -201,6 +205,12 @@ impl Connection {
             world.history().end(id, outcome, cluster.walls());
         }
         true
+    }
+
+    /// The Core at the other end and its life in the log, if it is not primary.
+    fn standby(&self, cluster: &Cluster) -> Option<Incarnation> {
+        let core = cluster.machine(self.life.machine).running_core()?;
+        core.with_core(|core| core.incarnation().filter(|_| !core.is_primary()))
     }
 
     /// The last of so many replies.

@@ -1,5 +1,6 @@
 //! A command's fate is said to be unknown only if it has waited for its level or for a primary: not because a primary or a
-//! link was lost meanwhile (PROTOCOL rule 11).
+//! link was lost meanwhile (PROTOCOL rule 11). That is so where another Core executes it. A primary whose log was purged
+//! under it knows no more of what it executed itself (rule 20).
 
 use std::time::Duration;
 
