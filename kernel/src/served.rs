@@ -70,7 +70,8 @@ impl Served {
         served.bytes += executed.size();
         let session = served.sessions.entry(session).or_default();
         session.highest = number;
-        session.executed.insert(number, executed);
+        let before = session.executed.insert(number, executed);
+        served.bytes -= before.map_or(0, |before| before.size());
     }
 
     /// Takes a session's replies that are in no batch: now they will be.

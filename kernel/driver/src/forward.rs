@@ -28,8 +28,8 @@ const AGAIN: Duration = Duration::from_millis(25);
 /// How long a primary that is none any more may take to answer what it was sent: it refuses what it has not executed.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// How often a primary says that it is there, and how long an origin waits for that before it takes the link for lost.
-const BEAT: Duration = Duration::from_millis(300);
-const SILENCE: Duration = Duration::from_millis(1200);
+const BEAT: Duration = Duration::from_millis(150);
+const SILENCE: Duration = Duration::from_millis(600);
 /// How often the time is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// Bytes between the two ends of a link within one process.
