@@ -402,7 +402,7 @@ impl Call<'_> {
         if self.monotonic - since < self.core.config.park_timeout {
             return Ok(());
         }
-        self.session.parked = None;
+        // What came with it has waited as long.
         Err(CommandError::NoPrimary)
     }
 
@@ -496,7 +496,7 @@ impl Call<'_> {
                 self.core.awaits_everywhere(seq, self.monotonic);
             }
         }
-        Answer { then: self.then, level, wait, leans }
+        Answer { then: self.then, level, wait, leans, wrote: self.wrote }
     }
 }
 

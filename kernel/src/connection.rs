@@ -197,7 +197,11 @@ impl Connection {
             let rest = &self.input[self.consumed..];
             let len = match self.decoder.decode(rest, session.trust()) {
                 Ok(Some(len)) => len,
-                Ok(None) => return Step::Read,
+                Ok(None) => {
+                    // What comes now begins to wait anew.
+                    session.parked = None;
+                    return Step::Read;
+                }
                 Err(error) => {
                     self.protocol_error(core, error);
                     continue;

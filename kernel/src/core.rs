@@ -30,6 +30,7 @@ use crate::mutant::Mutant;
 use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, Reply};
+use crate::served::Served;
 use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
 use crate::store::{Digest, Store};
@@ -211,6 +212,8 @@ pub struct Answer {
     pub wait: Option<Seq>,
     /// It rests on data and changed nothing: the lease must have lasted when it was executed (PROTOCOL rule 4).
     pub leans: bool,
+    /// It changed something.
+    pub wrote: bool,
 }
 
 #[derive(Debug)]
@@ -255,6 +258,8 @@ pub struct Core {
     role: Role,
     /// This life's number, once its `Hello` is in the log.
     incarnation: Option<Incarnation>,
+    /// The first life of this process: what it forwards comes from there.
+    origin_life: Option<Incarnation>,
     /// The newest entry that renewed the epoch is at least so old.
     heard: Monotonic,
     /// When the first claim was sent of those that may still be accepted: a lease counts from there.
@@ -270,6 +275,7 @@ pub struct Core {
     /// The newest seq of this process in all reigns that have ended.
     last_seq: Seq,
     pub(crate) origin: Origin,
+    pub(crate) served: Served,
     verdicts_heard: u64,
     pub(crate) everywhere: Everywhere,
     /// The last committed entry that this memory contains.
@@ -306,6 +312,7 @@ impl Core {
             system: System::default(),
             role: Role::Recovering,
             incarnation: None,
+            origin_life: None,
             heard: config.started,
             claimed: None,
             alone: false,
@@ -315,6 +322,7 @@ impl Core {
             group: Group::default(),
             last_seq: Seq::ZERO,
             origin: Origin::default(),
+            served: Served::default(),
             verdicts_heard: 0,
             everywhere: Everywhere::default(),
             applied: None,
@@ -418,7 +426,7 @@ impl Core {
             Input::Begin { .. } if self.config.replica => {}
             Input::Begin { nonce } => {
                 let Config { node, address, .. } = &self.config;
-                let hello = Entry::Hello { node, nonce, address };
+                let hello = Entry::Hello { node, nonce, address, origin: self.origin_life };
                 let proposal = Arc::new(hello.encode());
                 self.role = Role::Greeting { nonce, proposal: proposal.clone() };
                 out.push(Output::Propose(proposal));
@@ -513,8 +521,22 @@ impl Core {
             // As old as it is, if that is known: an election of Raft's must not add to what standbys wait (rule 2).
             self.heard = self.heard.max(Monotonic(now.0.saturating_sub(age)));
         }
+        let ends_epoch = accepted && matches!(entry, Entry::Claim { .. } | Entry::Release { .. });
+        let is_hello = matches!(entry, Entry::Hello { .. });
+        if is_hello {
+            self.served.forget_replaced(|origin| self.system.cores.is_origin(origin));
+        }
         let before = self.awaited();
-        let kept = self.take_verdict(now, entry, accepted, out);
+        let was_hot = self.is_hot();
+        let mut kept = self.take_verdict(now, entry, accepted, out);
+        // Either way this memory is what the log says now: that of a new primary is not ahead of it yet.
+        if self.is_hot() && (ends_epoch || !was_hot) {
+            self.settle_origin(now);
+        }
+        if (is_hello || ends_epoch) && self.is_hot() && !self.is_primary() && self.is_replaced() {
+            self.begin_anew(now, out);
+            kept = Ok(false);
+        }
         if self.awaited() != before {
             self.verdicts_heard += 1;
         }
@@ -531,7 +553,9 @@ impl Core {
         match (entry, &mut self.role) {
             (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
                 // It may be the second of two, the first of which was in a snapshot: that one began this life.
-                self.incarnation = self.system.cores.get(&self.config.node).map(|known| known.incarnation);
+                let known = self.system.cores.get(&self.config.node);
+                self.incarnation = known.map(|known| known.incarnation);
+                self.origin_life = known.map(|known| known.origin);
                 self.role = Role::Standby;
                 self.claim_if_due(now, out);
             }
@@ -605,6 +629,7 @@ impl Core {
         let epoch = self.system.verdicts.epoch;
         let claimed = self.claimed.take().unwrap_or(now);
         self.changed.clear();
+        self.served = Served::default();
         self.releasing = false;
         self.lease.begin(epoch, claimed);
         self.role = Role::Primary(Reign::new(epoch, self.last_seq, self.lease.clone()));
@@ -626,6 +651,21 @@ impl Core {
         self.empty(now);
         out.push(Output::Deposed(epoch));
         false
+    }
+
+    /// Whether a `Hello` of a former process of this node came into the log behind this one's, so late: then nobody knows
+    /// any more what this one forwarded.
+    fn is_replaced(&self) -> bool {
+        self.origin_life.is_some_and(|origin| !self.system.cores.is_origin(origin))
+    }
+
+    /// Begins as a new process would.
+    fn begin_anew(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        self.abandon_forwarded();
+        self.origin_life = None;
+        let epoch = self.epoch();
+        self.empty(now);
+        out.push(Output::Deposed(epoch));
     }
 
     /// Throws the memory away.
@@ -650,6 +690,7 @@ impl Core {
             out.push(Output::Accepted(reign.next_seq));
         }
         self.changed.clear();
+        self.served = Served::default();
         self.releasing = false;
     }
 
@@ -799,7 +840,9 @@ impl Core {
         }
         self.store.apply(effect);
         self.system.apply(effect);
-        if !(matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()) {
+        let is_lost = matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()
+            || matches!(effect, Effect::Answered { .. }) && Mutant::RequestTableNotInBatch.is_chosen();
+        if !is_lost {
             effect::record(effect, &mut reign.open);
         }
         match *effect {
@@ -814,7 +857,7 @@ impl Core {
                 self.changed.mark_flush(a, reign.next_seq);
                 self.changed.mark_flush(b, reign.next_seq);
             }
-            Effect::User { .. } | Effect::SealCa { .. } => {}
+            Effect::User { .. } | Effect::SealCa { .. } | Effect::Answered { .. } | Effect::Acknowledged { .. } => {}
         }
     }
 
@@ -1057,6 +1100,11 @@ impl Core {
         self.group.committed.saturating_sub(self.known())
     }
 
+    /// The life under which this process forwards: its first.
+    pub fn origin_life(&self) -> Option<Incarnation> {
+        self.origin_life
+    }
+
     /// This life's number.
     pub fn incarnation(&self) -> Option<Incarnation> {
         self.incarnation
@@ -1112,6 +1160,7 @@ impl Core {
     /// Asserts what must always hold. Reads everything: for tests and simulations.
     pub fn check(&self) {
         self.store.check();
+        self.served.check();
         if let Role::Primary(reign) = &self.role {
             reign.check();
             assert!(

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bincode::{BorrowDecode, Encode};
 
 use crate::codec::{self, CodecError};
-use crate::ids::DbId;
+use crate::ids::{DbId, Incarnation};
 
 /// One change of the data set. Deadlines are wall-clock milliseconds ([`crate::time::Wall`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
@@ -27,6 +27,11 @@ pub enum Effect<'a> {
     SwapDatabases { a: DbId, b: DbId },
     /// The key of the cluster's CA, sealed.
     SealCa { sealed: &'a [u8] },
+    /// A command that another Core forwarded was executed: its reply, and the database that its session had selected then.
+    /// The reply is empty if it is too large to be kept.
+    Answered { origin: Incarnation, session: u64, number: u64, db: u16, reply: &'a [u8] },
+    /// The origin has the replies of the session's commands up to this number.
+    Acknowledged { origin: Incarnation, session: u64, number: u64 },
 }
 
 impl<'a> Effect<'a> {
@@ -37,7 +42,12 @@ impl<'a> Effect<'a> {
             | Effect::Delete { db, key }
             | Effect::Deadline { db, key, .. }
             | Effect::Patch { db, key, .. } => Some((db, key)),
-            Effect::Flush { .. } | Effect::User { .. } | Effect::SwapDatabases { .. } | Effect::SealCa { .. } => None,
+            Effect::Flush { .. }
+            | Effect::User { .. }
+            | Effect::SwapDatabases { .. }
+            | Effect::SealCa { .. }
+            | Effect::Answered { .. }
+            | Effect::Acknowledged { .. } => None,
         }
     }
 }

@@ -30,7 +30,7 @@ impl Stage {
     fn new() -> Self {
         let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic::default() };
         let mut stage = Stage { core: support::core(), now, entries: 0, accepted: Seq::ZERO };
-        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "" }.encode());
+        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "", origin: None }.encode());
         let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
         stage.commit(&claim.encode());
         let mut effects = Vec::new();

@@ -137,7 +137,7 @@ fn voters(machines: &[Machine]) -> usize {
 }
 
 fn entry(nonce: u64) -> Proposal {
-    Proposal(Bytes::from(Entry::Hello { node: "core", nonce, address: "core:7000" }.encode()))
+    Proposal(Bytes::from(Entry::Hello { node: "core", nonce, address: "core:7000", origin: None }.encode()))
 }
 
 /// Proposes so many entries, and waits until all machines that run have committed them.

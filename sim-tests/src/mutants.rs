@@ -102,9 +102,11 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::ReadAfterRelease
             | Mutant::IgnoreVerdict
             | Mutant::KeepMemory
-            | Mutant::ForwardAgain
             | Mutant::CommitAppended
             | Mutant::VoteWithDamagedLog
+            | Mutant::ExecuteAgain
+            | Mutant::RequestTableNotInBatch
+            | Mutant::TableEntryDroppedEarly
             | Mutant::PromoteEarly
             | Mutant::InstallUnannounced
             | Mutant::KeepIdWhenWiped

@@ -201,7 +201,7 @@ impl Options {
 }
 
 /// A rate that is wrong by more, in millionths, is not allowed for.
-const WORST_RATE: i32 = 10_000;
+pub const WORST_RATE: i32 = 10_000;
 
 fn draw_skews(dice: &mut Dice, topology: &Topology) -> Vec<Skew> {
     let (wall, rates) = (dice.chance(0.3), dice.weighted(&[(3, Rates::Right), (3, Rates::Any), (4, Rates::Worst)]));

@@ -20,7 +20,7 @@ impl fmt::Display for Digest {
 }
 
 impl Store {
-    /// The digest of all items and users: the sum of their hashes, so that order does not count. Reads everything.
+    /// The digest of all items, users and replies that are kept: the sum of their hashes, so that order does not count. Reads everything.
     pub fn digest(&self, system: &System) -> Digest {
         let mut sum = 0u128;
         for (number, id) in system.databases.iter() {
@@ -44,6 +44,16 @@ impl Store {
             hasher.write_u64(name.len() as u64);
             hasher.write(name.as_bytes());
             hasher.write(user.password_hash.as_bytes());
+            sum = sum.wrapping_add(hasher.finish128().as_u128());
+        }
+        for (origin, session, number, kept) in system.requests.iter() {
+            let mut hasher = SipHasher24::new();
+            hasher.write_u8(2);
+            hasher.write_u64(origin.0);
+            hasher.write_u64(session);
+            hasher.write_u64(number);
+            hasher.write_u16(kept.db);
+            hasher.write(&kept.reply);
             sum = sum.wrapping_add(hasher.finish128().as_u128());
         }
         Digest(sum)

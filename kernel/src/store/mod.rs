@@ -88,7 +88,11 @@ impl Store {
             Effect::Deadline { db, key, deadline } => self.database_mut(db).set_deadline(key, deadline),
             Effect::Flush { db } => self.database_mut(db).clear(),
             Effect::Patch { db, key, offset, bytes } => self.database_mut(db).patch(key, offset, bytes),
-            Effect::User { .. } | Effect::SwapDatabases { .. } | Effect::SealCa { .. } => {}
+            Effect::User { .. }
+            | Effect::SwapDatabases { .. }
+            | Effect::SealCa { .. }
+            | Effect::Answered { .. }
+            | Effect::Acknowledged { .. } => {}
         }
     }
 

@@ -114,7 +114,7 @@ fn who_forgets_is_empty_and_reads_the_log_anew() {
 #[test]
 fn a_renewal_in_a_snapshot_is_waited_for_from_when_the_snapshot_is_read() {
     let mut system = System::default();
-    system.judge(Index(1), &Entry::Hello { node: "node-2", nonce: 9, address: "node-2:1" });
+    system.judge(Index(1), &Entry::Hello { node: "node-2", nonce: 9, address: "node-2:1", origin: None });
     let claim = Entry::Claim { incarnation: Incarnation(1), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
     assert_eq!(system.judge(Index(2), &claim), Verdict::Accepted);
     // It has run for a second when its Keeper is given a snapshot that was just made.

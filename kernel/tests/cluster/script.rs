@@ -137,6 +137,8 @@ impl Stage {
         for event in std::mem::take(&mut self.world.events) {
             let text = match event {
                 Event::Output(i, output) => format!("  {} {}", i + 1, describe_output(&output)),
+                // It has nothing to ask for again.
+                Event::Sent(_, _, ToPrimary::Resume { open }) if open.is_empty() => continue,
                 Event::Sent(from, to, message) => format!("  {} asks {} {}", from + 1, to + 1, describe_sent(&message)),
                 Event::Answered(from, to, answer) => {
                     format!("  {} answers {} {}", from + 1, to + 1, describe_answer(&answer))
@@ -201,12 +203,18 @@ fn describe_sent(message: &ToPrimary) -> String {
             format!("in epoch {}, {}: {}{queued}", request.epoch, request.number, words.join(" "))
         }
         ToPrimary::End { session } => format!("to forget session {session}"),
+        ToPrimary::Resume { open } => {
+            let open: Vec<_> = open.iter().map(|(session, lowest)| format!("{session} from {lowest}")).collect();
+            format!("to resume sessions {}", open.join(", "))
+        }
+        ToPrimary::Acknowledge { session, number } => format!("to forget {session} up to {number}"),
     }
 }
 
 fn describe_answer(answer: &FromPrimary) -> String {
     match answer {
         FromPrimary::Reply { number, reply, .. } => format!("{number}: {:?}", String::from_utf8_lossy(reply)),
-        FromPrimary::Refused { number } => format!("{number}: refused"),
+        FromPrimary::Refused { number, .. } => format!("{number}: refused"),
+        FromPrimary::Beat => "to be there".into(),
     }
 }

@@ -67,7 +67,7 @@ impl Stage {
             waits: BTreeMap::new(),
         };
         // Index 0 is never an epoch: there, Raft has its first membership.
-        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:7380" }.encode());
+        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:7380", origin: None }.encode());
         stage.step("another claims");
         let mut effects = Vec::new();
         effect::record(&Effect::User { name: "admin", password_hash: "", role: Role::Admin }, &mut effects);

@@ -41,6 +41,8 @@ fn describe_effect(effect: &Effect<'_>) -> String {
         Effect::Flush { db } => format!("flush {}", db.0),
         Effect::User { name, .. } => format!("user {name}"),
         Effect::SealCa { .. } => "seal the CA".into(),
+        Effect::Answered { session, number, reply, .. } => format!("answered {session}:{number} {:?}", text(reply)),
+        Effect::Acknowledged { session, number, .. } => format!("acknowledged {session}:{number}"),
         Effect::SwapDatabases { a, b } => format!("swap {} {}", a.0, b.0),
         Effect::Patch { key, offset, bytes, .. } => format!("patch {} at {offset} {:?}", text(key), text(bytes)),
     }
