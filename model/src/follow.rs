@@ -7,6 +7,7 @@ use crate::mutant::Mutant;
 use crate::numbers::{Incarnation, Index, Node, Ordinal};
 use crate::protocol::Protocol;
 use crate::state::State;
+use crate::table::Origin;
 use crate::verdict::{self, Verdict};
 
 impl Protocol {
@@ -23,9 +24,10 @@ impl Protocol {
             return;
         }
         match entry {
-            Entry::Hello { node: begun, .. } => {
+            Entry::Hello { node: begun, nonce } => {
+                let is_new = core.table.is_unknown(Origin { node: *begun, life: *nonce });
                 entry.apply(&mut core.data, &mut core.table);
-                if let Some(reign) = &mut core.reign {
+                if let Some(reign) = core.reign.as_mut().filter(|_| is_new) {
                     let clients = (0..).zip(&self.scenario.clients);
                     for (client, _) in clients.filter(|(_, (home, _))| home == begun) {
                         reign.seen[usize::from(client)] = None;

@@ -41,10 +41,12 @@ impl Table {
         self.replies.get(&request).map(|kept| kept.reply)
     }
 
-    /// A node began another life: nobody asks for the replies of the one before.
+    /// A node began another life: nobody asks for the replies of the one before. A `Hello` that was sent twice begins one.
     pub fn hello(&mut self, node: Node, life: u8) {
-        self.lives.insert(node, life);
-        self.replies.retain(|_, kept| kept.origin != node);
+        if self.is_unknown(Origin { node, life }) {
+            self.lives.insert(node, life);
+            self.replies.retain(|_, kept| kept.origin != node);
+        }
     }
 
     pub fn is_replaced(&self, origin: Origin) -> bool {
