@@ -144,7 +144,7 @@ fn a_replica_answers_reads_once_it_has_caught_up_and_takes_nothing_else() {
     let mut replica = Core::new(Config { node: "r".into(), founds: false, replica: true, ..support::config() });
     assert_eq!(tell(&mut replica, Input::Begin { nonce: 7 }), [], "nobody needs to know of it");
     tell(&mut replica, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
-    let hello = Arc::new(Entry::Hello { node: "node-1", nonce: 1, address: "node-1:7380" }.encode());
+    let hello = Arc::new(Entry::Hello { node: "node-1", nonce: 1, address: "node-1:7380", origin: None }.encode());
     let incarnation = Incarnation(1);
     let claim = Entry::Claim { incarnation, previous_epoch: Epoch(0), last_renewal: Index(0) };
     for (index, entry) in [hello, Arc::new(claim.encode())].iter().chain(&log).enumerate() {
@@ -186,7 +186,7 @@ fn all_waits_until_everybody_has_it_if_there_is_anybody_else() {
         let mut core = primary(support::config());
         found(&mut core);
         if shared {
-            let hello = Entry::Hello { node: "node-2", nonce: 9, address: "node-2:7380" };
+            let hello = Entry::Hello { node: "node-2", nonce: 9, address: "node-2:7380", origin: None };
             commit(&mut core, 4, &Arc::new(hello.encode()));
         }
         let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
