@@ -31,7 +31,7 @@ use crate::reign::Reign;
 use crate::resp::{Args, Reply};
 use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
-use crate::store::{Digest, Store};
+use crate::store::{Database, Digest, Store};
 use crate::system::System;
 use crate::time::{Monotonic, Wall};
 use crate::users::Role as UserRole;
@@ -239,6 +239,8 @@ pub struct Core {
     pub(crate) commands: Commands,
     pub(crate) store: Store,
     pub(crate) system: System,
+    /// Grows whenever somebody's rights may have changed: sessions then look anew.
+    pub(crate) rights_changes: u64,
     pub(crate) changed: Changed,
     pub(crate) watches: Watches,
     pub clients: Clients,
@@ -300,6 +302,7 @@ impl Core {
             diagnostics: Diagnostics::new(&commands),
             rates: Rates::default(),
             system: System::default(),
+            rights_changes: 0,
             role: Role::Recovering,
             incarnation: None,
             heard: config.started,
@@ -363,8 +366,8 @@ impl Core {
 
     /// Fetches what the first requests of a pipeline will search for; returns how many bytes they take.
     pub(crate) fn look_ahead(&mut self, session: &Session, input: &[u8]) -> usize {
-        let database = self.store.database(self.system.databases.id(session.db));
-        self.lookahead.fetch(database, input)
+        let Some(id) = self.system.databases.find(session.db) else { return 0 };
+        self.lookahead.fetch(self.store.database(id), input)
     }
 
     /// Goes on with the request that asked for a password check.
@@ -446,6 +449,7 @@ impl Core {
                 self.applied = Some(index);
                 self.newest_wall = self.newest_wall.max(system.newest_wall);
                 self.system = system;
+                self.rights_changes += 1;
                 // How old the newest renewal in it is, nobody knows: the wait begins here (rule 2).
                 self.heard = self.heard.max(now.monotonic);
                 self.store.reserve(items);
@@ -613,6 +617,7 @@ impl Core {
         self.claimed = None;
         self.store = Store::new(self.config.seed);
         self.system = System::default();
+        self.rights_changes += 1;
         self.applied = None;
         self.heard = now;
     }
@@ -644,8 +649,7 @@ impl Core {
             {
                 *offset += 1;
             }
-            self.store.apply(&effect);
-            self.system.apply(&effect);
+            self.apply(&effect);
         }
         Ok(())
     }
@@ -698,7 +702,7 @@ impl Core {
             return;
         }
         let mut parts = limits::EXPIRY_PARTS;
-        for db in (0..limits::DATABASES).map(DbId) {
+        for db in (0..limits::STORED_DATABASES).map(DbId) {
             while parts > 0
                 && let Some(keys) = self.store.database_mut(db).expired(self.newest_wall)
             {
@@ -769,14 +773,19 @@ impl Core {
         }
     }
 
+    fn apply(&mut self, effect: &Effect<'_>) {
+        self.store.apply(effect);
+        self.system.apply(effect);
+        self.rights_changes += u64::from(effect.changes_rights());
+    }
+
     /// Makes a change: in memory at once, in the open batch for everybody else.
     pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
         let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
         if !self.watches.is_empty() {
             self.watches.see(effect, &self.store, &self.system.databases);
         }
-        self.store.apply(effect);
-        self.system.apply(effect);
+        self.apply(effect);
         if !(matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()) {
             effect::record(effect, &mut reign.open);
         }
@@ -792,7 +801,8 @@ impl Core {
                 self.changed.mark_flush(a, reign.next_seq);
                 self.changed.mark_flush(b, reign.next_seq);
             }
-            Effect::User { .. } | Effect::SealCa { .. } => {}
+            _ if effect.changes_system() => self.changed.mark_system(reign.next_seq),
+            _ => {}
         }
     }
 
@@ -1066,6 +1076,12 @@ impl Core {
 
     pub fn commands(&self) -> &Commands {
         &self.commands
+    }
+
+    /// Which databases there are, and what each holds.
+    pub fn databases(&self) -> impl Iterator<Item = (String, &Database)> {
+        let databases = &self.system.databases;
+        databases.iter().map(|(number, id)| (databases.shown(number), self.store.database(id)))
     }
 
     pub fn store(&self) -> &Store {

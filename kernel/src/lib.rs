@@ -35,6 +35,7 @@ mod proxy;
 mod rates;
 mod reign;
 pub mod resp;
+mod rights;
 pub mod session;
 pub mod slowlog;
 pub mod snapshot;

@@ -74,10 +74,14 @@ pub enum Mutant {
     KeepIdWhenWiped,
     /// A machine's monotonic clock does not count the time in which a process is suspended.
     StopClockInPause,
+    /// A change of a user does not apply to connections that are open.
+    KeepRights,
+    /// A database that a command names is not looked at: only the selected one is.
+    CheckSelected,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 35] = [
+    pub const ALL: [(&'static str, Mutant); 37] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -113,6 +117,8 @@ impl Mutant {
         ("install-unannounced", Mutant::InstallUnannounced),
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
         ("stop-clock-in-pause", Mutant::StopClockInPause),
+        ("keep-rights", Mutant::KeepRights),
+        ("check-selected", Mutant::CheckSelected),
     ];
 
     /// Those that no check of the simulation sees yet. They are tried all the same, so that nobody takes them for caught.

@@ -26,3 +26,4 @@ mod leases;
 mod plain;
 mod property;
 mod proxies;
+mod users;
