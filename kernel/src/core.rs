@@ -649,7 +649,9 @@ impl Core {
             {
                 *offset += 1;
             }
-            self.apply(&effect);
+            self.store.apply(&effect);
+            self.system.apply(&effect);
+            self.rights_changes += u64::from(effect.changes_rights());
         }
         Ok(())
     }
@@ -773,19 +775,15 @@ impl Core {
         }
     }
 
-    fn apply(&mut self, effect: &Effect<'_>) {
-        self.store.apply(effect);
-        self.system.apply(effect);
-        self.rights_changes += u64::from(effect.changes_rights());
-    }
-
     /// Makes a change: in memory at once, in the open batch for everybody else.
     pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
         let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
         if !self.watches.is_empty() {
             self.watches.see(effect, &self.store, &self.system.databases);
         }
-        self.apply(effect);
+        self.store.apply(effect);
+        self.system.apply(effect);
+        self.rights_changes += u64::from(effect.changes_rights());
         if !(matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()) {
             effect::record(effect, &mut reign.open);
         }

@@ -197,9 +197,10 @@ fn is_undisturbed(call: &mut Call<'_>) -> bool {
     // A deadline that has passed is a change, and so is a database that was dropped.
     let mut undisturbed = true;
     for (db, key) in watching.keys() {
-        match call.core.system.databases.find(db) {
-            Some(id) => drop(call.get_in(id, key)),
-            None => undisturbed = false,
+        let id = call.core.system.databases.find(db);
+        undisturbed &= id.is_some();
+        if let Some(id) = id {
+            call.get_in(id, key);
         }
     }
     undisturbed &= call.core.watches.are_unchanged(&watching, call.core.epoch());
