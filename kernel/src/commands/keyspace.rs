@@ -74,12 +74,13 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "Swaps two databases.",
         run: |call| {
             let databases = &call.core.system.databases;
-            let [a, b] = [(1, "invalid first DB index"), (2, "invalid second DB index")].map(|(i, wrong)| {
-                match database(databases, call.args.at(i)) {
-                    Err(CommandError::DbRange) => Ok(None),
-                    found => found.map(Some).map_err(|_| CommandError::Other(wrong)),
-                }
-            });
+            let [a, b] =
+                [(1, "invalid first DB index"), (2, "invalid second DB index")].map(|(i, wrong)| {
+                    match database(databases, call.args.at(i)) {
+                        Err(CommandError::DbRange) => Ok(None),
+                        found => found.map(Some).map_err(|_| CommandError::Other(wrong)),
+                    }
+                });
             let (a, b) = (a?, b?);
             let (a, b) = (a.ok_or(CommandError::DbRange)?, b.ok_or(CommandError::DbRange)?);
             let (a, b) = (databases.id(a), databases.id(b));

@@ -147,7 +147,9 @@ impl<'a> Wish<'a> {
             names => Grants::Only(names.iter().map(|name| keyspace::existing(call, name)).collect::<Result<_, _>>()?),
         };
         if role == Role::Admin && grants != Grants::All {
-            return Err(CommandError::Other("an admin may use every database, give another role or leave DATABASES out"));
+            return Err(CommandError::Other(
+                "an admin may use every database, give another role or leave DATABASES out",
+            ));
         }
         Ok(Some(grants))
     }

@@ -7,15 +7,29 @@ fn a_user_is_made_through_a_standby() {
         r#"
     > a@2: USER CREATE bob PASSWORD p DATABASES 0 1 ROLE readwrite
     > 2 forwards
+      2 asks 1 in epoch 5, 1: USER CREATE bob HASH hash-of-p DATABASES 0 1 ROLE readwrite
     > 1 closes
+      1 proposes batch 1: user bob, bob nowhere, grant bob 0, grant bob 1
     > commit
+      1 is accepted up to 1
     > 2 forwards
+      1 answers 2 1: "+OK\r\n"
+      a@2 gets +OK
     > bob@2: AUTH bob p | SELECT 3 | SET k v
+      bob@2 gets +OK
+      bob@2 gets -NOPERM User bob has no permissions to access database 3
     > 2 forwards
+      2 asks 1 in epoch 5, 2: SET k v
     > 1 closes
+      1 proposes batch 2: put k "v"
     > commit
+      1 is accepted up to 2
     > 2 forwards
+      1 answers 2 2: "+OK\r\n"
+      bob@2 gets +OK
     > bob@1: AUTH bob p | GET k
+      bob@1 gets +OK
+      bob@1 gets $"v"
     "#
     );
 }
@@ -26,22 +40,43 @@ fn the_primary_looks_at_the_rights_of_this_moment() {
     script!(
         r#"
     > a@1: USER CREATE bob PASSWORD p ROLE readwrite
+      a@1 waits for batch 1
     > 1 closes
+      1 proposes batch 1: user bob
     > commit
+      1 is accepted up to 1
+      a@1 gets +OK
     > bob@2: AUTH bob p | SET k v
+      bob@2 gets +OK
     > 2 forwards
+      2 asks 1 in epoch 5, 1: SET k v
     > 1 closes
+      1 proposes batch 2: put k "v"
     > commit
+      1 is accepted up to 2
     > 2 forwards
+      1 answers 2 1: "+OK\r\n"
+      bob@2 gets +OK
     > 2 hears nothing
     > a@1: USER SET bob ROLE readonly
+      a@1 waits for batch 3
     > bob@2: SET k w | GET k
     > 2 forwards
+      2 asks 1 in epoch 5, 2: SET k w
+      2 asks 1 in epoch 5, 3: GET k
+      1 answers 2 2: "-NOPERM User bob has no permissions to run the 'set' command\r\n"
+      1 answers 2 3: "$1\r\nv\r\n"
+      bob@2 gets -NOPERM User bob has no permissions to run the 'set' command
+      bob@2 gets $"v"
     > 1 closes
+      1 proposes batch 3: user bob
     > commit
+      1 is accepted up to 3
+      a@1 gets +OK
     > 2 forwards
     > 2 hears all
     > bob@2: SET k w
+      bob@2 gets -NOPERM User bob has no permissions to run the 'set' command
     "#
     );
 }
@@ -51,19 +86,36 @@ fn a_user_who_was_dropped_and_made_anew_is_not_the_one_who_is_connected_elsewher
     script!(
         r#"
     > a@1: USER CREATE bob PASSWORD p ROLE readwrite
+      a@1 waits for batch 1
     > 1 closes
+      1 proposes batch 1: user bob
     > commit
+      1 is accepted up to 1
+      a@1 gets +OK
     > bob@2: AUTH bob p
+      bob@2 gets +OK
     > 2 hears nothing
     > a@1: USER DROP bob | USER CREATE bob PASSWORD q ROLE admin
+      a@1 waits for batch 2
     > 1 closes
+      1 proposes batch 2: drop user bob, user bob
     > commit
+      1 is accepted up to 2
+      a@1 gets +OK
+      a@1 gets +OK
     > bob@2: SET k v | USER LIST
     > 2 forwards
+      2 asks 1 in epoch 5, 1: SET k v
+      1 answers 2 1: "-NOAUTH Authentication required.\r\n"
+      bob@2 gets -NOAUTH Authentication required.
+      bob@2 gets -NOPERM User bob has no permissions to run the 'user' command
     > 2 hears all
     > bob@2: GET k
+      bob@2 gets -NOAUTH Authentication required.
     > bob@2: AUTH bob q | SET k v
+      bob@2 gets +OK
     > 2 forwards
+      2 asks 1 in epoch 5, 2: SET k v
     "#
     );
 }
@@ -74,38 +126,67 @@ fn a_database_is_made_and_dropped_through_a_standby() {
         r#"
     > a@2: DATABASE CREATE shop
     > 2 forwards
+      2 asks 1 in epoch 5, 1: DATABASE CREATE shop
     > 1 closes
+      1 proposes batch 1: database shop 16 at 16
     > commit
+      1 is accepted up to 1
     > 2 forwards
+      1 answers 2 1: ":16\r\n"
+      a@2 gets :16
     > a@2: SELECT shop | SET k v
+      a@2 gets +OK
     > 2 forwards
+      2 asks 1 in epoch 5, 2: SET k v
     > 1 closes
+      1 proposes batch 2: put k "v"
     > commit
+      1 is accepted up to 2
     > 2 forwards
+      1 answers 2 2: "+OK\r\n"
+      a@2 gets +OK
     > a@1: DATABASE DROP shop
+      a@1 waits for batch 3
     > 1 closes
+      1 proposes batch 3: flush 16, drop database 16
     > commit
+      1 is accepted up to 3
+      a@1 gets +OK
     > a@2: GET k | CONSISTENCY EVENTUAL GET k | SELECT shop
+      a@2 gets -ERR the selected database was dropped, SELECT another one
+      a@2 gets -ERR the selected database was dropped, SELECT another one
+      a@2 gets -ERR value is not an integer or out of range
     "#
     );
 }
 
-/// Nobody is told of a user who may still be forgotten.
+/// Who has authenticated as a user that is forgotten again is a stranger.
 #[test]
 fn a_change_that_was_not_accepted_is_void() {
     script!(
         r#"
     > a@1: USER CREATE bob PASSWORD p ROLE admin
+      a@1 waits for batch 1
     > bob@1: AUTH bob p
+      bob@1 gets +OK
     > 1 closes
+      1 proposes batch 1: user bob
     > 1 hears nothing
     > lose
     > after 400 ms
     > 2 ticks
+      2 proposes claim of life 6 after epoch 5, renewed at 5
     > commit
+      2 leads epoch 7
     > 1 hears all
+      1 has void batches 1 to 2
+      1 is accepted up to 2
+      1 is deposed by epoch 7
+      1 proposes hello of node-1
+      a@1 gets -LOADING another primary took over before this command was on disk; it has no effect
+    > commit
     > bob@1: GET k | USER WHOAMI
-    > a@1: USER LIST
+    > a@1: USER SHOW bob
     > 1 forwards
     "#
     );

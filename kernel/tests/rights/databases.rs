@@ -22,7 +22,8 @@ fn rights_are_checked_against_every_database_that_a_command_touches() {
     let mut stage = stage();
     let [zero, three, all] = ["0", "3", "*"].map(|database| refused("rw", database));
     stage.asks("rw", &[("GET k", &zero), ("SELECT 0", &zero), ("WATCH k", &zero), ("KEYS *", &zero)]);
-    stage.asks("rw", &[("SCAN 0", &zero), ("DBSIZE", &zero), ("FLUSHDB", &zero), ("CONSISTENCY EVENTUAL GET k", &zero)]);
+    stage
+        .asks("rw", &[("SCAN 0", &zero), ("DBSIZE", &zero), ("FLUSHDB", &zero), ("CONSISTENCY EVENTUAL GET k", &zero)]);
     stage.asks(
         "rw",
         &[
@@ -48,6 +49,7 @@ fn rights_are_checked_against_every_database_that_a_command_touches() {
             ("SELECT 2", "OK"),
             ("GET k", "v"),
             ("CONFIG SET maxmemory 1", "NOPERM User rw has no permissions to run the 'config' command"),
+            ("CLUSTER TRANSFER", "NOPERM User rw has no permissions to run the 'cluster' command"),
         ],
     );
     stage.asks(
@@ -110,7 +112,8 @@ fn a_database_with_a_name_is_one_like_the_others() {
         ],
     );
     let list = "number 1 name (nil) keys 0 consistency (nil) number 16 name shop keys 1 consistency ALL";
-    stage.asks("rw", &[("SELECT 16", "OK"), ("GET k", "v"), ("DATABASE LIST", list), ("MOVE k 2", &refused("rw", "2"))]);
+    stage
+        .asks("rw", &[("SELECT 16", "OK"), ("GET k", "v"), ("DATABASE LIST", list), ("MOVE k 2", &refused("rw", "2"))]);
     stage.asks("ro", &[("SELECT shop", &refused("ro", "shop")), ("SELECT 16", &refused("ro", "shop"))]);
     let may_not = "NOPERM User rw has no permissions to run the 'database' command";
     stage.asks("rw", &[("DATABASE CREATE own", may_not), ("DATABASE DROP shop", may_not)]);
@@ -122,7 +125,10 @@ fn a_database_with_a_name_is_one_like_the_others() {
 fn a_dropped_database_is_gone_with_its_keys_and_grants() {
     let mut stage = stage();
     stage.asks("admin", &[("DATABASE CREATE shop", "16"), ("USER SET rw DATABASES shop 1", "OK")]);
-    stage.asks("rw", &[("SELECT shop", "OK"), ("SET k v", "OK"), ("WATCH w", "OK"), ("MULTI", "OK"), ("PING", "QUEUED")]);
+    stage.asks(
+        "rw",
+        &[("SELECT shop", "OK"), ("SET k v", "OK"), ("WATCH w", "OK"), ("MULTI", "OK"), ("PING", "QUEUED")],
+    );
     stage.asks(
         "admin",
         &[
@@ -137,7 +143,10 @@ fn a_dropped_database_is_gone_with_its_keys_and_grants() {
     stage.asks("rw", &[("EXEC", "(nil)"), ("GET k", dropped), ("SET k v", dropped), ("PING", "PONG")]);
     // Its place is given to another one, its number is not.
     stage.asks("admin", &[("DATABASE CREATE shop", "17"), ("SELECT shop", "OK"), ("DBSIZE", "0")]);
-    stage.asks("rw", &[("GET k", dropped), ("SELECT shop", &refused("rw", "shop")), ("SELECT 1", "OK"), ("GET k", "(nil)")]);
+    stage.asks(
+        "rw",
+        &[("GET k", dropped), ("SELECT shop", &refused("rw", "shop")), ("SELECT 1", "OK"), ("GET k", "(nil)")],
+    );
 }
 
 #[test]

@@ -75,7 +75,13 @@ fn who_may_not_monitor_any_more_sees_nothing_more() {
         stage.ask("admin", "USER SET ann ROLE admin");
         stage.asks("ann", &[("MONITOR", "OK")]);
         stage.ask("admin", "ECHO seen");
-        assert!(format!("{:?}", { stage.is_closed("ann"); stage.receive("ann") }).contains("seen"));
+        assert!(
+            format!("{:?}", {
+                stage.is_closed("ann");
+                stage.receive("ann")
+            })
+            .contains("seen")
+        );
         stage.ask("admin", change);
         stage.ask("admin", "ECHO hidden");
         assert!(stage.is_closed("ann"), "{change}");

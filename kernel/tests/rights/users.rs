@@ -41,10 +41,7 @@ fn what_is_wrong_is_told_with_what_to_do() {
         &[
             ("USER CREATE ann PASSWORD p", "ERR USER CREATE needs a PASSWORD and a ROLE, see USER HELP"),
             ("USER CREATE ann ROLE admin", "ERR USER CREATE needs a PASSWORD and a ROLE, see USER HELP"),
-            (
-                "USER CREATE ann PASSWORD p ROLE root",
-                "ERR unknown role 'root', use admin, readwrite or readonly",
-            ),
+            ("USER CREATE ann PASSWORD p ROLE root", "ERR unknown role 'root', use admin, readwrite or readonly"),
             (
                 "USER CREATE ann PASSWORD p ROLE readonly DATABASES 99",
                 "ERR there is no database '99', DATABASE LIST shows all",
@@ -105,7 +102,13 @@ fn the_last_admin_stays() {
         ],
     );
     stage.log_in("root", "p");
-    stage.asks("root", &[("USER DROP admin", "OK"), ("USER DROP root", "ERR 'root' is the last admin, make another user an admin first")]);
+    stage.asks(
+        "root",
+        &[
+            ("USER DROP admin", "OK"),
+            ("USER DROP root", "ERR 'root' is the last admin, make another user an admin first"),
+        ],
+    );
 }
 
 #[test]
