@@ -186,8 +186,13 @@ fn a_change_that_was_not_accepted_is_void() {
       a@1 gets -LOADING another primary took over before this command was on disk; it has no effect
     > commit
     > bob@1: GET k | USER WHOAMI
+      bob@1 gets -NOAUTH Authentication required.
+      bob@1 gets -NOAUTH Authentication required.
     > a@1: USER SHOW bob
     > 1 forwards
+      1 asks 2 in epoch 7, 1: USER SHOW bob
+      2 answers 1 1: "-ERR there is no user 'bob', USER LIST shows all\r\n"
+      a@1 gets -ERR there is no user 'bob', USER LIST shows all
     "#
     );
 }
