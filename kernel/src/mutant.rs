@@ -76,12 +76,14 @@ pub enum Mutant {
     StopClockInPause,
     /// A change of a user does not apply to connections that are open.
     KeepRights,
-    /// A database that a command names is not looked at: only the selected one is.
+    /// A database that a command names beside the selected one is not looked at.
     CheckSelected,
+    /// Who has authenticated as a user of that name is the user, also after the user was dropped and made anew.
+    BelieveName,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 37] = [
+    pub const ALL: [(&'static str, Mutant); 38] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -119,6 +121,7 @@ impl Mutant {
         ("stop-clock-in-pause", Mutant::StopClockInPause),
         ("keep-rights", Mutant::KeepRights),
         ("check-selected", Mutant::CheckSelected),
+        ("believe-name", Mutant::BelieveName),
     ];
 
     /// Those that no check of the simulation sees yet. They are tried all the same, so that nobody takes them for caught.

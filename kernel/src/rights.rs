@@ -68,7 +68,8 @@ fn refresh(core: &Core, session: &mut Session) -> Result<(), CommandError> {
     }
     let is_old = session.rights_of != core.rights_changes && !Mutant::KeepRights.is_chosen();
     if is_old || session.rights.is_none() {
-        session.rights = core.system.users.get(name).filter(|user| user.stamp() == session.stamp).cloned();
+        let is_same = |user: &User| user.stamp() == session.stamp || Mutant::BelieveName.is_chosen();
+        session.rights = core.system.users.get(name).filter(|user| is_same(user)).cloned();
         session.rights_of = core.rights_changes;
     }
     if session.rights.is_none() {
@@ -120,7 +121,8 @@ pub(crate) fn check(
     for text in touches.named(args) {
         // What names none is refused by the command itself, in its own words.
         let Some(db) = keyspace::named(databases, text) else { continue };
-        let looked_at = if Mutant::CheckSelected.is_chosen() { selected } else { db };
+        let is_overlooked = Mutant::CheckSelected.is_chosen() && touches.selected();
+        let looked_at = if is_overlooked { selected } else { db };
         if !user.may_use(looked_at) {
             return Err(refuse(databases.shown(db)));
         }
