@@ -22,11 +22,9 @@ pub fn core() -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    if settings.role == Role::Replica {
-        eprintln!("mneme-core: --role replica: this version has no replicas; they come with a later one");
-        return ExitCode::from(EXIT_BAD_CONFIGURATION);
-    }
-    let keeper = (settings.keeper == KeeperPlace::Embedded).then(|| schedule(&settings));
+    // A Replica takes no part in the Raft group.
+    let embedded = settings.keeper == KeeperPlace::Embedded && settings.role == Role::Core;
+    let keeper = embedded.then(|| schedule(&settings));
     let core = core_settings(&settings);
     run(Program::Core, options(settings, Some(core), keeper, &machine))
 }
@@ -129,6 +127,7 @@ fn core_settings(settings: &Settings) -> CoreSettings {
         max_memory: settings.maxmemory.map_or(0, |bytes| bytes.get()),
         level_timeout: settings.level_timeout,
         park_timeout: settings.park_timeout,
+        replica: settings.role == Role::Replica,
         quorum_check: settings.reads == ReadSafety::QuorumCheck,
         default_user: settings.default_user.clone(),
         default_level: settings.default_consistency,

@@ -340,8 +340,8 @@ impl Call<'_> {
             Port::Main => match asked.unwrap_or_else(default) {
                 // Nobody is to lose rights, or keep them, by a change that was acknowledged and is forgotten.
                 Level::Eventual if command.access == Access::Admin && command.is_write() => Ok(Level::Quorum),
-                // Nobody counts what each Core has applied: better no answer than one that promises too much.
-                Level::All if self.core.voters() > 1 || self.core.has_other_cores() => Err(CommandError::NoAll),
+                // What another Core asks for is answered when it is committed: better no answer than one that promises more.
+                Level::All if self.session.is_proxy && self.core.is_shared() => Err(CommandError::NoAll),
                 level => Ok(level),
             },
             Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Level::Eventual),
@@ -401,7 +401,7 @@ impl Call<'_> {
         if self.monotonic - since < self.core.config.park_timeout {
             return Ok(());
         }
-        self.session.parked = None;
+        // What came with it has waited as long.
         Err(CommandError::NoPrimary)
     }
 
@@ -480,6 +480,8 @@ impl Call<'_> {
     pub(crate) fn answer(self, level: Level) -> Answer {
         let wait = match level {
             Level::Eventual => None,
+            // What is everywhere must contain what a read saw, whoever wrote it and however long ago.
+            Level::All if self.touches_data || self.wrote => Some(self.core.executed()),
             Level::Quorum | Level::All if self.wrote => {
                 (!Mutant::ReplyBeforeCommit.is_chosen()).then(|| self.core.executed())
             }
@@ -493,8 +495,11 @@ impl Call<'_> {
         let leans = level != Level::Eventual && self.touches_data && !self.wrote;
         if let Some(seq) = wait {
             self.core.awaits(seq);
+            if level == Level::All {
+                self.core.awaits_everywhere(seq, self.monotonic);
+            }
         }
-        Answer { then: self.then, level, wait, leans }
+        Answer { then: self.then, level, wait, leans, wrote: self.wrote }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::call::{Credentials, Password, PasswordCheck, Then};
 use crate::clients::Slot;
 use crate::core::{Core, Now};
 use crate::forward::{Answered, Void};
-use crate::gate::{Delay, Gate, Wait};
+use crate::gate::{Delay, Gate, Marks, Wait};
 use crate::ids::{DbNumber, Seq};
 use crate::level::Level;
 use crate::limits;
@@ -199,7 +199,11 @@ impl Connection {
             let rest = &self.input[self.consumed..];
             let len = match self.decoder.decode(rest, session.trust()) {
                 Ok(Some(len)) => len,
-                Ok(None) => return Step::Read,
+                Ok(None) => {
+                    // What comes now begins to wait anew.
+                    session.parked = None;
+                    return Step::Read;
+                }
                 Err(error) => {
                     self.protocol_error(core, error);
                     continue;
@@ -318,10 +322,10 @@ impl Connection {
         self.gate.sent(n);
     }
 
-    /// Opens the gate up to a batch, and tells the truth to what has waited too long.
-    pub fn advance(&mut self, accepted: Seq, voids: &[Void], now: Monotonic) {
-        self.gate.open(accepted, voids, now);
-        self.gate.expire(now);
+    /// Opens the gate as far as batches have got, and tells the truth to what has waited too long.
+    pub fn advance(&mut self, marks: Marks, voids: &[Void], now: Monotonic) {
+        self.gate.open(marks, voids, now);
+        self.gate.expire(marks, now);
     }
 
     /// How long the replies took that could leave since this was asked.
@@ -329,8 +333,8 @@ impl Connection {
         self.gate.delays.drain(..)
     }
 
-    /// The batch that the next reply waits for, if it waits.
-    pub fn waits_for(&self) -> Option<Seq> {
+    /// The batch that the next reply waits for, if it waits, and at which level.
+    pub fn waits_for(&self) -> Option<(Seq, Level)> {
         self.gate.waits_for()
     }
 

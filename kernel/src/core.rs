@@ -18,6 +18,7 @@ use crate::cores::Cores;
 use crate::diagnostics::Diagnostics;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
+use crate::everywhere::Everywhere;
 use crate::forward::{Origin, Void};
 use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::lease::Lease;
@@ -29,6 +30,7 @@ use crate::mutant::Mutant;
 use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, Reply};
+use crate::served::Served;
 use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
 use crate::store::{Database, Digest, Store};
@@ -55,6 +57,8 @@ pub struct Config {
     /// How long a primary may answer reads after it has sent what was accepted last. The same on every node: standbys wait
     /// as long, and a little longer.
     pub lease: Duration,
+    /// It is a Replica: a copy for reads at `EVENTUAL`, that never becomes primary and that `ALL` does not count.
+    pub replica: bool,
     /// It makes the first user, once it is primary and the cluster is complete.
     pub founds: bool,
     /// QUORUM reads do not lean on the lease: each waits for an entry of the log.
@@ -208,6 +212,8 @@ pub struct Answer {
     pub wait: Option<Seq>,
     /// It rests on data and changed nothing: the lease must have lasted when it was executed (PROTOCOL rule 4).
     pub leans: bool,
+    /// It changed something.
+    pub wrote: bool,
 }
 
 #[derive(Debug)]
@@ -254,6 +260,8 @@ pub struct Core {
     role: Role,
     /// This life's number, once its `Hello` is in the log.
     incarnation: Option<Incarnation>,
+    /// The first life of this process: what it forwards comes from there.
+    origin_life: Option<Incarnation>,
     /// The newest entry that renewed the epoch is at least so old.
     heard: Monotonic,
     /// When the first claim was sent of those that may still be accepted: a lease counts from there.
@@ -269,7 +277,9 @@ pub struct Core {
     /// The newest seq of this process in all reigns that have ended.
     last_seq: Seq,
     pub(crate) origin: Origin,
+    pub(crate) served: Served,
     verdicts_heard: u64,
+    pub(crate) everywhere: Everywhere,
     /// The last committed entry that this memory contains.
     applied: Option<Index>,
     /// The highest wall clock in the log or used here, sent or not: time never goes back for the data.
@@ -305,6 +315,7 @@ impl Core {
             rights_changes: 0,
             role: Role::Recovering,
             incarnation: None,
+            origin_life: None,
             heard: config.started,
             claimed: None,
             alone: false,
@@ -314,7 +325,9 @@ impl Core {
             group: Group::default(),
             last_seq: Seq::ZERO,
             origin: Origin::default(),
+            served: Served::default(),
             verdicts_heard: 0,
+            everywhere: Everywhere::default(),
             applied: None,
             newest_wall: Wall::default(),
             hold_writes_until: None,
@@ -335,6 +348,7 @@ impl Core {
             self.stats.connections_rejected += 1;
             return None;
         }
+        let port = if self.config.replica { Port::Read } else { port };
         let slot = self.clients.open(|id, slot| Session::new(id, slot, port, peer, now));
         Some(Connection::new(slot))
     }
@@ -411,9 +425,11 @@ impl Core {
     /// If a committed entry cannot be read; the Core must then stop.
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Vec<Output>) -> Result<(), BadEntry> {
         match input {
+            // Nobody needs to know of a Replica.
+            Input::Begin { .. } if self.config.replica => {}
             Input::Begin { nonce } => {
                 let Config { node, address, .. } = &self.config;
-                let hello = Entry::Hello { node, nonce, address };
+                let hello = Entry::Hello { node, nonce, address, origin: self.origin_life };
                 let proposal = Arc::new(hello.encode());
                 self.role = Role::Greeting { nonce, proposal: proposal.clone() };
                 out.push(Output::Propose(proposal));
@@ -463,7 +479,10 @@ impl Core {
                 }
                 self.keeper = state;
             }
-            Input::Group(group) => self.group = group,
+            Input::Group(group) => {
+                self.group = group;
+                self.open_replica();
+            }
             Input::CloseBatch => self.close_batch(now, out),
             Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes, out),
             Input::Expire => self.expire(now),
@@ -477,6 +496,14 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// A Replica answers once it has what was committed as far as the Keeper that feeds it knows.
+    fn open_replica(&mut self) {
+        let caught_up = self.applied.is_some() && self.known() >= self.group.committed;
+        if self.config.replica && matches!(self.role, Role::Recovering) && caught_up {
+            self.role = Role::Standby;
+        }
     }
 
     /// Takes what a Core proposed; whether this memory goes on.
@@ -498,8 +525,22 @@ impl Core {
             // As old as it is, if that is known: an election of Raft's must not add to what standbys wait (rule 2).
             self.heard = self.heard.max(Monotonic(now.0.saturating_sub(age)));
         }
+        let ends_epoch = accepted && matches!(entry, Entry::Claim { .. } | Entry::Release { .. });
+        let is_hello = matches!(entry, Entry::Hello { .. });
+        if is_hello {
+            self.served.forget_replaced(|origin| self.system.cores.is_origin(origin));
+        }
         let before = self.awaited();
-        let kept = self.take_verdict(now, entry, accepted, out);
+        let was_hot = self.is_hot();
+        let mut kept = self.take_verdict(now, entry, accepted, out);
+        // Either way this memory is what the log says now: that of a new primary is not ahead of it yet.
+        if self.is_hot() && (ends_epoch || !was_hot) {
+            self.settle_origin(now);
+        }
+        if (is_hello || ends_epoch) && self.is_hot() && !self.is_primary() && self.is_replaced() {
+            self.begin_anew(now, out);
+            kept = Ok(false);
+        }
         if self.awaited() != before {
             self.verdicts_heard += 1;
         }
@@ -516,7 +557,9 @@ impl Core {
         match (entry, &mut self.role) {
             (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
                 // It may be the second of two, the first of which was in a snapshot: that one began this life.
-                self.incarnation = self.system.cores.get(&self.config.node).map(|known| known.incarnation);
+                let known = self.system.cores.get(&self.config.node);
+                self.incarnation = known.map(|known| known.incarnation);
+                self.origin_life = known.map(|known| known.origin);
                 self.role = Role::Standby;
                 self.claim_if_due(now, out);
             }
@@ -543,6 +586,9 @@ impl Core {
                 self.stats.effect_bytes += sent.effect_bytes as u64;
                 out.push(Output::Accepted(sent.seq));
                 self.changed.accepted(sent.seq, sent.keys);
+                if !self.is_shared() {
+                    self.everywhere.reached = sent.seq;
+                }
             }
             (Entry::Renew { epoch, number }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
                 self.lease.accepted(number, now);
@@ -587,6 +633,7 @@ impl Core {
         let epoch = self.system.verdicts.epoch;
         let claimed = self.claimed.take().unwrap_or(now);
         self.changed.clear();
+        self.served = Served::default();
         self.releasing = false;
         self.lease.begin(epoch, claimed);
         self.role = Role::Primary(Reign::new(epoch, self.last_seq, self.lease.clone()));
@@ -608,6 +655,21 @@ impl Core {
         self.empty(now);
         out.push(Output::Deposed(epoch));
         false
+    }
+
+    /// Whether a `Hello` of a former process of this node came into the log behind this one's, so late: then nobody knows
+    /// any more what this one forwarded.
+    fn is_replaced(&self) -> bool {
+        self.origin_life.is_some_and(|origin| !self.system.cores.is_origin(origin))
+    }
+
+    /// Begins as a new process would.
+    fn begin_anew(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        self.abandon_forwarded();
+        self.origin_life = None;
+        let epoch = self.epoch();
+        self.empty(now);
+        out.push(Output::Deposed(epoch));
     }
 
     /// Throws the memory away.
@@ -633,6 +695,7 @@ impl Core {
             out.push(Output::Accepted(reign.next_seq));
         }
         self.changed.clear();
+        self.served = Served::default();
         self.releasing = false;
     }
 
@@ -784,7 +847,9 @@ impl Core {
         self.store.apply(effect);
         self.system.apply(effect);
         self.rights_changes += u64::from(effect.changes_rights());
-        if !(matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()) {
+        let is_lost = matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()
+            || matches!(effect, Effect::Answered { .. }) && Mutant::RequestTableNotInBatch.is_chosen();
+        if !is_lost {
             effect::record(effect, &mut reign.open);
         }
         match *effect {
@@ -1037,6 +1102,17 @@ impl Core {
         found.map(|(name, core)| (name, &*core.address))
     }
 
+    /// How many entries are committed, as far as this node has heard, that its memory does not contain.
+    pub fn lag(&self) -> u64 {
+        // What was heard of the group may be older than the last entry.
+        self.group.committed.saturating_sub(self.known())
+    }
+
+    /// The life under which this process forwards: its first.
+    pub fn origin_life(&self) -> Option<Incarnation> {
+        self.origin_life
+    }
+
     /// This life's number.
     pub fn incarnation(&self) -> Option<Incarnation> {
         self.incarnation
@@ -1045,6 +1121,7 @@ impl Core {
     pub fn role_name(&self) -> &'static str {
         match self.role {
             Role::Recovering | Role::Greeting { .. } => "recovering",
+            Role::Standby if self.config.replica => "replica",
             Role::Standby | Role::Claiming(_) => "standby",
             Role::Primary(_) => "primary",
         }
@@ -1097,6 +1174,7 @@ impl Core {
     /// Asserts what must always hold. Reads everything: for tests and simulations.
     pub fn check(&self) {
         self.store.check();
+        self.served.check();
         if let Role::Primary(reign) = &self.role {
             reign.check();
             assert!(

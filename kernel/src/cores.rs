@@ -22,12 +22,14 @@ pub struct KnownCore {
     pub address: String,
     /// The nonces of its newest lives, the last one behind the others: a `Hello` that was sent twice begins no life.
     nonces: Vec<u64>,
+    /// The first life of its process: what it forwards comes from there, whichever life it is in now.
+    pub origin: Incarnation,
 }
 
 impl Cores {
     /// Takes an entry of the log into account.
     pub(crate) fn see(&mut self, index: Index, entry: &Entry<'_>) {
-        let Entry::Hello { node, nonce, address } = *entry else { return };
+        let Entry::Hello { node, nonce, address, origin } = *entry else { return };
         let mut nonces = self.0.get(node).map_or_else(Vec::new, |known| known.nonces.clone());
         if nonces.contains(&nonce) {
             return;
@@ -36,11 +38,18 @@ impl Cores {
             nonces.remove(0);
         }
         nonces.push(nonce);
-        self.0.insert(node.into(), KnownCore { incarnation: Incarnation(index.0), address: address.into(), nonces });
+        let incarnation = Incarnation(index.0);
+        let origin = origin.unwrap_or(incarnation);
+        self.0.insert(node.into(), KnownCore { incarnation, address: address.into(), nonces, origin });
     }
 
     pub fn get(&self, node: &str) -> Option<&KnownCore> {
         self.0.get(node)
+    }
+
+    /// Whether it is the origin of a process that lives, as far as the log says.
+    pub(crate) fn is_origin(&self, origin: Incarnation) -> bool {
+        self.0.values().any(|core| core.origin == origin)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &KnownCore)> {
@@ -53,7 +62,7 @@ mod tests {
     use super::*;
 
     fn hello(nonce: u64) -> Entry<'static> {
-        Entry::Hello { node: "node-1", nonce, address: "node-1:1" }
+        Entry::Hello { node: "node-1", nonce, address: "node-1:1", origin: None }
     }
 
     #[test]

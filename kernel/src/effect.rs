@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bincode::{BorrowDecode, Encode};
 
 use crate::codec::{self, CodecError};
-use crate::ids::{DbId, DbNumber};
+use crate::ids::{DbId, DbNumber, Incarnation};
 use crate::level::Level;
 
 /// One change of the data set. Deadlines are wall-clock milliseconds ([`crate::time::Wall`]).
@@ -28,6 +28,11 @@ pub enum Effect<'a> {
     SwapDatabases { a: DbId, b: DbId },
     /// The key of the cluster's CA, sealed.
     SealCa { sealed: &'a [u8] },
+    /// A command that another Core forwarded was executed: its reply, and the database that its session had selected then.
+    /// The reply is empty if it is too large to be kept.
+    Answered { origin: Incarnation, session: u64, number: u64, db: u16, reply: &'a [u8] },
+    /// The origin has the replies of the session's commands up to this number.
+    Acknowledged { origin: Incarnation, session: u64, number: u64 },
     /// The user may now use every database, or none but those that are granted next.
     Reach { user: &'a str, everywhere: bool },
     /// The user may use this database, too.

@@ -16,6 +16,9 @@ pub enum Entry<'a> {
         nonce: u64,
         /// What other Cores dial: `host:port`.
         address: &'a str,
+        /// The first life of the same process, if this is not it: the Core read the log anew, but its clients are still
+        /// there, and what it forwarded for them counts.
+        origin: Option<Incarnation>,
     },
     /// A Core asks to be primary (PROTOCOL rule 1).
     Claim {

@@ -1,21 +1,23 @@
 //! Commands that one Core has another one execute (PROTOCOL rules 8, 11, 16 and 17).
 //!
-//! The **origin** is the Core that a client is connected to. It keeps each command until it has its reply, so that one
-//! that was certainly not executed, or that cannot change anything, can be sent to the next primary. The **primary** runs
-//! it in a session of its own for that connection, and answers when the reply may leave.
+//! The **origin** is the Core that a client is connected to. It keeps each command until it has its reply, and sends it
+//! again over the next link or to the next primary: none is executed twice. The **primary** runs it in a session of its own
+//! for that connection, and answers when the reply may leave. In its reign it knows what it has executed (`served.rs`);
+//! what an epoch that is over has executed, the log says (`requests.rs`), and the origin reads that as well.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bincode::{Decode, Encode};
 
 use crate::clients::Slot;
 use crate::codec;
-use crate::ids::{Epoch, Seq};
+use crate::ids::{Epoch, Incarnation, Seq};
 use crate::level::Level;
 use crate::limits;
-use crate::mutant::Mutant;
+use crate::requests::Kept;
 use crate::resp::{OwnedArgs, Protocol};
 use crate::time::Monotonic;
 
@@ -23,9 +25,19 @@ use crate::time::Monotonic;
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToPrimary {
     Run(Request),
-    /// The session has ended: what it watches is forgotten.
+    /// The session has ended: what it watches is forgotten, and nobody asks for its replies.
     End {
         session: u64,
+    },
+    /// The first on each link: the sessions that have commands which were sent before and lack a reply, each with the lowest
+    /// of their numbers. They follow. All other replies have come.
+    Resume {
+        open: Vec<(u64, u64)>,
+    },
+    /// The replies of a session up to this number have come.
+    Acknowledge {
+        session: u64,
+        number: u64,
     },
 }
 
@@ -50,6 +62,11 @@ pub struct Request {
     pub args: OwnedArgs,
     /// What EXEC executes.
     pub queue: Vec<OwnedArgs>,
+    /// The replies of the session up to this number have come.
+    pub acknowledged: u64,
+    /// It is an EXEC, and what its session watches cannot be looked at any more: unless it was executed before, it answers
+    /// nil (rule 17).
+    pub watch_lost: bool,
 }
 
 /// What the primary answers. Grows only at its end.
@@ -57,8 +74,10 @@ pub struct Request {
 pub enum FromPrimary {
     /// The reply of a request, and the database that its session has selected then.
     Reply { number: u64, reply: Vec<u8>, db: u16 },
-    /// It was not executed and will not be, or what it did is void.
-    Refused { number: u64 },
+    /// It was not executed in this epoch and will not be, as often as this was sent once; or what it did is void.
+    Refused { number: u64, epoch: Epoch },
+    /// The primary is there. Comes from time to time, so that an origin notices a link that leads nowhere any more.
+    Beat,
 }
 
 impl Request {
@@ -83,11 +102,14 @@ impl Request {
 /// What a client hears of a command that the primary may have executed before it could not be asked any more.
 const UNCERTAIN: &[u8] =
     b"-UNCERTAIN the primary was lost while it had this command; it may or may not have been executed\r\n";
-/// What it hears of one that changes nothing, and that cannot be asked again in its place.
-const NOT_AGAIN: &[u8] =
+/// What it hears of one that changes nothing.
+const NO_EFFECT: &[u8] =
     b"-LOADING the primary was lost while it had this command; it had no effect, send it again\r\n";
 /// What it hears of one that was certainly not executed.
 const LOADING: &[u8] = b"-LOADING there was no primary to execute this command in time; it was not executed\r\n";
+/// What it hears of one that was executed, whose reply was lost and is not kept.
+const TOO_LARGE: &[u8] =
+    b"-UNCERTAIN executed, but its reply was lost with the primary, and is too large to be kept\r\n";
 /// What EXEC answers if a watched key may have changed: it was watched in another epoch (rule 17).
 const NULL_ARRAY: [&[u8]; 2] = [b"*-1\r\n", b"_\r\n"];
 
@@ -97,12 +119,22 @@ pub(crate) struct Origin {
     last_number: u64,
     /// By number: in the order in which they are sent.
     pending: BTreeMap<u64, Pending>,
+    /// The same, by session and number.
+    by_session: BTreeSet<(u64, u64)>,
     bytes: usize,
     /// Sessions that ended, which the primary is to be told.
     ended: Vec<u64>,
+    /// Sessions with replies that the primary does not know of; their next command tells, or after a while the second.
+    answered: BTreeSet<u64>,
+    acknowledges: BTreeSet<u64>,
+    /// Those of the pending that have not been sent over this link.
     unsent: usize,
+    /// Something was sent over this link.
+    has_resumed: bool,
     /// How many links to a primary have been lost.
     lost_links: u64,
+    /// Since when there is no link.
+    cut_off: Option<Monotonic>,
 }
 
 #[derive(Debug)]
@@ -113,8 +145,12 @@ struct Pending {
     writes: bool,
     /// It is an EXEC of a session that watches keys there.
     watched: Option<RemoteWatch>,
+    /// Since when it waits for the primary of this epoch.
     since: Monotonic,
+    /// It was sent over this link, and not refused.
     is_sent: bool,
+    /// How often it was sent in an epoch whose outcome is open: the request's.
+    sendings: u32,
     /// The primary of this epoch will not execute it.
     refused_in: Option<Epoch>,
 }
@@ -163,7 +199,8 @@ impl Origin {
         request.number = self.last_number;
         self.bytes += request.size();
         self.unsent += 1;
-        let pending = Pending { slot, request, writes, watched, since, is_sent: false, refused_in: None };
+        self.by_session.insert((request.session, request.number));
+        let pending = Pending { slot, request, writes, watched, since, is_sent: false, sendings: 0, refused_in: None };
         self.pending.insert(self.last_number, pending);
         self.last_number
     }
@@ -176,15 +213,25 @@ impl Origin {
     /// A connection has closed, or ended its session: nobody waits for its replies. What was sent may be executed.
     pub(crate) fn end(&mut self, session: u64) {
         self.ended.push(session);
-        let theirs = |pending: &Pending| pending.request.session == session;
-        let numbers: Vec<u64> = self.pending.iter().filter(|(_, p)| theirs(p)).map(|(number, _)| *number).collect();
-        for number in numbers {
+        for number in self.numbers(session) {
             self.take(number);
         }
+        self.answered.remove(&session);
+        self.acknowledges.remove(&session);
+    }
+
+    fn numbers(&self, session: u64) -> Vec<u64> {
+        self.by_session.range((session, 0)..=(session, u64::MAX)).map(|(_, number)| *number).collect()
+    }
+
+    /// The number up to which all replies of the session have come.
+    fn acknowledged(&self, session: u64) -> u64 {
+        let lowest = self.by_session.range((session, 0)..=(session, u64::MAX)).next();
+        lowest.map_or(self.last_number, |(_, number)| number - 1)
     }
 
     pub(crate) fn has_unsent(&self) -> bool {
-        self.unsent > 0 || !self.ended.is_empty()
+        self.unsent > 0 || !self.ended.is_empty() || !self.acknowledges.is_empty()
     }
 
     /// Whether something was sent that has no answer.
@@ -200,7 +247,7 @@ impl Origin {
         self.unsent
     }
 
-    /// Frames' contents for the primary of this epoch: all that has not been sent.
+    /// Frames' contents for the primary of this epoch: all that has not been sent over this link.
     pub(crate) fn take_unsent(&mut self, epoch: Epoch, deliveries: &mut Vec<Delivery>) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         let mut encode = |message: &ToPrimary| {
@@ -208,25 +255,50 @@ impl Origin {
             codec::encode(message, &mut bytes);
             frames.push(bytes);
         };
+        self.cut_off = None;
+        if !core::mem::replace(&mut self.has_resumed, true) {
+            let was_sent = |number: &u64| self.pending.get(number).is_some_and(|pending| pending.sendings > 0);
+            let mut open: Vec<(u64, u64)> =
+                self.by_session.iter().filter(|(_, number)| was_sent(number)).copied().collect();
+            open.dedup_by_key(|(session, _)| *session);
+            encode(&ToPrimary::Resume { open });
+            self.ended.clear();
+            self.answered.clear();
+            self.acknowledges.clear();
+        }
         for session in self.ended.drain(..) {
             encode(&ToPrimary::End { session });
         }
-        let now = self.watch(epoch);
-        let stale = |pending: &Pending| !pending.is_sent && pending.watched.is_some_and(|watch| watch != now);
-        let stale: Vec<u64> = self.pending.iter().filter(|(_, p)| stale(p)).map(|(number, _)| *number).collect();
-        for number in stale {
-            let Some(pending) = self.take(number) else { continue };
-            let reply = NULL_ARRAY[usize::from(pending.request.protocol == 3)].to_vec();
-            deliveries.push(pending.delivery(reply));
+        for session in core::mem::take(&mut self.acknowledges) {
+            encode(&ToPrimary::Acknowledge { session, number: self.acknowledged(session) });
         }
-        for pending in self.pending.values_mut() {
-            // Asking again in the same epoch is of no use.
-            if !pending.is_sent && pending.refused_in != Some(epoch) {
-                pending.is_sent = true;
-                pending.request.epoch = epoch;
-                self.unsent -= 1;
-                encode(&ToPrimary::Run(pending.request.clone()));
+        if self.unsent == 0 {
+            return frames;
+        }
+        let watch = self.watch(epoch);
+        // Asking again in the same epoch is of no use.
+        let goes = |pending: &Pending| !pending.is_sent && pending.refused_in != Some(epoch);
+        let going: Vec<u64> = self.pending.iter().filter(|(_, p)| goes(p)).map(|(number, _)| *number).collect();
+        for number in going {
+            let Some(pending) = self.pending.get_mut(&number) else { continue };
+            if pending.watched.is_some_and(|watched| watched != watch) {
+                if pending.sendings == 0 {
+                    let reply = NULL_ARRAY[usize::from(pending.request.protocol == 3)].to_vec();
+                    deliveries.extend(self.take(number).map(|pending| pending.delivery(reply, None)));
+                    continue;
+                }
+                pending.request.watch_lost = true;
             }
+            let session = pending.request.session;
+            let acknowledged = self.acknowledged(session);
+            self.answered.remove(&session);
+            let Some(pending) = self.pending.get_mut(&number) else { continue };
+            pending.is_sent = true;
+            pending.sendings += 1;
+            pending.request.epoch = epoch;
+            pending.request.acknowledged = acknowledged;
+            self.unsent -= 1;
+            encode(&ToPrimary::Run(pending.request.clone()));
         }
         frames
     }
@@ -235,60 +307,99 @@ impl Origin {
         match message {
             FromPrimary::Reply { number, reply, db } => {
                 let pending = self.take(number)?;
-                let mut delivery = pending.delivery(reply);
-                delivery.answered.db = Some(db);
-                Some(delivery)
+                self.answered.insert(pending.request.session);
+                Some(pending.delivery(reply, Some(db)))
             }
-            FromPrimary::Refused { number } => {
-                let pending = self.pending.get_mut(&number).filter(|pending| pending.is_sent)?;
+            FromPrimary::Refused { number, epoch } => {
+                let pending = self.pending.get_mut(&number)?;
+                if !pending.is_sent || pending.request.epoch != epoch {
+                    return None;
+                }
                 pending.is_sent = false;
-                pending.refused_in = Some(pending.request.epoch);
+                pending.refused_in = Some(epoch);
                 self.unsent += 1;
+                if pending.sendings == 1 {
+                    // It speaks of one sending: of an earlier one it does not know (rule 8).
+                    pending.sendings = 0;
+                }
                 None
             }
+            FromPrimary::Beat => None,
         }
     }
 
-    /// The link to the primary is gone, and with it the replies of what was sent. What cannot have changed anything is
-    /// sent again, unless its session has sent something behind it that may have been executed: it would see too much. The
-    /// fate of the rest is not known.
-    pub(crate) fn link_lost(&mut self, deliveries: &mut Vec<Delivery>) {
-        self.lost_links += 1;
-        let sent: Vec<u64> = self.pending.iter().filter(|(_, p)| p.is_sent).map(|(number, _)| *number).collect();
-        let writes = self.pending.iter().filter(|(_, p)| p.is_sent && p.writes);
-        let last_writes: BTreeMap<u64, u64> = writes.map(|(number, p)| (p.request.session, *number)).collect();
-        for number in sent {
-            let Some(pending) = self.pending.get_mut(&number) else { continue };
-            let is_last = last_writes.get(&pending.request.session).is_none_or(|write| *write < number);
-            if !pending.writes && is_last || Mutant::ForwardAgain.is_chosen() {
-                pending.is_sent = false;
-                self.unsent += 1;
-            } else if let Some(pending) = self.take(number) {
-                let reply = if pending.writes { UNCERTAIN } else { NOT_AGAIN };
-                deliveries.push(pending.delivery(reply.to_vec()));
-            }
-        }
+    /// The link to the primary is gone, and with it the replies of what was sent: all that is asked again over the next.
+    pub(crate) fn link_lost(&mut self, now: Monotonic) {
+        // One that did not come about had nothing to lose.
+        self.lost_links += u64::from(core::mem::take(&mut self.has_resumed));
+        self.cut_off.get_or_insert(now);
+        self.pending.values_mut().for_each(|pending| pending.is_sent = false);
+        self.unsent = self.pending.len();
     }
 
-    /// Tells the truth to those that have waited too long: `park` for a primary, `level` for a reply.
-    pub(crate) fn expire(
+    /// What was sent in epochs that are over is answered if it was executed: `find` looks into the request table, by
+    /// session and number. The rest certainly was not, and goes to the next primary; from now on it waits for that.
+    pub(crate) fn settle<'a>(
         &mut self,
         now: Monotonic,
-        park: core::time::Duration,
-        level: core::time::Duration,
+        is_over: impl Fn(Epoch) -> bool,
+        find: impl Fn(u64, u64) -> Option<&'a Kept>,
         deliveries: &mut Vec<Delivery>,
     ) {
-        let late = |p: &Pending| now - p.since >= if p.is_sent { level } else { park };
-        let late: Vec<u64> = self.pending.iter().filter(|(_, p)| late(p)).map(|(number, _)| *number).collect();
-        for number in late {
+        self.pending.values_mut().for_each(|pending| pending.since = now);
+        let settled = |pending: &Pending| pending.sendings > 0 && is_over(pending.request.epoch);
+        let settled: Vec<u64> = self.pending.iter().filter(|(_, p)| settled(p)).map(|(number, _)| *number).collect();
+        for number in settled {
+            let Some(pending) = self.pending.get_mut(&number) else { continue };
+            let session = pending.request.session;
+            if let Some(kept) = find(session, number) {
+                let reply = kept_reply(kept, pending.writes);
+                self.answered.insert(session);
+                deliveries.extend(self.take(number).map(|pending| pending.delivery(reply, Some(kept.db))));
+                continue;
+            }
+            pending.sendings = 0;
+            self.unsent += usize::from(core::mem::take(&mut pending.is_sent));
+        }
+    }
+
+    /// Tells the truth to those that have waited for a primary for so long; one that has them answers in time. And from now
+    /// on it may be told of replies that no command has acknowledged by then.
+    pub(crate) fn expire(&mut self, now: Monotonic, park: Duration, deliveries: &mut Vec<Delivery>) {
+        self.acknowledges.append(&mut self.answered);
+        let cut_off = self.cut_off;
+        let late = |pending: &Pending| match cut_off {
+            _ if pending.sendings == 0 => now - pending.since >= park,
+            Some(cut_off) => now - pending.since.max(cut_off) >= park,
+            None => false,
+        };
+        self.give_up(late, deliveries);
+    }
+
+    /// Gives up on all whose outcome is open.
+    pub(crate) fn abandon(&mut self, deliveries: &mut Vec<Delivery>) {
+        self.give_up(|pending| pending.sendings > 0, deliveries);
+    }
+
+    /// Says what is known of some.
+    fn give_up(&mut self, which: impl Fn(&Pending) -> bool, deliveries: &mut Vec<Delivery>) {
+        let all = self.pending.iter().filter(|(_, pending)| which(pending));
+        let numbers: Vec<u64> = all.map(|(number, _)| *number).collect();
+        for number in numbers {
             let Some(pending) = self.take(number) else { continue };
-            let reply = if pending.is_sent { UNCERTAIN } else { LOADING };
-            deliveries.push(pending.delivery(reply.to_vec()));
+            self.answered.insert(pending.request.session);
+            let reply = match (pending.sendings, pending.writes) {
+                (0, _) => LOADING,
+                (_, false) => NO_EFFECT,
+                (_, true) => UNCERTAIN,
+            };
+            deliveries.push(pending.delivery(reply.to_vec(), None));
         }
     }
 
     fn take(&mut self, number: u64) -> Option<Pending> {
         let pending = self.pending.remove(&number)?;
+        self.by_session.remove(&(pending.request.session, number));
         self.bytes -= pending.request.size();
         self.unsent -= usize::from(!pending.is_sent);
         Some(pending)
@@ -296,18 +407,32 @@ impl Origin {
 }
 
 impl Pending {
-    fn delivery(self, reply: Vec<u8>) -> Delivery {
+    fn delivery(self, reply: Vec<u8>, db: Option<u16>) -> Delivery {
         let Request { number, session, .. } = self.request;
-        Delivery { slot: self.slot, session, answered: Answered { number, reply, db: None } }
+        Delivery { slot: self.slot, session, answered: Answered { number, reply, db } }
+    }
+}
+
+/// The reply of a command that was executed; if it is not kept, what its client hears instead.
+pub(crate) fn kept_reply(kept: &Kept, writes: bool) -> Vec<u8> {
+    match (kept.reply.is_empty(), writes) {
+        (false, _) => kept.reply.clone(),
+        (true, false) => NO_EFFECT.to_vec(),
+        (true, true) => TOO_LARGE.to_vec(),
     }
 }
 
 /// The primary's side of one link: a session for each connection of the origin, and the replies that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Proxies {
+    /// Whose commands come by the link.
+    pub(crate) origin: Incarnation,
     pub(crate) sessions: BTreeMap<u64, Slot>,
-    /// The highest number that was executed or refused (rule 8).
-    pub(crate) highest: u64,
+    /// Sessions whose next message has to wait, with what came behind it: the others go on.
+    pub(crate) blocked: BTreeMap<u64, VecDeque<Blocked>>,
+    pub(crate) blocked_bytes: usize,
+    /// Up to where the origin has the replies of sessions, as far as no batch says so yet.
+    pub(crate) acknowledged: BTreeMap<u64, u64>,
     /// By the batch that they wait for, then by number.
     pub(crate) waiting: BTreeMap<(Seq, u64), Waiting>,
     /// Reads executed since the clock was looked at.
@@ -316,10 +441,28 @@ pub struct Proxies {
     pub(crate) ready: Vec<FromPrimary>,
 }
 
+/// A message that waits for its turn.
+#[derive(Debug)]
+pub(crate) enum Blocked {
+    Run(Request),
+    End,
+}
+
+impl Blocked {
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Blocked::Run(request) => request.size(),
+            Blocked::End => 0,
+        }
+    }
+}
+
 /// A reply that may not leave yet.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub number: u64,
+    /// The epoch in which it was executed.
+    pub epoch: Epoch,
     pub reply: Vec<u8>,
     pub db: u16,
     /// When it becomes `-UNCERTAIN`.
@@ -335,6 +478,35 @@ impl Waiting {
 }
 
 impl Proxies {
+    /// A link has been opened by this origin.
+    pub fn new(origin: Incarnation) -> Self {
+        Self {
+            origin,
+            sessions: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            blocked_bytes: 0,
+            acknowledged: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            fresh: Vec::new(),
+            ready: Vec::new(),
+        }
+    }
+
+    /// Whether something is to be tried again when something was accepted: see [`crate::core::Core::run_blocked`].
+    pub fn is_blocked(&self) -> bool {
+        !self.blocked.is_empty() || !self.acknowledged.is_empty()
+    }
+
+    /// Requests that wait for their turn, and ends of sessions behind them.
+    pub fn waiting_requests(&self) -> usize {
+        self.blocked.values().map(VecDeque::len).sum()
+    }
+
+    /// Whether the origin has sent more than it may.
+    pub fn is_flooded(&self) -> bool {
+        self.blocked_bytes > limits::FORWARDED_WAITING
+    }
+
     /// What can be sent now.
     pub fn take_ready(&mut self) -> Vec<FromPrimary> {
         core::mem::take(&mut self.ready)
@@ -345,20 +517,19 @@ impl Proxies {
         self.waiting.keys().next().map(|(seq, _)| *seq)
     }
 
-    /// Opens the gate up to a batch: what waited for a void one is refused, for it has no effect, if that is certain;
-    /// what has waited too long is told so.
+    /// Opens the gate up to a batch: what waited for a void one is refused, for it has no effect, if that is certain; if it
+    /// is not, the log tells the origin. What has waited too long is told so.
     pub fn advance(&mut self, accepted: Seq, voids: &[Void], now: Monotonic) {
         while let Some(entry) = self.waiting.first_entry().filter(|entry| entry.key().0 <= accepted) {
             let (seq, _) = *entry.key();
-            let mut waiting = entry.remove();
-            self.ready.push(match voids.iter().find(|void| void.contains(seq)) {
-                Some(Void { is_certain: true, .. }) => FromPrimary::Refused { number: waiting.number },
-                Some(_) => {
-                    waiting.reply = crate::gate::UNCERTAIN.to_vec();
-                    waiting.reply()
+            let waiting = entry.remove();
+            match voids.iter().find(|void| void.contains(seq)) {
+                Some(Void { is_certain: true, .. }) => {
+                    self.ready.push(FromPrimary::Refused { number: waiting.number, epoch: waiting.epoch });
                 }
-                None => waiting.reply(),
-            });
+                Some(_) => {}
+                None => self.ready.push(waiting.reply()),
+            }
         }
         let late: Vec<(Seq, u64)> = self.waiting.iter().filter(|(_, w)| w.until <= now).map(|(key, _)| *key).collect();
         for key in late {

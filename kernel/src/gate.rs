@@ -14,6 +14,10 @@ use crate::time::Monotonic;
 /// What a client hears of a reply whose batch was not accepted in time: its command was executed, its fate is open.
 pub(crate) const UNCERTAIN: &[u8] = b"-UNCERTAIN executed, but not on disk at a majority of Keepers within the level timeout; it may or may not last\r\n";
 
+/// What it hears of one at `ALL` that is durable, and not everywhere in time.
+const NOT_EVERYWHERE: &[u8] =
+    b"-NOQUORUM on disk at a majority of Keepers, but not at every Keeper and Core within the level timeout\r\n";
+
 /// What it hears of one whose batch will never be accepted: nothing of it has happened.
 const VOID: &[u8] = b"-LOADING another primary took over before this command was on disk; it has no effect\r\n";
 
@@ -70,6 +74,26 @@ enum Until {
     Answered(u64),
     /// Nothing any more; those before it wait.
     Passed,
+}
+
+/// How far this Core's batches have got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// All up to this one are accepted, or void.
+    pub accepted: Seq,
+    /// All up to this one are synced by every Keeper and applied by every Core, or void.
+    pub everywhere: Seq,
+}
+
+impl Marks {
+    /// Where nobody else holds the data.
+    pub fn alone(accepted: Seq) -> Self {
+        Self { accepted, everywhere: accepted }
+    }
+
+    fn reach(self, wait: Wait) -> bool {
+        wait.seq <= if wait.level == Level::All { self.everywhere } else { self.accepted }
+    }
 }
 
 /// The batch that a reply waits for.
@@ -192,11 +216,11 @@ impl Gate {
         }
     }
 
-    /// Opens the gate for every batch up to `accepted`; what waits for a void one is told that nothing of it happened, if
-    /// that is certain.
-    pub fn open(&mut self, accepted: Seq, voids: &[Void], now: Monotonic) {
+    /// Opens the gate as far as the log has got; what waits for a void batch is told that nothing of it happened, if that is
+    /// certain.
+    pub fn open(&mut self, marks: Marks, voids: &[Void], now: Monotonic) {
         let instead = |held: &Held| match held.until {
-            Until::Accepted(wait) if wait.seq <= accepted => {
+            Until::Accepted(wait) if wait.seq <= marks.accepted => {
                 let void = voids.iter().find(|void| void.contains(wait.seq))?;
                 Some(if void.is_certain { VOID } else { UNCERTAIN })
             }
@@ -207,7 +231,7 @@ impl Gate {
         }
         while let Some(held) = self.held.front() {
             match held.until {
-                Until::Accepted(wait) if wait.seq <= accepted => {
+                Until::Accepted(wait) if marks.reach(wait) => {
                     count(&mut self.delays, wait.over(now, held.replies, false));
                 }
                 Until::Passed => {}
@@ -217,11 +241,16 @@ impl Gate {
         }
     }
 
-    /// Tells the truth to those that have waited too long: their replies become `-UNCERTAIN`.
-    pub fn expire(&mut self, now: Monotonic) {
-        let is_late = |held: &Held| matches!(held.until, Until::Accepted(wait) if wait.until <= now);
-        if self.held.iter().any(is_late) {
-            self.replace(now, |held| is_late(held).then_some(UNCERTAIN));
+    /// Tells the truth to those that have waited too long: that what they wait for is not everywhere, or of uncertain fate.
+    pub fn expire(&mut self, marks: Marks, now: Monotonic) {
+        let truth = |held: &Held| match held.until {
+            Until::Accepted(wait) if wait.until <= now => {
+                Some(if wait.seq <= marks.accepted { NOT_EVERYWHERE } else { UNCERTAIN })
+            }
+            _ => None,
+        };
+        if self.held.iter().any(|held| truth(held).is_some()) {
+            self.replace(now, truth);
         }
     }
 
@@ -273,10 +302,10 @@ impl Gate {
         }
     }
 
-    /// The batch that the first held reply waits for, if it waits for one.
-    pub fn waits_for(&self) -> Option<Seq> {
+    /// The batch that the first held reply waits for, if it waits for one, and at which level.
+    pub fn waits_for(&self) -> Option<(Seq, Level)> {
         match self.held.front()?.until {
-            Until::Accepted(wait) => Some(wait.seq),
+            Until::Accepted(wait) => Some((wait.seq, wait.level)),
             Until::Answered(_) | Until::Passed => None,
         }
     }
@@ -303,6 +332,10 @@ fn count(delays: &mut Vec<Delay>, delay: Delay) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn accepted(seq: u64) -> Marks {
+        Marks { accepted: Seq(seq), everywhere: Seq(0) }
+    }
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic(Duration::from_secs(seconds))
@@ -341,12 +374,12 @@ mod tests {
         let mut gate = gate(&[("a", None, 0), ("b", Some(2), 9), ("c", None, 0), ("d", Some(1), 9), ("e", Some(3), 9)]);
         assert_eq!(gate.ready(), b"+a\r\n");
         gate.sent(4);
-        gate.open(Seq(1), &[], at(1));
+        gate.open(accepted(1), &[], at(1));
         assert_eq!(gate.ready(), b"");
-        gate.open(Seq(2), &[], at(1));
+        gate.open(accepted(2), &[], at(1));
         assert_eq!(gate.ready(), b"+b\r\n+c\r\n+d\r\n");
         gate.sent(3);
-        gate.open(Seq(3), &[], at(1));
+        gate.open(accepted(3), &[], at(1));
         assert_eq!(gate.ready(), b"\n+c\r\n+d\r\n+e\r\n".as_slice());
         gate.sent(gate.ready().len());
         assert!(gate.is_empty() && gate.waits_for().is_none());
@@ -355,13 +388,13 @@ mod tests {
     #[test]
     fn what_waited_too_long_is_uncertain_and_only_that() {
         let mut gate = gate(&[("a", Some(1), 5), ("b", None, 0), ("c", Some(2), 9)]);
-        gate.expire(at(4));
+        gate.expire(Marks::default(), at(4));
         assert_eq!(gate.ready(), b"");
-        gate.expire(at(5));
+        gate.expire(Marks::default(), at(5));
         assert!(gate.ready().starts_with(b"-UNCERTAIN") && gate.ready().ends_with(b"\r\n+b\r\n"));
-        assert_eq!(gate.waits_for(), Some(Seq(2)));
+        assert_eq!(gate.waits_for(), Some((Seq(2), Level::Quorum)));
         gate.sent(gate.ready().len());
-        gate.open(Seq(2), &[], at(1));
+        gate.open(accepted(2), &[], at(1));
         assert_eq!(gate.ready(), b"+c\r\n");
     }
 
@@ -372,7 +405,7 @@ mod tests {
         gate.hold_place(8);
         gate.reply.simple("d");
         gate.answer(8, b"+c\r\n");
-        gate.open(Seq(1), &[], at(1));
+        gate.open(accepted(1), &[], at(1));
         assert_eq!(gate.ready(), b"+a\r\n");
         gate.answer(7, b"+b\r\n");
         assert_eq!(gate.ready(), b"+a\r\n+b\r\n+c\r\n+d\r\n");
@@ -404,10 +437,10 @@ mod tests {
         for (is_certain, told) in [(true, b"+a\r\n-LOADING".as_slice()), (false, b"+a\r\n-UNCERTAIN")] {
             let voids = [Void { first: Seq(2), last: Seq(3), is_certain }];
             let mut gate = gate(&[("a", Some(1), 9), ("b", Some(3), 9), ("c", Some(4), 9)]);
-            gate.open(Seq(3), &voids, at(1));
+            gate.open(accepted(3), &voids, at(1));
             assert!(gate.ready().starts_with(told), "{:?}", gate.ready());
             gate.sent(gate.ready().len());
-            gate.open(Seq(4), &voids, at(1));
+            gate.open(accepted(4), &voids, at(1));
             assert_eq!(gate.ready(), b"+c\r\n");
         }
     }
@@ -421,9 +454,9 @@ mod tests {
         let wait = Wait { seq: Seq(2), until: at(9), level: Level::Quorum, since: at(0), is_read: true };
         gate.hold_reads("+before\r\n".len(), wait);
         assert_eq!(gate.ready(), b"+before\r\n");
-        gate.open(Seq(1), &[], at(1));
+        gate.open(accepted(1), &[], at(1));
         assert_eq!(gate.ready(), b"+before\r\n");
-        gate.open(Seq(2), &[], at(1));
+        gate.open(accepted(2), &[], at(1));
         assert_eq!(gate.ready(), b"+before\r\n+read\r\n+write\r\n+read\r\n");
     }
 
@@ -441,9 +474,9 @@ mod tests {
             gate.hold_reads(0, wait);
             assert_eq!(gate.ready(), b"");
             if void {
-                gate.open(Seq(2), &[Void { first: Seq(2), last: Seq(2), is_certain: true }], at(1));
+                gate.open(accepted(2), &[Void { first: Seq(2), last: Seq(2), is_certain: true }], at(1));
             } else {
-                gate.expire(at(9));
+                gate.expire(Marks::default(), at(9));
             }
             let words: Vec<&[u8]> =
                 gate.ready().split(|b| *b == b'\n').map(|line| &line[..line.len().min(4)]).collect();
@@ -451,6 +484,34 @@ mod tests {
             assert_eq!(words, [error, error, select, error, b""]);
             let delays: u64 = gate.delays.iter().map(|delay| delay.replies).sum();
             assert_eq!(delays, 3);
+        }
+    }
+
+    #[test]
+    fn a_reply_at_all_waits_until_it_is_everywhere() {
+        let mut gate = Gate::default();
+        for (text, level) in [("all", Level::All), ("quorum", Level::Quorum)] {
+            let start = gate.reply.bytes.len();
+            gate.reply.simple(text);
+            gate.hold(start, Wait { seq: Seq(3), until: at(5), level, since: at(0), is_read: false });
+        }
+        gate.open(accepted(3), &[], at(1));
+        assert_eq!(gate.ready(), b"", "the other one stands behind it");
+        assert_eq!(gate.waits_for(), Some((Seq(3), Level::All)));
+        gate.open(Marks { accepted: Seq(3), everywhere: Seq(3) }, &[], at(1));
+        assert_eq!(gate.ready(), b"+all\r\n+quorum\r\n");
+    }
+
+    #[test]
+    fn who_waited_in_vain_for_all_hears_what_is_true() {
+        for (mark, heard) in [(3, NOT_EVERYWHERE), (2, UNCERTAIN)] {
+            let mut gate = Gate::default();
+            gate.reply.simple("all");
+            gate.hold(0, Wait { seq: Seq(3), until: at(5), level: Level::All, since: at(0), is_read: false });
+            gate.expire(accepted(mark), at(4));
+            assert_eq!(gate.ready(), b"");
+            gate.expire(accepted(mark), at(5));
+            assert_eq!(gate.ready(), heard);
         }
     }
 }

@@ -159,6 +159,8 @@ fn replication(s: &mut Section<'_>) {
         s.line("primary", name);
     }
     s.line("epoch", core.epoch());
+    // Entries that are committed, as far as this node has heard, and not applied here.
+    s.line("lag", core.lag());
     s.line("master_repl_offset", core.applied());
 }
 

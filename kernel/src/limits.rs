@@ -59,6 +59,13 @@ pub const CLOCK_RATE_ERROR_PER_MILLE: u32 = 10;
 
 /// Bytes of commands that were forwarded to the primary and have no reply; then further ones wait with their clients.
 pub const FORWARDED_BYTES: usize = 64 << 20;
+/// Bytes of replies that are kept for one origin until it acknowledges them; then its requests wait until it has.
+pub const REPLIES_KEPT: usize = 32 << 20;
+/// Bytes of a reply that is kept at most. Whoever asks for a larger one that was lost hears that it was executed.
+pub const LARGEST_REPLY_KEPT: usize = 16 << 20;
+/// Bytes of forwarded requests that may wait for their turn at the primary. An origin has fewer without a reply; beyond
+/// that it may have those of sessions that ended.
+pub const FORWARDED_WAITING: usize = 4 * FORWARDED_BYTES;
 /// Batches on their way behind which a small one, though somebody waits for it, gathers more until the first verdict: one
 /// is being synced, the next is ready when that is done, and a third would only wait there.
 pub const BATCHES_HURRIED: usize = 2;

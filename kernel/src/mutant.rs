@@ -64,8 +64,16 @@ pub enum Mutant {
     IgnoreVerdict,
     /// A deposed primary keeps its memory.
     KeepMemory,
-    /// A forwarded write is sent again though its fate is not known.
-    ForwardAgain,
+    /// A Keeper hands out as committed what it has appended, before a majority has it.
+    CommitAppended,
+    /// A Keeper with a damaged log goes on with what can be read of it: it votes, and acknowledges what follows.
+    VoteWithDamagedLog,
+    /// A forwarded command is executed as often as it comes.
+    ExecuteAgain,
+    /// The replies of forwarded commands are in no batch.
+    RequestTableNotInBatch,
+    /// An origin's replies are forgotten as soon as it sends another command, whichever it waits for.
+    TableEntryDroppedEarly,
     /// A Keeper becomes a voter before it has the log.
     PromoteEarly,
     /// A snapshot from another Keeper gets its name before the log knows that it comes.
@@ -74,6 +82,8 @@ pub enum Mutant {
     KeepIdWhenWiped,
     /// A machine's monotonic clock does not count the time in which a process is suspended.
     StopClockInPause,
+    /// `ALL` waits for no Core.
+    AllWithoutCores,
     /// A change of a user does not apply to connections that are open.
     KeepRights,
     /// A database that a command names beside the selected one is not looked at.
@@ -83,7 +93,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 38] = [
+    pub const ALL: [(&'static str, Mutant); 43] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -114,18 +124,20 @@ impl Mutant {
         ("read-after-release", Mutant::ReadAfterRelease),
         ("ignore-verdict", Mutant::IgnoreVerdict),
         ("keep-memory", Mutant::KeepMemory),
-        ("forward-again", Mutant::ForwardAgain),
+        ("commit-appended", Mutant::CommitAppended),
+        ("vote-with-damaged-log", Mutant::VoteWithDamagedLog),
+        ("execute-again", Mutant::ExecuteAgain),
+        ("request-table-not-in-batch", Mutant::RequestTableNotInBatch),
+        ("table-entry-dropped-early", Mutant::TableEntryDroppedEarly),
         ("promote-early", Mutant::PromoteEarly),
         ("install-unannounced", Mutant::InstallUnannounced),
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
         ("stop-clock-in-pause", Mutant::StopClockInPause),
+        ("all-without-cores", Mutant::AllWithoutCores),
         ("keep-rights", Mutant::KeepRights),
         ("check-selected", Mutant::CheckSelected),
         ("believe-name", Mutant::BelieveName),
     ];
-
-    /// Those that no check of the simulation sees yet. They are tried all the same, so that nobody takes them for caught.
-    pub const UNSEEN: [Mutant; 2] = [Mutant::PromoteEarly, Mutant::InstallUnannounced];
 
     /// Whether this mistake is to be made now.
     #[inline]

@@ -1,19 +1,27 @@
 //! A Core's two sides of forwarding: what it has the primary execute for its clients, and what it executes for others.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::call::Then;
 use crate::codec::{self, CodecError};
-use crate::core::{Core, Now};
-use crate::forward::{Delivery, FromPrimary, Proxies, Request, ToPrimary, Waiting};
-use crate::ids::{DbNumber, Seq};
+use crate::core::{Answer, Core, Now};
+use crate::effect::Effect;
+use crate::forward::{self, Blocked, Delivery, FromPrimary, Proxies, Request, ToPrimary, Waiting};
+use crate::ids::{DbNumber, Epoch, Incarnation, Seq};
 use crate::level::Level;
+use crate::limits;
+use crate::mutant::Mutant;
+use crate::requests::Kept;
 use crate::resp::{OwnedArgs, Reply};
+use crate::served::Executed;
 use crate::session::{Peer, Port, Session};
 use crate::stopwatch::Pace;
 use crate::time::Monotonic;
 use crate::transaction::Transaction;
+use crate::verdict::Verdicts;
 
 impl Core {
     /// Keeps a command of a client here for the primary; its number.
@@ -35,6 +43,8 @@ impl Core {
             level: level as u8,
             args,
             queue: queue.into_iter().map(|queued| queued.args).collect(),
+            acknowledged: 0,
+            watch_lost: false,
         };
         session.forwarded += 1;
         session.has_proxy = true;
@@ -68,6 +78,9 @@ impl Core {
 
     /// What is to be sent to the primary of the current epoch, as frames' contents.
     pub fn take_forwarded(&mut self) -> Vec<Vec<u8>> {
+        if self.primary().is_none() {
+            return Vec::new();
+        }
         let mut deliveries = Vec::new();
         let frames = self.origin.take_unsent(self.epoch(), &mut deliveries);
         self.deliver(deliveries);
@@ -86,16 +99,33 @@ impl Core {
     }
 
     /// The link by which commands were forwarded is gone.
-    pub fn forward_link_lost(&mut self) {
-        let mut deliveries = Vec::new();
-        self.origin.link_lost(&mut deliveries);
-        self.deliver(deliveries);
+    pub fn forward_link_lost(&mut self, now: Monotonic) {
+        self.origin.link_lost(now);
     }
 
     pub(crate) fn expire_forwarded(&mut self, now: Monotonic) {
         let mut deliveries = Vec::new();
-        let (park, level) = (self.config.park_timeout, self.config.park_timeout + self.config.level_timeout);
-        self.origin.expire(now, park, level, &mut deliveries);
+        self.origin.expire(now, self.config.park_timeout, &mut deliveries);
+        self.deliver(deliveries);
+    }
+
+    /// An epoch is over, or this memory is whole again: what was forwarded in epochs that are over has its outcome in the
+    /// log, and this memory is exactly what the log says.
+    pub(crate) fn settle_origin(&mut self, now: Monotonic) {
+        let Some(origin) = self.origin_life() else { return };
+        let Verdicts { epoch, released, .. } = self.system.verdicts;
+        let requests = &self.system.requests;
+        let mut deliveries = Vec::new();
+        let is_over = |sent: Epoch| sent < epoch || sent == epoch && released;
+        let find = |session, number| requests.get(origin, session, number);
+        self.origin.settle(now, is_over, find, &mut deliveries);
+        self.deliver(deliveries);
+    }
+
+    /// Nobody will say what became of what was forwarded.
+    pub(crate) fn abandon_forwarded(&mut self) {
+        let mut deliveries = Vec::new();
+        self.origin.abandon(&mut deliveries);
         self.deliver(deliveries);
     }
 
@@ -105,33 +135,112 @@ impl Core {
         }
     }
 
-    /// Runs what another Core has sent: `false` if it has to wait, and is to be given again when something was accepted.
+    /// Runs what another Core has sent, or keeps it until its turn comes: see [`Core::run_blocked`].
     ///
     /// # Errors
     /// If it is nothing that this version knows.
-    pub fn run_forwarded(&mut self, now: Now, proxies: &mut Proxies, frame: &[u8]) -> Result<bool, CodecError> {
+    pub fn run_forwarded(&mut self, now: Now, proxies: &mut Proxies, frame: &[u8]) -> Result<(), CodecError> {
         match codec::decode_owned(frame)? {
-            ToPrimary::Run(request) => Ok(self.run_request(now, proxies, &request)),
-            ToPrimary::End { session } => {
+            ToPrimary::Run(request) => self.run_in_turn(now, proxies, request.session, Blocked::Run(request)),
+            ToPrimary::End { session } => self.run_in_turn(now, proxies, session, Blocked::End),
+            ToPrimary::Resume { open } => self.resume(proxies, open.into_iter().collect()),
+            ToPrimary::Acknowledge { session, number } => {
+                self.served.acknowledge(proxies.origin, session, number);
+                note_acknowledged(proxies, session, number);
+            }
+        }
+        self.record_acknowledged(now.monotonic, proxies);
+        Ok(())
+    }
+
+    /// Tries again what had to wait, because something was accepted or time has passed.
+    pub fn run_blocked(&mut self, now: Now, proxies: &mut Proxies) {
+        for (session, mut messages) in core::mem::take(&mut proxies.blocked) {
+            while let Some(message) = messages.pop_front() {
+                if !self.run_message(now, proxies, session, &message) {
+                    messages.push_front(message);
+                    proxies.blocked.insert(session, messages);
+                    break;
+                }
+                proxies.blocked_bytes -= message.size();
+            }
+        }
+        self.record_acknowledged(now.monotonic, proxies);
+    }
+
+    /// The messages of a session are run in their order; those of others do not wait for them.
+    fn run_in_turn(&mut self, now: Now, proxies: &mut Proxies, session: u64, message: Blocked) {
+        let is_first = !proxies.blocked.contains_key(&session);
+        if !is_first || !self.run_message(now, proxies, session, &message) {
+            proxies.blocked_bytes += message.size();
+            proxies.blocked.entry(session).or_default().push_back(message);
+        }
+    }
+
+    /// Whether it did not have to wait.
+    fn run_message(&mut self, now: Now, proxies: &mut Proxies, session: u64, message: &Blocked) -> bool {
+        match message {
+            Blocked::Run(request) => self.run_request(now, proxies, request),
+            Blocked::End => {
+                self.served.end(proxies.origin, session);
+                if let Some((_, highest)) = self.system.requests.numbers(proxies.origin, session) {
+                    note_acknowledged(proxies, session, highest);
+                }
                 if let Some(slot) = proxies.sessions.remove(&session) {
                     self.close_proxy(slot);
                 }
-                Ok(true)
+                true
             }
         }
     }
 
+    /// A new link of an origin: what it does not ask for again has arrived, or nobody waits for it.
+    fn resume(&mut self, proxies: &mut Proxies, open: BTreeMap<u64, u64>) {
+        self.served.resume(proxies.origin, &open);
+        for (session, _, highest) in self.system.requests.sessions(proxies.origin) {
+            let number = open.get(&session).map_or(highest, |lowest| lowest.saturating_sub(1));
+            note_acknowledged(proxies, session, number);
+        }
+    }
+
+    /// Makes effects of what an origin has acknowledged.
+    fn record_acknowledged(&mut self, now: Monotonic, proxies: &mut Proxies) {
+        if proxies.acknowledged.is_empty() || !self.takes_writes() || self.holds_writes(now) {
+            return;
+        }
+        for (session, number) in core::mem::take(&mut proxies.acknowledged) {
+            self.acknowledge(proxies.origin, session, number);
+        }
+    }
+
+    /// Clears the request table of what an origin has, if there is anything.
+    fn acknowledge(&mut self, origin: Incarnation, session: u64, number: u64) {
+        if self.system.requests.numbers(origin, session).is_some_and(|(lowest, _)| lowest <= number) {
+            self.execute_effect(&Effect::Acknowledged { origin, session, number });
+        }
+    }
+
+    /// Whether the request did not have to wait.
     fn run_request(&mut self, now: Now, proxies: &mut Proxies, request: &Request) -> bool {
-        let number = request.number;
-        if request.epoch > self.epoch() {
+        let (origin, number, epoch) = (proxies.origin, request.number, request.epoch);
+        if epoch > self.epoch() || origin.0 > self.applied().0 {
             // This Core will be its primary, but has not read so far.
             return false;
         }
-        let is_sound = !request.args.args().is_empty() && number > proxies.highest;
-        if request.epoch != self.epoch() || !self.serves() || !is_sound {
-            proxies.highest = proxies.highest.max(number);
-            proxies.ready.push(FromPrimary::Refused { number });
+        let is_sound = !request.args.args().is_empty() && self.system.cores.is_origin(origin);
+        if epoch != self.epoch() || !self.serves() || !is_sound {
+            proxies.ready.push(FromPrimary::Refused { number, epoch });
             return true;
+        }
+        let was_executed =
+            number <= self.served.highest(origin, request.session) || self.find_answered(origin, request).is_some();
+        if was_executed && !Mutant::ExecuteAgain.is_chosen() {
+            self.answer_again(proxies, request);
+            return true;
+        }
+        if self.system.requests.bytes(origin) + self.served.bytes(origin) >= limits::REPLIES_KEPT {
+            // Until it has acknowledged some.
+            return false;
         }
         let slot = *proxies.sessions.entry(request.session).or_insert_with(|| {
             self.clients.open_proxy(|id, slot| Session::new(id, slot, Port::Main, Peer::default(), now.monotonic))
@@ -152,25 +261,72 @@ impl Core {
         }
         let mut reply = Reply { protocol: request.protocol(), ..Reply::default() };
         self.start_times(now);
-        let answer = self.execute(now, &mut session, request.args.args(), &mut reply);
+        let answer = if request.watch_lost {
+            reply.null_array();
+            Answer { then: Then::Reply, level: Level::Eventual, wait: None, leans: false, wrote: false }
+        } else {
+            self.execute(now, &mut session, request.args.args(), &mut reply)
+        };
         self.pause_times(now, &session);
         let db = session.db.0;
         self.clients.put_back(slot, session);
         if answer.then == Then::Retry {
             return false;
         }
-        proxies.highest = number;
-        let delay = if let Then::Delay(time) = answer.then { time } else { core::time::Duration::ZERO };
+        let delay = if let Then::Delay(time) = answer.then { time } else { Duration::ZERO };
         let until = now.monotonic + self.config.level_timeout + delay;
-        let waiting = Waiting { number, reply: reply.bytes, db, until, leans: answer.leans };
-        match answer.wait {
-            Some(seq) => {
-                proxies.waiting.insert((seq, number), waiting);
-            }
-            None if answer.leans => proxies.fresh.push(waiting),
-            None => proxies.ready.push(waiting.reply()),
-        }
+        let Answer { wait, leans, wrote, .. } = answer;
+        let waiting = Waiting { number, epoch, reply: reply.bytes.clone(), db, until, leans };
+        hold(proxies, wait, waiting);
+        let kept = Some(Kept { reply: reply.bytes, db });
+        self.keep(origin, request, Executed { kept, wait, until, leans }, wrote);
         true
+    }
+
+    /// Keeps the reply of a request that was just executed. What changed something is in the batch that is open, and so is
+    /// its reply then; and those of the commands before it in its session that the origin may still ask for (rule 9).
+    fn keep(&mut self, origin: Incarnation, request: &Request, mut executed: Executed, wrote: bool) {
+        let Request { session, number, acknowledged, .. } = *request;
+        if let Some(kept) = executed.kept.as_mut().filter(|kept| kept.reply.len() > limits::LARGEST_REPLY_KEPT) {
+            kept.reply = Vec::new();
+        }
+        self.served.acknowledge(origin, session, acknowledged);
+        self.served.add(origin, session, number, executed);
+        if !wrote {
+            return;
+        }
+        if Mutant::TableEntryDroppedEarly.is_chosen() {
+            let all: Vec<u64> = self.system.requests.sessions(origin).map(|(session, ..)| session).collect();
+            all.into_iter().for_each(|session| self.acknowledge(origin, session, number - 1));
+        }
+        self.acknowledge(origin, session, acknowledged);
+        for (number, Kept { reply, db }) in self.served.take_kept(origin, session) {
+            self.execute_effect(&Effect::Answered { origin, session, number, db, reply: &reply });
+        }
+    }
+
+    /// The reply of a request that an earlier epoch executed.
+    fn find_answered(&self, origin: Incarnation, request: &Request) -> Option<&Kept> {
+        self.system.requests.get(origin, request.session, request.number)
+    }
+
+    /// Answers a request that was executed before: the reply was lost with a link.
+    fn answer_again(&self, proxies: &mut Proxies, request: &Request) {
+        let Request { number, epoch, .. } = *request;
+        let executed = self.served.get(proxies.origin, request.session, number);
+        let kept = executed.and_then(|executed| executed.kept.as_ref());
+        let Some(kept) = kept.or_else(|| self.find_answered(proxies.origin, request)) else {
+            // It was acknowledged, and nobody waits for it; or it came behind a later one, which no origin lets happen.
+            return proxies.ready.push(FromPrimary::Refused { number, epoch });
+        };
+        let command = self.commands.find(request.args.args().at(0));
+        let writes = command.is_some_and(|(_, command)| command.is_write()) || !request.queue.is_empty();
+        let reply = forward::kept_reply(kept, writes);
+        // What an earlier epoch executed waits for nothing.
+        let until = executed.map_or(Monotonic::default(), |executed| executed.until);
+        let leans = executed.is_some_and(|executed| executed.leans);
+        let waiting = Waiting { number, epoch, reply, db: kept.db, until, leans };
+        hold(proxies, executed.and_then(|executed| executed.wait), waiting);
     }
 
     /// A transaction of commands that the origin has looked at before it queued them; EXEC looks again.
@@ -226,4 +382,21 @@ impl Core {
             self.origin.end(session.id);
         }
     }
+}
+
+/// Has a reply wait for what it waits for.
+fn hold(proxies: &mut Proxies, wait: Option<Seq>, waiting: Waiting) {
+    match wait {
+        Some(seq) => {
+            proxies.waiting.insert((seq, waiting.number), waiting);
+        }
+        None if waiting.leans => proxies.fresh.push(waiting),
+        None => proxies.ready.push(waiting.reply()),
+    }
+}
+
+/// Up to this number the origin has the replies of a session.
+fn note_acknowledged(proxies: &mut Proxies, session: u64, number: u64) {
+    let noted = proxies.acknowledged.entry(session).or_default();
+    *noted = number.max(*noted);
 }

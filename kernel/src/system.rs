@@ -10,6 +10,7 @@ use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::ids::Index;
+use crate::requests::Requests;
 use crate::time::Wall;
 use crate::users::Users;
 use crate::verdict::{Verdict, Verdicts};
@@ -25,6 +26,7 @@ pub struct System {
     pub cores: Cores,
     /// The key of the cluster's CA, sealed under the cluster's secret; empty before there is one.
     pub sealed_ca: Vec<u8>,
+    pub requests: Requests,
 }
 
 impl System {
@@ -33,6 +35,9 @@ impl System {
     pub fn judge(&mut self, index: Index, entry: &Entry<'_>) -> Verdict {
         let verdict = self.verdicts.judge(index, entry);
         self.cores.see(index, entry);
+        if matches!(entry, Entry::Hello { .. }) {
+            self.requests.forget_replaced(&self.cores);
+        }
         if let Entry::Batch { wall, .. } = entry
             && verdict == Verdict::Accepted
         {
@@ -45,6 +50,7 @@ impl System {
     pub fn apply(&mut self, effect: &Effect<'_>) {
         self.users.apply(effect);
         self.databases.apply(effect);
+        self.requests.apply(effect, &self.cores);
         if let Effect::SealCa { sealed } = effect {
             self.sealed_ca = sealed.to_vec();
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output};
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_kernel::session::{Peer, Port};
@@ -60,7 +61,7 @@ impl World {
             self.client.password_checked(&mut self.core, NOW, PasswordCheck::Right);
         }
         self.tell(Input::CloseBatch);
-        self.client.advance(self.accepted, &[], NOW.monotonic);
+        self.client.advance(Marks::alone(self.accepted), &[], NOW.monotonic);
         let (value, len) = Value::decode(self.client.ready()).expect("the protocol").expect("an answer");
         self.client.sent(len);
         assert!(self.client.ready().is_empty(), "{request}: two answers");

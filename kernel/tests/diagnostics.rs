@@ -11,6 +11,7 @@ use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::gate::Delay;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::resp::{Value, encode_command};
@@ -127,7 +128,7 @@ impl Bench {
     }
 
     fn advance(&mut self) {
-        self.connection.advance(self.accepted, &[], self.now().monotonic);
+        self.connection.advance(Marks::alone(self.accepted), &[], self.now().monotonic);
         self.delays.extend(self.connection.take_delays());
     }
 

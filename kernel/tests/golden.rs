@@ -65,6 +65,9 @@ macro_rules! golden {
     };
 }
 
+/// Who forwarded.
+const ORIGIN: Incarnation = Incarnation(5);
+
 /// Effects that show every variant and every form of its fields.
 fn effects() -> Vec<(&'static str, Effect<'static>)> {
     let all = vec![
@@ -83,6 +86,9 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
         ("patch", Effect::Patch { db: DbId(4), key: b"key", offset: 70_000, bytes: &[0, 0xff] }),
         ("swap databases", Effect::SwapDatabases { a: DbId(5), b: DbId(6) }),
         ("sealed CA", Effect::SealCa { sealed: &[0, 0xff, 1] }),
+        ("answered", Effect::Answered { origin: ORIGIN, session: 5, number: 300, db: 3, reply: b"+OK\r\n" }),
+        ("answered, not kept", Effect::Answered { origin: ORIGIN, session: 6, number: 301, db: 0, reply: b"" }),
+        ("acknowledged", Effect::Acknowledged { origin: ORIGIN, session: 7, number: 299 }),
         ("nowhere", Effect::Reach { user: "bob", everywhere: false }),
         ("grant", Effect::Grant { user: "bob", db: DbNumber(300) }),
         ("everywhere", Effect::Reach { user: "eve", everywhere: true }),
@@ -105,6 +111,8 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
             | Effect::Patch { .. }
             | Effect::SwapDatabases { .. }
             | Effect::SealCa { .. }
+            | Effect::Answered { .. }
+            | Effect::Acknowledged { .. }
             | Effect::Reach { .. }
             | Effect::Grant { .. }
             | Effect::UserLevel { .. }
@@ -134,7 +142,8 @@ fn effects_are_written_as_ever() {
 fn entries_are_written_as_ever() {
     let mut golden = golden!("entries.txt");
     let all = [
-        ("hello", Entry::Hello { node: "node-1", nonce: u64::MAX, address: "host:7379" }),
+        ("hello", Entry::Hello { node: "node-1", nonce: u64::MAX, address: "host:7379", origin: None }),
+        ("another hello", Entry::Hello { node: "node-1", nonce: 1, address: "host:7379", origin: Some(ORIGIN) }),
         (
             "claim",
             Entry::Claim { incarnation: Incarnation(300), previous_epoch: Epoch(7), last_renewal: Index(70_000) },
@@ -177,16 +186,21 @@ fn forwarded_commands_are_written_as_ever() {
         level: 1,
         args: args(&["SET", "k", "v"]),
         queue: Vec::new(),
+        acknowledged: 298,
+        watch_lost: false,
     };
     let queue = vec![args(&["GET", "k"])];
-    let exec = Request { number: 301, protocol: 3, level: 2, args: args(&["EXEC"]), queue, ..set.clone() };
+    let exec =
+        Request { number: 301, protocol: 3, level: 2, args: args(&["EXEC"]), queue, watch_lost: true, ..set.clone() };
     for (name, message) in [
         ("run", ToPrimary::Run(set)),
         ("run a transaction", ToPrimary::Run(exec)),
         ("end", ToPrimary::End { session: 5 }),
+        ("resume", ToPrimary::Resume { open: vec![(5, 300), (6, 2)] }),
+        ("acknowledge", ToPrimary::Acknowledge { session: 5, number: 300 }),
     ] {
         match message {
-            ToPrimary::Run(_) | ToPrimary::End { .. } => {}
+            ToPrimary::Run(_) | ToPrimary::End { .. } | ToPrimary::Resume { .. } | ToPrimary::Acknowledge { .. } => {}
         }
         let mut written = Vec::new();
         codec::encode(&message, &mut written);
@@ -195,10 +209,11 @@ fn forwarded_commands_are_written_as_ever() {
     }
     for (name, message) in [
         ("reply", FromPrimary::Reply { number: 300, reply: b"+OK\r\n".to_vec(), db: 3 }),
-        ("refused", FromPrimary::Refused { number: 300 }),
+        ("refused", FromPrimary::Refused { number: 300, epoch: Epoch(7) }),
+        ("beat", FromPrimary::Beat),
     ] {
         match message {
-            FromPrimary::Reply { .. } | FromPrimary::Refused { .. } => {}
+            FromPrimary::Reply { .. } | FromPrimary::Refused { .. } | FromPrimary::Beat => {}
         }
         let mut written = Vec::new();
         codec::encode(&message, &mut written);
@@ -319,8 +334,8 @@ fn system_partitions_are_written_as_ever() {
         newest_wall: Wall(1_700_000_000_123),
         ..System::default()
     };
+    system.judge(Index(5), &Entry::Hello { node: "node-1", nonce: 1, address: "host:7379", origin: None });
     effects().iter().for_each(|(_, effect)| system.apply(effect));
-    system.judge(Index(5), &Entry::Hello { node: "node-1", nonce: 1, address: "host:7379" });
     let member = Member { name: "node-1".into(), address: "host:7379".into() };
     let partition = SystemPartition {
         system,

@@ -10,6 +10,7 @@ use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::limits;
 use mneme_kernel::resp::{Decoder, ProtocolError, Trust, encode_command};
@@ -29,7 +30,7 @@ impl Stage {
     fn new() -> Self {
         let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic::default() };
         let mut stage = Stage { core: support::core(), now, entries: 0, accepted: Seq::ZERO };
-        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "" }.encode());
+        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "", origin: None }.encode());
         let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
         stage.commit(&claim.encode());
         let mut effects = Vec::new();
@@ -79,7 +80,7 @@ impl Stage {
             }
         };
         self.tell(Input::CloseBatch);
-        client.advance(self.accepted, &[], self.now.monotonic);
+        client.advance(Marks::alone(self.accepted), &[], self.now.monotonic);
         let replies = String::from_utf8_lossy(client.ready()).into_owned();
         client.sent(client.ready().len());
         (replies, step)

@@ -28,12 +28,12 @@ struct Follower {
 impl Follower {
     fn new() -> Self {
         let mut follower = Self { core: support::core(), system: System::default(), index: 0, seq: 0 };
-        follower.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "" });
+        follower.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "", origin: None });
         let (previous_epoch, last_renewal) = (follower.system.verdicts.epoch, follower.system.verdicts.last_renewal);
         follower.commit(&Entry::Claim { incarnation: Incarnation(0), previous_epoch, last_renewal });
         follower.set_hash("first");
         follower.core.handle(NOW, Input::Begin { nonce: 1 }, &mut Vec::new()).expect("nothing is read");
-        follower.commit(&Entry::Hello { node: "node-1", nonce: 1, address: "" });
+        follower.commit(&Entry::Hello { node: "node-1", nonce: 1, address: "", origin: None });
         assert!(follower.core.is_hot());
         follower
     }

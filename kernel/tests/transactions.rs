@@ -7,6 +7,7 @@ use std::time::Duration;
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, KeeperState, Now, Output};
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::resp::encode_command;
 use mneme_kernel::session::{Peer, Port};
@@ -64,7 +65,7 @@ impl World {
             client.password_checked(&mut self.core, self.now, PasswordCheck::Right);
         }
         self.tell(Input::CloseBatch);
-        client.advance(self.accepted, &[], self.now.monotonic);
+        client.advance(Marks::alone(self.accepted), &[], self.now.monotonic);
         let reply = String::from_utf8_lossy(client.ready()).trim_end().replace("\r\n", " ");
         client.sent(client.ready().len());
         reply

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::entry::Entry;
 use crate::numbers::{Epoch, Index, Node, Request};
+use crate::table::Origin;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -41,7 +42,7 @@ pub enum Action {
     Forward(Node, Request),
     /// A forwarded request arrives: it is executed, or refused.
     Receive(Forward),
-    /// A Core gives up on the answer of a primary whose epoch is over.
+    /// A request has waited too long: its client is told what is known of it.
     GiveUp(Node, Request),
     Crash(Node),
     Restart(Node),
@@ -53,6 +54,9 @@ pub struct Forward {
     pub request: Request,
     pub to: Node,
     pub epoch: Epoch,
+    /// The origin has the replies of all requests of this client below this number.
+    pub acknowledged: u8,
+    pub origin: Origin,
 }
 
 impl fmt::Display for Action {

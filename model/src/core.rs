@@ -4,7 +4,8 @@ use crate::entry::{Entry, Write};
 use crate::lease::Lease;
 use crate::numbers::{Epoch, Incarnation, Index, Number, Ordinal, Request, Seq};
 use crate::op::{Data, Op, Reply};
-use crate::verdict::Verdicts;
+use crate::table::{Record, Table};
+use crate::verdict::{Replay, Verdicts};
 
 /// Everything here is lost in a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +22,8 @@ pub struct Core {
     pub verdicts: Verdicts,
     /// A primary's is ahead of the log by what it executed.
     pub data: Data,
+    /// As the data.
+    pub table: Table,
     /// How long ago it received the newest renewal, by its own clock.
     pub waited: u8,
     pub claiming: Option<Sent>,
@@ -47,11 +50,14 @@ pub struct Reign {
     pub in_flight: Vec<Sent>,
     /// Effects executed since the last batch.
     pub open: Vec<Write>,
+    pub open_records: Vec<Record>,
     pub lease: Lease,
     /// It has sent its `Release`: it executes and reads nothing any more (rule 5).
     pub is_releasing: bool,
     /// The high-water mark of each client whose requests came from another Core (rule 8).
     pub seen: Vec<Option<u8>>,
+    /// Replies of forwarded requests that changed nothing, in no batch so far and not acknowledged (rule 9).
+    pub kept: Vec<(Request, Reply)>,
 }
 
 /// An entry that was handed to the log.
@@ -94,7 +100,8 @@ pub enum Outcome {
 
 impl Core {
     /// A process that just started, with the newest snapshot in memory.
-    pub fn start(life: u8, applied: Index, verdicts: Verdicts, data: Data) -> Self {
+    pub fn start(life: u8, applied: Index, replay: Replay) -> Self {
+        let Replay { verdicts, data, table, .. } = replay;
         Self {
             life,
             is_up: true,
@@ -103,6 +110,7 @@ impl Core {
             applied,
             verdicts,
             data,
+            table,
             waited: 0,
             claiming: None,
             reign: None,
@@ -114,7 +122,7 @@ impl Core {
 
     /// The process is gone, and everything with it but how many there were.
     pub fn crash(&mut self) {
-        *self = Core { is_up: false, ..Core::start(self.life, Index(0), Verdicts::default(), Data::default()) };
+        *self = Core { is_up: false, ..Core::start(self.life, Index(0), Replay::default()) };
     }
 }
 
@@ -128,9 +136,11 @@ impl Reign {
             sent: Ordinal(0),
             in_flight: Vec::new(),
             open: Vec::new(),
+            open_records: Vec::new(),
             lease,
             is_releasing: false,
             seen: vec![None; clients],
+            kept: Vec::new(),
         }
     }
 
@@ -141,6 +151,15 @@ impl Reign {
             _ => vec![],
         });
         sent.chain(self.open.iter().map(|write| (self.next_seq, write)))
+    }
+
+    /// Records of batches that were not accepted.
+    pub fn unaccepted_records(&self) -> impl Iterator<Item = &Record> {
+        let sent = self.in_flight.iter().flat_map(|sent| match &sent.entry {
+            Entry::Batch { records, .. } => &records[..],
+            _ => &[],
+        });
+        sent.chain(&self.open_records)
     }
 
     /// The last batch that changes what the operation reads (rule 13).

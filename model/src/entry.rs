@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::numbers::{Epoch, Incarnation, Index, Node, Number, Request, Seq};
 use crate::op::{Data, Key};
+use crate::table::{Record, Table};
 
 /// One entry of the log, as Cores propose it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,7 +16,7 @@ pub enum Entry {
     /// A primary renews its lease without a batch (rule 2).
     Renew { epoch: Epoch, number: Number },
     /// What a primary executed since its last batch. The content never changes after the first sending (rule 6).
-    Batch { epoch: Epoch, seq: Seq, writes: Vec<Write> },
+    Batch { epoch: Epoch, seq: Seq, writes: Vec<Write>, records: Vec<Record> },
     /// A primary hands over (rule 5).
     Release { epoch: Epoch, seq: Seq },
 }
@@ -31,9 +32,14 @@ pub struct Write {
 
 impl Entry {
     /// Does what an accepted entry says.
-    pub fn apply(&self, data: &mut Data) {
-        if let Entry::Batch { writes, .. } = self {
-            writes.iter().for_each(|write| data.put(write.key, write.value));
+    pub fn apply(&self, data: &mut Data, table: &mut Table) {
+        match self {
+            Entry::Hello { node, nonce } => table.hello(*node, *nonce),
+            Entry::Batch { writes, records, .. } => {
+                writes.iter().for_each(|write| data.put(write.key, write.value));
+                records.iter().for_each(|record| table.record(record));
+            }
+            Entry::Claim { .. } | Entry::Renew { .. } | Entry::Release { .. } => {}
         }
     }
 }
@@ -49,9 +55,10 @@ impl fmt::Display for Entry {
                 )
             }
             Entry::Renew { epoch, number } => write!(f, "Renew {{epoch {epoch}, number {number}}}"),
-            Entry::Batch { epoch, seq, writes } => {
+            Entry::Batch { epoch, seq, writes, records } => {
                 write!(f, "Batch {{epoch {epoch}, seq {seq}")?;
                 writes.iter().try_for_each(|write| write!(f, ", {:?} = {}", write.key, write.value))?;
+                records.iter().try_for_each(|record| write!(f, ", {}: {}", record.request, record.reply.0))?;
                 write!(f, "}}")
             }
             Entry::Release { epoch, seq } => write!(f, "Release {{epoch {epoch}, seq {seq}}}"),

@@ -21,7 +21,7 @@ pub fn explain(protocol: &Protocol, violation: &Violation) -> String {
         before = after;
     }
     text.push_str("\nthe log:\n");
-    let (_, _, verdicts) = verdict::replay(&before.log, protocol.mutant);
+    let verdicts = verdict::replay(&before.log, protocol.mutant).each;
     for ((entry, verdict), index) in before.log.iter().zip(verdicts).zip(1..) {
         let _ = writeln!(text, "{index:3}  {entry}: {verdict:?}");
     }

@@ -23,7 +23,15 @@ impl Protocol {
             return;
         }
         match entry {
-            Entry::Hello { .. } => {
+            Entry::Hello { node: begun, .. } => {
+                entry.apply(&mut core.data, &mut core.table);
+                if let Some(reign) = &mut core.reign {
+                    let clients = (0..).zip(&self.scenario.clients);
+                    for (client, _) in clients.filter(|(_, (home, _))| home == begun) {
+                        reign.seen[usize::from(client)] = None;
+                        reign.kept.retain(|(request, _)| request.client != client);
+                    }
+                }
                 if core.greeting.as_ref() == Some(entry) {
                     core.greeting = None;
                     core.incarnation = Some(Incarnation(index.0));
@@ -44,12 +52,13 @@ impl Protocol {
                     self.accepted(core, index, entry);
                 } else {
                     if !self.lacks_content(core, node) {
-                        entry.apply(&mut core.data);
+                        entry.apply(&mut core.data, &mut core.table);
                     }
                     core.waited = 0;
                 }
             }
         }
+        self.settle(state, node);
     }
 
     /// Whether the feed sends this Core the headers alone of what the current epoch accepts, because it takes the Core for
@@ -65,19 +74,21 @@ impl Protocol {
     /// The log does not reach back to what the Core has applied: it loads the snapshot. A primary steps down first (rule
     /// 20): its memory ran ahead, and it will never hear what became of each batch.
     pub(crate) fn install(&self, state: &mut State, node: Node) {
-        let (verdicts, data) = self.load(state);
+        let loaded = self.load(state);
         if !self.is(Mutant::InstallOverMemory) {
             self.step_down(state, node);
         }
         let hellos: Vec<_> = state.log[..usize::from(state.snapshot.0)].to_vec();
         let snapshot = state.snapshot;
         let core = state.core_mut(node);
-        (core.applied, core.verdicts, core.data, core.waited) = (snapshot, verdicts, data, 0);
+        (core.applied, core.waited) = (snapshot, 0);
+        (core.verdicts, core.data, core.table) = (loaded.verdicts, loaded.data, loaded.table);
         // The snapshot contains the `Hello`s too.
         if let Some(place) = hellos.iter().position(|entry| core.greeting.as_ref() == Some(entry)) {
             core.greeting = None;
             core.incarnation = Some(Incarnation(place as u8 + 1));
         }
+        self.settle(state, node);
     }
 
     fn step_down(&self, state: &mut State, node: Node) {
@@ -97,7 +108,7 @@ impl Protocol {
             core.claiming = None;
         }
         if self.is(Mutant::VerdictIgnored) && node == Node(1) {
-            entry.apply(&mut core.data);
+            entry.apply(&mut core.data, &mut core.table);
         }
     }
 
@@ -143,7 +154,8 @@ impl Protocol {
         core.claiming = None;
         let Some(reign) = core.reign.take() else { return };
         if reign.unaccepted().next().is_some() && !self.is(Mutant::KeepMemory) {
-            core.data = verdict::replay(log, self.mutant).1;
+            let sound = verdict::replay(log, self.mutant);
+            (core.data, core.table) = (sound.data, sound.table);
         }
         // What was not accepted by now never will be: its fate is known.
         let is_void = |gated: &Gated| gated.epoch == reign.epoch && !gated.is_open();

@@ -60,6 +60,18 @@ impl History {
         self.replace(|explanation| explanation.answered(request, reply));
     }
 
+    /// It was said not to be executed, and will not be: it has not taken effect.
+    pub fn deny(&mut self, request: Request) {
+        self.replace(|mut explanation| {
+            let is_taken = |open: &Open| open.request == request && open.taken.is_some();
+            if explanation.open.iter().any(is_taken) {
+                return vec![];
+            }
+            explanation.open.retain(|open| open.request != request);
+            vec![explanation]
+        });
+    }
+
     /// It will never be answered. It may have taken effect, or may at any later time, or never.
     pub fn abandon(&mut self, request: Request) {
         self.replace(|mut explanation| {
@@ -90,10 +102,22 @@ impl Explanation {
             }
             Some(_) => vec![],
             None => (0..self.open.len())
-                .filter(|&i| self.open[i].taken.is_none())
+                .filter(|&i| self.open[i].taken.is_none() && self.is_next(i))
                 .flat_map(|i| self.take(i).answered(request, reply))
                 .collect(),
         }
+    }
+
+    /// Requests of one client take effect in their order, but for those that it has given up.
+    fn is_next(&self, place: usize) -> bool {
+        let this = &self.open[place];
+        let holds_it_up = |other: &Open| {
+            other.request.client == this.request.client
+                && other.request.number < this.request.number
+                && other.taken.is_none()
+                && !other.is_abandoned
+        };
+        this.is_abandoned || !self.open.iter().any(holds_it_up)
     }
 
     /// The same, but that one more operation has taken effect.
@@ -145,6 +169,31 @@ mod tests {
         history.begin(A, Op::Get(X));
         history.answer(A, Reply(0, 0));
         assert!(!history.is_linearizable());
+    }
+
+    #[test]
+    fn a_pipeline_takes_effect_in_its_order() {
+        let later = Request { number: 1, ..A };
+        for (read, holds) in [(0, true), (1, false)] {
+            let mut history = History::default();
+            history.begin(A, Op::Get(X));
+            history.begin(later, Op::Incr(X));
+            history.answer(later, Reply(1, 0));
+            history.answer(A, Reply(read, 0));
+            assert_eq!(history.is_linearizable(), holds);
+        }
+    }
+
+    #[test]
+    fn what_was_denied_has_no_effect() {
+        for (read, holds) in [(0, true), (1, false)] {
+            let mut history = History::default();
+            history.begin(A, Op::Incr(X));
+            history.begin(B, Op::Get(X));
+            history.answer(B, Reply(read, 0));
+            history.deny(A);
+            assert_eq!(history.is_linearizable(), holds);
+        }
     }
 
     impl SequentialSpec for Data {

@@ -67,7 +67,8 @@ impl Protocol {
         self.send_first(state, node, |reign| {
             let seq = reign.next_seq;
             reign.next_seq = seq.next();
-            Entry::Batch { epoch: reign.epoch, seq, writes: std::mem::take(&mut reign.open) }
+            let (writes, records) = (std::mem::take(&mut reign.open), std::mem::take(&mut reign.open_records));
+            Entry::Batch { epoch: reign.epoch, seq, writes, records }
         });
     }
 
@@ -100,9 +101,10 @@ impl Protocol {
                 reign.in_flight.iter_mut().for_each(|sent| sent.age = 0);
             }
             if self.is(Mutant::BatchGrows)
-                && let Some(Sent { entry: Entry::Batch { writes, .. }, .. }) = reign.in_flight.last_mut()
+                && let Some(Sent { entry: Entry::Batch { writes, records, .. }, .. }) = reign.in_flight.last_mut()
             {
                 writes.append(&mut reign.open);
+                records.append(&mut reign.open_records);
                 let grown = Seq(reign.next_seq.0 - 1);
                 let waits = core.gate.iter_mut().filter(|gated| gated.batch == Some(reign.next_seq));
                 waits.for_each(|gated| gated.batch = Some(grown));

@@ -19,5 +19,6 @@ pub mod protocol;
 pub mod scenario;
 mod serve;
 pub mod state;
+pub mod table;
 pub mod verdict;
 mod world;

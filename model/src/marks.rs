@@ -5,6 +5,7 @@ use crate::entry::{Entry, Write};
 use crate::numbers::Index;
 use crate::protocol::Protocol;
 use crate::state::State;
+use crate::table::Record;
 use crate::verdict::{self, Verdict, Verdicts};
 
 /// A name, and how to recognize such a state.
@@ -131,6 +132,54 @@ pub const FORWARDED_VOID: Mark = Mark {
     is_reached: |_, state| gates(state).any(|(_, gated)| gated.outcome == Outcome::Void),
 };
 
+pub const FORWARDED_AGAIN: Mark = Mark {
+    name: "what was forwarded and fenced is executed by the next primary",
+    is_reached: |protocol, state| {
+        let verdicts = verdict::replay(&state.log, protocol.mutant).each;
+        let with = |wanted| {
+            let judged = state.log.iter().zip(&verdicts).filter(move |(_, verdict)| **verdict == wanted);
+            judged.flat_map(|(entry, _)| records(entry)).map(|record| record.request).collect::<Vec<_>>()
+        };
+        let accepted = with(Verdict::Accepted);
+        with(Verdict::Fenced).iter().any(|request| accepted.contains(request))
+    },
+};
+
+pub const TABLE_ANSWERS: Mark = Mark {
+    name: "the request table answers what the primary did not",
+    is_reached: |protocol, state| {
+        gates(state).any(|(core, gated)| {
+            let is_lost = !core.is_up || core.verdicts.epoch > gated.epoch || is_executed(gated);
+            let home = state.core(protocol.home(gated.request));
+            is_lost && home.table.get(gated.request).is_some() && !state.awaits(gated.request)
+        })
+    },
+};
+
+pub const KEPT_REPLY: Mark = Mark {
+    name: "a batch carries the reply of an earlier read of its client",
+    is_reached: |protocol, state| {
+        let mut all = state.log.iter().flat_map(records);
+        all.any(|record| protocol.op(record.request).is_read())
+    },
+};
+
+pub const CLEARED: Mark = Mark {
+    name: "an acknowledged reply leaves the request table",
+    is_reached: |protocol, state| {
+        let table = verdict::replay(&state.log, protocol.mutant).table;
+        state.log.iter().flat_map(records).any(|record| table.get(record.request).is_none())
+    },
+};
+
+pub const DENIED: Mark = Mark {
+    name: "a client is told that a forwarded request was not executed",
+    is_reached: |_, state| {
+        let mut executed = state.log.iter().flat_map(records);
+        executed.any(|record| state.denied.contains(&record.request))
+    },
+};
+
 pub const RESTARTED: Mark = Mark {
     name: "a Core that was restarted becomes primary",
     is_reached: |_, state| state.cores.iter().any(|core| core.life > 1 && core.reign.is_some()),
@@ -162,6 +211,13 @@ fn is_claim(entry: &Entry) -> bool {
     matches!(entry, Entry::Claim { .. })
 }
 
+fn records(entry: &Entry) -> &[Record] {
+    match entry {
+        Entry::Batch { records, .. } => records,
+        _ => &[],
+    }
+}
+
 fn is_batch(entry: &Entry) -> bool {
     matches!(entry, Entry::Batch { .. })
 }
@@ -176,7 +232,7 @@ fn is_executed(gated: &Gated) -> bool {
 
 fn is_done(protocol: &Protocol, state: &State) -> bool {
     let scripts = protocol.scenario.clients.iter().map(|(_, script)| script.len());
-    state.clients.iter().zip(scripts).all(|(client, all)| usize::from(client.sent) == all && !client.waits)
+    state.clients.iter().zip(scripts).all(|(client, all)| usize::from(client.sent) == all && client.open.is_empty())
 }
 
 fn gates(state: &State) -> impl Iterator<Item = (&Core, &Gated)> {
@@ -184,7 +240,7 @@ fn gates(state: &State) -> impl Iterator<Item = (&Core, &Gated)> {
 }
 
 fn count(protocol: &Protocol, state: &State, kind: fn(&Entry) -> bool, wanted: Verdict) -> usize {
-    let (_, _, verdicts) = verdict::replay(&state.log, protocol.mutant);
+    let verdicts = verdict::replay(&state.log, protocol.mutant).each;
     state.log.iter().zip(verdicts).filter(|(entry, verdict)| kind(entry) && *verdict == wanted).count()
 }
 

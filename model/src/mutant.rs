@@ -61,11 +61,21 @@ pub enum Mutant {
     ForwardWithoutNumber,
     /// A refusal counts though the request was sent more than once.
     RefusalTrusted,
+    /// A batch does not carry the replies of forwarded requests.
+    TableNotCarried,
+    /// The request table forgets the replies of earlier requests as soon as a later one comes.
+    TableDroppedEarly,
+    /// A batch carries the replies of the requests alone that changed something.
+    ReadsNotCarried,
+    /// A request is executed though its origin has begun another life.
+    ReplacedOriginServed,
+    /// A client is told that its forwarded request was not executed as soon as its epoch has no primary.
+    DeniedEarly,
 }
 
 impl Mutant {
     /// Each with the scenario that must catch it.
-    pub const ALL: [(Mutant, &'static str); 29] = [
+    pub const ALL: [(Mutant, &'static str); 34] = [
         (Mutant::LongLease, "clocks"),
         (Mutant::WaitWithoutMargin, "clocks"),
         (Mutant::LeaseFromResend, "clocks-resend"),
@@ -95,6 +105,11 @@ impl Mutant {
         (Mutant::ForwardWithoutEpoch, "forward"),
         (Mutant::ForwardWithoutNumber, "forward"),
         (Mutant::RefusalTrusted, "forward"),
+        (Mutant::TableNotCarried, "forward-again"),
+        (Mutant::TableDroppedEarly, "forward-pipeline"),
+        (Mutant::ReadsNotCarried, "forward-pipeline"),
+        (Mutant::ReplacedOriginServed, "forward-restart"),
+        (Mutant::DeniedEarly, "forward-again"),
     ];
 
     /// As the command line names it: `LongLease` is `long-lease`.

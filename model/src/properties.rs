@@ -4,22 +4,24 @@ use stateright::Property;
 
 use crate::core::Core;
 use crate::entry::Entry;
-use crate::numbers::Epoch;
+use crate::numbers::{Epoch, Request};
 use crate::protocol::Protocol;
 use crate::state::State;
 use crate::verdict::{self, Verdict};
 
 /// What a client can see; the others say why.
-pub const SEEN_BY_CLIENTS: [&str; 3] = [LINEARIZABLE, IN_LOG, ONCE];
+pub const SEEN_BY_CLIENTS: [&str; 4] = [LINEARIZABLE, IN_LOG, ONCE, DENIED];
 const LINEARIZABLE: &str = "QUORUM operations are linearizable";
 const IN_LOG: &str = "an acknowledged write is in the log";
 const ONCE: &str = "a write is executed at most once";
+const DENIED: &str = "what was said not to be executed is not";
 
 pub fn always() -> Vec<Property<Protocol>> {
     vec![
         Property::always(LINEARIZABLE, |_, state: &State| state.history.is_linearizable()),
         Property::always(IN_LOG, |_, state: &State| state.lost.is_none()),
         Property::always(ONCE, executed_once),
+        Property::always(DENIED, denied_is_void),
         Property::always("equal index, equal data", equal_data),
         Property::always("whoever holds a lease has the newest epoch", newest_epoch),
         Property::always("a claim is sent when what it names is over", claims_are_late),
@@ -29,31 +31,37 @@ pub fn always() -> Vec<Property<Protocol>> {
 /// Any two Cores that applied the same index hold the same data; a primary's is ahead by what it executed.
 fn equal_data(protocol: &Protocol, state: &State) -> bool {
     state.cores.iter().filter(|core| core.is_up).all(|core| {
-        let (_, mut expected, _) = verdict::replay(&state.log[..usize::from(core.applied.0)], protocol.mutant);
-        let ahead = core.reign.iter().flat_map(|reign| reign.unaccepted());
-        ahead.for_each(|(_, write)| expected.put(write.key, write.value));
-        core.data == expected
+        let mut expected = verdict::replay(&state.log[..usize::from(core.applied.0)], protocol.mutant);
+        if let Some(reign) = &core.reign {
+            reign.unaccepted().for_each(|(_, write)| expected.data.put(write.key, write.value));
+            reign.unaccepted_records().for_each(|record| expected.table.record(record));
+        }
+        core.data == expected.data && core.table == expected.table
     })
 }
 
 /// No request's effects are accepted twice.
 fn executed_once(protocol: &Protocol, state: &State) -> bool {
-    let (_, _, verdicts) = verdict::replay(&state.log, protocol.mutant);
-    let mut requests: Vec<_> = state
-        .log
-        .iter()
-        .zip(verdicts)
-        .filter(|(_, verdict)| *verdict == Verdict::Accepted)
-        .flat_map(|(entry, _)| match entry {
-            Entry::Batch { writes, .. } => &writes[..],
-            _ => &[],
-        })
-        .map(|write| write.request)
-        .collect();
+    let mut requests = executed(protocol, state);
     let all = requests.len();
     requests.sort_unstable();
     requests.dedup();
     requests.len() == all
+}
+
+fn denied_is_void(protocol: &Protocol, state: &State) -> bool {
+    state.denied.is_empty() || executed(protocol, state).iter().all(|request| !state.denied.contains(request))
+}
+
+/// The requests whose effects are accepted, as often as they are.
+fn executed(protocol: &Protocol, state: &State) -> Vec<Request> {
+    let verdicts = verdict::replay(&state.log, protocol.mutant).each;
+    let accepted = state.log.iter().zip(verdicts).filter(|(_, verdict)| *verdict == Verdict::Accepted);
+    let writes = accepted.flat_map(|(entry, _)| match entry {
+        Entry::Batch { writes, .. } => &writes[..],
+        _ => &[],
+    });
+    writes.map(|write| write.request).collect()
 }
 
 /// A Core that may answer a `QUORUM` read at once is the primary of the newest epoch in the log, which is not released,
@@ -67,7 +75,7 @@ fn newest_epoch(protocol: &Protocol, state: &State) -> bool {
     if leaders.peek().is_none() {
         return true;
     }
-    let (verdicts, _, _) = verdict::replay(&state.log, protocol.mutant);
+    let verdicts = verdict::replay(&state.log, protocol.mutant).verdicts;
     let current = |epoch| epoch == verdicts.epoch && !verdicts.is_released;
     leaders.next().is_some_and(current) && leaders.next().is_none()
 }

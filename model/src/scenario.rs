@@ -11,9 +11,9 @@ use crate::marks::{self, Mark};
 use crate::mutant::Mutant;
 use crate::numbers::{Epoch, Incarnation, Index, Node};
 use crate::op::Key::{X, Y};
-use crate::op::{Data, Op};
+use crate::op::Op;
 use crate::state::{Budget, Client, State};
-use crate::verdict::{self, Verdicts};
+use crate::verdict::{self, Replay};
 
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -24,6 +24,8 @@ pub struct Scenario {
     pub leases: Leases,
     /// Where each client is connected to, and what it asks, one request after the other.
     pub clients: Vec<(Node, Vec<Op>)>,
+    /// How many requests a client sends before it has the first answer.
+    pub window: usize,
     /// Reads may go rule 4's way without a lease.
     pub reads_without_lease: bool,
     /// What is proposed when the log is this long is lost.
@@ -51,6 +53,7 @@ impl Scenario {
             is_running: true,
             leases: Leases::Untimed,
             clients: vec![],
+            window: 1,
             reads_without_lease: false,
             longest_log: 3,
             budget: Budget::default(),
@@ -205,6 +208,41 @@ impl Scenario {
                 ..base.clone()
             },
             Scenario {
+                name: "forward-again",
+                clients: vec![(B, vec![Op::Incr(X), Op::Incr(X)])],
+                longest_log: 7,
+                budget: Budget { claims: 2, forwards: 3, timeouts: 1, ..none },
+                marks: &[marks::FAILOVER, marks::TABLE_ANSWERS, marks::CLEARED, marks::DENIED],
+                ..base.clone()
+            },
+            Scenario {
+                name: "forward-pipeline",
+                clients: vec![(B, vec![Op::Get(X), Op::Incr(X), Op::Incr(X)])],
+                window: 3,
+                longest_log: 6,
+                budget: Budget { claims: 1, forwards: 3, ..none },
+                marks: &[marks::FAILOVER, marks::TABLE_ANSWERS, marks::KEPT_REPLY],
+                ..base.clone()
+            },
+            Scenario {
+                name: "forward-restart",
+                clients: vec![(B, vec![Op::Incr(X), Op::Get(X)])],
+                longest_log: 7,
+                budget: Budget { claims: 1, forwards: 3, crashes: 1, ..none },
+                marks: &[marks::FAILOVER, marks::FORWARDED, marks::RESTARTED],
+                ..base.clone()
+            },
+            Scenario {
+                name: "forward-three",
+                cores: 3,
+                clients: vec![(B, vec![Op::Get(X), Op::Incr(X)])],
+                window: 2,
+                longest_log: 7,
+                budget: Budget { claims: 1, forwards: 4, ..none },
+                marks: &[marks::FAILOVER, marks::FORWARDED_AGAIN, marks::TABLE_ANSWERS, marks::KEPT_REPLY],
+                ..base.clone()
+            },
+            Scenario {
                 name: "everything",
                 clients: vec![(A, vec![Op::Incr(X)]), (B, vec![Op::Get(X)])],
                 longest_log: 6,
@@ -227,14 +265,14 @@ impl Scenario {
     /// The state that it begins with.
     pub fn start(&self, mutant: Option<Mutant>) -> State {
         let log = if self.is_running { self.running_log() } else { vec![] };
-        let (verdicts, data, _) = verdict::replay(&log, mutant);
+        let known = verdict::replay(&log, mutant);
         let core = |node| match self.is_running {
-            true => self.running(node, Index(log.len() as u8), verdicts.clone(), data),
-            false => Core::start(1, Index(0), Verdicts::default(), Data::default()),
+            true => self.running(node, Index(log.len() as u8), known.clone()),
+            false => Core::start(1, Index(0), Replay::default()),
         };
         State {
             cores: (0..self.cores).map(core).collect(),
-            clients: vec![Client { sent: 0, waits: false }; self.clients.len()],
+            clients: vec![Client { sent: 0, open: vec![] }; self.clients.len()],
             snapshot: Index(if self.is_running { self.cores } else { 0 }),
             log,
             proposals: BTreeSet::new(),
@@ -242,6 +280,7 @@ impl Scenario {
             ended: Index(0),
             history: History::default(),
             lost: None,
+            denied: vec![],
             left: self.budget,
         }
     }
@@ -255,10 +294,10 @@ impl Scenario {
     }
 
     /// A has just become primary; the others have just received its claim, and wait.
-    fn running(&self, node: u8, applied: Index, verdicts: Verdicts, data: Data) -> Core {
+    fn running(&self, node: u8, applied: Index, known: Replay) -> Core {
         let lease = Lease { basis: applied, age: 0 };
-        let reign = (node == A.0).then(|| Reign::new(verdicts.epoch, lease, self.clients.len()));
+        let reign = (node == A.0).then(|| Reign::new(known.verdicts.epoch, lease, self.clients.len()));
         let incarnation = Some(Incarnation(node + 1));
-        Core { incarnation, reign, ..Core::start(1, applied, verdicts, data) }
+        Core { incarnation, reign, ..Core::start(1, applied, known) }
     }
 }

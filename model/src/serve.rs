@@ -8,29 +8,33 @@ use crate::numbers::{Epoch, Node, Ordinal, Request};
 use crate::op::{Op, Reply};
 use crate::protocol::Protocol;
 use crate::state::State;
+use crate::table::{Origin, Record, Table};
 use crate::verdict::{self, Verdict};
 
 impl Protocol {
     pub(crate) fn serve_actions(&self, state: &State, node: Node, actions: &mut Vec<Action>) {
         let core = state.core(node);
         for request in core.parked.iter().copied().chain(self.unsent(state, node)) {
-            if self.can_execute(state, core, request) {
+            if core.has_earlier_parked(request) {
+                continue;
+            }
+            if !core.has_earlier_forwarded(request) && self.can_execute(state, core, request) {
                 actions.push(Action::Execute(node, request));
             }
             if self.primary_elsewhere(state, node).is_some() {
                 actions.push(Action::Forward(node, request));
             }
         }
-        for forwarded in &core.forwarded {
-            let again = self.primary_elsewhere(state, node).filter(|(_, epoch)| *epoch == forwarded.epoch);
-            if let Some((to, epoch)) = again
-                && !state.forwards.contains(&Forward { request: forwarded.request, to, epoch })
-            {
-                actions.push(Action::Forward(node, forwarded.request));
+        for Forwarded { request, epoch, .. } in &core.forwarded {
+            let is_current = self.primary_elsewhere(state, node).is_some_and(|(_, current)| current == *epoch);
+            let is_on_its_way = state.forwards.iter().any(|sent| sent.request == *request && sent.epoch == *epoch);
+            if is_current && !is_on_its_way {
+                actions.push(Action::Forward(node, *request));
             }
-            if core.verdicts.epoch > forwarded.epoch || core.verdicts.is_released {
-                actions.push(Action::GiveUp(node, forwarded.request));
-            }
+        }
+        if state.left.timeouts > 0 {
+            let waiting = core.parked.iter().chain(core.forwarded.iter().map(|forwarded| &forwarded.request));
+            actions.extend(waiting.map(|request| Action::GiveUp(node, *request)));
         }
         for gated in &core.gate {
             if gated.is_open() {
@@ -42,7 +46,7 @@ impl Protocol {
         let arrived = state.forwards.iter().filter(|forward| forward.to == node);
         let heard = arrived.filter(|forward| {
             let duty = self.duty(core, forward);
-            duty != Duty::Execute || self.can_execute(state, core, forward.request)
+            duty != Duty::Wait && (duty != Duty::Execute || self.can_execute(state, core, forward.request))
         });
         actions.extend(heard.cloned().map(Action::Receive));
     }
@@ -54,7 +58,8 @@ impl Protocol {
             state.clients.iter().zip(0..).map(|(client, i)| (client, Request { client: i, number: client.sent }));
         next.filter(move |(client, request)| {
             let (home, script) = &self.scenario.clients[usize::from(request.client)];
-            *home == node && !client.waits && usize::from(client.sent) < script.len()
+            let has_room = client.open.len() < self.scenario.window;
+            *home == node && has_room && usize::from(client.sent) < script.len()
         })
         .map(|(_, request)| request)
     }
@@ -63,7 +68,8 @@ impl Protocol {
     fn take(&self, state: &mut State, node: Node, request: Request) {
         let client = &mut state.clients[usize::from(request.client)];
         if client.sent == request.number {
-            (client.sent, client.waits) = (client.sent + 1, true);
+            client.sent += 1;
+            client.open.push(request.number);
             state.history.begin(request, self.op(request));
         }
         state.core_mut(node).parked.retain(|parked| *parked != request);
@@ -71,18 +77,23 @@ impl Protocol {
 
     pub(crate) fn execute_own(&self, state: &mut State, node: Node, request: Request) {
         self.take(state, node, request);
-        self.execute(state, node, request);
+        self.execute(state, node, request, None);
     }
 
     /// Executes at once in memory. What the reply waits for is decided here; the lease is looked at after the execution,
     /// which after the arrival (rule 4). That is one step: between its parts nothing of this Core changes.
-    fn execute(&self, state: &mut State, node: Node, request: Request) {
+    /// Of a forwarded request it is noted what its batch says of it: see [`Protocol::record`].
+    fn execute(&self, state: &mut State, node: Node, request: Request, from: Option<(Origin, u8)>) {
         let op = self.op(request);
         let under_lease = self.holds_lease(state, state.core(node));
         let core = state.core_mut(node);
         let Some(reign) = &mut core.reign else { return };
         let last_change = reign.last_change(op);
         let (reply, change) = op.execute(&mut core.data);
+        if let Some((origin, acknowledged)) = from {
+            let record = Record { request, reply, origin, acknowledged };
+            self.record(reign, &mut core.table, record, change.is_some());
+        }
         let (batch, proof) = match change {
             Some((key, value)) => {
                 reign.open.push(Write { key, value, request });
@@ -104,6 +115,31 @@ impl Protocol {
             under_lease,
         });
         core.gate.sort_unstable_by_key(|gated| gated.request);
+    }
+
+    /// The batch that contains what a forwarded request changed also carries its reply, and those of all earlier requests of
+    /// its client that changed nothing and that the origin may still ask for (rule 9).
+    fn record(&self, reign: &mut Reign, table: &mut Table, record: Record, has_effects: bool) {
+        let Record { request, origin, acknowledged, .. } = record;
+        let is_same_client = |kept: &(Request, Reply)| kept.0.client == request.client;
+        reign.kept.retain(|kept| !is_same_client(kept) || kept.0.number >= acknowledged);
+        if !has_effects {
+            reign.kept.push((request, record.reply));
+            reign.kept.sort_unstable();
+            return;
+        }
+        if self.is(Mutant::TableNotCarried) {
+            return;
+        }
+        let acknowledged = if self.is(Mutant::TableDroppedEarly) { request.number } else { acknowledged };
+        let earlier: Vec<_> = reign.kept.extract_if(.., |kept| is_same_client(kept)).collect();
+        let earlier = earlier.into_iter().filter(|_| !self.is(Mutant::ReadsNotCarried));
+        let earlier = earlier.map(|(request, reply)| Record { request, reply, origin, acknowledged });
+        for record in earlier.chain([record]) {
+            let record = Record { acknowledged, ..record };
+            table.record(&record);
+            reign.open_records.push(record);
+        }
     }
 
     /// What a read must see accepted, beside what it read, if there is no lease.
@@ -172,12 +208,12 @@ impl Protocol {
             state.lost = Some(request);
         }
         state.history.answer(request, reply);
-        state.clients[usize::from(request.client)].waits = false;
+        state.close(request);
     }
 
     /// Whether an accepted entry contains what the request changed. The log keeps it then, so once is for ever.
     fn is_in_log(&self, state: &State, request: Request) -> bool {
-        let (_, _, verdicts) = verdict::replay(&state.log, self.mutant);
+        let verdicts = verdict::replay(&state.log, self.mutant).each;
         state.log.iter().zip(verdicts).any(|(entry, verdict)| match entry {
             Entry::Batch { writes, .. } => {
                 verdict == Verdict::Accepted && writes.iter().any(|write| write.request == request)
@@ -207,19 +243,38 @@ impl Protocol {
         state.left.forwards -= 1;
         self.take(state, node, request);
         let core = state.core_mut(node);
+        let (acknowledged, origin) = (core.acknowledged(request), Origin { node, life: core.life });
         match core.forwarded.iter_mut().find(|forwarded| forwarded.request == request) {
             Some(forwarded) => forwarded.sendings += 1,
             None => core.forwarded.push(Forwarded { request, epoch, sendings: 1 }),
         }
-        state.forwards.insert(Forward { request, to, epoch });
+        state.forwards.insert(Forward { request, to, epoch, acknowledged, origin });
     }
 
     fn duty(&self, core: &Core, forward: &Forward) -> Duty {
+        if core.table.is_replaced(forward.origin) && !self.is(Mutant::ReplacedOriginServed) {
+            return Duty::Refuse;
+        }
+        if core.table.is_unknown(forward.origin) {
+            return Duty::Wait;
+        }
         match &core.reign {
             Some(reign) if reign.epoch == forward.epoch || self.is(Mutant::ForwardWithoutEpoch) => {
                 let seen = reign.seen[usize::from(forward.request.client)];
-                let is_new = seen.is_none_or(|seen| seen < forward.request.number);
-                if is_new || self.is(Mutant::ForwardWithoutNumber) { Duty::Execute } else { Duty::Ignore }
+                let number = forward.request.number;
+                let is_seen = |number: u8| seen.is_some_and(|seen| number <= seen);
+                // A link keeps the order, and begins with the first request that has no answer.
+                let lacks = |number: &u8| {
+                    let request = Request { number: *number, ..forward.request };
+                    !is_seen(*number) && core.table.get(request).is_none()
+                };
+                if is_seen(number) && !self.is(Mutant::ForwardWithoutNumber) {
+                    Duty::Ignore
+                } else if (forward.acknowledged..number).any(|number| lacks(&number)) {
+                    Duty::Wait
+                } else {
+                    Duty::Execute
+                }
             }
             _ => Duty::Refuse,
         }
@@ -229,12 +284,12 @@ impl Protocol {
         state.forwards.remove(&forward);
         let request = forward.request;
         match self.duty(state.core(forward.to), &forward) {
-            Duty::Ignore => {}
+            Duty::Ignore | Duty::Wait => {}
             Duty::Execute => {
                 if let Some(reign) = &mut state.core_mut(forward.to).reign {
                     reign.seen[usize::from(request.client)] = Some(request.number);
                 }
-                self.execute(state, forward.to, request);
+                self.execute(state, forward.to, request, Some((forward.origin, forward.acknowledged)));
             }
             Duty::Refuse => self.refused(state, &forward),
         }
@@ -255,11 +310,37 @@ impl Protocol {
         }
     }
 
-    /// The epoch that the request was meant for is over, and no answer came. The request table will know more.
-    pub(crate) fn give_up(&self, state: &mut State, node: Node, request: Request) {
+    /// What this Core has applied says what became of requests that it forwarded in an epoch that is over: nothing of it
+    /// that was not accepted by now will be. The table has the replies of those that were executed; the others wait for
+    /// the next primary.
+    pub(crate) fn settle(&self, state: &mut State, node: Node) {
         let core = state.core_mut(node);
+        let (epoch, is_released) = (core.verdicts.epoch, core.verdicts.is_released);
+        let is_over = |forwarded: &mut Forwarded| forwarded.epoch < epoch || is_released;
+        let settled: Vec<_> = core.forwarded.extract_if(.., is_over).map(|forwarded| forwarded.request).collect();
+        for request in settled {
+            let core = state.core_mut(node);
+            match core.table.get(request) {
+                Some(reply) => self.answer(state, request, reply),
+                None => {
+                    core.parked.push(request);
+                    core.parked.sort_unstable();
+                }
+            }
+        }
+    }
+
+    /// A request has waited too long: its client is told that it was not executed if that is certain.
+    pub(crate) fn give_up(&self, state: &mut State, node: Node, request: Request) {
+        state.left.timeouts -= 1;
+        let core = state.core_mut(node);
+        let is_parked = core.parked.contains(&request);
+        core.parked.retain(|parked| *parked != request);
         core.forwarded.retain(|forwarded| forwarded.request != request);
-        self.uncertain(state, node, request);
+        match is_parked || self.is(Mutant::DeniedEarly) {
+            true => state.deny(request),
+            false => state.abandon(request),
+        }
     }
 
     /// Nobody will say what became of the request. A read may be asked anew; of a write the client is told that its fate is
@@ -282,4 +363,24 @@ enum Duty {
     /// It was executed before.
     Ignore,
     Refuse,
+    /// An earlier one of the same client is still on its way, or the `Hello` of its origin.
+    Wait,
+}
+
+impl Core {
+    fn has_earlier_parked(&self, request: Request) -> bool {
+        self.parked.iter().any(|parked| parked.client == request.client && parked.number < request.number)
+    }
+
+    fn has_earlier_forwarded(&self, request: Request) -> bool {
+        let mut forwarded = self.forwarded.iter().map(|forwarded| forwarded.request);
+        forwarded.any(|other| other.client == request.client && other.number < request.number)
+    }
+
+    /// The lowest number of this client that may still be sent, this request's included.
+    fn acknowledged(&self, request: Request) -> u8 {
+        let forwarded = self.forwarded.iter().map(|forwarded| &forwarded.request);
+        let open = self.parked.iter().chain(forwarded).filter(|open| open.client == request.client);
+        open.map(|open| open.number).min().unwrap_or(request.number).min(request.number)
+    }
 }

@@ -26,6 +26,8 @@ pub struct State {
     pub history: History,
     /// A write that was acknowledged at `QUORUM` when no accepted entry contained it.
     pub lost: Option<Request>,
+    /// Requests whose clients were told that they were not executed.
+    pub denied: Vec<Request>,
     pub left: Budget,
 }
 
@@ -33,8 +35,8 @@ pub struct State {
 pub struct Client {
     /// How many requests it has sent.
     pub sent: u8,
-    /// It waits for the answer of the last one.
-    pub waits: bool,
+    /// The numbers of those whose answers it waits for.
+    pub open: Vec<u8>,
 }
 
 /// What bounds a scenario: how often a thing may still happen.
@@ -46,6 +48,8 @@ pub struct Budget {
     pub releases: u8,
     pub forwards: u8,
     pub crashes: u8,
+    /// Requests that wait for longer than clients are kept waiting.
+    pub timeouts: u8,
     pub snapshots: u8,
 }
 
@@ -69,15 +73,28 @@ impl State {
 
     /// Whether this client waits for the answer of this request.
     pub fn awaits(&self, request: Request) -> bool {
-        let client = &self.clients[usize::from(request.client)];
-        client.waits && client.sent == request.number + 1
+        self.clients[usize::from(request.client)].open.contains(&request.number)
     }
 
     /// The client waits no more, and never learns what became of its request.
     pub fn abandon(&mut self, request: Request) {
         if self.awaits(request) {
             self.history.abandon(request);
-            self.clients[usize::from(request.client)].waits = false;
+            self.close(request);
         }
+    }
+
+    /// The client is told that the request was certainly not executed (`-LOADING`).
+    pub fn deny(&mut self, request: Request) {
+        if self.awaits(request) {
+            self.history.deny(request);
+            self.denied.push(request);
+            self.close(request);
+        }
+    }
+
+    /// The client has an answer.
+    pub fn close(&mut self, request: Request) {
+        self.clients[usize::from(request.client)].open.retain(|number| *number != request.number);
     }
 }

@@ -4,6 +4,7 @@ use crate::entry::Entry;
 use crate::mutant::Mutant;
 use crate::numbers::{Epoch, Incarnation, Index, Node, Number, Seq};
 use crate::op::Data;
+use crate::table::Table;
 
 /// What an entry is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,18 +97,25 @@ impl Verdicts {
     }
 }
 
-/// What every node holds that applied these entries, and what each was worth.
-pub fn replay(log: &[Entry], mutant: Option<Mutant>) -> (Verdicts, Data, Vec<Verdict>) {
-    let (mut verdicts, mut data) = (Verdicts::default(), Data::default());
-    let judge = |(entry, index): (&Entry, u8)| {
-        let verdict = verdicts.judge(Index(index), entry, mutant);
+/// What every node holds that applied some entries, and what each was worth.
+#[derive(Clone, Debug, Default)]
+pub struct Replay {
+    pub verdicts: Verdicts,
+    pub data: Data,
+    pub table: Table,
+    pub each: Vec<Verdict>,
+}
+
+pub fn replay(log: &[Entry], mutant: Option<Mutant>) -> Replay {
+    let mut replay = Replay::default();
+    for (entry, index) in log.iter().zip(1..) {
+        let verdict = replay.verdicts.judge(Index(index), entry, mutant);
         if verdict == Verdict::Accepted {
-            entry.apply(&mut data);
+            entry.apply(&mut replay.data, &mut replay.table);
         }
-        verdict
-    };
-    let each = log.iter().zip(1..).map(judge).collect();
-    (verdicts, data, each)
+        replay.each.push(verdict);
+    }
+    replay
 }
 
 #[cfg(test)]
@@ -130,7 +138,7 @@ mod tests {
     }
 
     fn batch(epoch: u8, seq: u8) -> Entry {
-        Entry::Batch { epoch: Epoch(epoch), seq: Seq(seq), writes: vec![] }
+        Entry::Batch { epoch: Epoch(epoch), seq: Seq(seq), writes: vec![], records: vec![] }
     }
 
     fn release(epoch: u8, seq: u8) -> Entry {
@@ -141,7 +149,7 @@ mod tests {
     fn check(log: &[(Entry, Verdict)]) {
         let entries: Vec<_> = log.iter().map(|(entry, _)| entry.clone()).collect();
         let expected: Vec<_> = log.iter().map(|(_, verdict)| *verdict).collect();
-        assert_eq!(replay(&entries, None).2, expected);
+        assert_eq!(replay(&entries, None).each, expected);
     }
 
     #[test]

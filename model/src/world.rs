@@ -6,10 +6,9 @@ use crate::entry::Entry;
 use crate::lease::{Clocks, Leases};
 use crate::mutant::Mutant;
 use crate::numbers::{Index, Node, Request};
-use crate::op::Data;
 use crate::protocol::Protocol;
 use crate::state::State;
-use crate::verdict::{self, Verdicts};
+use crate::verdict::{self, Replay, Verdicts};
 
 impl Protocol {
     pub(crate) fn world_actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -113,8 +112,7 @@ impl Protocol {
         state.core_mut(node).crash();
         // Connections break. Who waits does not learn what became of its request.
         for client in 0..state.clients.len() as u8 {
-            let sent = state.clients[usize::from(client)].sent;
-            if let Some(number) = sent.checked_sub(1) {
+            for number in state.clients[usize::from(client)].open.clone() {
                 let request = Request { client, number };
                 if self.home(request) == node {
                     state.abandon(request);
@@ -125,10 +123,10 @@ impl Protocol {
 
     /// A new process loads the newest snapshot, and will read the log from there.
     pub(crate) fn restart(&self, state: &mut State, node: Node) {
-        let (verdicts, data) = self.load(state);
+        let loaded = self.load(state);
         let snapshot = state.snapshot;
         let core = state.core_mut(node);
-        *core = Core::start(core.life + 1, snapshot, verdicts, data);
+        *core = Core::start(core.life + 1, snapshot, loaded);
         if self.is(Mutant::RestartedClaimsAtOnce) {
             core.waited = self.scenario.leases.wait(self.mutant);
         }
@@ -136,11 +134,11 @@ impl Protocol {
     }
 
     /// What the newest snapshot contains (rule 19).
-    pub(crate) fn load(&self, state: &State) -> (Verdicts, Data) {
-        let (verdicts, data, _) = verdict::replay(&state.log[..usize::from(state.snapshot.0)], self.mutant);
+    pub(crate) fn load(&self, state: &State) -> Replay {
+        let whole = verdict::replay(&state.log[..usize::from(state.snapshot.0)], self.mutant);
         match self.is(Mutant::SnapshotWithoutVerdicts) {
-            true => (Verdicts::default(), data),
-            false => (verdicts, data),
+            true => Replay { verdicts: Verdicts::default(), ..whole },
+            false => whole,
         }
     }
 }

@@ -153,7 +153,7 @@ fn data(page: &mut Page, core: &Core) {
 fn role(page: &mut Page, core: &Core, now: Monotonic) {
     page.gauge("mneme_primary", "1 if this Core is the primary.").is(u8::from(core.is_primary()));
     let mut family = page.gauge("mneme_role", "1 for the role that this Core has.");
-    for role in ["recovering", "standby", "primary"] {
+    for role in ["recovering", "standby", "primary", "replica"] {
         family.with(&[("role", role)], u8::from(core.role_name() == role));
     }
     page.gauge("mneme_ready", "1 if writes are executed.").is(u8::from(core.takes_writes()));

@@ -182,6 +182,7 @@ impl This {
         if belonging == Belonging::Nothing {
             match (options.join.is_empty(), &options.core) {
                 (true, None) => return Err(ServerError::KeeperFounds),
+                (true, Some(core)) if core.replica => return Err(ServerError::ReplicaFounds),
                 (true, Some(_)) if secret.is_none() => secret = Some(ClusterSecret::make(&options.data)?),
                 (false, _) if secret.is_none() => return Err(ServerError::JoinWithoutSecret),
                 _ => {}
@@ -255,7 +256,7 @@ impl This {
             list: self.options.join.clone(),
             addresses: vec![self.advertise.clone(), self.options.cluster_listen.to_string()],
             instance: self.instance,
-            may_found: self.options.core.is_some(),
+            may_found: self.options.core.as_ref().is_some_and(|core| !core.replica),
         };
         Ok(seeker.seek().await?)
     }
@@ -361,6 +362,7 @@ impl This {
                 default_level: core.default_level,
                 level_timeout: core.level_timeout,
                 park_timeout: core.park_timeout,
+                replica: core.replica,
                 lease: limits::LEASE,
                 founds: matches!(start, Start::Found { .. }),
                 quorum_check: core.quorum_check,
@@ -417,8 +419,7 @@ impl This {
     fn ready_line(&self, server: &server::Server<RealEnv>) -> String {
         let options = &self.options;
         let role = match server.node() {
-            Some(node) if node.with_core(|core| core.is_primary()) => "primary",
-            Some(_) => "standby",
+            Some(node) => node.with_core(|core| core.role_name()),
             None => "keeper",
         };
         let clients = options

@@ -29,7 +29,7 @@ pub use self::file::SimFile;
 pub use self::image::DiskImage;
 pub use self::options::DiskOptions;
 pub use self::stats::DiskStats;
-pub use self::trap::{Operation, Sprung, Trap};
+pub use self::trap::{Operation, Sprung, Step, Trap};
 
 use self::inode::Inode;
 use self::names::Names;

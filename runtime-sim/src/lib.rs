@@ -16,7 +16,7 @@ pub mod sleep;
 pub mod watch;
 
 pub use clock::Skew;
-pub use disk::{DiskImage, DiskOptions, DiskStats, Operation, SimDisk, SimFile, Sprung, Trap};
+pub use disk::{DiskImage, DiskOptions, DiskStats, Operation, SimDisk, SimFile, Sprung, Step, Trap};
 pub use env::SimEnv;
 pub use runtime::SimRuntime;
 

@@ -86,7 +86,7 @@ fn only_one_founder_is_ever_named_whenever_the_machine_stops() {
             let named = Rc::new(RefCell::new(None));
             for life in 0..4 {
                 let operation = OPERATIONS[thread_rng().gen_range(0..OPERATIONS.len())];
-                let sprung = disk.trap(Trap { operation, prefix: "", skip: thread_rng().gen_range(0..4) });
+                let sprung = disk.trap(Trap { after: &[], operation, prefix: "", skip: thread_rng().gen_range(0..4) });
                 let (life_env, life_named) = (env.clone(), named.clone());
                 let lived = madsim::task::spawn_local(async move {
                     let directory = Directory::load(&life_env).await?;

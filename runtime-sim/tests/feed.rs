@@ -215,7 +215,7 @@ impl World {
 
     async fn hello(&self, nonces: std::ops::Range<u64>) {
         for nonce in nonces {
-            self.propose(&Entry::Hello { node: "core", nonce, address: "core:7000" }).await;
+            self.propose(&Entry::Hello { node: "core", nonce, address: "core:7000", origin: None }).await;
         }
     }
 
@@ -379,7 +379,7 @@ fn when_keepers_die_or_fall_silent_another_goes_on() {
                 let before = heard.len();
                 let others: Vec<_> = (0..3).filter(|other| *other != i).collect();
                 let sent = |keeper: Arc<Keeper<SimEnv>>, nonce| async move {
-                    let entry = Entry::Hello { node: "core", nonce, address: "core:7000" }.encode();
+                    let entry = Entry::Hello { node: "core", nonce, address: "core:7000", origin: None }.encode();
                     keeper.leads() && keeper.propose(Proposal(Bytes::from(entry))).await.is_ok()
                 };
                 let begun = Instant::now();
@@ -436,7 +436,8 @@ fn proposals_find_the_leader_wherever_it_is() {
             let mut longest = Duration::ZERO;
             for nonce in 0..wanted {
                 let begun = Instant::now();
-                let encoded = Bytes::from(Entry::Hello { node: "core", nonce, address: "core:7000" }.encode());
+                let encoded =
+                    Bytes::from(Entry::Hello { node: "core", nonce, address: "core:7000", origin: None }.encode());
                 let mut sent: Option<Instant> = None;
                 let mut disturbances = 0;
                 while !heard.lock().expect("nobody panics").contains(&nonce) {

@@ -137,7 +137,7 @@ fn voters(machines: &[Machine]) -> usize {
 }
 
 fn entry(nonce: u64) -> Proposal {
-    Proposal(Bytes::from(Entry::Hello { node: "core", nonce, address: "core:7000" }.encode()))
+    Proposal(Bytes::from(Entry::Hello { node: "core", nonce, address: "core:7000", origin: None }.encode()))
 }
 
 /// Proposes so many entries, and waits until all machines that run have committed them.
@@ -230,8 +230,8 @@ fn another_leads_soon_and_the_old_one_comes_back() {
         let old = old.expect("somebody leads");
         machines[old].kill();
         let took = until("another leads", || leader(&machines).is_some()).await;
-        // What a failover may take in all. Two that ask for votes at once ask again.
-        assert!(took < Duration::from_secs(1), "it took {took:?}");
+        // Two that ask for votes at once do not split them: with their campaigns apart, seed 9 took 910 ms.
+        assert!(took < Duration::from_millis(600), "it took {took:?}");
         propose(&machines, 50..100).await;
         let start = join(&machines);
         machines[old].restart(start, false);

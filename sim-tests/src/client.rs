@@ -5,10 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use madsim::net::TcpStream;
+use madsim::time::Instant;
+use mneme_kernel::ids::Incarnation;
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_runtime_sim::sleep::{sleep, timeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::check::uncertain;
 use crate::cluster::{Cluster, PASSWORD, USER};
 use crate::history::{Level, LifeId, Outcome};
 use crate::model::{Command, Reply};
@@ -87,7 +90,7 @@ impl Client {
         };
         let world = self.cluster.world();
         let walk = Command::Walk(database);
-        let id = world.history().call(connection.process, connection.life, walk, self.cluster.walls());
+        let id = world.history().call(connection.process, connection.life, walk, Level::Quorum, self.cluster.walls());
         let Ok(seen) = connection.walk(self.patience).await else {
             self.core += 1;
             return false;
@@ -178,9 +181,10 @@ impl Connection {
             let Request { command, level, .. } = request;
             let level = level.unwrap_or(Level::Quorum);
             world.event(format_args!("p{} calls {command:?} at {level:?} in {}", self.process, self.database));
-            ids.push(world.history().call(self.process, self.life, command.clone(), cluster.walls()));
+            ids.push(world.history().call(self.process, self.life, command.clone(), level, cluster.walls()));
         }
         world.count("operations", requests.len() as u64);
+        let (asked, standby) = (Instant::now(), self.standby(cluster));
         if self.write(&bytes).await.is_err() {
             return false;
         }
@@ -195,7 +199,13 @@ impl Connection {
             let outcome = match wire::answer(&request.command, &value) {
                 Ok(Answer::Reply(reply)) => outcome(request, reply),
                 Ok(Answer::Loading) => Outcome::Refused,
-                Ok(Answer::Uncertain) => Outcome::Uncertain,
+                Ok(Answer::Uncertain) => {
+                    if standby.is_some() && self.standby(cluster) == standby {
+                        let waited = asked.elapsed();
+                        world.check("uncertain", uncertain::check(&world.options, &request.command, waited));
+                    }
+                    Outcome::Uncertain
+                }
                 Ok(Answer::NoQuorum) => Outcome::Weaker,
                 Err(wrong) => {
                     world.check("durable", Err(format!("{:?}: {wrong}", request.command)));
@@ -218,6 +228,12 @@ impl Connection {
             world.history().end(id, outcome, cluster.walls());
         }
         true
+    }
+
+    /// The Core at the other end and its life in the log, if it is not primary.
+    fn standby(&self, cluster: &Cluster) -> Option<Incarnation> {
+        let core = cluster.machine(self.life.machine).running_core()?;
+        core.with_core(|core| core.incarnation().filter(|_| !core.is_primary()))
     }
 
     /// The last of so many replies.

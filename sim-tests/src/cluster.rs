@@ -15,6 +15,7 @@ use crate::world::{World, lock};
 
 mod faults;
 mod lives;
+mod loss;
 mod machine;
 mod network;
 mod watch;

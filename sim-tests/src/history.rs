@@ -58,6 +58,8 @@ pub struct Operation {
     /// Which life of which server it was sent to.
     pub life: LifeId,
     pub command: Command,
+    /// What it asks for.
+    pub level: Level,
     pub called: Stamp,
     /// When its effect, if it has one, had taken place.
     pub ended: Stamp,
@@ -82,6 +84,15 @@ impl Operation {
             _ => None,
         }
     }
+}
+
+/// An operation for tests of checks, by a process of its own.
+#[cfg(test)]
+pub fn operation(called: u64, ended: u64, command: Command, outcome: Outcome) -> Operation {
+    let clock = Between { least: called, most: ended };
+    let life = LifeId { machine: 0, number: 0 };
+    let (process, level) = (called as u32, Level::Quorum);
+    Operation { process, life, command, level, called: Stamp(called), ended: Stamp(ended), outcome, clock }
 }
 
 /// The end of one life.
@@ -135,12 +146,12 @@ impl History {
     }
 
     /// Notes that a client sends a command, while the servers' wall clocks say `walls`.
-    pub fn call(&mut self, process: u32, life: LifeId, command: Command, walls: Between) -> OperationId {
+    pub fn call(&mut self, process: u32, life: LifeId, command: Command, level: Level, walls: Between) -> OperationId {
         self.highest_wall = self.highest_wall.max(walls.most);
         let called = self.stamp();
         let clock = Between { least: walls.least, most: u64::MAX };
         let outcome = Outcome::Unknown;
-        self.operations.push(Operation { process, life, command, called, ended: NEVER, outcome, clock });
+        self.operations.push(Operation { process, life, command, level, called, ended: NEVER, outcome, clock });
         OperationId(self.operations.len() - 1)
     }
 
@@ -217,11 +228,11 @@ mod tests {
     #[test]
     fn an_unknown_operation_ends_with_the_life_that_got_it() {
         let mut history = History::new(Remains::Disk);
-        let [lost, _] = [0, 1].map(|process| history.call(process, ONLY, Command::Size(0), at(500)));
+        let [lost, _] = [0, 1].map(|process| history.call(process, ONLY, Command::Size(0), Level::Quorum, at(500)));
         history.death(0, at(600));
-        history.call(3, ONLY, Command::Size(0), at(600));
+        history.call(3, ONLY, Command::Size(0), Level::Quorum, at(600));
         history.jump(700, 400);
-        let next = history.call(2, history.life(0), Command::Size(0), at(410));
+        let next = history.call(2, history.life(0), Command::Size(0), Level::Quorum, at(410));
         history.end(next, Outcome::Refused, at(420));
         history.end(lost, Outcome::Acknowledged(Reply::Ok), at(430));
         let [lost, open, late, next] = history.finish().try_into().expect("four operations");
@@ -234,12 +245,13 @@ mod tests {
     #[test]
     fn with_other_nodes_it_stays_open_for_ever() {
         let mut history = History::new(Remains::Elsewhere);
-        let [answered, uncertain, _] = [0, 1, 2].map(|process| history.call(process, ONLY, Command::Size(0), at(500)));
+        let [answered, uncertain, _] =
+            [0, 1, 2].map(|process| history.call(process, ONLY, Command::Size(0), Level::Quorum, at(500)));
         history.end(uncertain, Outcome::Uncertain, at(510));
         history.death(1, at(550));
         history.death(0, at(600));
         history.end(answered, Outcome::Acknowledged(Reply::Ok), at(620));
-        history.call(3, ONLY, Command::Size(0), at(600));
+        history.call(3, ONLY, Command::Size(0), Level::Quorum, at(600));
         let [answered, uncertain, unknown, late] = history.finish().try_into().expect("four operations");
         assert_eq!((answered.ended, answered.clock.most), (Stamp(6), 600));
         assert_eq!((uncertain.ended, unknown.ended), (NEVER, NEVER));
@@ -250,7 +262,7 @@ mod tests {
     #[test]
     fn a_clock_set_back_during_an_operation_lowers_its_bound() {
         let mut history = History::new(Remains::Disk);
-        let id = history.call(0, ONLY, Command::Size(0), at(500));
+        let id = history.call(0, ONLY, Command::Size(0), Level::Quorum, at(500));
         history.jump(510, 100);
         history.end(id, Outcome::Refused, at(110));
         assert_eq!(history.finish()[0].clock, Between { least: 100, most: 510 });

@@ -56,6 +56,8 @@ pub enum Fault {
     SlowDisk { keeper: usize, sync: Duration, lasts: Duration },
     /// A bit flips while the server is stopped; `draw` says which.
     Damage { keeper: usize, draw: u64 },
+    /// A bit flips where it decides what a majority knows.
+    DamageWhatDecides { keeper: usize, draw: u64, down: Duration },
     /// A machine's disk is lost with all that is on it.
     Wipe { keeper: usize, down: Duration },
     /// There is no space beyond what is used.
@@ -204,6 +206,11 @@ impl Fault {
                 lasts: options.level_timeout.mul_f64(dice.log_uniform(0.3..=2.0)),
             }),
             (weights.damage, |dice, options| Fault::Damage { keeper: keeper(dice, options), draw: dice.r#gen() }),
+            (weights.damage_what_decides, |dice, options| Fault::DamageWhatDecides {
+                keeper: keeper(dice, options),
+                draw: dice.r#gen(),
+                down: down(dice, options),
+            }),
             (weights.wipe, |dice, options| Fault::Wipe { keeper: keeper(dice, options), down: down(dice, options) }),
             (weights.full_disk, |dice, options| Fault::FullDisk {
                 keeper: keeper(dice, options),
@@ -214,7 +221,7 @@ impl Fault {
                 lasts: dice.millis(20.0..=1_000.0),
             }),
             (weights.end_in, |dice, options| {
-                let moment = Moment::draw(dice);
+                let moment = Moment::draw(dice, options);
                 Fault::EndIn {
                     keeper: keeper(dice, options),
                     moment,
@@ -263,9 +270,13 @@ impl Fault {
             Fault::BadDisk { keeper, lasts } => cluster.break_disk(keeper, lasts).await,
             Fault::SlowDisk { keeper, sync, lasts } => cluster.slow_disk(keeper, sync, lasts).await,
             Fault::Damage { keeper, draw } => cluster.damage(keeper, draw).await,
+            Fault::DamageWhatDecides { keeper, draw, down } => cluster.damage_what_decides(keeper, draw, down).await,
             Fault::Wipe { keeper, down } => cluster.wipe(keeper, down).await,
             Fault::FullDisk { keeper, lasts } => cluster.fill_disk(keeper, lasts).await,
             Fault::FailingDisk { keeper, lasts } => cluster.fail_operations(keeper, lasts).await,
+            Fault::EndIn { keeper, moment: moment @ Moment::Install, trap, then, down } => {
+                cluster.end_in_install(keeper, moment.name(), trap, then, down).await;
+            }
             Fault::EndIn { keeper, moment, trap, then, down } => {
                 cluster.end_in(keeper, moment.name(), trap, moment == Moment::Recovery, then, down).await;
             }

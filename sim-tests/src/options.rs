@@ -104,6 +104,8 @@ pub struct Mix {
     pub walk: u32,
     /// Per thousand, disturbances of other clients.
     pub disturb: u32,
+    /// Per thousand, writes at `ALL` that are looked for.
+    pub look: u32,
 }
 
 /// The number of the first key whose value changes in place.
@@ -137,6 +139,7 @@ pub struct FaultWeights {
     pub slow_disk: u32,
     pub full_disk: u32,
     pub damage: u32,
+    pub damage_what_decides: u32,
     pub failing_disk: u32,
     pub end_in: u32,
     pub outage: u32,
@@ -201,7 +204,7 @@ impl Options {
 }
 
 /// A rate that is wrong by more, in millionths, is not allowed for.
-const WORST_RATE: i32 = 10_000;
+pub const WORST_RATE: i32 = 10_000;
 
 fn draw_skews(dice: &mut Dice, topology: &Topology) -> Vec<Skew> {
     let (wall, rates) = (dice.chance(0.3), dice.weighted(&[(3, Rates::Right), (3, Rates::Any), (4, Rates::Worst)]));
@@ -232,9 +235,11 @@ impl ClientOptions {
         if topology.is_solo() {
             return options;
         }
-        // What nobody knows the fate of stays open for ever, which makes the search for a linearization long.
+        // What nobody knows the fate of stays open for ever, which makes the search for a linearization long; longest
+        // where all databases are searched as one.
         options.databases = options.databases.min(3);
-        options.commands = usize::from(options.databases) * dice.log_uniform(50.0..=120.0) as usize;
+        let most = if options.mix.across > 0 { 70.0 } else { 120.0 };
+        options.commands = usize::from(options.databases) * dice.log_uniform(50.0..=most) as usize;
         options.text = options.text.min(60);
         // The commands are spread over the time in which there are faults.
         let turns = options.commands as f64 / options.count as f64 / (1.0 + options.pipeline as f64) * 2.0;
@@ -289,6 +294,7 @@ impl Mix {
             block: weight(150, 0.4),
             walk: weight(20, 0.4),
             disturb: weight(5, 0.6),
+            look: weight(40, 0.6),
         }
     }
 }
@@ -320,6 +326,7 @@ impl FaultWeights {
             slow_disk: 4,
             full_disk: 4,
             damage: 4,
+            damage_what_decides: 0,
             failing_disk: 4,
             end_in: 14,
             outage: 0,
@@ -345,6 +352,7 @@ impl FaultWeights {
             slow_disk: weight(4),
             full_disk: weight(2),
             damage: if spare { weight(3) } else { 0 },
+            damage_what_decides: if spare { weight(2) } else { 0 },
             failing_disk: weight(2),
             end_in: weight(6),
             outage: weight(4),

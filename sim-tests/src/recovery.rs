@@ -59,7 +59,7 @@ impl Machine {
 
     /// Sets a trap, runs a start into it, and cuts nothing yet: only the process has ended.
     async fn start_into(&self, operation: Operation, prefix: &'static str, skip: u64) -> bool {
-        let sprung = self.disk.trap(Trap { operation, prefix, skip });
+        let sprung = self.disk.trap(Trap { after: &[], operation, prefix, skip });
         match Life::start(&self.disk).await {
             Ok(life) => life.kill(),
             Err(_) => return sprung.await,
@@ -71,7 +71,7 @@ impl Machine {
     async fn end_in_rotation(&mut self) {
         let (life, mut client) = self.start().await;
         self.write(&mut client, 1).await;
-        let sprung = self.disk.trap(Trap { operation: Operation::SyncFolder, prefix: "log/", skip: 0 });
+        let sprung = self.disk.trap(Trap { after: &[], operation: Operation::SyncFolder, prefix: "log/", skip: 0 });
         self.write(&mut client, 200).await;
         life.kill();
         assert!(sprung.await, "the log has rotated");
@@ -127,7 +127,7 @@ fn a_manifest_does_not_outlast_the_partitions_that_it_names() {
     for_each_seed(async |mut machine| {
         let (life, mut client) = machine.start().await;
         machine.write(&mut client, 20).await;
-        let sprung = machine.disk.trap(Trap { operation: Operation::Rename, prefix: "snapshot/", skip: 0 });
+        let sprung = machine.disk.trap(Trap { after: &[], operation: Operation::Rename, prefix: "snapshot/", skip: 0 });
         let saved = client.ask(&["SAVE"]).await;
         assert!(saved.is_err(), "SAVE is answered {saved:?}");
         life.kill();
@@ -147,7 +147,8 @@ fn a_start_relies_on_no_manifest_whose_name_a_power_cut_would_take() {
         assert!(matches!(client.ask(&["SAVE"]).await, Ok(Value::Simple(_))));
         machine.write(&mut client, 10).await;
         // The first sync is for the names of its files, the second for its own.
-        let sprung = machine.disk.trap(Trap { operation: Operation::SyncFolder, prefix: "snapshot/", skip: 1 });
+        let sprung =
+            machine.disk.trap(Trap { after: &[], operation: Operation::SyncFolder, prefix: "snapshot/", skip: 1 });
         assert!(client.ask(&["SAVE"]).await.is_err());
         life.kill();
         assert!(sprung.await);

@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 58] = [
+const MUST_HAPPEN: [&str; 62] = [
     "acknowledged",
     "all down at once",
     "answered at EVENTUAL",
@@ -31,6 +31,7 @@ const MUST_HAPPEN: [&str; 58] = [
     "ended in a purge",
     "ended in a rotation",
     "ended in a snapshot",
+    "ended in an install",
     "ended in recovery",
     "ended itself",
     "entries compared",
@@ -56,6 +57,7 @@ const MUST_HAPPEN: [&str; 58] = [
     "paused",
     "power cut",
     "primary isolated",
+    "promoted",
     "reads cut short",
     "reads failed",
     "reigns",
@@ -63,11 +65,13 @@ const MUST_HAPPEN: [&str; 58] = [
     "rights refused",
     "rights used",
     "ring cut",
+    "set aside",
     "stopped in order",
     "storms",
     "syncs failed",
     "terms that began in a partition",
     "UNCERTAIN",
+    "what decides repaired",
     "writes dropped",
     "writes failed",
     "writes kept",

@@ -11,11 +11,14 @@ use crate::history::Level;
 use crate::model::{Command, Datum, DeadlineCondition, Key, Lifetime, Presence};
 use crate::options::{ClientOptions, TEXTS};
 
+/// The number of the first key that one client writes to alone.
+const OWN_KEYS: u16 = 1_000;
+
 /// One client's commands, from first to last.
 pub async fn run(cluster: Cluster, number: u64) {
     let options = &cluster.world().options;
-    let mut workload =
-        Workload { dice: Dice::new(options.seed, 1_000 + number), cluster: cluster.clone(), database: 0 };
+    let dice = Dice::new(options.seed, 1_000 + number);
+    let mut workload = Workload { dice, cluster: cluster.clone(), number, database: 0 };
     let mut client = Client::new(cluster.clone(), number as usize, options.clients.patience);
     let mut left = options.clients.commands / options.clients.count as usize;
     while left > 0 && !cluster.world().is_over() {
@@ -32,6 +35,8 @@ pub async fn run(cluster: Cluster, number: u64) {
 struct Workload {
     dice: Dice,
     cluster: Cluster,
+    /// The client's.
+    number: u64,
     /// The selected one.
     database: u16,
 }
@@ -40,7 +45,7 @@ impl Workload {
     /// Does one thing; how many commands it took.
     async fn turn(&mut self, client: &mut Client, left: usize) -> usize {
         let (database, mix) = (self.database, self.options().mix);
-        let turn = self.dice.weighted(&[(1000, 0), (mix.block, 1), (mix.walk, 2), (mix.disturb, 3)]);
+        let turn = self.dice.weighted(&[(1000, 0), (mix.block, 1), (mix.walk, 2), (mix.disturb, 3), (mix.look, 4)]);
         match turn {
             0 => {
                 let count = self.dice.gen_range(1..=self.options().pipeline).min(left);
@@ -49,6 +54,7 @@ impl Workload {
             }
             1 => self.transaction(client).await,
             2 => usize::from(client.walk(database).await),
+            4 => self.look_everywhere(client).await,
             _ => {
                 self.disturb(client).await;
                 1
@@ -91,6 +97,21 @@ impl Workload {
 
     fn plain(&mut self, command: Command) -> Request {
         Request { command, level: None, text: 10, other_name: self.dice.chance(0.5) }
+    }
+
+    /// Writes at `ALL` where nobody else does, then looks whether it is there at a Core, whichever that is.
+    async fn look_everywhere(&mut self, client: &mut Client) -> usize {
+        let key = Key { database: self.database, number: OWN_KEYS + self.number as u16 };
+        let datum = Datum::Word(self.cluster.world().new_word());
+        let (lifetime, presence) = (Lifetime::Forever, Presence::Any);
+        let write = self.plain(Command::Set { key, datum, lifetime, presence, get: false });
+        if !client.send(self.database, &[Request { level: Some(Level::All), ..write }]).await {
+            return 1;
+        }
+        let core = self.dice.gen_range(0..self.cluster.cores().count());
+        let mut reader = Client::new(self.cluster.clone(), core, self.options().patience);
+        let read = self.plain(Command::Get(key));
+        1 + usize::from(reader.send(self.database, &[Request { level: Some(Level::Eventual), ..read }]).await)
     }
 
     /// Ends or holds back other clients.

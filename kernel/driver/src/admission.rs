@@ -207,15 +207,16 @@ pub(crate) async fn promote<E: Env>(keeper: Arc<Keeper<E>>) {
         keeper.env().sleep(TICK).await;
         let before = mark.take();
         let Some(view) = keeper.view() else { continue };
-        mark = Some(view.last);
         // What was the last entry a tick ago.
-        if let Some(before) = before
-            && let Some(change) = promotion(&view.membership, &view.seen, view.silence, before)
-        {
-            tracing::info!(?change, "the members change");
-            if let Err(why) = keeper.change(&view, change).await {
-                tracing::warn!("the members could not be changed, trying on: {why}");
-            }
+        let change = before.and_then(|before| promotion(&view.membership, &view.seen, view.silence, before));
+        let Some(change) = change else {
+            mark = Some(view.last);
+            continue;
+        };
+        tracing::info!(?change, "the members change");
+        // It may take long: the next mark is made after it.
+        if let Err(why) = keeper.change(&view, change).await {
+            tracing::warn!("the members could not be changed, trying on: {why}");
         }
     }
 }

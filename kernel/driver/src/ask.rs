@@ -10,8 +10,10 @@ use mneme_kernel::members::Member;
 use tokio::io::{ReadHalf, WriteHalf};
 
 use crate::env::{Env, Stream};
+use crate::everywhere;
 use crate::keeper::Keeper;
 use crate::link::{self, FrameReader, Open};
+use crate::node::Node;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -22,6 +24,8 @@ pub enum Ask {
     Transfer { to: u64 },
     /// Whether you lead a group of which a majority answers.
     Lead,
+    /// Whether you have the log up to this entry: synced, if you are the Keeper of this id; applied, if you have a Core.
+    Holds { keeper: Option<u64>, core: bool, index: u64 },
 }
 
 /// An answer.
@@ -63,7 +67,9 @@ pub async fn ask<E: Env>(env: &E, address: &str, question: &Ask, within: Duratio
 /// # Errors
 /// If the link broke, or what came was no question.
 pub(crate) async fn serve<E: Env, S: Stream>(
+    env: &E,
     keeper: Option<&Arc<Keeper<E>>>,
+    node: Option<&Node<E>>,
     founder: Option<&dyn Founder>,
     mut reader: FrameReader<ReadHalf<S>>,
     mut writer: WriteHalf<S>,
@@ -77,6 +83,12 @@ pub(crate) async fn serve<E: Env, S: Stream>(
                 Some(designated) if designated == *member => Answer::Found,
                 designated => Answer::NotLeader(designated),
             },
+            (Ask::Holds { keeper: id, core, index }, keeper, _) => {
+                match everywhere::holds(env, keeper, node, *id, *core, *index).await {
+                    true => Answer::Done,
+                    false => Answer::Refused("not yet".into()),
+                }
+            }
             _ => Answer::NotLeader(None),
         };
         tracing::debug!(?question, ?answer, "asked");

@@ -17,6 +17,9 @@ use crate::node::{Client, Node};
 /// What Redis says when there are too many clients.
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
+/// How often a client whose request is there lets others of its thread go first.
+const YIELDS: u32 = 64;
+
 /// Bytes that are read behind a request that has to wait.
 const READ_AHEAD: usize = 16 << 10;
 
@@ -33,6 +36,7 @@ pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: P
 async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, source: Source) -> io::Result<()> {
     let node = client.node.clone();
     loop {
+        others_first(&node).await;
         let step = client.run();
         if let Step::CheckPassword(credentials) = step {
             let check = node.env().check_password(credentials, source).await;
@@ -64,10 +68,9 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             return drain(client, stream).await;
         }
         let accepted = &node.accepted;
-        let held_at = client.connection.waits_for().map(|seq| seq.0);
         // A held command may run after any progress, the next reply may leave after its own batch.
-        let wanted = if step == Step::Held { Some(accepted.value() + 1) } else { held_at };
-        let mut moved = wanted.map(|seq| accepted.reached(seq));
+        let mut progress = (step == Step::Held).then(|| accepted.reached(accepted.value() + 1));
+        let mut moved = client.connection.waits_for().map(|wanted| node.reached(wanted));
         let mut delay = match step {
             Step::Delay(time) => Some(Box::pin(node.env().sleep(time))),
             _ => None,
@@ -83,6 +86,7 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             let wrote = poll_send(&mut client, stream, context)?;
             client.note_replying(!client.connection.is_drained());
             let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready())
+                | progress.as_mut().is_some_and(|progress| Pin::new(progress).poll(context).is_ready())
                 | client.door.poll(context).is_ready()
                 | delay.as_mut().is_some_and(|delay| delay.as_mut().poll(context).is_ready());
             let read = if reads { poll_receive(&mut client, stream, context)? } else { None };
@@ -101,6 +105,27 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
     }
 }
 
+/// While another thread has the store's lock, this one's other clients go first: they have bytes to receive, decrypt,
+/// encrypt and send, and to sleep until the lock is free and be woken costs more than most pipelines take. Not for ever:
+/// who waits in line gets the lock.
+async fn others_first<E: Env>(node: &Node<E>) {
+    for _ in 0..YIELDS {
+        if !node.is_locked() {
+            return;
+        }
+        let mut yielded = false;
+        poll_fn(|context| {
+            if yielded {
+                return Poll::Ready(());
+            }
+            yielded = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
 /// Sends all replies, each when its gate opens.
 async fn drain<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::Result<()> {
     let node = client.node.clone();
@@ -114,7 +139,7 @@ async fn drain<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::
         if client.connection.is_drained() {
             return Ok(());
         }
-        let mut moved = client.connection.waits_for().map(|seq| node.accepted.reached(seq.0));
+        let mut moved = client.connection.waits_for().map(|wanted| node.reached(wanted));
         poll_fn(|context| {
             let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready());
             if moved | client.door.poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }

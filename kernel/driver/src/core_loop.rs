@@ -129,6 +129,7 @@ impl<'a, E: Env> Loop<'a, E> {
                 node.env.sleep(FEED_AGAIN).await;
             }
         }
+        node.applied.advance(self.known);
         if let Some(keeper) = &node.keeper {
             keeper.fed(self.known);
         }
@@ -214,6 +215,7 @@ impl<'a, E: Env> Loop<'a, E> {
         node.doors.knock(&woken);
         // Those who wait for their level look at the clock.
         node.accepted.nudge();
+        node.everywhere.nudge();
         if serves {
             node.serves.advance(1);
         }
@@ -221,7 +223,11 @@ impl<'a, E: Env> Loop<'a, E> {
 
     async fn tell(&mut self, input: Input<'_>) {
         let node = self.node;
-        let told = lock_core(node).await.handle(node.now(), input, &mut self.outputs);
+        let (told, everywhere) = {
+            let mut core = lock_core(node).await;
+            (core.handle(node.now(), input, &mut self.outputs), core.everywhere())
+        };
+        node.everywhere.advance(everywhere.0);
         if let Err(BadEntry { .. }) = &told {
             let why = told.map_or_else(|error| error.to_string(), |()| String::new());
             node.env.fatal(why).await;
@@ -276,7 +282,7 @@ impl<'a, E: Env> Loop<'a, E> {
 }
 
 /// The Core, without blocking this thread for long: Raft's tasks run on it, and a slow command must not delay them.
-async fn lock_core<E: Env>(node: &Node<E>) -> MutexGuard<'_, Core> {
+pub(crate) async fn lock_core<E: Env>(node: &Node<E>) -> MutexGuard<'_, Core> {
     loop {
         for _ in 0..SPINS {
             if let Some(core) = try_lock(&node.core) {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use mneme_kernel::forward::Proxies;
+use mneme_kernel::forward::{FromPrimary, Proxies};
 use mneme_kernel::ids::{Epoch, Incarnation, Seq};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(25);
 /// How long a primary that is none any more may take to answer what it was sent: it refuses what it has not executed.
 const FAREWELL: Duration = Duration::from_millis(100);
+/// How often a primary says that it is there, and how long an origin waits for that before it takes the link for lost.
+const BEAT: Duration = Duration::from_millis(150);
+const SILENCE: Duration = Duration::from_millis(600);
 /// How often the time is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// Bytes between the two ends of a link within one process.
@@ -55,16 +58,19 @@ struct Primary {
     epoch: Epoch,
     /// `None`: this Core itself.
     address: Option<String>,
+    /// The life under which this Core forwards.
+    from: Incarnation,
 }
 
 /// Sends commands to the primary, whoever that is, until the process ends.
 pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
     let mut said = None;
     loop {
-        let Some((primary, from)) = wanted(&node) else {
+        let Some(primary) = wanted(&node) else {
             wait(&node, LOOK).await;
             continue;
         };
+        let from = primary.from;
         let ended = match &primary.address {
             Some(address) => match link::open(&node.env, address, &Open::Forward { from }, DIAL).await {
                 Ok(link) => {
@@ -94,15 +100,15 @@ pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
     }
 }
 
-/// Whom there is something to send to, and this Core's life.
-fn wanted<E: Env>(node: &Node<E>) -> Option<(Primary, Incarnation)> {
+/// Whom there is something to send to.
+fn wanted<E: Env>(node: &Node<E>) -> Option<Primary> {
     node.with_core(|core| {
         if !core.has_unsent() || !core.is_hot() {
             return None;
         }
-        let from = core.incarnation()?;
+        let from = core.origin_life()?;
         let address = if core.is_primary() { None } else { Some(core.primary()?.1.to_owned()) };
-        Some((Primary { epoch: core.epoch(), address }, from))
+        Some(Primary { epoch: core.epoch(), address, from })
     })
 }
 
@@ -116,13 +122,10 @@ async fn wait<E: Env>(node: &Node<E>, at_most: Duration) {
     .await;
 }
 
-/// The link is gone: tells those whose commands it had.
+/// The link is gone: what it had is asked again over the next.
 fn lose<E: Env>(node: &Node<E>) {
-    let woken = node.with_core(|core| {
-        core.forward_link_lost();
-        core.clients.take_woken()
-    });
-    node.doors.knock(&woken);
+    let now = node.env.monotonic();
+    node.with_core(|core| core.forward_link_lost(now));
 }
 
 /// Sends commands over one link, and takes the replies, as long as its primary is primary and the link holds.
@@ -142,7 +145,10 @@ async fn converse<E: Env, S: Stream + 'static>(node: &Arc<Node<E>>, stream: S, p
         }
         let now = node.env.monotonic();
         let (is_primary, awaits, frames, woken) = node.with_core(|core| {
-            let is_primary = core.epoch() == primary.epoch && core.is_primary() == primary.address.is_none();
+            let is_primary = core.epoch() == primary.epoch
+                && core.origin_life() == Some(primary.from)
+                && core.primary().is_some()
+                && core.is_primary() == primary.address.is_none();
             let frames = if is_primary { core.take_forwarded() } else { Vec::new() };
             (is_primary, core.awaits_answers(), frames, core.clients.take_woken())
         });
@@ -187,15 +193,15 @@ impl Ended {
 
 /// Takes the primary's replies until the link ends.
 async fn receive<E: Env, R: AsyncRead + Unpin>(node: &Node<E>, mut reader: FrameReader<R>) -> io::Result<()> {
-    while reader.fill().await? {
-        let woken = node.with_core(|core| {
+    while link::timeout(&node.env, SILENCE, reader.fill()).await? {
+        let (woken, unsent) = node.with_core(|core| {
             while let Some(frame) = reader.buffered()? {
                 core.forwarded_answer(frame).map_err(io::Error::other)?;
             }
-            Ok::<_, io::Error>(core.clients.take_woken())
+            Ok::<_, io::Error>((core.clients.take_woken(), core.has_unsent()))
         })?;
         node.doors.knock(&woken);
-        if node.with_core(|core| core.has_unsent()) {
+        if unsent {
             node.forwarding.raise();
         }
     }
@@ -212,7 +218,7 @@ pub(crate) async fn serve<E: Env, S: Stream>(
     from: Incarnation,
 ) -> io::Result<()> {
     let link = node.origins.open(from);
-    let mut proxies = Proxies::default();
+    let mut proxies = Proxies::new(from);
     let ended = execute(&node, reader, &mut proxies, || node.origins.is_newest(from, link)).await;
     node.with_core(|core| core.close_proxies(&mut proxies));
     ended
@@ -224,27 +230,21 @@ async fn execute<E: Env, S: AsyncRead + AsyncWrite + Unpin>(
     proxies: &mut Proxies,
     is_newest: impl Fn() -> bool,
 ) -> io::Result<()> {
-    // A command that has to wait; those behind it wait too.
-    let mut waiting: Option<Vec<u8>> = None;
     let mut bytes = Vec::new();
+    let mut beat = pin!(node.env.sleep(BEAT));
+    let mut beats = true;
     loop {
         let (open, woken) = node.with_core(|core| {
             if !is_newest() {
                 return Err(io::Error::other("its origin has opened another link"));
             }
             let now = node.now();
-            loop {
-                let frame = match waiting.take() {
-                    Some(frame) => frame,
-                    None => match reader.buffered()? {
-                        Some(frame) => frame.to_vec(),
-                        None => break,
-                    },
-                };
-                if !core.run_forwarded(now, proxies, &frame).map_err(io::Error::other)? {
-                    waiting = Some(frame);
-                    break;
-                }
+            core.run_blocked(now, proxies);
+            while let Some(frame) = reader.buffered()? {
+                core.run_forwarded(now, proxies, frame).map_err(io::Error::other)?;
+            }
+            if proxies.is_flooded() {
+                return Err(io::Error::other("its origin sends more than it may before it has replies"));
             }
             core.settle_forwarded(proxies, node.env.monotonic());
             Ok((core.open_batch(), core.clients.take_woken()))
@@ -254,19 +254,21 @@ async fn execute<E: Env, S: AsyncRead + AsyncWrite + Unpin>(
         let accepted = Seq(node.accepted.value());
         node.voids.look(|voids| proxies.advance(accepted, voids, node.env.monotonic()));
         bytes.clear();
+        if std::mem::take(&mut beats) {
+            beat.set(node.env.sleep(BEAT));
+            link::frame(&FromPrimary::Beat, &mut bytes);
+        }
         proxies.take_ready().iter().for_each(|answer| link::frame(answer, &mut bytes));
         if !bytes.is_empty() {
             link::write(&node.env, reader.stream(), &bytes, PATIENCE).await?;
         }
-        let wanted = if waiting.is_some() { Some(accepted.next()) } else { proxies.waits_for() };
+        let wanted = if proxies.is_blocked() { Some(accepted.next()) } else { proxies.waits_for() };
         let mut moved = wanted.map(|seq| Box::pin(node.accepted.reached(seq.0)));
-        let reads = waiting.is_none();
         let mut filled = pin!(reader.fill());
         let more = poll_fn(|context| {
-            if moved.as_mut().is_some_and(|moved| moved.as_mut().poll(context).is_ready()) {
-                return Poll::Ready(Ok(true));
-            }
-            if reads { filled.as_mut().poll(context) } else { Poll::Pending }
+            beats = beat.as_mut().poll(context).is_ready();
+            let moved = moved.as_mut().is_some_and(|moved| moved.as_mut().poll(context).is_ready());
+            if beats | moved { Poll::Ready(Ok(true)) } else { filled.as_mut().poll(context) }
         })
         .await?;
         if !more {

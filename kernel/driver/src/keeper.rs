@@ -19,6 +19,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Config, EntryPayload, Instant, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 
 use crate::admission;
+use crate::campaign::Campaigns;
 use crate::channel::Addresses;
 use crate::directory::Directory;
 use crate::env::Env;
@@ -81,8 +82,8 @@ pub struct RaftTimes {
 }
 
 impl Default for RaftTimes {
-    /// Another Keeper leads within 290 to 440 ms and the time of two syncs, seldom later: two that ask at once may have
-    /// to ask again. A group whose heartbeats are late by less than 240 ms holds no election.
+    /// Another Keeper leads within 290 to 440 ms and the time of two syncs; of two that ask at once one goes on
+    /// ([`Campaigns`]). A group whose heartbeats are late by less than 240 ms holds no election.
     fn default() -> Self {
         let millis = Duration::from_millis;
         Self { heartbeat: millis(50), election_min: millis(70), election_max: millis(220) }
@@ -111,6 +112,7 @@ pub struct Keeper<E: Env> {
     log: Log<E>,
     progress: Arc<Progress>,
     directory: Arc<Directory<E>>,
+    campaigns: Arc<Campaigns>,
     leader_changes: Watermark,
     stopped: AtomicBool,
     /// Since when it leads.
@@ -182,7 +184,8 @@ impl<E: Env> Keeper<E> {
         let id = if Mutant::KeepIdWhenWiped.is_chosen() { id_of(&member.name) } else { log.id() };
         let config = raft_config(options.raft).validate().map_err(|error| failed(&error))?;
         let addresses = Addresses::default();
-        let peers = Peers::new(env, id, addresses.clone());
+        let campaigns = Arc::new(Campaigns::new(id, options.raft.election_min));
+        let peers = Peers::new(env, id, addresses.clone(), campaigns.clone());
         let raft = Raft::new(id, Arc::new(config), peers, log.clone(), applied).await;
         let raft = raft.map_err(|error| failed(&error))?;
         let keeper = Arc::new(Self {
@@ -194,6 +197,7 @@ impl<E: Env> Keeper<E> {
             log,
             progress,
             directory,
+            campaigns,
             leader_changes: Watermark::default(),
             stopped: AtomicBool::new(false),
             leads_since: Mutex::default(),
@@ -350,6 +354,10 @@ impl<E: Env> Keeper<E> {
         &self.raft
     }
 
+    pub(crate) fn campaigns(&self) -> &Campaigns {
+        &self.campaigns
+    }
+
     pub(crate) fn log(&self) -> &Log<E> {
         &self.log
     }
@@ -405,6 +413,14 @@ impl<E: Env> Keeper<E> {
     /// How many entries, counted from the log's beginning, are committed.
     pub fn committed(&self) -> &Watermark {
         &self.progress.committed
+    }
+
+    /// Completes when an entry is committed, and on this Keeper's disk.
+    pub(crate) async fn has_synced(&self, index: u64) {
+        while self.progress.committed.value() <= index {
+            self.progress.committed.reached(index + 1).await;
+        }
+        self.log.flushed().await;
     }
 
     /// The feed: the next committed entries behind the first `known` ones, as many as can be had in one read; none if

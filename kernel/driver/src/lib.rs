@@ -8,6 +8,7 @@
 mod admission;
 pub mod ask;
 mod attested;
+mod campaign;
 mod channel;
 mod compaction;
 pub mod connection;
@@ -16,6 +17,7 @@ mod courier;
 pub mod directory;
 mod doors;
 pub mod env;
+mod everywhere;
 mod feed;
 mod forward;
 pub mod keeper;

@@ -170,6 +170,11 @@ impl<E: Env> Log<E> {
         lock(&self.index.entries).first
     }
 
+    /// The index behind the last entry.
+    pub(crate) fn end(&self) -> u64 {
+        lock(&self.index.entries).end()
+    }
+
     /// Which log this is: drawn when it was founded.
     pub fn id(&self) -> u64 {
         self.id
@@ -372,12 +377,16 @@ impl<F: Send + Sync + 'static> Places<F> for Index<F> {
 }
 
 impl<F> Entries<F> {
+    fn end(&self) -> u64 {
+        self.first + self.slots.len() as u64
+    }
+
     fn append(&mut self, id: WalId, payload: Payload, now: Monotonic) {
         if self.slots.is_empty() {
             self.first = id.index;
             self.cached_from = id.index;
         }
-        assert_eq!(id.index, self.first + self.slots.len() as u64, "entries are appended without gaps");
+        assert_eq!(id.index, self.end(), "entries are appended without gaps");
         let newest = self.slots.back().map(|slot| slot.term).or(self.purged.map(|id| id.term));
         assert!(newest.is_none_or(|newest| newest <= id.term), "entry {id:?} is of an older term than {newest:?}");
         self.cached_bytes += size(&payload);
@@ -391,7 +400,7 @@ impl<F> Entries<F> {
                 self.drop_slot(&slot);
             }
         }
-        self.cached_from = self.cached_from.min(self.first + self.slots.len() as u64);
+        self.cached_from = self.cached_from.min(self.end());
     }
 
     fn purge(&mut self, id: WalId) {
@@ -507,10 +516,8 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
     async fn get_log_state(&mut self) -> io::Result<LogState<Types<E::Runtime>>> {
         let entries = lock(&self.index.entries);
         let purged = entries.purged.map(log_id::<E::Runtime>);
-        let last = entries.slots.back().map(|slot| {
-            let index = entries.first + entries.slots.len() as u64 - 1;
-            log_id::<E::Runtime>(WalId { term: slot.term, index })
-        });
+        let last =
+            entries.slots.back().map(|slot| log_id::<E::Runtime>(WalId { term: slot.term, index: entries.end() - 1 }));
         Ok(LogState { last_purged_log_id: purged, last_log_id: last.or(purged) })
     }
 

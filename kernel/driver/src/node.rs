@@ -8,7 +8,9 @@ use mneme_kernel::call::{Password, PasswordCheck};
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
 use mneme_kernel::forward::Void;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::Seq;
+use mneme_kernel::level::Level;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::Monotonic;
@@ -16,6 +18,7 @@ use mneme_kernel::time::Monotonic;
 use crate::core_loop;
 use crate::doors::Doors;
 use crate::env::Env;
+use crate::everywhere;
 use crate::forward::{self, Origins};
 use crate::keeper::{Keeper, SnapshotFailed, StartError};
 use crate::keepers::Keepers;
@@ -23,7 +26,7 @@ use crate::measures::{EnvClock, Traffic};
 use crate::renewals;
 use crate::signal::Signal;
 use crate::sync::{lock, try_lock};
-use crate::watermark::Watermark;
+use crate::watermark::{Reached, Watermark};
 
 /// How long a stopping node waits for clients to take their last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(2);
@@ -62,6 +65,12 @@ pub struct Node<E: Env> {
     pub(crate) keeper: Option<Arc<Keeper<E>>>,
     /// The newest batch whose fate is known: gates wait for it.
     pub(crate) accepted: Watermark,
+    /// The newest batch that is everywhere: gates of `ALL` wait for it.
+    pub(crate) everywhere: Watermark,
+    /// How many entries of the log this Core has ever applied.
+    pub(crate) applied: Watermark,
+    /// Somebody waits for a batch to be everywhere.
+    pub(crate) spreading: Signal,
     /// Those batches of them that were not accepted.
     pub(crate) voids: Voids,
     /// 1 once clients can be served.
@@ -111,6 +120,9 @@ impl<E: Env> Node<E> {
             keepers,
             keeper,
             accepted: Watermark::default(),
+            everywhere: Watermark::default(),
+            applied: Watermark::default(),
+            spreading: Signal::default(),
             voids: Voids::default(),
             serves: Watermark::default(),
             start_error: Mutex::default(),
@@ -128,6 +140,7 @@ impl<E: Env> Node<E> {
         // It waits for the Core's lock, and Raft's tasks must not.
         env.spawn_thread("forward", forward::run(node.clone()));
         env.spawn("renewals", renewals::run(node.clone()));
+        env.spawn("everywhere", everywhere::run(node.clone()));
         node
     }
 
@@ -207,6 +220,22 @@ impl<E: Env> Node<E> {
         }
     }
 
+    /// Completes when the Core's memory contains everything up to an entry, and is whole.
+    pub(crate) async fn has_applied(&self, index: u64) {
+        loop {
+            self.applied.reached(index + 1).await;
+            let has = {
+                let core = core_loop::lock_core(self).await;
+                core.is_hot() && core.applied().0 >= index
+            };
+            if has {
+                return;
+            }
+            // It is recovering, and has been further in an earlier reign.
+            self.env.sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Waits until a batch is accepted, however long that takes.
     async fn until_accepted(&self, seq: Seq) {
         while self.accepted.value() < seq.0 {
@@ -257,6 +286,21 @@ impl<E: Env> Node<E> {
         while self.with_core(|core| core.is_primary()) && self.env.monotonic() < until {
             self.env.sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// How far this Core's batches have got.
+    pub(crate) fn marks(&self) -> Marks {
+        Marks { accepted: Seq(self.accepted.value()), everywhere: Seq(self.everywhere.value()) }
+    }
+
+    /// Completes when what a gate waits for may have come.
+    pub(crate) fn reached(&self, (seq, level): (Seq, Level)) -> Reached<'_> {
+        if level == Level::All { self.everywhere.reached(seq.0) } else { self.accepted.reached(seq.0) }
+    }
+
+    /// Whether somebody has the Core's lock now.
+    pub(crate) fn is_locked(&self) -> bool {
+        try_lock(&self.core).is_none()
     }
 
     /// A look at the Core, under its lock: keep it short.
@@ -342,6 +386,7 @@ impl<E: Env> Client<E> {
         let step = self.connection.run(&mut core, now);
         let open = core.open_batch();
         let unsent = core.has_unsent();
+        let spreads = core.wanted_everywhere(now.monotonic).is_some();
         let woken = core.clients.take_woken();
         drop(core);
         self.note_held(step == Step::Held);
@@ -349,6 +394,9 @@ impl<E: Env> Client<E> {
         self.node.announce(open);
         if unsent {
             self.node.forwarding.raise();
+        }
+        if spreads {
+            self.node.spreading.raise();
         }
         if step == Step::Shutdown {
             self.node.shutdown.advance(1);
@@ -358,8 +406,8 @@ impl<E: Env> Client<E> {
 
     /// Opens the gate as far as the log has got.
     pub(crate) fn advance(&mut self, now: Monotonic) {
-        let accepted = Seq(self.node.accepted.value());
-        self.node.voids.look(|voids| self.connection.advance(accepted, voids, now));
+        let marks = self.node.marks();
+        self.node.voids.look(|voids| self.connection.advance(marks, voids, now));
         self.node.traffic.replied(self.connection.take_delays());
     }
 

@@ -19,6 +19,7 @@ use openraft::raft::{
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 
+use crate::campaign::Campaigns;
 use crate::channel::{Addresses, Channel, Reply};
 use crate::env::Env;
 use crate::link;
@@ -44,6 +45,7 @@ pub(crate) struct Peers<E: Env> {
     env: E,
     id: u64,
     addresses: Addresses,
+    campaigns: Arc<Campaigns>,
     /// For heartbeats and votes, by Keeper: they outlast elections.
     control: BTreeMap<u64, Arc<Channel>>,
 }
@@ -54,6 +56,7 @@ pub(crate) struct Link<E: Env> {
     id: u64,
     target: u64,
     addresses: Addresses,
+    campaigns: Arc<Campaigns>,
     control: Arc<Channel>,
     /// For entries; `None` where they go with the heartbeats, because there are none.
     entries: Option<Arc<Channel>>,
@@ -61,8 +64,8 @@ pub(crate) struct Link<E: Env> {
 }
 
 impl<E: Env> Peers<E> {
-    pub(crate) fn new(env: &E, id: u64, addresses: Addresses) -> Self {
-        Self { env: env.clone(), id, addresses, control: BTreeMap::new() }
+    pub(crate) fn new(env: &E, id: u64, addresses: Addresses, campaigns: Arc<Campaigns>) -> Self {
+        Self { env: env.clone(), id, addresses, campaigns, control: BTreeMap::new() }
     }
 
     fn link(&mut self, target: u64, peer: &Peer, is_heartbeat: bool) -> Link<E> {
@@ -74,8 +77,8 @@ impl<E: Env> Peers<E> {
         }
         let open = || Arc::new(Channel::new(&self.env, self.id, target, self.addresses.clone()));
         let control = self.control.entry(target).or_insert_with(open).clone();
-        let (env, addresses) = (self.env.clone(), self.addresses.clone());
-        Link { env, id: self.id, target, addresses, control, entries: None, is_heartbeat }
+        let (env, addresses, campaigns) = (self.env.clone(), self.addresses.clone(), self.campaigns.clone());
+        Link { env, id: self.id, target, addresses, campaigns, control, entries: None, is_heartbeat }
     }
 }
 
@@ -171,6 +174,10 @@ impl<E: Env> RaftNetworkV2<Config<E>> for Link<E> {
         option: RPCOption,
     ) -> Result<VoteResponse<Config<E>>, RPCError<Config<E>>> {
         let ballot = wire::of_vote_request::<E::Runtime>(&request);
+        if !self.campaigns.may_ask(self.env.monotonic(), ballot.last) {
+            let why = io::Error::other("this Keeper has promised its vote a moment ago");
+            return Err(unreachable::<E>(&why).into());
+        }
         let answer = self.ask(&Request::PreVote(ballot), option.hard_ttl()).await;
         answer.and_then(wire::to_vote::<E::Runtime>).map_err(|error| unreachable::<E>(&error).into())
     }

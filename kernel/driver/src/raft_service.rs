@@ -109,7 +109,9 @@ fn begin<'a, E: Env>(keeper: &'a Keeper<E>, request: Request<'_>, frame: &Bytes)
             Ok(wire::of_vote::<E::Runtime>(&response))
         }),
         Request::PreVote(ballot) => Box::pin(async move {
-            let response = raft.pre_vote(wire::to_vote_request::<E::Runtime>(ballot)).await.map_err(stopped)?;
+            let mut response = raft.pre_vote(wire::to_vote_request::<E::Runtime>(ballot)).await.map_err(stopped)?;
+            response.vote_granted =
+                response.vote_granted && keeper.campaigns().promise(keeper.env().monotonic(), &ballot);
             Ok(wire::of_vote::<E::Runtime>(&response))
         }),
         Request::Transfer { leader, to, last } => {

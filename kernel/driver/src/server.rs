@@ -169,10 +169,10 @@ impl<E: Env> Server<E> {
                 let (reader, write) = reader.split();
                 raft_service::serve(keeper, reader, write, to).await
             }
-            (Open::Ask, _, keeper) => {
+            (Open::Ask, node, keeper) => {
                 let (reader, write) = reader.split();
                 let founder = self.names_founder.then_some(&*self.directory as &dyn Founder);
-                ask::serve(keeper.as_ref(), founder, reader, write).await
+                ask::serve(&self.env, keeper.as_ref(), node.as_deref(), founder, reader, write).await
             }
             (Open::Propose, _, Some(keeper)) => {
                 let (reader, write) = reader.split();

@@ -190,7 +190,8 @@ impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
                     state.membership = StoredMembership::new(Some(entry.log_id), membership);
                 }
             }
-            self.progress.committed.advance(index + 1);
+            let known = if Mutant::CommitAppended.is_chosen() { self.log.end() } else { index + 1 };
+            self.progress.committed.advance(known);
             if let Some(responder) = responder {
                 responder.send(());
             }

@@ -75,13 +75,12 @@ fn status(call: &mut Call<'_>) {
         .collect();
     let keepers = keepers(core);
     let (node, role) = (core.config.node.clone(), core.role_name());
-    // What was heard of the group may be older than the last entry.
-    let committed = core.group().committed.max(core.known());
+    let committed = core.known() + core.lag();
     let numbers = [
         ("epoch", verdicts.epoch.0),
         ("applied", core.applied().0),
         ("committed", committed.saturating_sub(1)),
-        ("lag", committed - core.known()),
+        ("lag", core.lag()),
         ("voters", core.voters() as u64),
         ("forwarded", core.forwarded_waiting() as u64),
     ];

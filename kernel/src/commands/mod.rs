@@ -300,7 +300,7 @@ pub enum CommandError {
     ExecAbort,
     #[error("EXECABORT Transaction discarded because of: {0}")]
     ExecRefused(String),
-    #[error("NOQUORUM not executed: ALL is not to be had in a cluster yet; QUORUM is")]
+    #[error("NOQUORUM not executed: ALL is to be had at the primary only; QUORUM is everywhere")]
     NoAll,
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,

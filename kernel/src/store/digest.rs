@@ -20,7 +20,8 @@ impl fmt::Display for Digest {
 }
 
 impl Store {
-    /// The digest of all items, users and databases: the sum of their hashes, so that order does not count. Reads everything.
+    /// The digest of all items, users, databases and replies that are kept: the sum of their hashes, so that order does not
+    /// count. Reads everything.
     pub fn digest(&self, system: &System) -> Digest {
         let mut sum = 0u128;
         for (number, id) in system.databases.iter() {
@@ -56,10 +57,20 @@ impl Store {
                 continue;
             }
             let mut hasher = SipHasher24::new();
-            hasher.write_u8(2);
+            hasher.write_u8(3);
             hasher.write_u16(number.0);
             hasher.write_u8(level.map_or(0, |level| level as u8 + 1));
             hasher.write(name.unwrap_or_default().as_bytes());
+            sum = sum.wrapping_add(hasher.finish128().as_u128());
+        }
+        for (origin, session, number, kept) in system.requests.iter() {
+            let mut hasher = SipHasher24::new();
+            hasher.write_u8(2);
+            hasher.write_u64(origin.0);
+            hasher.write_u64(session);
+            hasher.write_u64(number);
+            hasher.write_u16(kept.db);
+            hasher.write(&kept.reply);
             sum = sum.wrapping_add(hasher.finish128().as_u128());
         }
         Digest(sum)

@@ -92,6 +92,8 @@ impl Store {
             Effect::User { .. }
             | Effect::SwapDatabases { .. }
             | Effect::SealCa { .. }
+            | Effect::Answered { .. }
+            | Effect::Acknowledged { .. }
             | Effect::Reach { .. }
             | Effect::Grant { .. }
             | Effect::UserLevel { .. }

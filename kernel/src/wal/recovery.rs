@@ -95,7 +95,8 @@ impl Recovery {
         let synced_to = end
             .unwrap_or_else(|| self.highest_attestation(&header, bytes))
             .max(outside.map_or(0, |attested| attested.synced_to));
-        if offset < synced_to && !Mutant::CutCorruptRecord.is_chosen() {
+        let cuts_damage = Mutant::CutCorruptRecord.is_chosen() || Mutant::VoteWithDamagedLog.is_chosen();
+        if offset < synced_to && !cuts_damage {
             return Err(damage(offset, "the record there was on disk and cannot be read"));
         }
         self.found.end = Some((header, offset));

@@ -13,7 +13,7 @@ fn a_standby_has_the_primary_execute_what_it_may_not() {
       1 answers 2 3: "$-1\r\n"
     > 2 receives
     > 1 closes
-      1 proposes batch 1: put k "v"
+      1 proposes batch 1: put k "v", answered 1:1 "+OK\r\n"
     > commit
       1 is accepted up to 1
     > 2 is served
@@ -39,7 +39,7 @@ fn replies_leave_in_the_order_of_the_requests_wherever_they_come_from() {
       2 asks 1 in epoch 5, 2: SET k w
       1 answers 2 2: "+OK\r\n"
     > 1 closes
-      1 proposes batch 1: put k "v", put k "w"
+      1 proposes batch 1: put k "v", answered 1:1 "+OK\r\n", put k "w", answered 1:2 "+OK\r\n"
     > commit
       1 is accepted up to 1
     > 2 forwards
@@ -65,7 +65,7 @@ fn a_transaction_goes_to_the_primary_as_one() {
     > 2 forwards
       2 asks 1 in epoch 5, 1: EXEC of 3
     > 1 closes
-      1 proposes batch 1: put k "v"
+      1 proposes batch 1: put k "v", answered 1:1 "*3\r\n+OK\r\n+OK\r\n$-1\r\n"
     > commit
       1 is accepted up to 1
     > 2 forwards
@@ -117,7 +117,7 @@ fn a_watched_key_that_changes_ends_the_transaction() {
       a@2 gets +OK
       a@2 gets +QUEUED
     > 1 closes
-      1 proposes batch 2: put k "w"
+      1 proposes batch 2: put k "w", answered 1:3 "+OK\r\n", answered 1:4 "*1\r\n+OK\r\n"
     > commit
       1 is accepted up to 2
     > 2 forwards
@@ -253,7 +253,10 @@ fn a_watch_is_lost_with_the_link() {
       2 asks 1 in epoch 5, 4: EXEC of 1
     > 2 loses its link
     > 2 forwards
+      2 asks 1 to resume sessions 1 from 3
       2 asks 1 in epoch 5, 3: WATCH k
+      2 asks 1 in epoch 5, 4: EXEC of 1
+      1 answers 2 4: "*-1\r\n"
       1 answers 2 3: "+OK\r\n"
       a@2 gets +OK
       a@2 gets +OK
@@ -312,7 +315,7 @@ fn what_a_deposed_primary_did_not_get_accepted_is_sent_to_the_next_one() {
     > 2 forwards
       2 asks 1 in epoch 5, 1: INCR k
     > 1 closes
-      1 proposes batch 1: put k "1"
+      1 proposes batch 1: put k "1", answered 1:1 ":1\r\n"
     > lose
     > after 308 ms
     > 2 ticks
@@ -329,7 +332,7 @@ fn what_a_deposed_primary_did_not_get_accepted_is_sent_to_the_next_one() {
     > 2 forwards
       2 asks 2 in epoch 7, 1: INCR k
     > 2 closes
-      2 proposes batch 1: put k "1"
+      2 proposes batch 1: put k "1", answered 1:1 ":1\r\n"
     > commit
     > commit
       2 is accepted up to 1
@@ -368,7 +371,7 @@ fn what_is_refused_goes_to_the_next_primary_and_not_again_to_this_one() {
       2 asks 2 in epoch 8, 1: SET k v
       2 asks 2 in epoch 8, 2: SET k w
     > 2 closes
-      2 proposes batch 1: put k "v", put k "w"
+      2 proposes batch 1: put k "v", answered 1:1 "+OK\r\n", put k "w", answered 2:2 "+OK\r\n"
     > commit
       2 is accepted up to 1
     > 2 forwards
@@ -408,7 +411,7 @@ fn a_request_for_a_primary_that_has_not_read_so_far_waits_for_it() {
     > 1 is served
     > 1 forwards
     > 2 closes
-      2 proposes batch 1: put k "v", put k "w"
+      2 proposes batch 1: put k "v", answered 1:1 "+OK\r\n", put k "w", answered 1:2 "+OK\r\n"
     > commit
       2 is accepted up to 1
     > 1 forwards
@@ -416,87 +419,6 @@ fn a_request_for_a_primary_that_has_not_read_so_far_waits_for_it() {
       2 answers 1 2: "+OK\r\n"
       a@1 gets +OK
       a@1 gets +OK
-    "#
-    );
-}
-
-#[test]
-fn without_the_link_writes_are_uncertain_and_reads_are_sent_again() {
-    script!(
-        r#"
-    > a@2: SET k v | GET k | MULTI | GET k | EXEC
-    > 2 sends
-      2 asks 1 in epoch 5, 1: SET k v
-      2 asks 1 in epoch 5, 2: GET k
-      2 asks 1 in epoch 5, 3: EXEC of 1
-    > 2 is served
-    > 2 loses its link
-      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
-    > 2 forwards
-      2 asks 1 in epoch 5, 2: GET k
-      2 asks 1 in epoch 5, 3: EXEC of 1
-    > 1 closes
-      1 proposes batch 1: put k "v"
-    > commit
-      1 is accepted up to 1
-    > 2 forwards
-      1 answers 2 2: "$1\r\nv\r\n"
-      1 answers 2 3: "*1\r\n$1\r\nv\r\n"
-      a@2 gets $"v"
-      a@2 gets +OK
-      a@2 gets +QUEUED
-      a@2 gets Array([Bulk([118])])
-    "#
-    );
-}
-
-/// Sent again it was answered with what a later command of its own pipeline had written.
-#[test]
-fn a_read_is_not_sent_again_behind_a_write_that_followed_it() {
-    script!(
-        r#"
-    > a@2: GET k | SET k v | GET k
-    > 2 sends
-      2 asks 1 in epoch 5, 1: GET k
-      2 asks 1 in epoch 5, 2: SET k v
-      2 asks 1 in epoch 5, 3: GET k
-    > 2 is served
-      1 answers 2 1: "$-1\r\n"
-    > 2 loses its link
-      a@2 gets -LOADING the primary was lost while it had this command; it had no effect, send it again
-      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
-    > 2 forwards
-      2 asks 1 in epoch 5, 3: GET k
-    > 1 closes
-      1 proposes batch 1: put k "v"
-    > commit
-      1 is accepted up to 1
-    > 2 forwards
-      1 answers 2 3: "$1\r\nv\r\n"
-      a@2 gets $"v"
-    "#
-    );
-}
-
-#[test]
-fn what_was_not_sent_outlives_the_link() {
-    script!(
-        r#"
-    > a@2: SET k v
-    > 2 sends
-      2 asks 1 in epoch 5, 1: SET k v
-    > b@2: SET k w
-    > 2 loses its link
-      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
-    > 2 forwards
-      2 asks 1 in epoch 5, 2: SET k w
-    > 1 closes
-      1 proposes batch 1: put k "w"
-    > commit
-      1 is accepted up to 1
-    > 2 forwards
-      1 answers 2 2: "+OK\r\n"
-      b@2 gets +OK
     "#
     );
 }
@@ -540,28 +462,6 @@ fn a_request_that_cannot_be_sent_in_time_was_not_executed() {
 }
 
 #[test]
-fn a_request_that_is_not_answered_in_time_is_uncertain() {
-    script!(
-        r#"
-    > a@2: SET k v
-    > 2 sends
-      2 asks 1 in epoch 5, 1: SET k v
-    > after 14999 ms
-    > 2 ticks
-      2 proposes claim of life 6 after epoch 5, renewed at 5
-    > after 1 ms
-    > lose
-    > 2 ticks
-      a@2 gets -UNCERTAIN the primary was lost while it had this command; it may or may not have been executed
-    > 2 forwards
-    > 1 closes
-      1 proposes batch 1: put k "v"
-    > 2 forwards
-    "#
-    );
-}
-
-#[test]
 fn a_command_behind_a_forwarded_one_keeps_its_place_when_the_node_becomes_primary() {
     script!(
         r#"
@@ -586,7 +486,7 @@ fn a_command_behind_a_forwarded_one_keeps_its_place_when_the_node_becomes_primar
     > 2 forwards
       2 asks 2 in epoch 8, 1: APPEND k 1
     > 2 closes
-      2 proposes batch 1: patch k at 0 "1"
+      2 proposes batch 1: patch k at 0 "1", answered 1:1 ":1\r\n"
     > commit
       2 is accepted up to 1
     > 2 forwards
@@ -660,7 +560,7 @@ fn replies_that_a_client_does_not_want_are_dropped() {
     > 2 forwards
       2 asks 1 in epoch 5, 1: SET k v
     > 1 closes
-      1 proposes batch 1: put k "v"
+      1 proposes batch 1: put k "v", answered 1:1 "+OK\r\n"
     > commit
       1 is accepted up to 1
     > 2 forwards

@@ -390,7 +390,7 @@ fn after_a_release_nothing_is_executed_or_read_and_the_other_one_claims_at_once(
       2 answers 1 1: "$1\r\nv\r\n"
       b@1 gets $"v"
     > 2 closes
-      2 proposes batch 1: put k "w"
+      2 proposes batch 1: put k "w", answered 3:2 "+OK\r\n"
     > commit
       2 is accepted up to 1
     > 1 forwards

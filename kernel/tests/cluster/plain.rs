@@ -1,10 +1,14 @@
 //! What needs no second Core to be seen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use mneme_kernel::connection::Connection;
 use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index};
+use mneme_kernel::members::Group;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
@@ -62,14 +66,14 @@ fn with_quorum_check_a_read_waits_though_there_is_a_lease() {
         client.sent(client.ready().len());
         client.input().extend_from_slice(b"GET k\r\n");
         client.run(&mut core, NOW);
-        client.advance(accepted, &[], NOW.monotonic);
+        client.advance(Marks::alone(accepted), &[], NOW.monotonic);
         assert_eq!(client.ready().is_empty(), quorum_check);
         if quorum_check {
             let batch = proposal(&tell(&mut core, Input::CloseBatch));
             let outputs = commit(&mut core, 4, &batch);
             let [Output::Accepted(seq)] = outputs[..] else { panic!("{outputs:?}") };
             accepted = seq;
-            client.advance(accepted, &[], NOW.monotonic);
+            client.advance(Marks::alone(accepted), &[], NOW.monotonic);
         }
         assert_eq!(Value::decode(client.ready()).expect("the protocol"), Some((Value::Null, 5)));
     }
@@ -110,7 +114,7 @@ fn who_forgets_is_empty_and_reads_the_log_anew() {
 #[test]
 fn a_renewal_in_a_snapshot_is_waited_for_from_when_the_snapshot_is_read() {
     let mut system = System::default();
-    system.judge(Index(1), &Entry::Hello { node: "node-2", nonce: 9, address: "node-2:1" });
+    system.judge(Index(1), &Entry::Hello { node: "node-2", nonce: 9, address: "node-2:1", origin: None });
     let claim = Entry::Claim { incarnation: Incarnation(1), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
     assert_eq!(system.judge(Index(2), &claim), Verdict::Accepted);
     // It has run for a second when its Keeper is given a snapshot that was just made.
@@ -123,5 +127,87 @@ fn a_renewal_in_a_snapshot_is_waited_for_from_when_the_snapshot_is_read() {
         let mut outputs = Vec::new();
         core.handle(now, Input::Tick { input_bytes: 0, output_bytes: 0 }, &mut outputs).expect("nothing is read");
         assert_eq!(!outputs.is_empty(), claims, "{outputs:?}");
+    }
+}
+
+#[test]
+fn a_replica_answers_reads_once_it_has_caught_up_and_takes_nothing_else() {
+    let mut primary = primary(support::config());
+    let mut log = vec![];
+    let mut client = primary.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    tell(&mut primary, Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
+    authenticate(&mut primary, &mut client);
+    client.input().extend_from_slice(b"SET k v\r\n");
+    client.run(&mut primary, NOW);
+    log.push(proposal(&tell(&mut primary, Input::CloseBatch)));
+
+    let mut replica = Core::new(Config { node: "r".into(), founds: false, replica: true, ..support::config() });
+    assert_eq!(tell(&mut replica, Input::Begin { nonce: 7 }), [], "nobody needs to know of it");
+    tell(&mut replica, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    let hello = Arc::new(Entry::Hello { node: "node-1", nonce: 1, address: "node-1:7380", origin: None }.encode());
+    let incarnation = Incarnation(1);
+    let claim = Entry::Claim { incarnation, previous_epoch: Epoch(0), last_renewal: Index(0) };
+    for (index, entry) in [hello, Arc::new(claim.encode())].iter().chain(&log).enumerate() {
+        let group = Group { committed: 4, ..Group::default() };
+        tell(&mut replica, Input::Group(group));
+        assert!(!replica.is_hot(), "there is more to come");
+        commit(&mut replica, index as u64 + 1, entry);
+    }
+    tell(&mut replica, Input::Group(Group { committed: 4, ..Group::default() }));
+    assert_eq!(replica.role_name(), "replica");
+    assert_eq!(replica.lag(), 0);
+
+    // Also on the port where Cores take everything.
+    let mut client = replica.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    authenticate(&mut replica, &mut client);
+    client.input().extend_from_slice(b"GET k\r\nSET k w\r\nCONSISTENCY QUORUM GET k\r\n");
+    client.run(&mut replica, NOW);
+    let replies = String::from_utf8_lossy(client.ready()).into_owned();
+    assert!(replies.starts_with("$1\r\nv\r\n-READONLY "), "{replies}");
+    assert!(replies.lines().nth(3).is_some_and(|line| line.starts_with('-')), "{replies}");
+
+    let later = Now { monotonic: Monotonic(Duration::from_secs(900)), ..NOW };
+    let mut outputs = Vec::new();
+    replica.handle(later, Input::Tick { input_bytes: 0, output_bytes: 0 }, &mut outputs).expect("no entry");
+    assert_eq!(outputs, [], "it never claims");
+}
+
+fn authenticate(core: &mut Core, client: &mut Connection) {
+    client.input().extend_from_slice(b"AUTH p\r\n");
+    client.run(core, NOW);
+    client.password_checked(core, NOW, mneme_kernel::call::PasswordCheck::Right);
+    client.run(core, NOW);
+    client.sent(client.ready().len());
+}
+
+#[test]
+fn all_waits_until_everybody_has_it_if_there_is_anybody_else() {
+    for shared in [false, true] {
+        let mut core = primary(support::config());
+        found(&mut core);
+        if shared {
+            let hello = Entry::Hello { node: "node-2", nonce: 9, address: "node-2:7380", origin: None };
+            commit(&mut core, 4, &Arc::new(hello.encode()));
+        }
+        let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+        authenticate(&mut core, &mut client);
+        client.input().extend_from_slice(b"CONSISTENCY ALL SET k v\r\n");
+        client.run(&mut core, NOW);
+        assert_eq!(core.wanted_everywhere(NOW.monotonic).is_some(), shared);
+        let batch = proposal(&tell(&mut core, Input::CloseBatch));
+        let outputs = commit(&mut core, if shared { 5 } else { 4 }, &batch);
+        let [Output::Accepted(accepted)] = outputs[..] else { panic!("{outputs:?}") };
+        client.advance(Marks { accepted, everywhere: core.everywhere() }, &[], NOW.monotonic);
+        assert_eq!(client.ready().is_empty(), shared);
+        if shared {
+            let spread = core.spread();
+            assert_eq!((spread.seq, spread.index), (accepted, Index(5)));
+            let names: Vec<&str> = spread.holders.iter().map(|holder| &*holder.node).collect();
+            assert_eq!(names, ["node-1", "node-2"]);
+            core.is_everywhere(spread.seq);
+            client.advance(Marks { accepted, everywhere: core.everywhere() }, &[], NOW.monotonic);
+        }
+        assert_eq!(client.ready(), b"+OK\r\n");
+        assert_eq!(core.wanted_everywhere(NOW.monotonic), None);
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::Input;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::DbId;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -21,6 +22,8 @@ use crate::world::World;
 const RATES: [u32; 3] = [990, 1010, 1000];
 /// Clients of each node.
 const CLIENTS: usize = 2;
+/// How long a command waits at least before its fate is said to be unknown: for its level, or for a primary.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a word that is appended.
 const WORD: usize = 7;
 
@@ -114,6 +117,8 @@ struct Client {
     connection: Connection,
     node: usize,
     asked: VecDeque<Asked>,
+    /// When each of them was.
+    since: VecDeque<Duration>,
     /// The key is watched, and was then read as this.
     seen: Option<Vec<u8>>,
     watched: bool,
@@ -151,12 +156,14 @@ impl Run {
         let mut connection = connection.expect("there is room");
         connection.input().extend_from_slice(b"AUTH secret\r\n");
         let asked = VecDeque::from([Asked::Auth]);
-        Client { connection, node, asked, seen: None, watched: false, queued: false, direct: false }
+        let since = VecDeque::from([self.world.time]);
+        Client { connection, node, asked, since, seen: None, watched: false, queued: false, direct: false }
     }
 
     fn ask(&mut self, i: usize, asked: Asked, request: &str) {
         let client = &mut self.clients[i];
         client.asked.push_back(asked);
+        client.since.push_back(self.world.time);
         client.connection.input().extend(format!("{request}\r\n").bytes());
     }
 
@@ -249,13 +256,18 @@ impl Run {
             let client = &mut self.clients[i];
             let now = self.world.now(client.node);
             let node = &mut self.world.nodes[client.node];
-            client.connection.advance(node.accepted, &node.voids, now.monotonic);
+            client.connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
             while let Step::CheckPassword(_) = client.connection.run(&mut node.core, now) {
                 client.connection.password_checked(&mut node.core, now, PasswordCheck::Right);
             }
             while let Some((value, len)) = Value::decode(client.connection.ready()).expect("the protocol") {
                 client.connection.sent(len);
                 let asked = client.asked.pop_front().expect("somebody asked");
+                let since = client.since.pop_front().expect("somebody asked");
+                if matches!(&value, Value::Error(text) if text.starts_with("UNCERTAIN")) {
+                    let waited = self.world.time - since;
+                    assert!(waited >= PATIENCE * 99 / 100, "{asked:?} is uncertain after {waited:?}");
+                }
                 check_answer(&self.world, client, &mut self.known, &mut self.void, asked, value);
             }
         }
@@ -356,6 +368,7 @@ fn check_answer(
         // A node that reads the log does not let anybody in.
         (Asked::Auth, _) if refused => {
             client.asked.push_back(Asked::Auth);
+            client.since.push_back(world.time);
             client.connection.input().extend_from_slice(b"AUTH secret\r\n");
         }
         (Asked::Multi, _) if refused => client.queued = false,

@@ -8,6 +8,7 @@ use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Input, Output};
 use mneme_kernel::forward::{FromPrimary, ToPrimary};
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::Seq;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -143,6 +144,8 @@ impl Stage {
         for event in std::mem::take(&mut self.world.events) {
             let text = match event {
                 Event::Output(i, output) => format!("  {} {}", i + 1, describe_output(&output)),
+                // It has nothing to ask for again.
+                Event::Sent(_, _, ToPrimary::Resume { open }) if open.is_empty() => continue,
                 Event::Sent(from, to, message) => format!("  {} asks {} {}", from + 1, to + 1, describe_sent(&message)),
                 Event::Answered(from, to, answer) => {
                     format!("  {} answers {} {}", from + 1, to + 1, describe_answer(&answer))
@@ -159,10 +162,10 @@ impl Stage {
             let i = node_of(name);
             let now = self.world.now(i);
             let node = &mut self.world.nodes[i];
-            connection.advance(node.accepted, &node.voids, now.monotonic);
+            connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
             let step = connection.run(&mut node.core, now);
             assert!(matches!(step, Step::Read | Step::Held), "{step:?}");
-            connection.advance(node.accepted, &node.voids, now.monotonic);
+            connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
             while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
                 let bytes = String::from_utf8_lossy(&connection.ready()[..len]).into_owned();
                 let shown = match value {
@@ -174,7 +177,7 @@ impl Stage {
                 lines.push(format!("  {name} gets {shown}"));
                 connection.sent(len);
             }
-            let waits_for = connection.waits_for();
+            let waits_for = connection.waits_for().map(|(seq, _)| seq);
             if self.waits.insert(name.clone(), waits_for).flatten() != waits_for {
                 lines.extend(waits_for.map(|seq| format!("  {name} waits for batch {seq}")));
             }
@@ -207,12 +210,18 @@ fn describe_sent(message: &ToPrimary) -> String {
             format!("in epoch {}, {}: {}{queued}", request.epoch, request.number, words.join(" "))
         }
         ToPrimary::End { session } => format!("to forget session {session}"),
+        ToPrimary::Resume { open } => {
+            let open: Vec<_> = open.iter().map(|(session, lowest)| format!("{session} from {lowest}")).collect();
+            format!("to resume sessions {}", open.join(", "))
+        }
+        ToPrimary::Acknowledge { session, number } => format!("to forget {session} up to {number}"),
     }
 }
 
 fn describe_answer(answer: &FromPrimary) -> String {
     match answer {
         FromPrimary::Reply { number, reply, .. } => format!("{number}: {:?}", String::from_utf8_lossy(reply)),
-        FromPrimary::Refused { number } => format!("{number}: refused"),
+        FromPrimary::Refused { number, .. } => format!("{number}: refused"),
+        FromPrimary::Beat => "to be there".into(),
     }
 }

@@ -9,7 +9,7 @@ fn a_user_is_made_through_a_standby() {
     > 2 forwards
       2 asks 1 in epoch 5, 1: USER CREATE bob HASH hash-of-p DATABASES 0 1 ROLE readwrite
     > 1 closes
-      1 proposes batch 1: user bob, bob nowhere, grant bob 0, grant bob 1
+      1 proposes batch 1: user bob, bob nowhere, grant bob 0, grant bob 1, answered 1:1 "+OK\r\n"
     > commit
       1 is accepted up to 1
     > 2 forwards
@@ -21,7 +21,7 @@ fn a_user_is_made_through_a_standby() {
     > 2 forwards
       2 asks 1 in epoch 5, 2: SET k v
     > 1 closes
-      1 proposes batch 2: put k "v"
+      1 proposes batch 2: put k "v", answered 2:2 "+OK\r\n"
     > commit
       1 is accepted up to 2
     > 2 forwards
@@ -51,7 +51,7 @@ fn the_primary_looks_at_the_rights_of_this_moment() {
     > 2 forwards
       2 asks 1 in epoch 5, 1: SET k v
     > 1 closes
-      1 proposes batch 2: put k "v"
+      1 proposes batch 2: put k "v", answered 1:1 "+OK\r\n"
     > commit
       1 is accepted up to 2
     > 2 forwards
@@ -128,7 +128,7 @@ fn a_database_is_made_and_dropped_through_a_standby() {
     > 2 forwards
       2 asks 1 in epoch 5, 1: DATABASE CREATE shop
     > 1 closes
-      1 proposes batch 1: database shop 16 at 16
+      1 proposes batch 1: database shop 16 at 16, answered 1:1 ":16\r\n"
     > commit
       1 is accepted up to 1
     > 2 forwards
@@ -139,7 +139,7 @@ fn a_database_is_made_and_dropped_through_a_standby() {
     > 2 forwards
       2 asks 1 in epoch 5, 2: SET k v
     > 1 closes
-      1 proposes batch 2: put k "v"
+      1 proposes batch 2: put k "v", acknowledged 1:1, answered 1:2 "+OK\r\n"
     > commit
       1 is accepted up to 2
     > 2 forwards
@@ -193,6 +193,95 @@ fn a_change_that_was_not_accepted_is_void() {
       1 asks 2 in epoch 7, 1: USER SHOW bob
       2 answers 1 1: "-ERR there is no user 'bob', USER LIST shows all\r\n"
       a@1 gets -ERR there is no user 'bob', USER LIST shows all
+    "#
+    );
+}
+
+/// What was executed is not executed again, whoever asks for its reply: rights count for what comes next.
+#[test]
+fn a_command_that_was_executed_keeps_its_reply_though_its_user_may_do_less_by_now() {
+    script!(
+        r#"
+    > a@1: USER CREATE bob PASSWORD p ROLE readwrite
+      a@1 waits for batch 1
+    > 1 closes
+      1 proposes batch 1: user bob
+    > commit
+      1 is accepted up to 1
+      a@1 gets +OK
+    > bob@2: AUTH bob p | INCR k
+      bob@2 gets +OK
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: INCR k
+    > 1 closes
+      1 proposes batch 2: put k "1", answered 1:1 ":1\r\n"
+    > commit
+      1 is accepted up to 2
+    > 2 loses its link
+    > 2 hears nothing
+    > a@1: USER SET bob ROLE readonly
+      a@1 waits for batch 3
+    > 1 closes
+      1 proposes batch 3: user bob
+    > commit
+      1 is accepted up to 3
+      a@1 gets +OK
+    > bob@2: INCR k
+    > 2 forwards
+      2 asks 1 to resume sessions 1 from 1
+      2 asks 1 in epoch 5, 1: INCR k
+      2 asks 1 in epoch 5, 2: INCR k
+      1 answers 2 2: "-NOPERM User bob has no permissions to run the 'incr' command\r\n"
+      1 answers 2 1: ":1\r\n"
+      bob@2 gets :1
+      bob@2 gets -NOPERM User bob has no permissions to run the 'incr' command
+    "#
+    );
+}
+
+/// A change of a user has its reply in the log, as every write that is forwarded.
+#[test]
+fn a_user_is_made_once_though_the_primary_is_lost() {
+    script!(
+        r#"
+    > a@2: USER CREATE bob PASSWORD p ROLE readwrite
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: USER CREATE bob HASH hash-of-p ROLE readwrite
+    > 1 closes
+      1 proposes batch 1: user bob, answered 1:1 "+OK\r\n"
+    > 1 hears nothing
+    > commit
+    > 2 loses its link
+    > after 400 ms
+    > 2 ticks
+      2 proposes claim of life 6 after epoch 5, renewed at 7
+    > commit
+      2 leads epoch 8
+      a@2 gets +OK
+    > bob@2: AUTH bob p | SET k v
+      bob@2 gets +OK
+      bob@2 waits for batch 1
+    "#
+    );
+}
+
+/// A default is no less than what is asked for.
+#[test]
+fn a_users_level_all_is_to_be_had_at_the_primary_only() {
+    script!(
+        r#"
+    > a@1: USER SET reader CONSISTENCY ALL
+      a@1 waits for batch 1
+    > 1 closes
+      1 proposes batch 1: level of reader Some(All)
+    > commit
+      1 is accepted up to 1
+      a@1 gets +OK
+    > reader@2: GET k
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: GET k
+      1 answers 2 1: "-NOQUORUM not executed: ALL is to be had at the primary only; QUORUM is everywhere\r\n"
+      reader@2 gets -NOQUORUM not executed: ALL is to be had at the primary only; QUORUM is everywhere
     "#
     );
 }

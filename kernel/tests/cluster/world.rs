@@ -91,7 +91,7 @@ impl World {
             events: Vec::new(),
             lives: 0,
         };
-        world.commit(Some(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:1" }.encode()));
+        world.commit(Some(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:1", origin: None }.encode()));
         let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
         world.commit(Some(&claim.encode()));
         let mut users = Vec::new();
@@ -231,7 +231,7 @@ impl World {
             let link = Link {
                 to,
                 epoch: core.epoch(),
-                proxies: Proxies::default(),
+                proxies: Proxies::new(core.origin_life().expect("it is hot")),
                 there: VecDeque::new(),
                 back: VecDeque::new(),
             };
@@ -260,11 +260,9 @@ impl World {
         let Some(mut link) = self.nodes[i].link.take() else { return };
         let now = self.now(link.to);
         let primary = &mut self.nodes[link.to];
+        primary.core.run_blocked(now, &mut link.proxies);
         while let Some(frame) = link.there.pop_front() {
-            if !primary.core.run_forwarded(now, &mut link.proxies, &frame).expect("what a Core wrote") {
-                link.there.push_front(frame);
-                break;
-            }
+            primary.core.run_forwarded(now, &mut link.proxies, &frame).expect("what a Core wrote");
         }
         primary.core.settle_forwarded(&mut link.proxies, now.monotonic);
         link.proxies.advance(primary.accepted, &primary.voids, now.monotonic);
@@ -290,9 +288,10 @@ impl World {
     }
 
     pub fn lose_link(&mut self, i: usize) {
+        let now = self.now(i).monotonic;
         if let Some(mut link) = self.nodes[i].link.take() {
             self.nodes[link.to].core.close_proxies(&mut link.proxies);
-            self.nodes[i].core.forward_link_lost();
+            self.nodes[i].core.forward_link_lost(now);
         }
     }
 

@@ -6,6 +6,7 @@ use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Core, Now};
 use mneme_kernel::forward::Void;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::resp::{Protocol, Value};
 use mneme_kernel::session::{Peer, Port};
@@ -73,7 +74,7 @@ impl Client {
 
     /// Takes the answers that may leave, and looks at each.
     pub fn receive(&mut self, accepted: Seq, voids: &[Void], now: Monotonic, digests: &BTreeMap<Index, Digest>) {
-        self.connection.advance(accepted, voids, now);
+        self.connection.advance(Marks::alone(accepted), voids, now);
         let ready = self.connection.ready().to_vec();
         self.connection.sent(ready.len());
         self.received.extend(ready);

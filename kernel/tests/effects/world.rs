@@ -95,7 +95,9 @@ impl World {
             Action::Lose => drop(self.pending.pop_front()),
             Action::Resend => self.tell(Input::Resend),
             Action::Blank => self.commit(None),
-            Action::ForeignHello => self.commit(Some(&Entry::Hello { node: "node-2", nonce: 0, address: "" }.encode())),
+            Action::ForeignHello => {
+                self.commit(Some(&Entry::Hello { node: "node-2", nonce: 0, address: "", origin: None }.encode()))
+            }
             Action::ForeignClaim { is_current } => self.foreign_claim(*is_current),
             Action::ForeignBatch { seq_offset, effects } => {
                 self.foreign_batch(*seq_offset, &encode(effects, self.now.wall))

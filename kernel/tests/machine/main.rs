@@ -433,6 +433,7 @@ fn a_deposed_core_answers_no_more() {
       propose hello of node-1
     > after 10000 ms
       b gets -LOADING there is no primary to execute this command; it was not executed, send it again
+      b gets -LOADING there is no primary to execute this command; it was not executed, send it again
     "#
     );
 }

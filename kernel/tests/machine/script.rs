@@ -10,6 +10,7 @@ use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::forward::Void;
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -66,7 +67,7 @@ impl Stage {
             waits: BTreeMap::new(),
         };
         // Index 0 is never an epoch: there, Raft has its first membership.
-        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:7380" }.encode());
+        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:7380", origin: None }.encode());
         stage.step("another claims");
         let mut effects = Vec::new();
         effect::record(&Effect::User { name: "admin", password_hash: "", role: Role::Admin }, &mut effects);
@@ -188,14 +189,14 @@ impl Stage {
     fn answers(&mut self, of: Option<&str>) {
         let mut lines = Vec::new();
         for (name, connection) in self.clients.iter_mut().filter(|(name, _)| of.is_none_or(|of| of == *name)) {
-            connection.advance(self.accepted, &self.voids, self.now.monotonic);
+            connection.advance(Marks::alone(self.accepted), &self.voids, self.now.monotonic);
             run(connection, &mut self.core, self.now);
-            connection.advance(self.accepted, &self.voids, self.now.monotonic);
+            connection.advance(Marks::alone(self.accepted), &self.voids, self.now.monotonic);
             while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
                 lines.push(format!("  {name} gets {}", show(&value)));
                 connection.sent(len);
             }
-            let waits_for = connection.waits_for();
+            let waits_for = connection.waits_for().map(|(seq, _)| seq);
             if self.waits.insert(name.clone(), waits_for).flatten() != waits_for {
                 lines.extend(waits_for.map(|seq| format!("  {name} waits for batch {seq}")));
             }

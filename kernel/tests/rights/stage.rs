@@ -6,6 +6,7 @@ use std::time::Duration;
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_kernel::session::{Peer, Port};
@@ -103,7 +104,7 @@ impl Stage {
     /// What may leave by now.
     pub fn receive(&mut self, client: &str) -> Vec<Value> {
         let connection = self.clients.get_mut(client).expect("it is connected");
-        connection.advance(self.accepted, &[], NOW.monotonic);
+        connection.advance(Marks::alone(self.accepted), &[], NOW.monotonic);
         let mut values = Vec::new();
         while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
             connection.sent(len);

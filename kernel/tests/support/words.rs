@@ -41,6 +41,8 @@ fn describe_effect(effect: &Effect<'_>) -> String {
         Effect::Flush { db } => format!("flush {}", db.0),
         Effect::User { name, .. } => format!("user {name}"),
         Effect::SealCa { .. } => "seal the CA".into(),
+        Effect::Answered { session, number, reply, .. } => format!("answered {session}:{number} {:?}", text(reply)),
+        Effect::Acknowledged { session, number, .. } => format!("acknowledged {session}:{number}"),
         Effect::Reach { user, everywhere: true } => format!("{user} everywhere"),
         Effect::Reach { user, everywhere: false } => format!("{user} nowhere"),
         Effect::Grant { user, db } => format!("grant {user} {}", db.0),

@@ -49,6 +49,8 @@ pub struct CoreSettings {
     pub level_timeout: Duration,
     /// How long a command waits for a primary.
     pub park_timeout: Duration,
+    /// It is a Replica.
+    pub replica: bool,
     /// Whether a `QUORUM` read asks a majority instead of relying on the lease.
     pub quorum_check: bool,
     pub default_user: String,
@@ -78,6 +80,8 @@ pub enum ServerError {
     JoinWithoutSecret,
     #[error("a Keeper alone founds no cluster: give --join with the address of a node of the cluster")]
     KeeperFounds,
+    #[error("a Replica founds no cluster: give --join with the address of a node of the cluster")]
+    ReplicaFounds,
     #[error("{0}")]
     Founding(FoundingError),
     #[error("{data}: {error}")]
@@ -99,7 +103,10 @@ impl ServerError {
     /// Whether the configuration is bad: exit code 2.
     pub fn is_bad_configuration(&self) -> bool {
         match self {
-            ServerError::OperatorsCertificate(_) | ServerError::JoinWithoutSecret | ServerError::KeeperFounds => true,
+            ServerError::OperatorsCertificate(_)
+            | ServerError::JoinWithoutSecret
+            | ServerError::KeeperFounds
+            | ServerError::ReplicaFounds => true,
             ServerError::Founding(FoundingError::Join(error)) => error.is_wrong_secret(),
             ServerError::Trust(error) => error.is_wrong_secret(),
             _ => false,

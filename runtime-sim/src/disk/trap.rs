@@ -30,11 +30,17 @@ pub enum Operation {
     Sync,
 }
 
+/// An operation, and what its path begins with: a file's present name, the new name of a rename, `log/` for the folder
+/// `log`.
+pub type Step = (Operation, &'static str);
+
 /// Which operation to catch.
 #[derive(Clone, Copy, Debug)]
 pub struct Trap {
+    /// What must have begun before, in this order; others may come between.
+    pub after: &'static [Step],
     pub operation: Operation,
-    /// What its path begins with: a file's present name, the new name of a rename, `log/` for the folder `log`.
+    /// What its path begins with, as in a [`Step`].
     pub prefix: &'static str,
     /// How many such operations pass before.
     pub skip: u64,
@@ -93,7 +99,15 @@ impl Platter {
     /// Whether an operation that begins now is the one to catch.
     pub fn catch(&mut self, operation: Operation, target: Target<'_>) -> Option<Caught> {
         let Armed { trap, .. } = self.trap.as_mut()?;
-        if trap.operation != operation || !self.names.path_of(target).starts_with(trap.prefix) {
+        let path = self.names.path_of(target);
+        let is_it = |(wanted, prefix): Step| wanted == operation && path.starts_with(prefix);
+        if let [first, rest @ ..] = trap.after {
+            if is_it(*first) {
+                trap.after = rest;
+            }
+            return None;
+        }
+        if !is_it((trap.operation, trap.prefix)) {
             return None;
         }
         if trap.skip > 0 {

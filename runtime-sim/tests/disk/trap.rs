@@ -8,7 +8,7 @@ use futures::FutureExt;
 use madsim::rand::{Rng, thread_rng};
 use madsim::task::JoinHandle;
 use mneme_driver::env::{Disk, File};
-use mneme_runtime_sim::{Operation, SimDisk, Trap};
+use mneme_runtime_sim::{Operation, SimDisk, Step, Trap};
 
 use crate::{content, crash, error_kind, for_each_seed, latencies, make};
 
@@ -59,7 +59,7 @@ fn every_operation_can_be_caught() {
                 1 => ("snapshot/", 0),
                 _ => ("", 1),
             };
-            let sprung = disk.trap(Trap { operation, prefix, skip });
+            let sprung = disk.trap(Trap { after: &[], operation, prefix, skip });
             let running = do_everything(&disk);
             assert!(sprung.await);
             assert_eq!(disk.stats().traps_sprung, 1);
@@ -82,7 +82,7 @@ fn every_operation_can_be_caught() {
 fn the_nth_is_caught_and_no_other() {
     for_each_seed(async |disk| {
         let nth = thread_rng().gen_range(0..10);
-        let sprung = disk.trap(Trap { operation: Operation::Create, prefix: "1", skip: nth });
+        let sprung = disk.trap(Trap { after: &[], operation: Operation::Create, prefix: "1", skip: nth });
         let running = madsim::task::spawn({
             let disk = disk.clone();
             async move {
@@ -109,6 +109,32 @@ fn the_nth_is_caught_and_no_other() {
 }
 
 #[test]
+fn one_is_caught_only_behind_what_must_come_before_it() {
+    const AFTER: [Step; 2] = [(Operation::Create, "1"), (Operation::Rename, "2")];
+    for_each_seed(async |disk| {
+        let mut sprung = disk.trap(Trap { after: &AFTER, operation: Operation::Create, prefix: "3", skip: 0 });
+        // In another order than it must be, or elsewhere.
+        disk.create("x").await?;
+        disk.rename("x", "2x").await?;
+        disk.create("3a").await?;
+        disk.create("1").await?;
+        disk.create("3b").await?;
+        disk.rename("1", "4").await?;
+        disk.create("3c").await?;
+        assert_eq!((&mut sprung).now_or_never(), None);
+        disk.rename("4", "2").await?;
+        let running = madsim::task::spawn({
+            let disk = disk.clone();
+            async move { disk.create("3d").await }
+        });
+        assert!(sprung.await);
+        disk.crash();
+        assert!(running.await?.is_err());
+        Ok(())
+    });
+}
+
+#[test]
 fn what_is_caught_has_happened_or_not() {
     let outcomes = for_each_seed(async |disk| {
         make(&disk, "file", b"old").await?;
@@ -116,7 +142,7 @@ fn what_is_caught_has_happened_or_not() {
         let file = disk.open("file").await?;
         file.write_at(0, b"new").await?;
         let operation = if thread_rng().gen_bool(0.5) { Operation::Sync } else { Operation::Rename };
-        let sprung = disk.trap(Trap { operation, prefix: "", skip: 0 });
+        let sprung = disk.trap(Trap { after: &[], operation, prefix: "", skip: 0 });
         let running = madsim::task::spawn({
             let disk = disk.clone();
             async move {
@@ -155,10 +181,10 @@ fn a_renamed_file_is_caught_by_its_present_name() {
     for_each_seed(async |disk| {
         let file = disk.create("new").await?;
         disk.rename("new", "file").await?;
-        let mut by_old = disk.trap(Trap { operation: Operation::Write, prefix: "new", skip: 0 });
+        let mut by_old = disk.trap(Trap { after: &[], operation: Operation::Write, prefix: "new", skip: 0 });
         file.write_at(0, b"x").await?;
         assert_eq!((&mut by_old).now_or_never(), None);
-        let by_new = disk.trap(Trap { operation: Operation::Write, prefix: "file", skip: 0 });
+        let by_new = disk.trap(Trap { after: &[], operation: Operation::Write, prefix: "file", skip: 0 });
         assert!(!by_old.await, "another took its place");
         let running = madsim::task::spawn(async move { file.write_at(0, b"y").await });
         assert!(by_new.await);
@@ -175,7 +201,7 @@ fn a_trap_waits_for_the_next_life() {
         disk.sync_dir("").await?;
         make(&disk, "log/1", b"content").await?;
         disk.sync_dir("log").await?;
-        let sprung = disk.trap(Trap { operation: Operation::Read, prefix: "log/", skip: 0 });
+        let sprung = disk.trap(Trap { after: &[], operation: Operation::Read, prefix: "log/", skip: 0 });
         let disk = crash(&disk).await;
         let file = disk.open("log/1").await?;
         let recovering = madsim::task::spawn(async move { file.read_at(0, 7).await });
@@ -189,17 +215,17 @@ fn a_trap_waits_for_the_next_life() {
 #[test]
 fn a_trap_that_nobody_waits_for_catches_nothing() {
     for_each_seed(async |disk| {
-        drop(disk.trap(Trap { operation: Operation::Create, prefix: "", skip: 0 }));
+        drop(disk.trap(Trap { after: &[], operation: Operation::Create, prefix: "", skip: 0 }));
         disk.create("file").await?;
         // Nor does one that was given up while the operation was under way, on either side.
         disk.set_options(latencies(20, 20));
-        let sprung = disk.trap(Trap { operation: Operation::Sync, prefix: "", skip: 0 });
+        let sprung = disk.trap(Trap { after: &[], operation: Operation::Sync, prefix: "", skip: 0 });
         let file = disk.open("file").await?;
         let running = madsim::task::spawn(async move { file.sync().await });
         madsim::time::sleep(Duration::from_millis(5)).await;
         drop(sprung);
         running.await??;
-        let sprung = disk.trap(Trap { operation: Operation::Sync, prefix: "", skip: 0 });
+        let sprung = disk.trap(Trap { after: &[], operation: Operation::Sync, prefix: "", skip: 0 });
         let file = disk.open("file").await?;
         let running = madsim::task::spawn(async move { file.sync().await });
         madsim::time::sleep(Duration::from_millis(5)).await;

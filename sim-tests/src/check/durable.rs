@@ -1,12 +1,12 @@
 //! Nothing acknowledged is lost, what was deleted stays deleted, and nothing is read that nobody wrote (DESIGN.md
-//! section 8, invariants 1, 7 and 8).
+//! section 8, invariants 1, 7 and 8); and what was acknowledged at `ALL` is found wherever it is looked for (PROTOCOL rule 22).
 //!
 //! The search for a linearization sees the first two as well. This check is simple enough to be believed without it, and
 //! it names the write that is missing.
 
 use std::collections::BTreeMap;
 
-use crate::history::{Operation, Outcome, Stamp};
+use crate::history::{Level, Operation, Outcome, Stamp};
 use crate::model::{self, Command, Database, Datum, Key, Lifetime, Presence, Reply};
 
 pub fn check(operations: &[Operation]) -> Result<(), String> {
@@ -54,10 +54,11 @@ fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
     }
 }
 
-/// A read that follows an acknowledged write, with nothing between that may have changed the key, finds what it left.
+/// A read that follows an acknowledged write, with nothing between that may have changed the key, finds what it left; one
+/// at `EVENTUAL` if the write was acknowledged at `ALL`.
 fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> {
     for read in operations {
-        let (Command::Get(key), Some(reply)) = (&read.command, read.acknowledged()) else { continue };
+        let (Command::Get(key), Some(reply)) = (&read.command, read.answered()) else { continue };
         let changes = || {
             operations.iter().filter(|other| {
                 other.command.may_change(*key) && other.outcome != Outcome::Refused && other.called < read.ended
@@ -68,7 +69,8 @@ fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> 
         };
         // Only a write that stands alone decides what is read.
         let alone = changes().all(|other| other.called == last.called || other.ended < last.called);
-        if !alone || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
+        let is_found = read.acknowledged().is_some() || last.level == Level::All;
+        if !alone || !is_found || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
             continue;
         }
         let kept = model::apply(&Database::default(), &last.command, last.clock, None)
@@ -87,5 +89,48 @@ fn leaves_one_state(command: &Command) -> bool {
         Command::Set { lifetime, presence, .. } => *lifetime != Lifetime::Keep && *presence == Presence::Any,
         Command::MultiSet(_) | Command::Delete(_) | Command::Flush(_) | Command::FlushAll => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::operation;
+
+    const KEY: Key = Key { database: 0, number: 0 };
+
+    fn set(called: u64, n: u32, outcome: Outcome) -> Operation {
+        operation(called, called + 1, Command::MultiSet(vec![(KEY, Datum::Word(n))]), outcome)
+    }
+
+    fn read(called: u64, datum: Option<u32>) -> Operation {
+        let reply = datum.map_or(Reply::Nil, |n| Reply::Datum(Datum::Word(n)));
+        operation(called, called + 1, Command::Get(KEY), Outcome::Acknowledged(reply))
+    }
+
+    fn done() -> Outcome {
+        Outcome::Acknowledged(Reply::Ok)
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_read() {
+        assert_eq!(check(&[set(1, 1, done()), read(10, Some(1))]), Ok(()));
+        assert!(check(&[set(1, 1, done()), read(10, None)]).is_err_and(|why| why.contains("lost")));
+        assert!(check(&[set(1, 1, done()), set(3, 2, done()), read(10, Some(1))]).is_err());
+        assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Unknown), read(10, Some(1))]), Ok(()));
+        assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Refused), read(10, Some(1))]), Ok(()));
+    }
+
+    #[test]
+    fn what_was_deleted_stays_deleted() {
+        let deleted = operation(3, 4, Command::Delete(vec![KEY]), Outcome::Acknowledged(Reply::Number(1)));
+        assert_eq!(check(&[set(1, 1, done()), deleted.clone(), read(10, None)]), Ok(()));
+        assert!(check(&[set(1, 1, done()), deleted, read(10, Some(1))]).is_err());
+    }
+
+    #[test]
+    fn nothing_is_read_before_it_was_written() {
+        assert!(check(&[read(1, Some(7))]).is_err_and(|why| why.contains("never written")));
+        assert!(check(&[read(1, Some(7)), set(10, 7, done())]).is_err());
     }
 }

@@ -230,17 +230,10 @@ impl porcupine_rs::Model for Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{LifeId, Stamp};
+    use crate::history::operation;
     use crate::model::{Datum, Key, Lifetime, Presence};
 
     const KEY: Key = Key { database: 0, number: 0 };
-
-    fn operation(called: u64, ended: u64, command: Command, outcome: Outcome) -> Operation {
-        let clock = Between { least: called, most: ended };
-        let (called, ended) = (Stamp(called), Stamp(ended));
-        let life = LifeId { machine: 0, number: 0 };
-        Operation { process: called.0 as u32, life, command, called, ended, outcome, clock }
-    }
 
     fn set(n: u32) -> Command {
         Command::Set {

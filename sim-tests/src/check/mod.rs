@@ -1,7 +1,7 @@
 //! One invariant a file (DESIGN.md section 8).
 //!
-//! [`log`], [`term`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`durable`], [`linearizable`] and [`walk`] know only
-//! what clients have seen. Beside them, `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
+//! [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`durable`], [`linearizable`],
+//! [`uncertain`] and [`walk`] know only what clients have seen. Beside them, `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
 //! healed serves within a bounded time) and `panic` stand where they are found out, in [`crate::cluster`] and
 //! [`crate::simulation`].
 
@@ -14,6 +14,8 @@ pub mod linearizable;
 pub mod log;
 pub mod reign;
 pub mod term;
+pub mod uncertain;
+pub mod voter;
 pub mod walk;
 
 /// What the checks that look into the nodes remember in a run.
@@ -23,4 +25,5 @@ pub struct Checks {
     pub entries: Mutex<log::Entries>,
     pub reigns: Mutex<reign::Reigns>,
     pub terms: Mutex<term::Terms>,
+    pub voters: Mutex<voter::Voters>,
 }

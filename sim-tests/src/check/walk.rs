@@ -43,3 +43,36 @@ fn leaves_it(command: &Command) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::operation;
+    use crate::model::Datum;
+
+    fn written(called: u64, number: u16) -> Operation {
+        let pairs = vec![(Key { database: 0, number }, Datum::Word(1))];
+        operation(called, called + 1, Command::MultiSet(pairs), Outcome::Acknowledged(Reply::Ok))
+    }
+
+    fn walked(called: u64, seen: &[u16]) -> Operation {
+        let seen = Reply::Keys(seen.iter().copied().collect());
+        operation(called, called + 9, Command::Walk(0), Outcome::Acknowledged(seen))
+    }
+
+    #[test]
+    fn a_walk_misses_nothing_that_was_there_all_the_time() {
+        assert_eq!(check(&[written(1, 5), walked(10, &[5])]), Ok(()));
+        assert!(check(&[written(1, 5), walked(10, &[])]).is_err());
+        assert_eq!(check(&[written(12, 5), walked(10, &[])]), Ok(()), "it came in the middle");
+        let delete = Command::Delete(vec![Key { database: 0, number: 5 }]);
+        let deleted = operation(12, 13, delete, Outcome::Unknown);
+        assert_eq!(check(&[written(1, 5), deleted, walked(10, &[])]), Ok(()), "it may have gone");
+    }
+
+    #[test]
+    fn a_walk_shows_nothing_that_nobody_wrote() {
+        assert!(check(&[walked(10, &[5])]).is_err());
+        assert!(check(&[walked(10, &[5]), written(30, 5)]).is_err());
+    }
+}

@@ -7,21 +7,22 @@ use madsim::runtime::Handle;
 use madsim::time::{Instant, sleep};
 use mneme_kernel::mutant::Mutant;
 use mneme_runtime_sim::sleep::timeout;
-use mneme_runtime_sim::{SimDisk, Trap};
+use mneme_runtime_sim::{SimDisk, Sprung, Trap};
 
-use super::lives::{REVIVAL, STOP};
+use super::lives::REVIVAL;
 use super::machine::Hold;
 use super::{Cluster, Ending, WATCH};
 use crate::world::lock;
 
 /// How long a trap may take to catch something.
 const TRAPPING: Duration = Duration::from_secs(2);
-/// How long a machine whose disk is lost or damaged may take to recover from that while faults go on.
-const REPAIR: Duration = Duration::from_secs(20);
+/// How long a Keeper is down at least, for others to go on without it, and how long a leader may take to purge its log.
+pub(super) const FALLING_BEHIND: Duration = Duration::from_secs(1);
+const PURGING: Duration = Duration::from_millis(500);
 
 /// Faults of one machine. Each waits until it is over; while something else is being done to the machine, nothing happens.
 impl Cluster {
-    fn take(&self, machine: usize) -> Option<Hold> {
+    pub(super) fn take(&self, machine: usize) -> Option<Hold> {
         self.machine(machine).take()
     }
 
@@ -63,11 +64,13 @@ impl Cluster {
         let was_primary = self.primary() == Some(machine);
         let before = self.progress();
         Handle::current().pause(node);
+        hold.machine().set_paused(true);
         sleep(lasts).await;
         if Mutant::StopClockInPause.is_chosen() {
             hold.machine().clock.leave_out(lasts);
         }
         let overtaken = self.progress().epoch > before.epoch;
+        hold.machine().set_paused(false);
         Handle::current().resume(node);
         self.world().count("pause outlasted the lease", u64::from(was_primary && overtaken));
     }
@@ -125,11 +128,39 @@ impl Cluster {
         down: Duration,
     ) {
         let Some(hold) = self.take(machine) else { return };
-        let machine = hold.machine();
-        let mut sprung = machine.disk().trap(trap);
+        let sprung = hold.machine().disk().trap(trap);
         if in_recovery {
-            machine.restart(Ending::Kill, REVIVAL).await;
+            hold.machine().restart(Ending::Kill, REVIVAL).await;
         }
+        self.end_when(sprung, &hold, what, ending, down).await;
+    }
+
+    /// Ends the life in the middle of putting a snapshot from another Keeper in place; counts it under this name. To need
+    /// one, the server stays down until the log of the Keeper that leads no longer reaches back to the end of its own.
+    pub async fn end_in_install(&self, machine: usize, what: &'static str, trap: Trap, ending: Ending, down: Duration) {
+        let Some(hold) = self.take(machine) else { return };
+        hold.machine().end_life(Ending::Kill);
+        sleep(FALLING_BEHIND + down).await;
+        self.purge_log().await;
+        let sprung = hold.machine().disk().trap(trap);
+        hold.machine().begin_life();
+        self.end_when(sprung, &hold, what, ending, down).await;
+    }
+
+    /// Has the Keeper that leads make a snapshot, and gives it the time to purge its log.
+    async fn purge_log(&self) {
+        let leader = self.leader().map(|number| self.machine(number));
+        let keeper = leader.and_then(|machine| Some((machine.running_keeper()?, machine)));
+        let Some((keeper, machine)) = keeper else { return };
+        let Some(node) = Handle::current().get_node(machine.node()) else { return };
+        // It may fail, and its process may end meanwhile: then the log stays.
+        let _ = timeout(TRAPPING, node.spawn(async move { keeper.snapshot().await })).await;
+        sleep(PURGING).await;
+    }
+
+    /// Ends the life when an operation hangs in the trap, and begins the next one.
+    async fn end_when(&self, mut sprung: Sprung, hold: &Hold, what: &'static str, ending: Ending, down: Duration) {
+        let machine = hold.machine();
         let end = Instant::now() + TRAPPING;
         while Instant::now() < end {
             match timeout(WATCH, &mut sprung).await {
@@ -142,79 +173,6 @@ impl Cluster {
                 Err(_) => machine.run_for(Duration::from_millis(1)).await,
             }
         }
-    }
-
-    /// Flips a bit on the disk while the server is stopped. Alone it must refuse to start and say why, or need nothing of
-    /// what was damaged; then the bit is flipped back. With others it must recover what is damaged from them.
-    pub async fn damage(&self, machine: usize, draw: u64) {
-        let is_solo = self.world().options.topology.is_solo();
-        if !is_solo && !self.can_spare(machine) {
-            return;
-        }
-        let Some(hold) = self.take(machine) else { return };
-        let machine = hold.machine();
-        if !machine.stop().await {
-            return if !is_solo {
-                machine.restart(Ending::Kill, REVIVAL).await
-            };
-        }
-        machine.end_life(Ending::Kill);
-        let disk = machine.disk();
-        let Some((path, sound, offset)) = victim(&disk, draw) else { return machine.begin_life() };
-        let mut damaged = sound.clone();
-        damaged[offset] ^= 1 << (draw % 8);
-        self.event(format_args!("a bit of {path} of {} at {offset} is flipped", machine.name()));
-        disk.write_file(&path, &damaged).expect("the file was read a moment ago");
-        if !is_solo {
-            machine.set_impaired(true);
-            machine.begin_life();
-            return self.await_repair(&hold, "damage repaired").await;
-        }
-        machine.begin_life();
-        let end = Instant::now() + STOP;
-        while !machine.is_up() && lock(&machine.life).start_error.is_none() && Instant::now() < end {
-            sleep(WATCH).await;
-        }
-        let Some(why) = lock(&machine.life).start_error.take() else {
-            return self.world().count("damage not needed", 1);
-        };
-        self.world().count("damage refused", 1);
-        let named = why.contains("damaged") && why.contains(&path);
-        self.world().check("damage", if named { Ok(()) } else { Err(format!("refused {path}, but by: {why}")) });
-        machine.end_life(Ending::Kill);
-        disk.write_file(&path, &sound).expect("the file was written a moment ago");
-        machine.begin_life();
-    }
-
-    /// A machine loses its disk with all that is on it, and joins anew.
-    pub async fn wipe(&self, machine: usize, down: Duration) {
-        if !self.can_spare(machine) {
-            return;
-        }
-        let Some(hold) = self.take(machine) else { return };
-        let machine = hold.machine();
-        machine.set_impaired(true);
-        machine.end_life(Ending::Kill);
-        self.event(format_args!("{} loses its disk", machine.name()));
-        machine.lose_disk();
-        sleep(down).await;
-        machine.begin_life();
-        self.await_repair(&hold, "joined anew").await;
-    }
-
-    /// Whether the disk of a machine may be lost without losing what is acknowledged.
-    fn can_spare(&self, machine: usize) -> bool {
-        let impaired = self.keepers().filter(|other| other.is_impaired() || other.number() == machine);
-        impaired.count() <= self.world().options.topology.spare_keepers()
-    }
-
-    /// Waits until a machine has recovered with the help of others; it may take longer than this waits.
-    async fn await_repair(&self, hold: &Hold, repaired: &'static str) {
-        let end = Instant::now() + REPAIR;
-        while hold.machine().is_impaired() && Instant::now() < end {
-            hold.machine().run_for(WATCH).await;
-        }
-        self.world().count(repaired, u64::from(!hold.machine().is_impaired()));
     }
 }
 
@@ -250,20 +208,4 @@ fn true_wall() -> i64 {
     let now = madsim::time::TimeHandle::current().now_time();
     let since = now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or_default()
-}
-
-/// A byte on a disk that the log attests as synced, or that a snapshot consists of: its file, the file's content, and
-/// its place.
-fn victim(disk: &SimDisk, draw: u64) -> Option<(String, Vec<u8>, usize)> {
-    /// The last record of the log attests all before itself.
-    const NOT_ATTESTED: usize = 64;
-    let files = disk.list_files();
-    let of = |folder: &str| files.iter().filter(|path| path.starts_with(folder)).cloned().collect::<Vec<_>>();
-    let (log, snapshot) = (of("log/0"), of("snapshot/0"));
-    let candidates = if draw.is_multiple_of(2) || snapshot.is_empty() { log } else { snapshot };
-    let path = candidates.get((draw / 2) as usize % candidates.len().max(1))?.clone();
-    let content = disk.read_file(&path).ok()?;
-    let end = content.iter().rposition(|byte| *byte != 0)? + 1;
-    let end = if path.starts_with("log/") { end.saturating_sub(NOT_ATTESTED) } else { end };
-    (end > 0).then(|| (path, content, (draw >> 16) as usize % end))
 }

@@ -111,6 +111,7 @@ impl Machine {
             Ok(server) => server,
             Err(error) => return self.does_not_start(&error),
         };
+        self.check_set_aside();
         lock(&self.life).server = Some(server.clone());
         if let Some(keeper) = server.keeper() {
             env.spawn("follow", self.clone().follow(keeper.clone()));
@@ -170,6 +171,7 @@ impl Machine {
             default_level: Level::Quorum,
             level_timeout: options.level_timeout,
             park_timeout: options.park_timeout,
+            replica: false,
             lease: options.lease,
             founds: false,
             quorum_check: options.quorum_check,

@@ -1,7 +1,8 @@
 //! A machine: its disk and its clocks outlive every process on it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +45,10 @@ pub struct Machine {
     is_held: AtomicBool,
     /// What it held on disk is lost or damaged, and it has not been ready since.
     is_impaired: AtomicBool,
+    /// Its server's process is suspended.
+    is_paused: AtomicBool,
+    /// Folders on its disk with what a Keeper has moved aside as damaged.
+    set_aside: AtomicUsize,
 }
 
 impl Machine {
@@ -71,6 +76,8 @@ impl Machine {
                 life: Mutex::new(Life::begin(env, DiskStats::default())),
                 is_held: AtomicBool::new(false),
                 is_impaired: AtomicBool::new(false),
+                is_paused: AtomicBool::new(false),
+                set_aside: AtomicUsize::new(0),
             })
         };
         (0..roles.len()).map(machine).collect()
@@ -176,6 +183,28 @@ impl Machine {
 
     pub(super) fn set_impaired(&self, is_impaired: bool) {
         self.is_impaired.store(is_impaired, Ordering::Relaxed);
+    }
+
+    /// Whether its server's process is suspended.
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Relaxed);
+    }
+
+    /// A Keeper moves its log aside only if it is damaged, and nothing but the nemesis damages it.
+    pub(super) fn check_set_aside(&self) {
+        let files = self.disk().list_files();
+        let folders = files.iter().filter_map(|path| path.split_once('/')).map(|(folder, _)| folder);
+        let folders: BTreeSet<&str> = folders.filter(|folder| folder.starts_with("damaged-")).collect();
+        let before = self.set_aside.swap(folders.len(), Ordering::Relaxed);
+        if folders.len() > before {
+            self.world.count("set aside", 1);
+            let what = || format!("{} has moved its log aside, and nothing had damaged it", self.name());
+            self.world.check("damage", if self.is_impaired() { Ok(()) } else { Err(what()) });
+        }
     }
 
     /// Keeps others from doing anything to it, unless somebody does already.

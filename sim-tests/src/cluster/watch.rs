@@ -65,6 +65,12 @@ impl Cluster {
                 world.event(format_args!("{} leads in term {leads:?}", machine.name()));
             }
             world.check("term", found.map(drop));
+            // While it is suspended its log stands still, and no time passes for it.
+            if leads.is_some() && !machine.is_paused() {
+                let promoted = lock(&self.0.checks.voters).sees(&keeper.status());
+                world.count("promoted", *promoted.as_ref().unwrap_or(&0));
+                world.check("voter", promoted.map(drop));
+            }
         }
     }
 

@@ -108,6 +108,7 @@ fn options(env: &SimEnv) -> Options {
         default_level: Level::Quorum,
         level_timeout: Duration::from_secs(5),
         park_timeout: Duration::from_secs(5),
+        replica: false,
         lease: Duration::from_secs(1),
         founds: false,
         quorum_check: false,
