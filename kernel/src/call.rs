@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::commands::{Access, Command, CommandError, connection, is_word, transactions};
+use crate::commands::{Access, Command, CommandError, connection, is_word, transactions, user};
 use crate::core::{Answer, Core};
 use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
@@ -13,6 +13,7 @@ use crate::session::{Port, Session};
 use crate::stopwatch::Timing;
 use crate::store::{Item, Place as ItemPlace};
 use crate::time::{Monotonic, Wall};
+use crate::users::Role;
 
 /// What a command's code is given.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub enum Then {
     Close,
     /// There is no reply yet: check this password, then [`crate::connection::Connection::password_checked`].
     CheckPassword(Credentials),
+    /// There is no reply yet: hash this password, then [`crate::connection::Connection::password_hashed`] and ask again.
+    HashPassword(Password),
     /// There is no reply: not now, ask again when the watermark has moved.
     Retry,
     /// The primary has the command under this number, and gives the reply.
@@ -67,6 +70,16 @@ pub struct Credentials {
     pub password: alloc::vec::Vec<u8>,
     /// The user's hash; `None` if there is no such user, which must take as long to find out.
     pub hash: Option<alloc::string::String>,
+}
+
+/// A password to be hashed away from the store's lock: that is slow on purpose.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub alloc::vec::Vec<u8>);
+
+impl core::fmt::Debug for Password {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Password")
+    }
 }
 
 impl Then {
@@ -110,7 +123,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The database that was selected.
+    /// The database that was selected. Before a command runs that touches it, it is looked whether it is there.
     pub(crate) fn db(&self) -> DbId {
         self.core.system.databases.id(self.session.db)
     }
@@ -209,6 +222,11 @@ impl<'a> Call<'a> {
         self.depends = self.depends.max(self.core.changed.of_database(db));
     }
 
+    /// A reply about users or databases waits for their last change.
+    pub(crate) fn depend_on_system(&mut self) {
+        self.depends = self.depends.max(self.core.changed.of_system());
+    }
+
     pub(crate) fn effect(&mut self, effect: &Effect<'_>) {
         self.core.execute_effect(effect);
         self.wrote = true;
@@ -220,6 +238,7 @@ impl Call<'_> {
     pub(crate) fn dispatch(&mut self) -> Result<Level, CommandError> {
         let result = self.try_dispatch();
         if result.is_err() {
+            self.session.hashed = None;
             // Refused before it ran; the arguments are those of the inner command if the prefix was in order.
             let command = self.core.commands.find(self.args.at(0)).map(|(number, _)| number);
             self.core.stats.count_rejected(command);
@@ -250,7 +269,7 @@ impl Call<'_> {
             Err(error) => return Err(transactions::refused(self, Some(command), error)),
         }
         let queued = self.session.transaction.is_some() && !command.is_transactional();
-        let admitted = self.check_rights(command).and_then(|()| self.admit(command, queued));
+        let admitted = self.check_rights(number, command).and_then(|()| self.admit(command, queued));
         if let Err(error) = admitted {
             return Err(transactions::refused(self, Some(command), error));
         }
@@ -261,9 +280,13 @@ impl Call<'_> {
             transactions::queue(self, number, command)?;
             return Ok(Level::Eventual);
         }
+        self.touches_data = command.touches_data(self.core.commands.access(number, self.args));
         let level = self.level(command, level.or(self.session.next_level))?;
-        self.touches_data = command.touches_data();
         if self.touches_data && !self.session.is_proxy {
+            if let Some(password) = user::unhashed(self, command)? {
+                self.then = Then::HashPassword(Password(password.into()));
+                return Ok(level);
+            }
             if let Some(reply) = transactions::answer_here(self, command) {
                 self.session.next_level = None;
                 self.show_to_monitors(command);
@@ -295,10 +318,10 @@ impl Call<'_> {
         if !is_word(self.args.at(0), "consistency") {
             return Ok(None);
         }
-        let (_, prefix) = self.core.commands.resolve(self.args)?;
+        let (number, prefix) = self.core.commands.resolve(self.args)?;
         // Whose rights are whose is not known before the log has been read; then nothing runs either.
         if self.core.is_hot() {
-            self.check_rights(prefix)?;
+            self.check_rights(number, prefix)?;
         }
         let level = Level::parse(self.args.at(1)).ok_or(connection::UNKNOWN_LEVEL)?;
         if self.session.transaction.is_some() {
@@ -312,8 +335,11 @@ impl Call<'_> {
     fn level(&self, command: &Command, asked: Option<Level>) -> Result<Level, CommandError> {
         let eventually = self.session.reads_eventually && command.access == Access::Read;
         let asked = asked.or(self.session.level).or(eventually.then_some(Level::Eventual));
+        let default = || if self.touches_data { self.default_level() } else { self.core.config.default_level };
         match self.session.port {
-            Port::Main => match asked.unwrap_or(self.core.config.default_level) {
+            Port::Main => match asked.unwrap_or_else(default) {
+                // Nobody is to lose rights, or keep them, by a change that was acknowledged and is forgotten.
+                Level::Eventual if command.access == Access::Admin && command.is_write() => Ok(Level::Quorum),
                 // What another Core asks for is answered when it is committed: better no answer than one that promises more.
                 Level::All if self.session.is_proxy && self.core.is_shared() => Err(CommandError::NoAll),
                 level => Ok(level),
@@ -356,33 +382,6 @@ impl Call<'_> {
         self.reply.bytes.truncate(start);
         self.reply.error(error);
         self.core.stats.count_error(&self.reply.bytes[start..]);
-    }
-
-    pub(crate) fn check_access(&self, access: Access, command: &'static str) -> Result<(), CommandError> {
-        if access == Access::Anyone {
-            return Ok(());
-        }
-        let name = self.session.user.as_ref().ok_or(CommandError::NoAuth)?;
-        if !self.core.is_hot() {
-            // It has been asked before, and touches no data now.
-            return Ok(());
-        }
-        let user = self.core.system.users.get(name).ok_or(CommandError::NoAuth)?;
-        if user.role.allows(access) { Ok(()) } else { Err(CommandError::NoPerm { user: name.clone(), command }) }
-    }
-
-    pub(crate) fn check_rights(&self, command: &Command) -> Result<(), CommandError> {
-        if command.access == Access::Anyone {
-            return Ok(());
-        }
-        self.check_access(command.access, command.name)?;
-        if self.session.port == Port::Read && command.is_write() {
-            return Err(CommandError::ReadOnly);
-        }
-        if self.core.is_stopping() {
-            return Err(CommandError::Loading);
-        }
-        Ok(())
     }
 
     /// Whether the command may not even be looked at yet.
@@ -470,7 +469,11 @@ impl Call<'_> {
             quote(arg, &mut line);
         }
         line.extend_from_slice(b"\r\n");
-        self.core.clients.show(&line);
+        let users = &self.core.system.users;
+        let is_admin = |user: &str, stamp: u64| {
+            users.get(user).is_some_and(|user| user.role == Role::Admin && user.stamp() == stamp)
+        };
+        self.core.clients.show(&line, is_admin);
     }
 
     /// Says what the reply waits for (rules 12 and 13).

@@ -17,10 +17,12 @@ pub type KeyHash = u64;
 pub struct Changed {
     keys: HashMap<KeyHash, Seq, FixedState>,
     hasher: FixedState,
-    databases: [DatabaseMarks; limits::DATABASES as usize],
+    databases: [DatabaseMarks; limits::STORED_DATABASES as usize],
+    /// The newest batch that changed users or databases: what who asks for them waits for.
+    system: Seq,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct DatabaseMarks {
     /// The newest batch with any change: what DBSIZE waits for.
     last: Seq,
@@ -28,10 +30,13 @@ struct DatabaseMarks {
     flush: Seq,
 }
 
+const NO_MARKS: [DatabaseMarks; limits::STORED_DATABASES as usize] =
+    [DatabaseMarks { last: Seq::ZERO, flush: Seq::ZERO }; limits::STORED_DATABASES as usize];
+
 impl Changed {
     pub fn new(seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
-        Self { keys: HashMap::with_hasher(hasher.clone()), hasher, databases: Default::default() }
+        Self { keys: HashMap::with_hasher(hasher.clone()), hasher, databases: NO_MARKS, system: Seq::ZERO }
     }
 
     /// Notes that a key changes in batch `seq`; the result is for [`Changed::accepted`].
@@ -44,6 +49,15 @@ impl Changed {
 
     pub fn mark_flush(&mut self, db: DbId, seq: Seq) {
         self.databases[usize::from(db.0)] = DatabaseMarks { last: seq, flush: seq };
+    }
+
+    pub fn mark_system(&mut self, seq: Seq) {
+        self.system = seq;
+    }
+
+    /// The newest batch that an answer about users or databases depends on; may be accepted already.
+    pub fn of_system(&self) -> Seq {
+        self.system
     }
 
     /// The newest batch that a read of this key depends on; may be accepted already.
@@ -74,7 +88,8 @@ impl Changed {
     /// Everything is accepted: a new epoch counts its batches from 1.
     pub fn clear(&mut self) {
         self.keys.clear();
-        self.databases = Default::default();
+        self.databases = NO_MARKS;
+        self.system = Seq::ZERO;
     }
 
     /// How many keys stand changed.

@@ -2,6 +2,7 @@
 //! one caused.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::forward::Answered;
@@ -22,9 +23,18 @@ pub struct Clients {
     /// Who has mail that its connection does not know of.
     woken: Vec<Slot>,
     /// Who sees every command.
-    monitors: Vec<Slot>,
+    monitors: Vec<Monitor>,
     /// Sessions of connections with other Cores.
     proxies: usize,
+}
+
+/// A connection that sees every command, and as whom it asked for that.
+#[derive(Debug)]
+struct Monitor {
+    slot: Slot,
+    user: String,
+    /// See [`Session::stamp`].
+    stamp: u64,
 }
 
 /// What others have for a connection.
@@ -162,18 +172,21 @@ impl Clients {
         !self.monitors.is_empty()
     }
 
-    pub(crate) fn monitor(&mut self, slot: Slot) {
-        self.monitors.push(slot);
+    pub(crate) fn monitor(&mut self, session: &Session) {
+        let user = session.user.clone().unwrap_or_default();
+        self.monitors.push(Monitor { slot: session.slot, user, stamp: session.stamp });
     }
 
     pub(crate) fn stop_monitoring(&mut self, slot: Slot) {
-        self.monitors.retain(|monitor| *monitor != slot);
+        self.monitors.retain(|monitor| monitor.slot != slot);
     }
 
-    /// Shows a line to everyone who sees every command.
-    pub(crate) fn show(&mut self, line: &[u8]) {
-        for i in 0..self.monitors.len() {
-            self.send(self.monitors[i], line);
-        }
+    /// Shows a line to everyone who sees every command. A connection whose user may not any more is closed.
+    pub(crate) fn show(&mut self, line: &[u8], may: impl Fn(&str, u64) -> bool) {
+        let (monitors, former): (Vec<Monitor>, Vec<Monitor>) =
+            core::mem::take(&mut self.monitors).into_iter().partition(|monitor| may(&monitor.user, monitor.stamp));
+        former.iter().for_each(|monitor| self.kill(monitor.slot));
+        monitors.iter().for_each(|monitor| self.send(monitor.slot, line));
+        self.monitors = monitors;
     }
 }

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::call::{Credentials, PasswordCheck, Then};
+use crate::call::{Credentials, Password, PasswordCheck, Then};
 use crate::clients::Slot;
 use crate::core::{Core, Now};
 use crate::forward::{Answered, Void};
@@ -13,7 +13,7 @@ use crate::ids::{DbNumber, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::resp::{Decoder, ProtocolError};
-use crate::session::{Replies, Session};
+use crate::session::{HashedPassword, Replies, Session};
 use crate::stopwatch::Pace;
 use crate::time::Monotonic;
 
@@ -28,6 +28,8 @@ pub enum Step {
     Full,
     /// Check this password, then call [`Connection::password_checked`].
     CheckPassword(Credentials),
+    /// Hash this password, then call [`Connection::password_hashed`].
+    HashPassword(Password),
     /// Make a snapshot, then call [`Connection::saved`].
     Save,
     /// Make a snapshot without waiting for it; then run again.
@@ -152,7 +154,7 @@ impl Connection {
     /// Puts the reply of a command that another Core has executed in its place.
     fn answered(&mut self, session: &mut Session, answered: Answered) {
         session.forwarded = session.forwarded.saturating_sub(1);
-        if let Some(db) = answered.db.filter(|db| session.awaits_db && *db < limits::DATABASES) {
+        if let Some(db) = answered.db.filter(|_| session.awaits_db) {
             session.db = DbNumber(db);
         }
         session.awaits_db &= session.forwarded > 0;
@@ -221,8 +223,10 @@ impl Connection {
                 session.replies = Replies::Skip;
             }
             let answer = core.execute(now, session, args, &mut self.gate.reply);
-            if answer.then == Then::Retry {
-                return Step::Held;
+            match answer.then {
+                Then::Retry => return Step::Held,
+                Then::HashPassword(password) => return Step::HashPassword(password),
+                _ => {}
             }
             self.consumed += len;
             if answer.leans {
@@ -261,7 +265,7 @@ impl Connection {
                 self.gate.pass(start, answer.level, answer.leans);
             }
             match answer.then {
-                Then::Reply | Then::Retry | Then::Delay(_) | Then::Forwarded(_) => {}
+                Then::Reply | Then::Retry | Then::HashPassword(_) | Then::Delay(_) | Then::Forwarded(_) => {}
                 Then::Close => self.closing = true,
                 Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),
                 Then::Save => return Step::Save,
@@ -278,6 +282,13 @@ impl Connection {
     pub fn password_checked(&mut self, core: &mut Core, now: Now, check: PasswordCheck) {
         let mut session = core.clients.take(self.slot);
         core.password_checked(now, &mut session, &mut self.gate.reply, check);
+        core.clients.put_back(self.slot, session);
+    }
+
+    /// The hash that [`Step::HashPassword`] asked for, of that password; then run again.
+    pub fn password_hashed(&mut self, core: &mut Core, password: Password, hash: alloc::string::String) {
+        let mut session = core.clients.take(self.slot);
+        session.hashed = Some(HashedPassword { password: password.0, hash });
         core.clients.put_back(self.slot, session);
     }
 

@@ -33,7 +33,7 @@ use crate::resp::{Args, Reply};
 use crate::served::Served;
 use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
-use crate::store::{Digest, Store};
+use crate::store::{Database, Digest, Store};
 use crate::system::System;
 use crate::time::{Monotonic, Wall};
 use crate::users::Role as UserRole;
@@ -245,6 +245,8 @@ pub struct Core {
     pub(crate) commands: Commands,
     pub(crate) store: Store,
     pub(crate) system: System,
+    /// Grows whenever somebody's rights may have changed: sessions then look anew.
+    pub(crate) rights_changes: u64,
     pub(crate) changed: Changed,
     pub(crate) watches: Watches,
     pub clients: Clients,
@@ -310,6 +312,7 @@ impl Core {
             diagnostics: Diagnostics::new(&commands),
             rates: Rates::default(),
             system: System::default(),
+            rights_changes: 0,
             role: Role::Recovering,
             incarnation: None,
             origin_life: None,
@@ -377,8 +380,8 @@ impl Core {
 
     /// Fetches what the first requests of a pipeline will search for; returns how many bytes they take.
     pub(crate) fn look_ahead(&mut self, session: &Session, input: &[u8]) -> usize {
-        let database = self.store.database(self.system.databases.id(session.db));
-        self.lookahead.fetch(database, input)
+        let Some(id) = self.system.databases.find(session.db) else { return 0 };
+        self.lookahead.fetch(self.store.database(id), input)
     }
 
     /// Goes on with the request that asked for a password check.
@@ -462,6 +465,7 @@ impl Core {
                 self.applied = Some(index);
                 self.newest_wall = self.newest_wall.max(system.newest_wall);
                 self.system = system;
+                self.rights_changes += 1;
                 // How old the newest renewal in it is, nobody knows: the wait begins here (rule 2).
                 self.heard = self.heard.max(now.monotonic);
                 self.store.reserve(items);
@@ -675,6 +679,7 @@ impl Core {
         self.claimed = None;
         self.store = Store::new(self.config.seed);
         self.system = System::default();
+        self.rights_changes += 1;
         self.applied = None;
         self.heard = now;
     }
@@ -709,6 +714,7 @@ impl Core {
             }
             self.store.apply(&effect);
             self.system.apply(&effect);
+            self.rights_changes += u64::from(effect.changes_rights());
         }
         Ok(())
     }
@@ -761,7 +767,7 @@ impl Core {
             return;
         }
         let mut parts = limits::EXPIRY_PARTS;
-        for db in (0..limits::DATABASES).map(DbId) {
+        for db in (0..limits::STORED_DATABASES).map(DbId) {
             while parts > 0
                 && let Some(keys) = self.store.database_mut(db).expired(self.newest_wall)
             {
@@ -840,6 +846,7 @@ impl Core {
         }
         self.store.apply(effect);
         self.system.apply(effect);
+        self.rights_changes += u64::from(effect.changes_rights());
         let is_lost = matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()
             || matches!(effect, Effect::Answered { .. }) && Mutant::RequestTableNotInBatch.is_chosen();
         if !is_lost {
@@ -857,7 +864,8 @@ impl Core {
                 self.changed.mark_flush(a, reign.next_seq);
                 self.changed.mark_flush(b, reign.next_seq);
             }
-            Effect::User { .. } | Effect::SealCa { .. } | Effect::Answered { .. } | Effect::Acknowledged { .. } => {}
+            _ if effect.changes_system() => self.changed.mark_system(reign.next_seq),
+            _ => {}
         }
     }
 
@@ -1143,6 +1151,12 @@ impl Core {
 
     pub fn commands(&self) -> &Commands {
         &self.commands
+    }
+
+    /// Which databases there are, and what each holds.
+    pub fn databases(&self) -> impl Iterator<Item = (String, &Database)> {
+        let databases = &self.system.databases;
+        databases.iter().map(|(number, id)| (databases.shown(number), self.store.database(id)))
     }
 
     pub fn store(&self) -> &Store {

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use bincode::{BorrowDecode, Encode};
 
 use crate::codec::{self, CodecError};
-use crate::ids::{DbId, Incarnation};
+use crate::ids::{DbId, DbNumber, Incarnation};
+use crate::level::Level;
 
 /// One change of the data set. Deadlines are wall-clock milliseconds ([`crate::time::Wall`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
@@ -18,7 +19,7 @@ pub enum Effect<'a> {
     Deadline { db: DbId, key: &'a [u8], deadline: Option<u64> },
     /// The database is empty.
     Flush { db: DbId },
-    /// The user now exists, with this password hash (PHC string) and role.
+    /// The user now exists, with this password hash (PHC string) and role. One that is new may use every database.
     User { name: &'a str, password_hash: &'a str, role: crate::users::Role },
     /// These bytes now stand at `offset` of the key's value, which was lengthened with zeros if it was too short; the
     /// deadline stays. A key that was absent began with an empty value and no deadline.
@@ -32,6 +33,20 @@ pub enum Effect<'a> {
     Answered { origin: Incarnation, session: u64, number: u64, db: u16, reply: &'a [u8] },
     /// The origin has the replies of the session's commands up to this number.
     Acknowledged { origin: Incarnation, session: u64, number: u64 },
+    /// The user may now use every database, or none but those that are granted next.
+    Reach { user: &'a str, everywhere: bool },
+    /// The user may use this database, too.
+    Grant { user: &'a str, db: DbNumber },
+    /// The user's commands now have this level unless they ask for another.
+    UserLevel { user: &'a str, level: Option<Level> },
+    /// The user is gone.
+    DropUser { name: &'a str },
+    /// There is a further database: its name, the number that users may say as well, and where it is kept.
+    CreateDatabase { name: &'a str, db: DbNumber, id: DbId },
+    /// The database is gone, and with it every grant of it. It was emptied before.
+    DropDatabase { db: DbNumber },
+    /// Commands on this database now have this level unless somebody asks for another.
+    DatabaseLevel { db: DbNumber, level: Option<Level> },
 }
 
 impl<'a> Effect<'a> {
@@ -42,13 +57,26 @@ impl<'a> Effect<'a> {
             | Effect::Delete { db, key }
             | Effect::Deadline { db, key, .. }
             | Effect::Patch { db, key, .. } => Some((db, key)),
-            Effect::Flush { .. }
-            | Effect::User { .. }
-            | Effect::SwapDatabases { .. }
-            | Effect::SealCa { .. }
-            | Effect::Answered { .. }
-            | Effect::Acknowledged { .. } => None,
+            _ => None,
         }
+    }
+
+    /// Whether it changes what somebody may do.
+    pub fn changes_rights(&self) -> bool {
+        matches!(
+            self,
+            Effect::User { .. }
+                | Effect::Reach { .. }
+                | Effect::Grant { .. }
+                | Effect::UserLevel { .. }
+                | Effect::DropUser { .. }
+                | Effect::DropDatabase { .. }
+        )
+    }
+
+    /// Whether it changes who the users are or which databases there are, rather than keys.
+    pub fn changes_system(&self) -> bool {
+        self.changes_rights() || matches!(self, Effect::CreateDatabase { .. } | Effect::DatabaseLevel { .. })
     }
 }
 

@@ -50,7 +50,10 @@ pub struct Request {
     pub epoch: Epoch,
     /// The origin's number of the connection.
     pub session: u64,
+    /// Whom the client authenticated as. The primary looks up what the user may do now.
     pub user: String,
+    /// Of [`crate::users::User::stamp`]: the user may have been dropped and made anew since.
+    pub stamp: u64,
     pub db: u16,
     /// 2 or 3.
     pub protocol: u8,

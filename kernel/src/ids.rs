@@ -46,18 +46,19 @@ number!(
     Incarnation
 );
 
-/// A database as users number it, 0 to [`limits::DATABASES`] - 1. [`crate::databases::Databases`] tells where it is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A database as users number it: below [`limits::DATABASES`] one that is always there, above one that has a name too.
+/// [`crate::databases::Databases`] tells whether there is such a one, and where it is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct DbNumber(pub u16);
 
-/// A database as the store and the log know it, 0 to [`limits::DATABASES`] - 1; others are not decoded.
+/// A database as the store and the log know it, 0 to [`limits::STORED_DATABASES`] - 1; others are not decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct DbId(pub u16);
 
 impl<C> Decode<C> for DbId {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         let n = u16::decode(decoder)?;
-        if n < limits::DATABASES { Ok(Self(n)) } else { Err(DecodeError::Other("there is no such database")) }
+        if n < limits::STORED_DATABASES { Ok(Self(n)) } else { Err(DecodeError::Other("there is no such database")) }
     }
 }
 bincode::impl_borrow_decode!(DbId);

@@ -2,8 +2,10 @@
 
 use core::fmt;
 
-/// What must have happened before a reply leaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+use bincode::{Decode, Encode};
+
+/// What must have happened before a reply leaves. Grows only at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub enum Level {
     /// Executed in the primary's memory.
     Eventual,

@@ -37,6 +37,7 @@ mod rates;
 mod reign;
 pub mod requests;
 pub mod resp;
+mod rights;
 mod served;
 pub mod session;
 pub mod slowlog;

@@ -2,6 +2,15 @@
 
 /// Numbered databases, as Redis's default configuration has them.
 pub const DATABASES: u16 = 16;
+/// Databases with names, beside those. Each costs a little memory while it is empty, too, whether it exists or not.
+pub const NAMED_DATABASES: u16 = 48;
+/// All databases that there can be.
+pub const STORED_DATABASES: u16 = DATABASES + NAMED_DATABASES;
+
+/// Users. Each is in the memory of every node and in every snapshot.
+pub const MAX_USERS: usize = 10_000;
+/// Bytes of the name of a user or of a database.
+pub const MAX_NAME: usize = 64;
 
 /// Bytes of one argument of a command: Redis's `proto-max-bulk-len`.
 pub const MAX_BULK: usize = 512 << 20;

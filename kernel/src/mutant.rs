@@ -84,10 +84,16 @@ pub enum Mutant {
     StopClockInPause,
     /// `ALL` waits for no Core.
     AllWithoutCores,
+    /// A change of a user does not apply to connections that are open.
+    KeepRights,
+    /// A database that a command names beside the selected one is not looked at.
+    CheckSelected,
+    /// Who has authenticated as a user of that name is the user, also after the user was dropped and made anew.
+    BelieveName,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 40] = [
+    pub const ALL: [(&'static str, Mutant); 43] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -128,6 +134,9 @@ impl Mutant {
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
         ("stop-clock-in-pause", Mutant::StopClockInPause),
         ("all-without-cores", Mutant::AllWithoutCores),
+        ("keep-rights", Mutant::KeepRights),
+        ("check-selected", Mutant::CheckSelected),
+        ("believe-name", Mutant::BelieveName),
     ];
 
     /// Whether this mistake is to be made now.

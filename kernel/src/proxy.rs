@@ -37,6 +37,7 @@ impl Core {
             epoch: self.epoch(),
             session: session.id,
             user: session.user.clone().unwrap_or_default(),
+            stamp: session.stamp,
             db: session.db.0,
             protocol: if session.protocol == crate::resp::Protocol::Resp3 { 3 } else { 2 },
             level: level as u8,
@@ -245,8 +246,12 @@ impl Core {
             self.clients.open_proxy(|id, slot| Session::new(id, slot, Port::Main, Peer::default(), now.monotonic))
         });
         let mut session = self.clients.take(slot);
-        session.user = Some(request.user.clone());
-        session.db = DbNumber(request.db.min(limits::DATABASES - 1));
+        if session.user.as_ref() != Some(&request.user) || session.stamp != request.stamp {
+            session.user = Some(request.user.clone());
+            session.stamp = request.stamp;
+            session.rights = None;
+        }
+        session.db = DbNumber(request.db);
         session.level = Some(request.level());
         session.protocol = request.protocol();
         session.pace = Pace::Last;

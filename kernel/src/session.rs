@@ -2,6 +2,8 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::clients::Slot;
 use crate::forward::RemoteWatch;
@@ -11,6 +13,7 @@ use crate::resp::{Protocol, Trust};
 use crate::stopwatch::Pace;
 use crate::time::Monotonic;
 use crate::transaction::Transaction;
+use crate::users::User;
 use crate::watch::Watching;
 
 /// Which port a connection came in by.
@@ -55,6 +58,13 @@ pub struct Session {
     pub db: DbNumber,
     /// The authenticated user's name.
     pub user: Option<String>,
+    /// Which user of that name: [`User::stamp`].
+    pub(crate) stamp: u64,
+    /// The user's rights as they were at [`Core::rights_changes`](crate::core::Core::rights_changes) of `rights_of`.
+    pub(crate) rights: Option<Arc<User>>,
+    pub(crate) rights_of: u64,
+    /// A password of a command that waits, hashed as that command asked.
+    pub(crate) hashed: Option<HashedPassword>,
     pub name: String,
     pub library: String,
     pub library_version: String,
@@ -97,6 +107,19 @@ pub struct Session {
     pub(crate) parked: Option<Monotonic>,
 }
 
+/// A password and the hash that was made of it.
+#[derive(Clone)]
+pub(crate) struct HashedPassword {
+    pub password: Vec<u8>,
+    pub hash: String,
+}
+
+impl core::fmt::Debug for HashedPassword {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("HashedPassword")
+    }
+}
+
 /// What an `AUTH` or `HELLO ... AUTH` does once its password has been found right.
 #[derive(Clone, Debug)]
 pub(crate) struct Greeting {
@@ -118,6 +141,10 @@ impl Session {
             since,
             db: DbNumber(0),
             user: None,
+            stamp: 0,
+            rights: None,
+            rights_of: 0,
+            hashed: None,
             name: String::new(),
             library: String::new(),
             library_version: String::new(),

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::commands::Command;
+use crate::ids::DbNumber;
 use crate::resp::Args;
 use crate::resp::OwnedArgs;
 
@@ -10,6 +11,8 @@ use crate::resp::OwnedArgs;
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
     pub(crate) queue: Vec<Queued>,
+    /// The database that they select last.
+    pub(crate) selects: Option<DbNumber>,
     /// One could not be queued: EXEC will refuse all.
     pub(crate) is_broken: bool,
     /// One of them writes.

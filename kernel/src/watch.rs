@@ -10,7 +10,6 @@ use hashbrown::HashMap;
 use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::ids::{DbId, DbNumber, Epoch};
-use crate::limits;
 use crate::mutant::Mutant;
 use crate::store::Store;
 
@@ -18,7 +17,8 @@ use crate::store::Store;
 #[derive(Debug)]
 pub(crate) struct Watches {
     /// By the number of their database.
-    keys: [HashMap<Box<[u8]>, Watched, FixedState>; limits::DATABASES as usize],
+    keys: BTreeMap<DbNumber, HashMap<Box<[u8]>, Watched, FixedState>>,
+    hasher: FixedState,
     /// How many keys are watched in all databases.
     len: usize,
 }
@@ -51,8 +51,7 @@ impl Watching {
 
 impl Watches {
     pub(crate) fn new(seed: u64) -> Self {
-        let hasher = FixedState::with_seed(seed);
-        Self { keys: core::array::from_fn(|_| HashMap::with_hasher(hasher.clone())), len: 0 }
+        Self { keys: BTreeMap::new(), hasher: FixedState::with_seed(seed), len: 0 }
     }
 
     /// Whether nobody watches anything.
@@ -66,7 +65,8 @@ impl Watches {
             by.epoch = epoch;
         }
         let btree_map::Entry::Vacant(place) = by.keys.entry((db, key.into())) else { return };
-        let watched = self.keys[usize::from(db.0)].entry_ref(key).or_insert_with(|| {
+        let keys = self.keys.entry(db).or_insert_with(|| HashMap::with_hasher(self.hasher.clone()));
+        let watched = keys.entry_ref(key).or_insert_with(|| {
             self.len += 1;
             Watched { watchers: 0, changes: 0 }
         });
@@ -76,12 +76,15 @@ impl Watches {
 
     pub(crate) fn unwatch(&mut self, by: &mut Watching) {
         for (db, key) in core::mem::take(&mut by.keys).into_keys() {
-            let keys = &mut self.keys[usize::from(db.0)];
+            let Some(keys) = self.keys.get_mut(&db) else { continue };
             let Some(watched) = keys.get_mut(&key) else { continue };
             watched.watchers -= 1;
             if watched.watchers == 0 {
                 keys.remove(&key);
                 self.len -= 1;
+            }
+            if keys.is_empty() {
+                self.keys.remove(&db);
             }
         }
     }
@@ -89,7 +92,7 @@ impl Watches {
     /// An effect is about to change the store and, perhaps, which number means which database.
     pub(crate) fn see(&mut self, effect: &Effect<'_>, store: &Store, databases: &Databases) {
         let number = |db: DbId| match Mutant::WatchPlace.is_chosen() {
-            true => DbNumber(db.0),
+            true => Some(DbNumber(db.0)),
             false => databases.number(db),
         };
         match *effect {
@@ -101,7 +104,8 @@ impl Watches {
             }
             _ => {
                 if let Some((db, key)) = effect.key()
-                    && let Some(watched) = self.keys[usize::from(number(db).0)].get_mut(key)
+                    && let Some(keys) = number(db).and_then(|number| self.keys.get_mut(&number))
+                    && let Some(watched) = keys.get_mut(key)
                 {
                     watched.changes += 1;
                 }
@@ -109,8 +113,8 @@ impl Watches {
         }
     }
 
-    fn touch_all(&mut self, db: DbNumber, changes: impl Fn(&[u8]) -> bool) {
-        let keys = self.keys[usize::from(db.0)].iter_mut();
+    fn touch_all(&mut self, db: Option<DbNumber>, changes: impl Fn(&[u8]) -> bool) {
+        let keys = db.and_then(|db| self.keys.get_mut(&db)).into_iter().flatten();
         keys.filter(|(key, _)| changes(key)).for_each(|(_, watched)| watched.changes += 1);
     }
 
@@ -119,7 +123,7 @@ impl Watches {
         by.keys.is_empty()
             || by.epoch == epoch
                 && by.keys.iter().all(|((db, key), changes)| {
-                    self.keys[usize::from(db.0)].get(key).is_some_and(|watched| watched.changes == *changes)
+                    self.keys.get(db).and_then(|keys| keys.get(key)).is_some_and(|watched| watched.changes == *changes)
                 })
     }
 }

@@ -9,7 +9,8 @@ use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::forward::{FromPrimary, Request, ToPrimary};
-use mneme_kernel::ids::{DbId, Epoch, Incarnation, Index, Seq};
+use mneme_kernel::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
+use mneme_kernel::level::Level;
 use mneme_kernel::members::{Member, Members};
 use mneme_kernel::resp::{Decoder, OwnedArgs, Trust, encode_command};
 use mneme_kernel::snapshot::{BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition};
@@ -88,6 +89,16 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
         ("answered", Effect::Answered { origin: ORIGIN, session: 5, number: 300, db: 3, reply: b"+OK\r\n" }),
         ("answered, not kept", Effect::Answered { origin: ORIGIN, session: 6, number: 301, db: 0, reply: b"" }),
         ("acknowledged", Effect::Acknowledged { origin: ORIGIN, session: 7, number: 299 }),
+        ("nowhere", Effect::Reach { user: "bob", everywhere: false }),
+        ("grant", Effect::Grant { user: "bob", db: DbNumber(300) }),
+        ("everywhere", Effect::Reach { user: "eve", everywhere: true }),
+        ("a user's level", Effect::UserLevel { user: "bob", level: Some(Level::All) }),
+        ("no level of a user", Effect::UserLevel { user: "eve", level: None }),
+        ("drop user", Effect::DropUser { name: "eve" }),
+        ("create database", Effect::CreateDatabase { name: "shop", db: DbNumber(16), id: DbId(17) }),
+        ("a database's level", Effect::DatabaseLevel { db: DbNumber(16), level: Some(Level::Eventual) }),
+        ("no level of a database", Effect::DatabaseLevel { db: DbNumber(3), level: None }),
+        ("drop database", Effect::DropDatabase { db: DbNumber(18) }),
     ];
     // Whoever adds a variant is sent here by the compiler: it needs golden bytes.
     for (_, effect) in &all {
@@ -101,7 +112,14 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
             | Effect::SwapDatabases { .. }
             | Effect::SealCa { .. }
             | Effect::Answered { .. }
-            | Effect::Acknowledged { .. } => {}
+            | Effect::Acknowledged { .. }
+            | Effect::Reach { .. }
+            | Effect::Grant { .. }
+            | Effect::UserLevel { .. }
+            | Effect::DropUser { .. }
+            | Effect::CreateDatabase { .. }
+            | Effect::DropDatabase { .. }
+            | Effect::DatabaseLevel { .. } => {}
         }
     }
     all
@@ -162,6 +180,7 @@ fn forwarded_commands_are_written_as_ever() {
         epoch: Epoch(7),
         session: 5,
         user: "ann".into(),
+        stamp: 70_000,
         db: 3,
         protocol: 2,
         level: 1,

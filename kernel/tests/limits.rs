@@ -274,6 +274,9 @@ fn the_documents_tell_every_limit() {
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
         ("MAX_PASSWORD", limits::MAX_PASSWORD),
         ("MAX_SLOWLOG", limits::MAX_SLOWLOG),
+        ("MAX_USERS", limits::MAX_USERS),
+        ("MAX_NAME", limits::MAX_NAME),
+        ("NAMED_DATABASES", limits::NAMED_DATABASES.into()),
     ];
     for (name, value) in rows {
         let row = format!("| `{name}` | {value} |");

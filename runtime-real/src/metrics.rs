@@ -136,7 +136,7 @@ fn clients(page: &mut Page, core: &Core) {
 fn data(page: &mut Page, core: &Core) {
     let stats = &core.stats;
     page.gauge("mneme_memory_used_bytes", "Memory accounted for the data.").is(core.used_memory());
-    let databases: Vec<_> = core.store().databases().map(|(db, database)| (db.0.to_string(), database)).collect();
+    let databases: Vec<_> = core.databases().collect();
     let mut family = page.gauge("mneme_keys", "Keys by database.");
     for (db, database) in &databases {
         family.with(&[("database", db)], database.len());

@@ -40,6 +40,8 @@ pub struct Client {
     /// Which of the Cores it turns to.
     core: usize,
     patience: Duration,
+    /// As whom it authenticates, and its password.
+    user: (String, String),
     connection: Option<Connection>,
 }
 
@@ -57,7 +59,12 @@ struct Connection {
 impl Client {
     /// A client that turns to that Core first and gives up on a reply after `patience`.
     pub fn new(cluster: Cluster, core: usize, patience: Duration) -> Client {
-        Client { cluster, core, patience, connection: None }
+        Client { cluster, core, patience, user: (USER.into(), PASSWORD.into()), connection: None }
+    }
+
+    /// The same for another user.
+    pub fn of_user(self, user: &str, password: &str) -> Client {
+        Client { user: (user.into(), password.into()), ..self }
     }
 
     /// Sends commands at once and hears what came of each, which goes into the history.
@@ -106,12 +113,23 @@ impl Client {
         Ok(answer)
     }
 
+    /// As [`Client::ask`], on the connection that there is and on the database that is selected there.
+    ///
+    /// # Errors
+    /// If there is no connection, or no answer in time.
+    pub async fn ask_where_it_was(&mut self, command: &[&str]) -> io::Result<Value> {
+        let mut connection = self.connection.take().ok_or(io::ErrorKind::NotConnected)?;
+        let answer = connection.ask(command, self.patience).await?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+
     /// A connection that has authenticated and selected this database.
     async fn connected(&mut self, database: u16) -> io::Result<Connection> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let opened = Connection::open(&self.cluster, self.core, self.patience).await;
+                let opened = Connection::open(&self.cluster, self.core, self.patience, &self.user).await;
                 self.core += usize::from(opened.is_err());
                 opened?
             }
@@ -128,7 +146,12 @@ impl Client {
 }
 
 impl Connection {
-    async fn open(cluster: &Cluster, core: usize, patience: Duration) -> io::Result<Connection> {
+    async fn open(
+        cluster: &Cluster,
+        core: usize,
+        patience: Duration,
+        (user, password): &(String, String),
+    ) -> io::Result<Connection> {
         let machine = cluster.core(core);
         let connecting = TcpStream::connect(machine.client_address());
         let stream = timeout(patience, connecting).await.map_err(|_| io::ErrorKind::TimedOut)??;
@@ -136,7 +159,7 @@ impl Connection {
         let life = cluster.world().history().life(machine.number());
         let process = cluster.world().new_process();
         let mut connection = Connection { stream, received: Vec::new(), life, process, database: 0 };
-        match connection.ask(&["HELLO", "3", "AUTH", USER, PASSWORD], patience).await? {
+        match connection.ask(&["HELLO", "3", "AUTH", user, password], patience).await? {
             Value::Map(_) => Ok(connection),
             other => Err(refused(&other)),
         }

@@ -24,6 +24,7 @@ mod nemesis;
 mod options;
 #[cfg(test)]
 mod recovery;
+mod rights;
 mod runs;
 mod simulation;
 mod topology;

@@ -42,6 +42,8 @@ pub struct Options {
     pub quorum_check: bool,
     /// How far each machine's clocks are off from the beginning.
     pub skews: Vec<Skew>,
+    /// Whether users and databases come and go.
+    pub changes_rights: bool,
 }
 
 /// What clients do.
@@ -172,6 +174,7 @@ impl Options {
             lease: dice.millis(150.0..=3_000.0),
             quorum_check: dice.chance(0.1),
             skews: draw_skews(&mut dice, &topology),
+            changes_rights: dice.chance(0.3),
             topology,
         }
     }

@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 58] = [
+const MUST_HAPPEN: [&str; 62] = [
     "acknowledged",
     "all down at once",
     "answered at EVENTUAL",
@@ -26,6 +26,7 @@ const MUST_HAPPEN: [&str; 58] = [
     "damage refused",
     "damage repaired",
     "data compared",
+    "databases made",
     "digests compared",
     "ended in a purge",
     "ended in a rotation",
@@ -60,6 +61,9 @@ const MUST_HAPPEN: [&str; 58] = [
     "reads cut short",
     "reads failed",
     "reigns",
+    "rights changed",
+    "rights refused",
+    "rights used",
     "ring cut",
     "set aside",
     "stopped in order",

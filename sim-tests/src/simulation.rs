@@ -15,6 +15,7 @@ use crate::cluster::Cluster;
 use crate::last_look;
 use crate::nemesis::Schedule;
 use crate::options::Options;
+use crate::rights;
 use crate::workload;
 use crate::world::{Counts, Violation, World};
 
@@ -96,9 +97,12 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
         // Founding is not what is tested here.
         cluster.until_up(RECOVERY).await.map_err(|late| format!("at the start: {late}"))?;
     }
-    let clients: Vec<_> = (0..world.options.clients.count)
+    let mut clients: Vec<_> = (0..world.options.clients.count)
         .map(|number| cluster.add_client().spawn(workload::run(cluster.clone(), number)))
         .collect();
+    if world.options.changes_rights {
+        clients.push(cluster.add_client().spawn(rights::run(cluster.clone())));
+    }
     Schedule::draw(&world.options).carry_out(&cluster).await;
 
     cluster.event(format_args!("all faults end"));

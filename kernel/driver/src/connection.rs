@@ -43,6 +43,11 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             client.password_checked(check);
             continue;
         }
+        if let Step::HashPassword(password) = step {
+            let hash = node.env().hash_password(password.0.clone()).await;
+            client.password_hashed(password, hash);
+            continue;
+        }
         if step == Step::Save {
             let made = node.snapshot().await;
             client.saved(made);

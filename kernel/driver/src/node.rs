@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
+use mneme_kernel::call::{Password, PasswordCheck};
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
 use mneme_kernel::forward::Void;
@@ -418,6 +418,10 @@ impl<E: Env> Client<E> {
     pub(crate) fn password_checked(&mut self, check: PasswordCheck) {
         let now = self.node.now();
         self.connection.password_checked(&mut lock(&self.node.core), now, check);
+    }
+
+    pub(crate) fn password_hashed(&mut self, password: Password, hash: String) {
+        self.connection.password_hashed(&mut lock(&self.node.core), password, hash);
     }
 }
 

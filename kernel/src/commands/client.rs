@@ -6,6 +6,7 @@ use core::fmt::Write;
 use core::time::Duration;
 
 use super::connection::UNKNOWN_LEVEL;
+use super::containers::{self, Subcommand};
 use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
 use crate::call::{Call, Then};
 use crate::clients::Slot;
@@ -23,11 +24,8 @@ pub(super) const COMMANDS: &[Command] = &[Command {
     keys: Keys::NONE,
     flags: &["noscript", "loading", "stale"],
     summary: "A container for client connection commands.",
-    run: client,
+    run: |call| containers::run(call, SUBCOMMANDS, "CLIENT"),
 }];
-
-/// A subcommand: its name, how many arguments it takes with both names (negative: at least so many), its rights, its code.
-pub(super) type Subcommand = (&'static str, i32, Access, fn(&mut Call<'_>) -> Result<(), CommandError>);
 
 pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("id", 2, Access::Connection, |call| {
@@ -156,13 +154,6 @@ const HELP: &[&str] = &[
     "HELP",
     "    Print this help.",
 ];
-
-fn client(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let found = SUBCOMMANDS.iter().find(|(name, ..)| is_word(call.args.at(1), name));
-    let (.., access, run) = found.ok_or_else(|| CommandError::unknown_subcommand(call.args, "CLIENT"))?;
-    call.check_access(*access, "client")?;
-    run(call)
-}
 
 pub(super) fn client_name(name: &[u8]) -> Result<String, CommandError> {
     if name.len() > limits::MAX_CLIENT_NAME || !name.iter().all(|b| (b'!'..=b'~').contains(b)) {
@@ -377,7 +368,7 @@ fn consistency(call: &mut Call<'_>) -> Result<(), CommandError> {
     let args = call.args;
     match args.len() {
         2 => {
-            let level = call.session.level.unwrap_or(call.core.config.default_level);
+            let level = call.session.level.unwrap_or(call.default_level());
             call.reply.bulk(level.name().as_bytes());
         }
         3 => {

@@ -100,7 +100,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["loading", "stale", "fast"],
         summary: "Changes the selected database.",
         run: |call| {
-            call.session.db = keyspace::database(call.args.at(1))?;
+            call.session.db = keyspace::database(&call.core.system.databases, call.args.at(1))?;
             call.reply.ok();
             Ok(())
         },
@@ -257,6 +257,8 @@ pub(crate) fn password_checked(call: &mut Call<'_>, check: PasswordCheck) -> Res
         PasswordCheck::Wrong => return Err(CommandError::WrongPass),
         PasswordCheck::TooMany => return Err(TOO_MANY_PASSWORDS),
     }
+    call.session.stamp = call.core.system.users.get(&greeting.user).map_or(0, |user| user.stamp());
+    call.session.rights = None;
     call.session.user = Some(greeting.user);
     match greeting.protocol {
         None => call.reply.ok(),

@@ -3,26 +3,45 @@
 
 use alloc::vec::Vec;
 
-use super::{CommandError, client, is_word};
+use super::{Access, CommandError, acl, client, database, is_word, user};
+use crate::call::Call;
 use crate::resp::Args;
 
-/// A subcommand, and how many arguments it takes with both names; negative: at least so many.
-pub(super) type Arity = (&'static str, i32);
+/// A subcommand: its name, how many arguments it takes with both names (negative: at least so many), its rights, its code.
+pub(super) type Subcommand = (&'static str, i32, Access, fn(&mut Call<'_>) -> Result<(), CommandError>);
 
 #[derive(Debug)]
 pub(super) struct Container {
     pub(super) name: &'static str,
     /// As errors show it.
     shown: &'static str,
-    subcommands: Vec<Arity>,
+    subcommands: Vec<Known>,
+}
+
+/// What is known of a subcommand before it runs.
+#[derive(Debug)]
+struct Known {
+    name: &'static str,
+    arity: i32,
+    /// `None`: that of the command.
+    access: Option<Access>,
 }
 
 /// DEBUG is none: in Redis too it looks at its arguments itself.
-pub(super) fn all() -> [Container; 7] {
-    let client = client::SUBCOMMANDS.iter().map(|(name, arity, ..)| (*name, *arity)).collect();
-    let container = |name, shown, subcommands: &[Arity]| Container { name, shown, subcommands: subcommands.to_vec() };
+pub(super) fn all() -> [Container; 10] {
+    let container = |name, shown, subcommands: &[(&'static str, i32)]| {
+        let known = |(name, arity): &(&'static str, i32)| Known { name, arity: *arity, access: None };
+        Container { name, shown, subcommands: subcommands.iter().map(known).collect() }
+    };
+    let table = |name, shown, subcommands: &[Subcommand]| {
+        let known = |(name, arity, access, _): &Subcommand| Known { name, arity: *arity, access: Some(*access) };
+        Container { name, shown, subcommands: subcommands.iter().map(known).collect() }
+    };
     [
-        Container { name: "client", shown: "CLIENT", subcommands: client },
+        table("acl", "ACL", acl::SUBCOMMANDS),
+        table("client", "CLIENT", client::SUBCOMMANDS),
+        table("database", "DATABASE", database::SUBCOMMANDS),
+        table("user", "USER", user::SUBCOMMANDS),
         container(
             "command",
             "COMMAND",
@@ -41,11 +60,18 @@ pub(super) fn all() -> [Container; 7] {
 }
 
 impl Container {
+    fn find(&self, args: Args<'_>) -> Option<&Known> {
+        let word = args.get(1)?;
+        self.subcommands.iter().find(|known| is_word(word, known.name))
+    }
+
     /// Whether the subcommand that is named takes so many arguments.
     pub(super) fn check(&self, args: Args<'_>) -> Result<(), CommandError> {
-        let Some(word) = args.get(1) else { return Ok(()) };
-        let found = self.subcommands.iter().find(|(name, _)| is_word(word, name));
-        let (name, arity) = found.ok_or_else(|| CommandError::unknown_subcommand(args, self.shown))?;
+        if args.len() < 2 {
+            return Ok(());
+        }
+        let Known { name, arity, .. } =
+            self.find(args).ok_or_else(|| CommandError::unknown_subcommand(args, self.shown))?;
         let len = args.len() as i64;
         let wanted = i64::from(*arity);
         if len == wanted || wanted < 0 && len >= -wanted {
@@ -53,4 +79,25 @@ impl Container {
         }
         Err(CommandError::SubcommandArity(self.name, name))
     }
+
+    /// Who may run the subcommand that is named, if it has rights of its own.
+    pub(super) fn access(&self, args: Args<'_>) -> Option<Access> {
+        self.find(args)?.access
+    }
+
+    /// The subcommands with their arity, and who may run them if they have rights of their own.
+    pub(super) fn subcommands(&self) -> impl Iterator<Item = (&'static str, i32, Option<Access>)> {
+        self.subcommands.iter().map(|known| (known.name, known.arity, known.access))
+    }
+}
+
+/// Runs the subcommand that the call names.
+pub(super) fn run(
+    call: &mut Call<'_>,
+    subcommands: &[Subcommand],
+    container: &'static str,
+) -> Result<(), CommandError> {
+    let found = subcommands.iter().find(|(name, ..)| is_word(call.args.at(1), name));
+    let (.., run) = found.ok_or_else(|| CommandError::unknown_subcommand(call.args, container))?;
+    run(call)
 }

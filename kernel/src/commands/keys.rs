@@ -2,10 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, integer, is_word};
+use super::{Access, Command, CommandError, Keys, is_word, keyspace};
 use crate::call::Call;
-use crate::ids::{DbId, DbNumber};
-use crate::limits;
+use crate::ids::DbId;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -162,9 +161,8 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "Removes all keys from all databases.",
         run: |call| {
             check_flush_mode(call)?;
-            for db in 0..limits::DATABASES {
-                call.flush(DbId(db));
-            }
+            let all: Vec<DbId> = call.core.system.databases.iter().map(|(_, id)| id).collect();
+            all.into_iter().for_each(|db| call.flush(db));
             call.reply.ok();
             Ok(())
         },
@@ -228,12 +226,10 @@ fn copy(call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// A database that a command names beside the session's.
+/// Where the database is kept that a command names beside the session's.
 fn database(call: &Call<'_>, text: &[u8]) -> Result<DbId, CommandError> {
-    let n = i32::try_from(integer(text)?)
-        .map_err(|_| CommandError::Other("value is out of range, value must between -2147483648 and 2147483647"))?;
-    let number = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
-    Ok(call.core.system.databases.id(DbNumber(number)))
+    let databases = &call.core.system.databases;
+    keyspace::database(databases, text).map(|number| databases.id(number))
 }
 
 fn copy_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {

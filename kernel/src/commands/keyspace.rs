@@ -3,12 +3,12 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, integer, is_word};
+use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
 use crate::call::Call;
+use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::glob;
 use crate::ids::{DbId, DbNumber};
-use crate::limits;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -73,11 +73,16 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Swaps two databases.",
         run: |call| {
-            let [a, b] = [(1, "invalid first DB index"), (2, "invalid second DB index")]
-                .map(|(i, wrong)| small_integer(call.args.at(i)).map_err(|_| CommandError::Other(wrong)));
-            let (a, b) = (a?, b?);
-            let (a, b) = (numbered(a)?, numbered(b)?);
             let databases = &call.core.system.databases;
+            let [a, b] =
+                [(1, "invalid first DB index"), (2, "invalid second DB index")].map(|(i, wrong)| {
+                    match database(databases, call.args.at(i)) {
+                        Err(CommandError::DbRange) => Ok(None),
+                        found => found.map(Some).map_err(|_| CommandError::Other(wrong)),
+                    }
+                });
+            let (a, b) = (a?, b?);
+            let (a, b) = (a.ok_or(CommandError::DbRange)?, b.ok_or(CommandError::DbRange)?);
             let (a, b) = (databases.id(a), databases.id(b));
             if a != b {
                 call.effect(&Effect::SwapDatabases { a, b });
@@ -106,20 +111,29 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-/// The database that a number means.
-pub(super) fn database(text: &[u8]) -> Result<DbNumber, CommandError> {
-    numbered(small_integer(text)?)
+/// The database that a number or a name means, if there is one.
+pub(crate) fn named(databases: &Databases, text: &[u8]) -> Option<DbNumber> {
+    database(databases, text).ok()
 }
 
-/// Redis reads numbers of databases as 32 bits, and says so.
-fn small_integer(text: &[u8]) -> Result<i32, CommandError> {
+/// The database that a number or a name means. A word that is no name gets Redis's answer.
+pub(super) fn database(databases: &Databases, text: &[u8]) -> Result<DbNumber, CommandError> {
+    if let Some(number) = databases.by_name(text) {
+        return Ok(number);
+    }
     let wrong = CommandError::Other("value is out of range, value must between -2147483648 and 2147483647");
-    i32::try_from(integer(text)?).map_err(|_| wrong)
+    // Redis reads numbers of databases as 32 bits, and says so.
+    let number = i32::try_from(integer(text)?).map_err(|_| wrong)?;
+    let number = u16::try_from(number).ok().map(DbNumber);
+    number.filter(|number| databases.find(*number).is_some()).ok_or(CommandError::DbRange)
 }
 
-fn numbered(n: i32) -> Result<DbNumber, CommandError> {
-    let n = u16::try_from(n).ok().filter(|n| *n < limits::DATABASES).ok_or(CommandError::DbRange)?;
-    Ok(DbNumber(n))
+/// As [`database`], for commands that Redis does not have.
+pub(super) fn existing(call: &Call<'_>, text: &[u8]) -> Result<DbNumber, CommandError> {
+    named(&call.core.system.databases, text).ok_or_else(|| {
+        let text = alloc::format!("there is no database '{}', DATABASE LIST shows all", lossy(text));
+        CommandError::Text(text)
+    })
 }
 
 /// Those of the keys that have not expired; the reply waits for the database's last change.

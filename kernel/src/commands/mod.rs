@@ -11,15 +11,18 @@ mod config;
 pub(crate) mod connection;
 mod containers;
 mod counters;
+mod database;
 mod deadlines;
 mod diagnostics;
 mod keys;
-mod keyspace;
+pub(crate) mod keyspace;
 mod lcs;
 mod ranges;
 mod server;
 mod strings;
+mod touches;
 pub(crate) mod transactions;
+pub(crate) mod user;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -27,6 +30,7 @@ use alloc::vec::Vec;
 use hashbrown::HashMap;
 
 use self::containers::Container;
+pub use self::touches::{Named, Touches};
 use crate::call::Call;
 use crate::resp::Args;
 
@@ -86,8 +90,9 @@ impl Command {
         if self.arity < 0 { args as i64 >= -i64::from(self.arity) } else { args as i64 == i64::from(self.arity) }
     }
 
+    /// Whether it may change something that is replicated: keys, users or databases.
     pub fn is_write(&self) -> bool {
-        self.access == Access::Write
+        self.access == Access::Write || self.access == Access::Admin && self.has_flag("write")
     }
 
     fn has_flag(&self, flag: &str) -> bool {
@@ -104,10 +109,12 @@ impl Command {
         ["multi", "exec", "discard", "watch", "quit", "reset"].contains(&self.name)
     }
 
-    /// Its reply rests on the data, which only the primary knows.
-    pub(crate) fn touches_data(&self) -> bool {
+    /// Its reply rests on what is replicated, which only the primary knows. `access` is that of its subcommand.
+    pub(crate) fn touches_data(&self, access: Access) -> bool {
         let by_others = ["exec", "watch", "unwatch", "discard", "wait", "waitaof"];
-        matches!(self.access, Access::Read | Access::Write) || by_others.contains(&self.name)
+        matches!(access, Access::Read | Access::Write)
+            || access == Access::Admin && self.is_write()
+            || by_others.contains(&self.name)
     }
 
     /// It runs what was queued.
@@ -138,11 +145,12 @@ pub struct Commands {
     groups: Vec<&'static str>,
     /// What is known of the subcommands of those that have some.
     containers: Vec<Option<Container>>,
+    touches: Vec<Touches>,
     by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
 /// Every file's commands, with the group that `COMMAND DOCS` gives them.
-const TABLES: [(&str, &[Command]); 18] = [
+const TABLES: [(&str, &[Command]); 20] = [
     ("server", acl::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
     ("bitmap", bits::COMMANDS),
@@ -152,6 +160,7 @@ const TABLES: [(&str, &[Command]); 18] = [
     ("server", config::COMMANDS),
     ("connection", connection::COMMANDS),
     ("string", counters::COMMANDS),
+    ("server", database::COMMANDS),
     ("generic", deadlines::COMMANDS),
     ("server", diagnostics::COMMANDS),
     ("generic", keys::COMMANDS),
@@ -161,6 +170,7 @@ const TABLES: [(&str, &[Command]); 18] = [
     ("server", server::COMMANDS),
     ("string", strings::COMMANDS),
     ("transactions", transactions::COMMANDS),
+    ("server", user::COMMANDS),
 ];
 
 /// Bytes of the longest command name; longer words are no command.
@@ -179,7 +189,8 @@ impl Default for Commands {
             .iter()
             .map(|command| containers.iter_mut().find_map(|place| place.take_if(|found| found.name == command.name)))
             .collect();
-        Self { all, groups, containers, by_name }
+        let touches = all.iter().map(|command| Touches::of(command)).collect();
+        Self { all, groups, containers, touches, by_name }
     }
 }
 
@@ -202,6 +213,25 @@ impl Commands {
         lower.make_ascii_lowercase();
         let i = *self.by_name.get(&*lower)?;
         Some((i, self.all[i]))
+    }
+
+    /// Who may run a command, given by its place in [`Commands::all`], with these arguments.
+    #[inline]
+    pub fn access(&self, number: usize, args: Args<'_>) -> Access {
+        let own = self.containers[number].as_ref().and_then(|container| container.access(args));
+        own.unwrap_or(self.all[number].access)
+    }
+
+    /// What a command touches of the data, by its place in [`Commands::all`].
+    #[inline]
+    pub fn touches(&self, number: usize) -> Touches {
+        self.touches[number]
+    }
+
+    /// The subcommands of a command, by its place in [`Commands::all`], with their arity, and who may run them if they have
+    /// rights of their own.
+    pub fn subcommands(&self, number: usize) -> impl Iterator<Item = (&'static str, i32, Option<Access>)> {
+        self.containers[number].iter().flat_map(Container::subcommands)
     }
 
     /// The command that `args` name, if there is one and it takes so many arguments.
@@ -252,6 +282,10 @@ pub enum CommandError {
     WrongPass,
     #[error("NOPERM User {user} has no permissions to run the '{command}' command")]
     NoPerm { user: String, command: &'static str },
+    #[error("NOPERM User {user} has no permissions to access database {database}")]
+    NoDatabase { user: String, database: String },
+    #[error("ERR the selected database was dropped, SELECT another one")]
+    DroppedDatabase,
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
     #[error("ERR the read port answers at EVENTUAL only; ask for another level on the main port")]

@@ -36,7 +36,7 @@ pub(super) const COMMANDS: &[Command] = &[
         run: |call| {
             if !call.session.is_monitor {
                 call.session.is_monitor = true;
-                call.core.clients.monitor(call.session.slot);
+                call.core.clients.monitor(call.session);
             }
             call.reply.ok();
             Ok(())

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::ToString;
 
-use super::{Access, Command, CommandError, Keys};
+use super::{Access, Command, CommandError, Keys, keyspace, user};
 use crate::call::{Call, Then};
 use crate::level::Level;
 use crate::limits;
@@ -97,6 +97,11 @@ pub(crate) fn queue(call: &mut Call<'_>, number: usize, command: &'static Comman
     if transaction.bytes > limits::MAX_TRANSACTION {
         return Err(CommandError::Other("transaction too large"));
     }
+    if command.name == "select"
+        && let Some(db) = keyspace::named(&call.core.system.databases, call.args.at(1))
+    {
+        transaction.selects = Some(db);
+    }
     transaction.push(number, command, call.args);
     call.reply.simple("QUEUED");
     Ok(())
@@ -164,7 +169,8 @@ pub(crate) fn forward(call: &mut Call<'_>, command: &Command, level: Level) -> u
     if let Some(transaction) = call.session.transaction.as_ref().filter(|_| command.runs_transaction()) {
         call.session.awaits_db |= transaction.queue.iter().any(|queued| queued.command.name == "select");
     }
-    let number = call.core.forward(call.session, call.args.into(), level, call.monotonic);
+    let args = if command.name == "user" { user::without_password(call) } else { call.args.into() };
+    let number = call.core.forward(call.session, args, level, call.monotonic);
     if command.runs_transaction() {
         call.session.remote_watch = None;
     }
@@ -188,11 +194,16 @@ fn unwatch(call: &mut Call<'_>) {
 /// Ends the transaction; whether nothing that was watched has changed.
 fn is_undisturbed(call: &mut Call<'_>) -> bool {
     let watching = core::mem::take(&mut call.session.watching);
-    // A deadline that has passed is a change.
+    // A deadline that has passed is a change, and so is a database that was dropped.
+    let mut undisturbed = true;
     for (db, key) in watching.keys() {
-        call.get_in(call.core.system.databases.id(db), key);
+        let id = call.core.system.databases.find(db);
+        undisturbed &= id.is_some();
+        if let Some(id) = id {
+            call.get_in(id, key);
+        }
     }
-    let undisturbed = call.core.watches.are_unchanged(&watching, call.core.epoch());
+    undisturbed &= call.core.watches.are_unchanged(&watching, call.core.epoch());
     call.session.watching = watching;
     unwatch(call);
     undisturbed
@@ -215,7 +226,7 @@ fn execute(call: &mut Call<'_>) -> Result<(), CommandError> {
     for queued in &queue {
         let mut inner = call.with_args(queued.args.args());
         // Rights may have changed since it was queued.
-        match inner.check_rights(queued.command).and_then(|()| inner.core.check_batch(queued.command)) {
+        match inner.check_rights(queued.number, queued.command).and_then(|()| inner.core.check_batch(queued.command)) {
             Ok(()) => inner.run(queued.number, queued.command),
             Err(error) => {
                 inner.core.stats.count_rejected(Some(queued.number));

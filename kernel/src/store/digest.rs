@@ -20,7 +20,8 @@ impl fmt::Display for Digest {
 }
 
 impl Store {
-    /// The digest of all items, users and replies that are kept: the sum of their hashes, so that order does not count. Reads everything.
+    /// The digest of all items, users, databases and replies that are kept: the sum of their hashes, so that order does not
+    /// count. Reads everything.
     pub fn digest(&self, system: &System) -> Digest {
         let mut sum = 0u128;
         for (number, id) in system.databases.iter() {
@@ -43,7 +44,23 @@ impl Store {
             hasher.write_u8(user.role as u8);
             hasher.write_u64(name.len() as u64);
             hasher.write(name.as_bytes());
+            hasher.write_u64(user.password_hash.len() as u64);
             hasher.write(user.password_hash.as_bytes());
+            hasher.write_u8(user.everywhere.into());
+            hasher.write_u8(user.level.map_or(0, |level| level as u8 + 1));
+            user.granted.iter().for_each(|db| hasher.write_u16(db.0));
+            sum = sum.wrapping_add(hasher.finish128().as_u128());
+        }
+        for (number, _) in system.databases.iter() {
+            let (name, level) = (system.databases.name(number), system.databases.level(number));
+            if name.is_none() && level.is_none() {
+                continue;
+            }
+            let mut hasher = SipHasher24::new();
+            hasher.write_u8(3);
+            hasher.write_u16(number.0);
+            hasher.write_u8(level.map_or(0, |level| level as u8 + 1));
+            hasher.write(name.unwrap_or_default().as_bytes());
             sum = sum.wrapping_add(hasher.finish128().as_u128());
         }
         for (origin, session, number, kept) in system.requests.iter() {

@@ -1,4 +1,4 @@
-//! The data set: numbered databases of keys with deadlines. It holds what effects say and decides nothing.
+//! The data set: databases of keys with deadlines. It holds what effects say and decides nothing.
 
 mod database;
 mod digest;
@@ -43,7 +43,7 @@ impl Store {
     /// An empty store. The seed keeps strangers from choosing keys that collide; results do not depend on it.
     pub fn new(seed: u64) -> Self {
         let hasher = KeyHasher::new(seed);
-        Self { databases: (0..limits::DATABASES).map(|_| Database::new(hasher.clone())).collect() }
+        Self { databases: (0..limits::STORED_DATABASES).map(|_| Database::new(hasher.clone())).collect() }
     }
 
     /// # Panics
@@ -68,9 +68,10 @@ impl Store {
         }
     }
 
-    /// Items by database.
+    /// Items by database, up to the last that has some.
     pub fn counts(&self) -> Vec<u64> {
-        self.databases.iter().map(|database| database.len() as u64).collect()
+        let used = self.databases.iter().rposition(|database| !database.is_empty()).map_or(0, |last| last + 1);
+        self.databases[..used].iter().map(|database| database.len() as u64).collect()
     }
 
     /// Every item as the effect that makes it, in no order that means anything.
@@ -92,7 +93,14 @@ impl Store {
             | Effect::SwapDatabases { .. }
             | Effect::SealCa { .. }
             | Effect::Answered { .. }
-            | Effect::Acknowledged { .. } => {}
+            | Effect::Acknowledged { .. }
+            | Effect::Reach { .. }
+            | Effect::Grant { .. }
+            | Effect::UserLevel { .. }
+            | Effect::DropUser { .. }
+            | Effect::CreateDatabase { .. }
+            | Effect::DropDatabase { .. }
+            | Effect::DatabaseLevel { .. } => {}
         }
     }
 

@@ -27,3 +27,4 @@ mod leases;
 mod plain;
 mod property;
 mod proxies;
+mod users;

@@ -1,5 +1,6 @@
 //! What a primary makes of the frames of another Core.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mneme_kernel::codec;
@@ -9,6 +10,7 @@ use mneme_kernel::ids::Epoch;
 use mneme_kernel::limits;
 use mneme_kernel::requests::Requests;
 use mneme_kernel::resp::{Decoder, OwnedArgs, Trust, encode_command};
+use mneme_kernel::users::{Role, User};
 
 use crate::world::World;
 
@@ -31,12 +33,13 @@ impl Primary {
 
     fn request(&self, number: u64, user: &str, words: &[&str]) -> Request {
         let epoch = self.world.nodes[0].core.epoch();
-        let (user, args) = (user.into(), args(words));
+        let (user, args, stamp) = (user.into(), args(words), stamp());
         Request {
             number,
             epoch,
             session: 1,
             user,
+            stamp,
             db: 0,
             protocol: 2,
             level: 1,
@@ -91,6 +94,12 @@ impl Primary {
         assert!(self.run(request));
         self.answers().join(", ")
     }
+}
+
+/// That of every user of the world: all have the same hash.
+fn stamp() -> u64 {
+    let (password_hash, granted) = (String::new(), BTreeSet::new());
+    User { password_hash, role: Role::Admin, everywhere: true, granted, level: None }.stamp()
 }
 
 fn args(words: &[&str]) -> OwnedArgs {

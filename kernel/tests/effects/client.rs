@@ -56,6 +56,11 @@ impl Client {
                     let check = if is_right(&credentials) { PasswordCheck::Right } else { PasswordCheck::Wrong };
                     self.connection.password_checked(core, now, check);
                 }
+                Step::HashPassword(password) => {
+                    let hash = [b"hash of ".as_slice(), &password.0].concat();
+                    let hash = String::from_utf8_lossy(&hash).into_owned();
+                    self.connection.password_hashed(core, password, hash);
+                }
                 Step::Save => self.connection.saved(core, Ok::<(), &str>(())),
                 Step::SaveLater => {}
                 step @ (Step::Close | Step::Shutdown | Step::Kill) => {

@@ -1,0 +1,10 @@
+//! Who may do what: users, their roles, the databases they are granted, and what becomes of open connections.
+
+mod databases;
+mod levels;
+mod open;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+mod table;
+mod users;
