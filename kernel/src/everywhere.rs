@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use crate::core::Core;
 use crate::ids::{Index, Seq};
-use crate::mutant::Mutant;
 use crate::time::Monotonic;
 
 /// What is known to be everywhere, and what somebody wants to be.
@@ -64,7 +63,7 @@ impl Core {
             let (node, address) = (member.name.clone(), member.address.clone());
             holders.push(Holder { node, address, keeper: Some(*id), core: false });
         }
-        for (name, core) in self.cores().iter().filter(|_| !Mutant::AllWithoutCores.is_chosen()) {
+        for (name, core) in self.cores().iter() {
             match holders.iter_mut().find(|holder| holder.node == name) {
                 Some(holder) => holder.core = true,
                 None => {

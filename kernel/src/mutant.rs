@@ -82,8 +82,6 @@ pub enum Mutant {
     KeepIdWhenWiped,
     /// A machine's monotonic clock does not count the time in which a process is suspended.
     StopClockInPause,
-    /// `ALL` waits for no Core.
-    AllWithoutCores,
     /// A change of a user does not apply to connections that are open.
     KeepRights,
     /// A database that a command names beside the selected one is not looked at.
@@ -93,7 +91,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 43] = [
+    pub const ALL: [(&'static str, Mutant); 42] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -133,7 +131,6 @@ impl Mutant {
         ("install-unannounced", Mutant::InstallUnannounced),
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
         ("stop-clock-in-pause", Mutant::StopClockInPause),
-        ("all-without-cores", Mutant::AllWithoutCores),
         ("keep-rights", Mutant::KeepRights),
         ("check-selected", Mutant::CheckSelected),
         ("believe-name", Mutant::BelieveName),

@@ -111,7 +111,6 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::InstallUnannounced
             | Mutant::KeepIdWhenWiped
             | Mutant::StopClockInPause
-            | Mutant::AllWithoutCores
     )
 }
 
