@@ -319,6 +319,7 @@ fn core(env: &SimEnv) -> Core {
         default_level: Level::Quorum,
         level_timeout: Duration::from_secs(5),
         park_timeout: Duration::from_secs(5),
+        replica: false,
         lease: Duration::from_secs(1),
         founds: false,
         quorum_check: false,
