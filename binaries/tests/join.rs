@@ -137,8 +137,10 @@ fn what_cannot_be_is_refused_at_once() {
     let mut alone = program(KEEPER);
     alone.args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]);
     refused(alone.arg(&data).output().expect("it can be run"), 2, "--join");
-    let replica = joiner(CORE, &data, "127.0.0.1:1", Some("x")).args(["--role", "replica"]).output();
-    refused(replica.expect("it can be run"), 2, "--role replica");
+    let mut replica = program(CORE);
+    replica.args(["--role", "replica", "--listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0"]);
+    replica.args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(&data);
+    refused(replica.output().expect("it can be run"), 2, "a Replica founds no cluster");
     // Data whose identity is gone.
     fs::create_dir_all(data.join("log")).expect("a folder");
     fs::write(data.join("log/0000000000000001.log"), "x").expect("a file");
