@@ -27,6 +27,8 @@ pub struct System {
     /// The key of the cluster's CA, sealed under the cluster's secret; empty before there is one.
     pub sealed_ca: Vec<u8>,
     pub requests: Requests,
+    /// The newest entry that may have changed the data or anything else here that a digest is of.
+    pub changed: Index,
 }
 
 impl System {
@@ -35,13 +37,16 @@ impl System {
     pub fn judge(&mut self, index: Index, entry: &Entry<'_>) -> Verdict {
         let verdict = self.verdicts.judge(index, entry);
         self.cores.see(index, entry);
-        if matches!(entry, Entry::Hello { .. }) {
-            self.requests.forget_replaced(&self.cores);
-        }
-        if let Entry::Batch { wall, .. } = entry
-            && verdict == Verdict::Accepted
-        {
-            self.newest_wall = self.newest_wall.max(Wall(*wall));
+        match entry {
+            Entry::Hello { .. } => {
+                self.requests.forget_replaced(&self.cores);
+                self.changed = index;
+            }
+            Entry::Batch { wall, .. } if verdict == Verdict::Accepted => {
+                self.newest_wall = self.newest_wall.max(Wall(*wall));
+                self.changed = index;
+            }
+            _ => {}
         }
         verdict
     }
@@ -54,5 +59,29 @@ impl System {
         if let Effect::SealCa { sealed } = effect {
             self.sealed_ca = sealed.to_vec();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Epoch, Incarnation, Seq};
+
+    #[test]
+    fn what_changes_nothing_leaves_the_index_of_the_last_change() {
+        let mut system = System::default();
+        let mut judge = |index, entry: Entry<'_>| {
+            system.judge(Index(index), &entry);
+            system.changed.0
+        };
+        let batch = |seq| Entry::Batch { epoch: Epoch(2), seq: Seq(seq), wall: 0, effects: &[] };
+        assert_eq!(judge(1, Entry::Hello { node: "a", nonce: 1, address: "a:1", origin: None }), 1);
+        let claim = Entry::Claim { incarnation: Incarnation(1), previous_epoch: Epoch(0), last_renewal: Index(0) };
+        assert_eq!(judge(2, claim), 1);
+        assert_eq!(judge(3, batch(1)), 3);
+        assert_eq!(judge(4, Entry::Renew { epoch: Epoch(2), number: 1 }), 3);
+        assert_eq!(judge(5, batch(3)), 3, "there is a gap");
+        assert_eq!(judge(6, batch(1)), 3, "it is a duplicate");
+        assert_eq!(judge(7, batch(2)), 7);
     }
 }

@@ -116,9 +116,11 @@ pub(super) const COMMANDS: &[Command] = &[
             }
             match call.core.digest(call.monotonic) {
                 None => call.then = Then::Retry,
-                Some((index, digest)) => {
+                // The index of the last change, not of the last entry: an idle cluster's log grows by renewals, and
+                // two nodes that hold the same data are to say the same.
+                Some((_, digest)) => {
                     call.reply.array(2);
-                    call.reply.integer(index.0 as i64);
+                    call.reply.integer(call.core.system.changed.0 as i64);
                     call.reply.bulk(digest.to_string().as_bytes());
                 }
             }
