@@ -12,7 +12,7 @@ use crate::gate::{Delay, Gate, Marks, Wait};
 use crate::ids::{DbNumber, Seq};
 use crate::level::Level;
 use crate::limits;
-use crate::resp::{Decoder, ProtocolError};
+use crate::resp::{Pipeline, ProtocolError};
 use crate::session::{HashedPassword, Replies, Session};
 use crate::stopwatch::Pace;
 use crate::time::Monotonic;
@@ -52,7 +52,7 @@ pub struct Connection {
     input: Vec<u8>,
     /// Bytes at the front of `input` that have been run.
     consumed: usize,
-    decoder: Decoder,
+    pipeline: Pipeline,
     /// A reply whose time has not come.
     delayed: Option<Delayed>,
     closing: bool,
@@ -83,7 +83,7 @@ impl Connection {
             gate: Gate::default(),
             input: Vec::new(),
             consumed: 0,
-            decoder: Decoder::default(),
+            pipeline: Pipeline::default(),
             delayed: None,
             closing: false,
             arrived: None,
@@ -106,9 +106,14 @@ impl Connection {
             self.input.drain(..self.consumed);
             self.consumed = 0;
         }
-        let wanted = self.decoder.wants(self.input.len() - self.consumed);
+        let wanted = self.pipeline.wants(self.input.len() - self.consumed);
         self.input.reserve(wanted.clamp(4 << 10, 1 << 20));
         &mut self.input
+    }
+
+    /// Decodes requests that have arrived: of what [`Connection::run`] does under the lock, what needs none.
+    pub fn prepare(&mut self) {
+        self.pipeline.decode_ahead(&self.input[self.consumed..]);
     }
 
     /// Runs the requests that have arrived.
@@ -170,8 +175,8 @@ impl Connection {
         arrived: Monotonic,
         leaning: &mut Option<usize>,
     ) -> Step {
-        // What the requests before this place search for has been fetched.
-        let mut fetched = self.consumed;
+        // What so many of the next requests search for has been fetched.
+        let mut fetched = 0usize;
         loop {
             if self.closing {
                 return Step::Close;
@@ -197,7 +202,7 @@ impl Connection {
                 return Step::Full;
             }
             let rest = &self.input[self.consumed..];
-            let len = match self.decoder.decode(rest, session.trust()) {
+            let len = match self.pipeline.decode(rest, session.trust()) {
                 Ok(Some(len)) => len,
                 Ok(None) => {
                     // What comes now begins to wait anew.
@@ -209,16 +214,18 @@ impl Connection {
                     continue;
                 }
             };
-            let args = self.decoder.args(rest);
+            let args = self.pipeline.args(rest);
             if args.is_empty() {
                 self.consumed += len;
+                self.pipeline.advance();
                 continue;
             }
             let start = self.gate.reply.bytes.len();
             session.pace = Pace::of(len, rest.len());
-            if self.consumed >= fetched && session.pace == Pace::Group {
-                fetched = self.consumed + core.look_ahead(session, rest).max(len);
+            if fetched == 0 && session.pace == Pace::Group {
+                fetched = core.look_ahead(session, self.pipeline.ahead(rest));
             }
+            fetched = fetched.saturating_sub(1);
             if session.replies == Replies::SkipNext {
                 session.replies = Replies::Skip;
             }
@@ -229,6 +236,7 @@ impl Connection {
                 _ => {}
             }
             self.consumed += len;
+            self.pipeline.advance();
             if answer.leans {
                 leaning.get_or_insert(start);
             }

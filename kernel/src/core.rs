@@ -24,7 +24,7 @@ use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::lease::Lease;
 use crate::level::Level;
 use crate::limits;
-use crate::lookahead::Lookahead;
+use crate::lookahead;
 use crate::members::{Group, Members};
 use crate::mutant::Mutant;
 use crate::rates::Rates;
@@ -291,7 +291,6 @@ pub struct Core {
     pub(crate) keeper: KeeperState,
     /// Bytes from and to clients as of the last tick.
     traffic: (u64, u64),
-    lookahead: Lookahead,
     /// The state of [`Core::random`], which is the generator SplitMix64.
     random: u64,
     /// When a newer snapshot was first heard of.
@@ -335,7 +334,6 @@ impl Core {
             keeper: KeeperState::default(),
             traffic: (0, 0),
             last_save: None,
-            lookahead: Lookahead::default(),
             random: config.seed,
             commands,
             config,
@@ -378,10 +376,10 @@ impl Core {
         call.answer(level)
     }
 
-    /// Fetches what the first requests of a pipeline will search for; returns how many bytes they take.
-    pub(crate) fn look_ahead(&mut self, session: &Session, input: &[u8]) -> usize {
+    /// Fetches what the next requests of a pipeline will search for; returns of how many.
+    pub(crate) fn look_ahead<'a>(&self, session: &Session, requests: impl Iterator<Item = Args<'a>>) -> usize {
         let Some(id) = self.system.databases.find(session.db) else { return 0 };
-        self.lookahead.fetch(self.store.database(id), input)
+        lookahead::fetch(self.store.database(id), requests)
     }
 
     /// Goes on with the request that asked for a password check.
@@ -915,7 +913,7 @@ impl Core {
         self.stopping = true;
     }
 
-    /// The digest of the data at the index that it contains, or `None` while something executed is not accepted; then
+    /// The digest of the data and the last index that it contains, or `None` while something executed is not accepted; then
     /// writers are held back for a moment, so that asking again succeeds.
     pub fn digest(&mut self, now: Monotonic) -> Option<(Index, Digest)> {
         if self.accepted() != self.executed() {

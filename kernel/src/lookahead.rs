@@ -5,39 +5,23 @@
 //! a hint and nothing more: nothing is decided here, and a wrong guess costs a little time.
 
 use crate::limits;
-use crate::resp::{Decoder, Trust};
+use crate::resp::Args;
 use crate::store::Database;
 
-/// Bytes of input that are looked at at once: of larger requests, searching is no large part.
-const REACH: usize = 16 << 10;
-
-/// Looks ahead, for one pipeline after the other.
-#[derive(Debug, Default)]
-pub(crate) struct Lookahead {
-    decoder: Decoder,
-}
-
-impl Lookahead {
-    /// Fetches what the first requests of `input` will search for, as far as they are whole and small. Returns how many
-    /// bytes they take; 0: there is nothing to be gained here.
-    pub(crate) fn fetch(&mut self, database: &Database, input: &[u8]) -> usize {
-        let input = &input[..input.len().min(REACH)];
-        let mut hashes = [0; limits::KEYS_AHEAD];
-        let (mut len, mut at) = (0, 0);
-        while len < hashes.len()
-            && let Ok(Some(request)) = self.decoder.decode(&input[at..], Trust::Stranger)
-        {
-            // A key stands there in most commands.
-            if let Some(key) = self.decoder.args(&input[at..]).get(1) {
-                hashes[len] = database.hash(key);
-                len += 1;
-            }
-            at += request;
+/// Fetches what the first of these requests will search for. Returns of how many.
+pub(crate) fn fetch<'a>(database: &Database, requests: impl Iterator<Item = Args<'a>>) -> usize {
+    let mut hashes = [0; limits::KEYS_AHEAD];
+    let (mut len, mut seen) = (0, 0);
+    for request in requests.take(hashes.len()) {
+        // A key stands there in most commands.
+        if let Some(key) = request.get(1) {
+            hashes[len] = database.hash(key);
+            len += 1;
         }
-        self.decoder.restart();
-        if len > 1 {
-            database.fetch(&hashes[..len]);
-        }
-        at
+        seen += 1;
     }
+    if len > 1 {
+        database.fetch(&hashes[..len]);
+    }
+    seen
 }

@@ -36,6 +36,7 @@ pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: P
 async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, source: Source) -> io::Result<()> {
     let node = client.node.clone();
     loop {
+        client.connection.prepare();
         others_first(&node).await;
         let step = client.run();
         if let Step::CheckPassword(credentials) = step {

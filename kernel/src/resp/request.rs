@@ -51,12 +51,16 @@ pub struct Args<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
+pub(super) struct Span {
     start: usize,
     end: usize,
 }
 
 impl<'a> Args<'a> {
+    pub(super) fn new(bytes: &'a [u8], spans: &'a [Span]) -> Self {
+        Args { bytes, spans }
+    }
+
     /// No arguments at all, not even a name.
     pub fn none() -> Self {
         Args { bytes: &[], spans: &[] }
@@ -210,6 +214,16 @@ impl Decoder {
     /// The arguments of the request that [`Decoder::decode`] found at the front of `buffer`.
     pub fn args<'a>(&'a self, buffer: &'a [u8]) -> Args<'a> {
         Args { bytes: if self.is_inline { &self.inline } else { buffer }, spans: &self.spans }
+    }
+
+    /// The spans of the arguments of such a request, which is not an inline command.
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// Whether it has read a part of a request.
+    pub(super) fn is_midway(&self) -> bool {
+        self.missing.is_some()
     }
 
     /// How many bytes of the current request are known to be still missing, so that a reader can make room at once.
