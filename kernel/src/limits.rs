@@ -66,9 +66,9 @@ pub const LARGEST_REPLY_KEPT: usize = 16 << 20;
 /// Bytes of forwarded requests that may wait for their turn at the primary. An origin has fewer without a reply; beyond
 /// that it may have those of sessions that ended.
 pub const FORWARDED_WAITING: usize = 4 * FORWARDED_BYTES;
-/// Batches on their way behind which a small one, though somebody waits for it, gathers more until the first verdict: one
-/// is being synced, the next is ready when that is done, and a third would only wait there.
-pub const BATCHES_HURRIED: usize = 2;
+/// Batches on their way behind which a small one, though somebody waits for it, gathers more until the first verdict:
+/// while one is being synced the next one grows, as long as the disk and the processors need it to.
+pub const BATCHES_HURRIED: usize = 1;
 
 /// Bytes of effects in a batch that nobody waits for at which it is sent all the same.
 pub const LINGERING_BATCH: usize = 256 << 10;

@@ -16,11 +16,10 @@ use crate::passwords::Passwords;
 
 /// The priority of background work: a tenth of a client's, so that it goes on under full load too.
 const BACKGROUND_NICE: i32 = 10;
-/// The priority of the threads of Raft and of its log, where the system permits it: a node whose clients take all
-/// processors must not lose its lease for it.
+/// The priority of the thread that Raft runs on, where the system permits it: a node whose clients take all processors
+/// must not lose its lease for it. The log's thread has a client's: when a sync is done under full load, others run what
+/// has arrived first, and the next sync covers more of it.
 const URGENT_NICE: i32 = -10;
-/// The thread that writes the log, as the driver calls it.
-const LOG_THREAD: &str = "log";
 
 /// Raises this thread's priority, if that is permitted: Linux gives each thread one of its own.
 pub(crate) fn make_urgent() {
@@ -70,6 +69,10 @@ impl Env for RealEnv {
         tokio::time::sleep(duration).await;
     }
 
+    fn will_rest(&self) -> bool {
+        crate::vigil::will_rest()
+    }
+
     fn random(&self) -> u64 {
         let mut bytes = [0; 8];
         crate::passwords::fill_random(&mut bytes);
@@ -81,12 +84,7 @@ impl Env for RealEnv {
     }
 
     fn spawn_thread(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        crate::listen::run_on_thread(name, async move {
-            if name == LOG_THREAD {
-                make_urgent();
-            }
-            task.await;
-        });
+        crate::listen::run_on_thread(name, task);
     }
 
     fn spawn_background(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {

@@ -42,10 +42,11 @@ pub(crate) fn run_on_thread(name: &str, task: impl Future<Output = ()> + Send + 
 }
 
 /// As [`run_on_thread`], on a thread that stays awake under load.
-fn run_network_thread(name: &str, task: impl Future<Output = ()> + Send + 'static) {
+fn run_network_thread(name: &str, node: Arc<Node<RealEnv>>, task: impl Future<Output = ()> + Send + 'static) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().on_thread_park(vigil::falls_asleep).on_thread_unpark(vigil::wakes_up);
     run_in(built(builder), name, async move {
+        vigil::serves(node);
         tokio::spawn(vigil::keep());
         task.await;
     });
@@ -105,7 +106,7 @@ impl Threads {
             // Bounded by the number of clients: who is one too many is told so and closed.
             let (queue, arrivals) = mpsc::unbounded_channel();
             let desk = Desk { node: node.clone(), tls: TlsAcceptor::from(tls.clone()), metrics: metrics.clone() };
-            run_network_thread(&format!("network-{i}"), desk.receive(arrivals));
+            run_network_thread(&format!("network-{i}"), node.clone(), desk.receive(arrivals));
             queue
         };
         let seats = max_clients.saturating_add(SEATS_TO_BE_REFUSED).min(Semaphore::MAX_PERMITS);

@@ -51,6 +51,12 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 
+    /// Whether this thread serves clients, and will call [`Node::rests`](crate::node::Node::rests) when it has served those
+    /// whose requests are there, or soon: what the log is to get waits until then. Else it gets it at once.
+    fn will_rest(&self) -> bool {
+        false
+    }
+
     /// 64 unpredictable bits; in the simulation, bits of the seed.
     fn random(&self) -> u64;
 

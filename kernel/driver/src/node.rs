@@ -216,8 +216,15 @@ impl<E: Env> Node<E> {
         match open {
             OpenBatch::Empty | OpenBatch::Queued => {}
             OpenBatch::Lingering => self.lingering.raise(),
+            OpenBatch::Due if self.env.will_rest() => {}
             OpenBatch::Due => self.work.raise(),
         }
+    }
+
+    /// A thread that serves clients has served those whose requests were there: what they wait for goes to the log, in
+    /// one batch. See [`Env::will_rest`].
+    pub fn rests(&self) {
+        self.work.raise();
     }
 
     /// Completes when the Core's memory contains everything up to an entry, and is whole.
