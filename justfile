@@ -71,6 +71,19 @@ compare-redis *ARGS:
 clients:
     ./scripts/clients
 
+# The static programs and the four container images from them
+images:
+    ./scripts/images
+
+# Every profile of compose.yaml: just compose-test ha
+compose-test *PROFILES:
+    ./scripts/compose-test {{PROFILES}}
+
+# Alerts and their tests, by promtool
+check-alerts:
+    promtool check rules deploy/prometheus/alerts.yml
+    cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules tests.yml
+
 # Black-box checks by number, where their folder lies beside this one
 accept ISSUE *ARGS:
     ../shared/accept/run {{ISSUE}} {{ARGS}}
