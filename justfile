@@ -84,6 +84,14 @@ check-alerts:
     promtool check rules deploy/prometheus/alerts.yml
     cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules tests.yml
 
+# A real Prometheus on three real nodes: every expression of alerts and dashboard is answered
+check-monitoring *ARGS:
+    ./scripts/check-monitoring {{ARGS}}
+
+# Backups under load, from and to every topology, with digests compared
+backup-drill *ARGS:
+    ./scripts/backup-drill {{ARGS}}
+
 # Black-box checks by number, where their folder lies beside this one
 accept ISSUE *ARGS:
     ../shared/accept/run {{ISSUE}} {{ARGS}}
