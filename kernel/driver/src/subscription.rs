@@ -12,6 +12,7 @@ use mneme_kernel::members::Members;
 use mneme_kernel::system::System;
 use mneme_kernel::time::Monotonic;
 
+use crate::ask::{self, Answer, Ask};
 use crate::courier::Courier;
 use crate::directory::Directory;
 use crate::env::Env;
@@ -145,6 +146,9 @@ impl<E: Env> Subscriber<E> {
                 self.env.sleep(pause).await;
             }
             let Some(address) = address else { continue };
+            if !pause.is_zero() && self.directory.keepers().is_empty() {
+                self.ask_for_a_keeper(&address).await;
+            }
             match link::open(&self.env, &address, &Open::Feed { known, own }, DIAL).await {
                 Ok(link) => {
                     let now = self.env.monotonic();
@@ -153,6 +157,15 @@ impl<E: Env> Subscriber<E> {
                 }
                 Err(why) => lock(&self.state).outage.failed(count, &format!("{address}: {why}")),
             }
+        }
+    }
+
+    /// Whoever was told of no Keeper tries what it was told of: those nodes may have none, but know one.
+    async fn ask_for_a_keeper(&self, address: &str) {
+        if let Ok(Answer::NotLeader(Some(keeper))) = ask::ask(&self.env, address, &Ask::Lead, DIAL).await
+            && !self.directory.addresses().contains(&keeper.address)
+        {
+            self.directory.hint(&[keeper.address]);
         }
     }
 
