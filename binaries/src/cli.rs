@@ -30,6 +30,8 @@ use options::{Options, Watch};
 use output::Form;
 use stop::Stop;
 
+use crate::suggest::did_you_mean;
+
 /// A command's words, as sent.
 type Words = Vec<Vec<u8>>;
 
@@ -109,12 +111,24 @@ fn one_shot(connection: &mut Connection, command: &Words, form: Form, mut out: i
     encode_command(command, &mut bytes);
     connection.send(&bytes)?;
     match connection.reply(command)? {
-        Value::Error(message) => Err(Stop::Server(message)),
+        Value::Error(message) => Err(Stop::Server(explained(connection, command, message))),
         value => {
             print(form, &value, &mut out)?;
             listen(connection, command, form, out)
         }
     }
+}
+
+/// A server's error; with the command that was probably meant, if it knows none of that name.
+fn explained(connection: &mut Connection, command: &Words, message: String) -> String {
+    if !message.starts_with("ERR unknown command") {
+        return message;
+    }
+    let Ok(Value::Array(known)) = connection.ask(&[b"COMMAND", b"LIST"]) else { return message };
+    let known: Vec<String> =
+        known.iter().filter_map(Value::as_bytes).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let typed = command.first().map(|name| String::from_utf8_lossy(name).to_lowercase()).unwrap_or_default();
+    message + &did_you_mean(&typed, known.iter().map(String::as_str), "")
 }
 
 /// Goes on printing what the server sends if the command asked for messages; until it is interrupted.

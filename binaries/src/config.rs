@@ -9,7 +9,6 @@ mod help;
 mod parse;
 mod secret;
 mod settings;
-mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;

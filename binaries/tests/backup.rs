@@ -161,3 +161,37 @@ fn a_quiet_node_and_its_copy_have_the_same_digest() {
     source.stop();
     target.stop();
 }
+
+#[test]
+fn a_command_that_is_misspelt_is_explained() {
+    let folder = Folder::new("misspelt");
+    let node = start(&folder);
+    let refused = cli(&folder.0, &node, &["gett", "a"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("unknown command 'gett'") && said.contains("did you mean \"get\"?"), "{said}");
+    node.stop();
+}
+
+#[test]
+fn all_keys_are_walked_through() {
+    let folder = Folder::new("walk");
+    let node = start(&folder);
+    let mut client = node.client().expect("it serves");
+    for number in 0..3000 {
+        client.ask(&["SET", &format!("k{number}"), "v"]).expect("written");
+    }
+    client.ask(&["SET", "big", &"x".repeat(10_000)]).expect("written");
+    let keys = done(&cli(&folder.0, &node, &["--scan", "--pattern", "k*"]));
+    assert_eq!(keys.lines().collect::<std::collections::BTreeSet<_>>().len(), 3000);
+    let big = done(&cli(&folder.0, &node, &["--json", "--bigkeys"]));
+    assert!(big.contains(r#""type":"string","keys":3001"#) && big.contains(r#""largest":"big""#), "{big}");
+    let lines = done(&cli(&folder.0, &node, &["--stat", "-r", "2", "-i", "0.01"]));
+    assert!(lines.lines().count() == 3 && lines.contains("primary") && lines.contains("3001"), "{lines}");
+    let times = done(&cli(&folder.0, &node, &["--latency", "-i", "0.1"]));
+    assert!(times.starts_with("min ") && times.contains("samples"), "{times}");
+    assert_eq!(done(&cli(&folder.0, &node, &["-r", "3", "incr", "count"])), "1\n2\n3\n");
+    let well = cli(&folder.0, &node, &["doctor"]);
+    assert!(well.status.success() && String::from_utf8_lossy(&well.stdout).contains("test is primary"), "{well:?}");
+    node.stop();
+}

@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::options::Options;
 use super::output::Form;
 use super::stop::Stop;
-use super::{Words, listen, print, quote};
+use super::{Words, explained, listen, print, quote};
 
 /// Answers lines until the input ends. A lost connection is made again for the next line; what became of the command it
 /// was lost under is not known, so that is not sent again.
@@ -68,7 +68,7 @@ fn answer(
     connection.send(&bytes)?;
     match connection.reply(words)? {
         Value::Error(message) => {
-            eprintln!("(error) {message}");
+            eprintln!("(error) {}", explained(connection, words, message));
             Ok(())
         }
         value => {

@@ -6,9 +6,9 @@ use clap::ArgMatches;
 
 use super::file::ConfigFile;
 use super::parse::Parsed;
-use super::suggest::did_you_mean;
 use super::table::{self, Setting};
 use super::{Environment, Machine, Program, secret};
+use crate::suggest::did_you_mean;
 
 /// The settings of one program as text, each with its origin.
 #[derive(Debug)]
