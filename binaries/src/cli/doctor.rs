@@ -122,7 +122,7 @@ impl Seen {
         let mut seen = Seen { host: host.to_owned(), ..Seen::default() };
         let before = unix_millis();
         if let Value::Array(time) = connection.ask(&[b"TIME"])? {
-            let number = |at: usize| time.get(at).map_or(0, |value| integer(value));
+            let number = |at: usize| time.get(at).map_or(0, integer);
             seen.ahead = number(0) * 1000 + number(1) / 1000 - before.midpoint(unix_millis());
         }
         let info = connection.ask(&[b"INFO"])?;

@@ -42,6 +42,16 @@ pub fn run(
                 continue;
             }
         };
+        if let Some(what) = danger(&words) {
+            write!(out, "{what} Type yes to do it: ")?;
+            out.flush()?;
+            line.clear();
+            input.read_until(b'\n', &mut line)?;
+            if !line.trim_ascii().eq_ignore_ascii_case(b"yes") {
+                writeln!(out, "not done")?;
+                continue;
+            }
+        }
         match answer(&mut connection, options, &words, form, &mut out) {
             Err(Stop::Connection(problem) | Stop::Server(problem)) => {
                 eprintln!("{problem}");
@@ -78,9 +88,44 @@ fn answer(
     }
 }
 
+/// What a command would do that cannot be undone.
+fn danger(words: &Words) -> Option<&'static str> {
+    let is = |at: usize, name: &str| words.get(at).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()));
+    // Behind a level, it is the same command.
+    let at = if is(0, "consistency") { 2 } else { 0 };
+    match () {
+        () if is(at, "flushall") => Some("This deletes all keys of all databases."),
+        () if is(at, "flushdb") => Some("This deletes all keys of this database."),
+        () if is(at, "shutdown") => Some("This stops the server."),
+        () if is(at, "database") && is(at + 1, "drop") => Some("This deletes a database with all its keys."),
+        () if is(at, "user") && is(at + 1, "drop") => {
+            Some("This ends the rights of a user, whose connections stay open.")
+        }
+        () => None,
+    }
+}
+
 fn is_farewell(words: &Words) -> bool {
     let [word] = words.as_slice() else {
         return false;
     };
     word.eq_ignore_ascii_case(b"quit") || word.eq_ignore_ascii_case(b"exit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_undone_is_asked_about() {
+        let danger = |line: &str| danger(&quote::split(line.as_bytes()).expect("words")).is_some();
+        for line in
+            ["flushall", "FLUSHDB async", "consistency all flushall", "shutdown", "database drop shop", "USER DROP bob"]
+        {
+            assert!(danger(line), "{line}");
+        }
+        for line in ["get flushall", "set database drop", "user list", "database list", "consistency all get a"] {
+            assert!(!danger(line), "{line}");
+        }
+    }
 }

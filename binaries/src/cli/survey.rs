@@ -77,7 +77,7 @@ struct Kind {
 pub fn big_keys(connection: &mut Connection, walk: &Walk, form: Option<Form>, mut out: impl Write) -> Result<(), Stop> {
     let mut kinds: BTreeMap<Vec<u8>, Kind> = BTreeMap::new();
     walk.each(connection, |connection, keys| {
-        for (key, kind, bytes) in measured(connection, keys)? {
+        for Measured { key, kind, bytes } in measured(connection, keys)? {
             let known = kinds.entry(kind).or_default();
             known.keys += 1;
             known.bytes += bytes;
@@ -118,8 +118,15 @@ pub fn big_keys(connection: &mut Connection, walk: &Walk, form: Option<Form>, mu
     Ok(())
 }
 
+/// A key, its type and what it takes.
+struct Measured {
+    key: Vec<u8>,
+    kind: Vec<u8>,
+    bytes: u64,
+}
+
 /// Keys with their type and what they take; without those that are gone by now.
-fn measured(connection: &mut Connection, keys: Vec<Value>) -> Result<Vec<(Vec<u8>, Vec<u8>, u64)>, Stop> {
+fn measured(connection: &mut Connection, keys: Vec<Value>) -> Result<Vec<Measured>, Stop> {
     let keys: Vec<Vec<u8>> = keys.iter().filter_map(|key| key.as_bytes().map(<[u8]>::to_vec)).collect();
     let mut bytes = Vec::new();
     for key in &keys {
@@ -132,7 +139,7 @@ fn measured(connection: &mut Connection, keys: Vec<Value>) -> Result<Vec<(Vec<u8
     for key in keys {
         let kind = connection.value(&asked)?;
         if let (Value::Int(bytes), Value::Simple(kind)) = (connection.value(&asked)?, kind) {
-            measured.push((key, kind.into_bytes(), bytes as u64));
+            measured.push(Measured { key, kind: kind.into_bytes(), bytes: bytes as u64 });
         }
     }
     Ok(measured)
