@@ -81,8 +81,7 @@ compose-test *PROFILES:
 
 # Alerts and their tests, by promtool
 check-alerts:
-    promtool check rules deploy/prometheus/alerts.yml
-    cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules tests.yml
+    ./scripts/check-alerts
 
 # A real Prometheus on three real nodes: every expression of alerts and dashboard is answered
 check-monitoring *ARGS:

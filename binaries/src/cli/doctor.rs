@@ -34,7 +34,10 @@ pub fn run(options: &Options) -> Result<(Vec<u8>, bool), Stop> {
         let looked = Connection::open(&target, &options.opening).and_then(|connection| Seen::look(&name, connection));
         match looked {
             Ok(node) => seen.push(node),
-            Err(Stop::Connection(why)) => findings.push(bad(&name, &why, "start it, or mend the way to it")),
+            Err(Stop::Connection(why)) => {
+                let why = why.strip_prefix(&format!("{name}: ")).unwrap_or(&why);
+                findings.push(bad(&name, why, "start it, or mend the way to it"));
+            }
             Err(Stop::Server(why)) => {
                 findings.push(bad(&name, &why, "give a user with the right to look (-u, MNEME_PASSWORD)"))
             }
