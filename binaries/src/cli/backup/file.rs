@@ -305,5 +305,8 @@ mod tests {
     }
 
     /// What the first version wrote.
-    const GOLDEN: &str = "4d4e454d4542414b01000000";
+    const GOLDEN: &str = "4d4e454d4542414b01000000\
+        0b00000001000001610576616c756500370cfdb7\
+        0b00000001000001620576616c756500486b9960\
+        07000000020702010131000059d42e4b";
 }
