@@ -86,7 +86,7 @@ fn run(options: &Options) -> Result<(), Stop> {
     } else if !options.command.is_empty() {
         repeated(&mut connection, options, form, out)
     } else if io::stdin().is_terminal() {
-        interactive::run(connection, options, form, io::stdin().lock(), out)
+        interactive::run(connection, options, form, out)
     } else {
         piped::run(&mut connection, form, io::stdin().lock(), out)
     }

@@ -1,8 +1,12 @@
 //! A prompt for people: a line, an answer.
 
-use std::io::{BufRead, Write};
+mod editor;
+
+use std::io::{self, Write};
 
 use mneme_kernel::resp::{Value, encode_command};
+
+use editor::{Editor, Known};
 
 use super::connection::Connection;
 use super::options::Options;
@@ -10,30 +14,17 @@ use super::output::Form;
 use super::stop::Stop;
 use super::{Words, explained, listen, print, quote};
 
-/// Answers lines until the input ends. A lost connection is made again for the next line; what became of the command it
-/// was lost under is not known, so that is not sent again.
+/// Answers lines until the input ends. A lost connection is made again for the next line, with whichever host answers then;
+/// what became of the command it was lost under is not known, so that is not sent again.
 ///
 /// # Errors
 /// If the terminal is of no use.
-pub fn run(
-    connection: Connection,
-    options: &Options,
-    form: Form,
-    mut input: impl BufRead,
-    mut out: impl Write,
-) -> Result<(), Stop> {
-    let prompt = format!("{}> ", connection.peer());
+pub fn run(mut connection: Connection, options: &Options, form: Form, mut out: impl Write) -> Result<(), Stop> {
+    let known = Known::ask(&mut connection);
+    let mut editor = Editor::new(connection.peer(), known);
     let mut connection = Some(connection);
-    let mut line = Vec::new();
-    loop {
-        write!(out, "{prompt}")?;
-        out.flush()?;
-        line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
-            writeln!(out)?;
-            return Ok(());
-        }
-        let words = match quote::split(&line) {
+    while let Some(line) = editor.line()? {
+        let words = match quote::split(line.as_bytes()) {
             Ok(words) if words.is_empty() => continue,
             Ok(words) if is_farewell(&words) => return Ok(()),
             Ok(words) => words,
@@ -42,15 +33,11 @@ pub fn run(
                 continue;
             }
         };
-        if let Some(what) = danger(&words) {
-            write!(out, "{what} Type yes to do it: ")?;
-            out.flush()?;
-            line.clear();
-            input.read_until(b'\n', &mut line)?;
-            if !line.trim_ascii().eq_ignore_ascii_case(b"yes") {
-                writeln!(out, "not done")?;
-                continue;
-            }
+        if let Some(what) = danger(&words)
+            && !is_sure(what, &mut out)?
+        {
+            writeln!(out, "not done")?;
+            continue;
         }
         match answer(&mut connection, options, &words, form, &mut out) {
             Err(Stop::Connection(problem) | Stop::Server(problem)) => {
@@ -60,6 +47,16 @@ pub fn run(
             other => other?,
         }
     }
+    Ok(())
+}
+
+/// Asks whoever types; what he answers is no command, and is not remembered as one.
+fn is_sure(what: &str, out: &mut impl Write) -> Result<bool, Stop> {
+    write!(out, "{what} Type yes to do it: ")?;
+    out.flush()?;
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(line.trim().eq_ignore_ascii_case("yes"))
 }
 
 fn answer(
