@@ -169,3 +169,73 @@ fn id_for(databases: &Databases, number: DbNumber, name: &str) -> Result<Option<
         _ => Err(OutlineError::Taken(name.into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn system(effects: &[Effect<'_>]) -> System {
+        let mut system = System::default();
+        effects.iter().for_each(|effect| system.apply(effect));
+        system
+    }
+
+    fn imposed(outline: &Outline, system: &mut System) -> Result<usize, OutlineError> {
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        outline.impose(system, |effect| {
+            count += 1;
+            crate::effect::record(effect, &mut bytes);
+        })?;
+        for effect in crate::effect::Effects::new(&bytes) {
+            system.apply(&effect.expect("it was recorded just now"));
+        }
+        Ok(count)
+    }
+
+    const ADMIN: Effect<'_> = Effect::User { name: "admin", password_hash: "a", role: Role::Admin };
+
+    fn source() -> System {
+        system(&[
+            ADMIN,
+            Effect::User { name: "bob", password_hash: "b", role: Role::ReadOnly },
+            Effect::Reach { user: "bob", everywhere: false },
+            Effect::CreateDatabase { name: "shop", db: DbNumber(17), id: DbId(20) },
+            Effect::Grant { user: "bob", db: DbNumber(17) },
+            Effect::UserLevel { user: "bob", level: Some(Level::All) },
+            Effect::DatabaseLevel { db: DbNumber(3), level: Some(Level::Eventual) },
+            Effect::SwapDatabases { a: DbId(1), b: DbId(2) },
+        ])
+    }
+
+    #[test]
+    fn a_cluster_becomes_as_the_outline_says_and_then_nothing_changes_any_more() {
+        let outline = Outline::of(&source());
+        let mut target = system(&[
+            Effect::User { name: "admin", password_hash: "other", role: Role::Admin },
+            Effect::DatabaseLevel { db: DbNumber(5), level: Some(Level::All) },
+        ]);
+        assert!(imposed(&outline, &mut target).expect("it is taken") > 0);
+        let now = Outline::of(&target);
+        assert_eq!(now.users, outline.users);
+        let without_place = |outline: &Outline| -> Vec<(DbNumber, Option<String>, Option<Level>)> {
+            outline.databases.iter().map(|db| (db.number, db.name.clone(), db.level)).collect()
+        };
+        assert_eq!(without_place(&now), without_place(&outline));
+        assert_eq!(imposed(&outline, &mut target), Ok(0));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let outline = Outline::of(&source());
+        let mut taken = system(&[ADMIN, Effect::CreateDatabase { name: "shop", db: DbNumber(16), id: DbId(16) }]);
+        assert_eq!(imposed(&outline, &mut taken), Err(OutlineError::Taken("shop".into())));
+        let mut taken = system(&[ADMIN, Effect::CreateDatabase { name: "other", db: DbNumber(17), id: DbId(16) }]);
+        assert_eq!(imposed(&outline, &mut taken), Err(OutlineError::Taken("shop".into())));
+        let demoted = UserOutline { role: Role::ReadOnly, ..outline.users[0].clone() };
+        let outline = Outline { databases: Vec::new(), users: vec![demoted] };
+        assert_eq!(imposed(&outline, &mut system(&[ADMIN])), Err(OutlineError::NoAdmin));
+    }
+}

@@ -83,6 +83,9 @@ impl Editor {
             .with_completer(Box::new(Commands(known.clone())))
             .with_hinter(Box::new(Hints { known, history: DefaultHinter::default() }))
             .with_menu(menu)
+            // The only one is taken at once, and what all have in common.
+            .with_quick_completions(true)
+            .with_partial_completions(true)
             .with_edit_mode(Box::new(Emacs::new(keys)));
         if let Some(history) = Discreet::open() {
             reedline = reedline.with_history(Box::new(history));
