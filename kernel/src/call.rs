@@ -57,10 +57,23 @@ pub enum Then {
     Save,
     /// The reply stands; make a snapshot in the background.
     SaveLater,
+    /// There is no reply yet: read on in the log, then [`crate::connection::Connection::backed_up`].
+    Backup(Wanted),
     /// There will be no reply: the server is to stop, as after SIGTERM.
     Shutdown,
     /// The reply stands, but it leaves only after so long, and what follows waits too.
     Delay(Duration),
+}
+
+/// What `BACKUP` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The next changes.
+    Next,
+    /// Databases and users behind those.
+    Outline,
+    /// Nothing any more.
+    End,
 }
 
 /// A password to be checked away from the store's lock: it is slow on purpose.
@@ -368,7 +381,7 @@ impl Call<'_> {
         }
         match self.then {
             Then::Retry => return,
-            Then::CheckPassword(_) | Then::Save => self.session.unfinished = Some(number),
+            Then::CheckPassword(_) | Then::Save | Then::Backup(_) => self.session.unfinished = Some(number),
             _ => self.core.stats.count_outcome(number, ok),
         }
         if self.core.has_run(number, timing, self.reply.bytes.len() - start) {

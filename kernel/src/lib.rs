@@ -6,6 +6,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod backup;
 pub mod call;
 pub mod changed;
 pub mod clients;

@@ -8,6 +8,7 @@
 mod admission;
 pub mod ask;
 mod attested;
+mod backup;
 mod campaign;
 mod channel;
 mod compaction;

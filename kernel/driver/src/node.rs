@@ -9,12 +9,13 @@ use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
 use mneme_kernel::forward::Void;
 use mneme_kernel::gate::Marks;
-use mneme_kernel::ids::Seq;
+use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::Monotonic;
 
+use crate::backup::BackupFailed;
 use crate::core_loop;
 use crate::doors::Doors;
 use crate::env::Env;
@@ -420,6 +421,11 @@ impl<E: Env> Client<E> {
 
     pub(crate) fn saved(&mut self, made: Result<(), SnapshotFailed>) {
         self.connection.saved(&mut lock(&self.node.core), made);
+    }
+
+    pub(crate) fn backed_up(&mut self, read: Result<(Index, Vec<u8>), BackupFailed>) {
+        let read = read.as_ref().map(|(index, bytes)| (*index, bytes.as_slice()));
+        self.connection.backed_up(&mut lock(&self.node.core), read);
     }
 
     pub(crate) fn password_checked(&mut self, check: PasswordCheck) {

@@ -172,7 +172,8 @@ impl<E: Env> Server<E> {
             (Open::Ask, node, keeper) => {
                 let (reader, write) = reader.split();
                 let founder = self.names_founder.then_some(&*self.directory as &dyn Founder);
-                ask::serve(&self.env, keeper.as_ref(), node.as_deref(), founder, reader, write).await
+                let known = self.directory.keepers().into_iter().next();
+                ask::serve(&self.env, keeper.as_ref(), node.as_deref(), founder, known, reader, write).await
             }
             (Open::Propose, _, Some(keeper)) => {
                 let (reader, write) = reader.split();

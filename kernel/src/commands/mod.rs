@@ -2,6 +2,7 @@
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
 mod acl;
+mod backup;
 mod bitfield;
 mod bits;
 mod client;
@@ -150,8 +151,9 @@ pub struct Commands {
 }
 
 /// Every file's commands, with the group that `COMMAND DOCS` gives them.
-const TABLES: [(&str, &[Command]); 20] = [
+const TABLES: [(&str, &[Command]); 21] = [
     ("server", acl::COMMANDS),
+    ("server", backup::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
     ("bitmap", bits::COMMANDS),
     ("connection", client::COMMANDS),

@@ -63,6 +63,7 @@ impl Client {
                 }
                 Step::Save => self.connection.saved(core, Ok::<(), &str>(())),
                 Step::SaveLater => {}
+                Step::Backup(_) => self.connection.backed_up(core, Err("not here")),
                 step @ (Step::Close | Step::Shutdown | Step::Kill) => {
                     self.closing.get_or_insert(step);
                     return;
