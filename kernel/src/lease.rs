@@ -184,6 +184,7 @@ mod tests {
     #[test]
     fn what_is_accepted_behind_its_end_does_not_renew_it() {
         let lease = lease();
+        lease.watch();
         assert_eq!(lease.renew(at(1100)), Some((Epoch(7), 1)));
         lease.end();
         lease.accepted(1, at(1110));
