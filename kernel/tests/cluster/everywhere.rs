@@ -75,6 +75,7 @@ fn after_a_failover_the_next_primary_is_asked_who_has_it() {
     > commit
     > commit
     > 2 forwards
+    > 2 forwards
     > 2 hears that all have it
     > 2 forwards
     "#

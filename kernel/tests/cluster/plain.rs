@@ -6,9 +6,10 @@ use std::time::Duration;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::everywhere::Part;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index};
-use mneme_kernel::members::Group;
+use mneme_kernel::members::{Group, Member, Members};
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
@@ -225,4 +226,29 @@ fn all_waits_until_everybody_has_it_if_there_is_anybody_else() {
         assert_eq!(client.ready(), b"+OK\r\n");
         assert!(!core.awaits_spread(NOW.monotonic));
     }
+}
+
+/// One Keeper of the majority stands for the server's own file; who else has synced it, it is asked.
+#[test]
+fn waitaof_counts_the_further_keepers() {
+    let mut core = primary(support::config());
+    found(&mut core);
+    let member = |id: u64| (id, Member { name: format!("k{id}"), address: format!("k{id}:7380") });
+    let members = Members { voters: vec![vec![1, 2, 3]], members: (1..=3).map(member).collect() };
+    let content = Content::Members(&members);
+    tell(&mut core, Input::Committed { index: Index(4), content, age: Duration::ZERO });
+    let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    authenticate(&mut core, &mut client);
+    client.input().extend_from_slice(b"CONSISTENCY EVENTUAL SET k v\r\nWAITAOF 1 2 0\r\n");
+    assert!(matches!(client.run(&mut core, NOW), Step::Count(_)));
+    let batch = proposal(&tell(&mut core, Input::CloseBatch));
+    commit(&mut core, 5, &batch);
+    for heard in 1..=3 {
+        assert!(matches!(client.run(&mut core, NOW), Step::Count(_)), "{heard} of 3 Keepers are not yet heard of");
+        let spread = core.spread(NOW.monotonic).expect("somebody waits");
+        let holder = spread.holders.into_iter().find(|holder| holder.part == Part::Keeper(heard)).expect("a Keeper");
+        core.holds(holder, spread.seq);
+    }
+    assert_eq!(client.run(&mut core, NOW), Step::Read);
+    assert_eq!(client.ready(), b"+OK\r\n*2\r\n:1\r\n:2\r\n");
 }
