@@ -8,7 +8,7 @@ use crate::call::{Credentials, Password, PasswordCheck, Then};
 use crate::clients::Slot;
 use crate::core::{Core, Now};
 use crate::forward::{Answered, Void};
-use crate::gate::{Delay, Gate, Marks, Wait};
+use crate::gate::{Delay, Gate, Marks, Place, Wait};
 use crate::ids::{DbNumber, Seq};
 use crate::level::Level;
 use crate::limits;
@@ -40,6 +40,8 @@ pub enum Step {
     Shutdown,
     /// Run again after so long, or sooner; more may be read meanwhile.
     Delay(Duration),
+    /// The same, and when another node is known to have more of what was written: `WAIT` counts.
+    Count(Duration),
     /// Close at once, whatever has not been sent.
     Kill,
 }
@@ -124,7 +126,7 @@ impl Connection {
         let arrived = *self.arrived.get_or_insert(now.monotonic);
         let mut session = core.clients.take(self.slot);
         for answered in core.clients.take_answered(self.slot) {
-            self.answered(&mut session, answered);
+            self.answered(&mut session, answered, now.monotonic);
         }
         core.start_times(now);
         let mut leaning = None;
@@ -134,7 +136,8 @@ impl Connection {
             && let Some(seq) = core.lean(self.ran_until)
         {
             let until = now.monotonic + core.config.level_timeout;
-            self.gate.hold_reads(from, Wait { seq, until, level: Level::Quorum, since: arrived, is_read: true });
+            let (level, since, ran) = (Level::Quorum, arrived, now.monotonic);
+            self.gate.hold_reads(from, Wait { seq, until, level, since, ran, is_read: true });
         }
         self.gate.left(self.ran_until, arrived);
         if !matches!(step, Step::Held | Step::Full) {
@@ -157,13 +160,13 @@ impl Connection {
     }
 
     /// Puts the reply of a command that another Core has executed in its place.
-    fn answered(&mut self, session: &mut Session, answered: Answered) {
+    fn answered(&mut self, session: &mut Session, answered: Answered, now: Monotonic) {
         session.forwarded = session.forwarded.saturating_sub(1);
         if let Some(db) = answered.db.filter(|_| session.awaits_db) {
             session.db = DbNumber(db);
         }
         session.awaits_db &= session.forwarded > 0;
-        self.gate.answer(answered.number, &answered.reply);
+        self.gate.answer(answered.number, &answered.reply, now);
     }
 
     /// Runs requests; the first byte of replies that lean on the lease goes to `leaning`.
@@ -190,10 +193,11 @@ impl Connection {
                 let start = self.gate.reply.bytes.len();
                 self.gate.reply.bytes.extend(&delayed.reply);
                 let Delayed { level, since, .. } = delayed;
+                let ran = now.monotonic;
                 match delayed.wait {
                     Some(seq) => {
-                        let until = now.monotonic + core.config.level_timeout;
-                        self.gate.hold(start, Wait { seq, until, level, since, is_read: false });
+                        let until = ran + core.config.level_timeout;
+                        self.gate.hold(start, Wait { seq, until, level, since, ran, is_read: false });
                     }
                     None => self.gate.passed_since(level, since, now.monotonic),
                 }
@@ -233,6 +237,10 @@ impl Connection {
             match answer.then {
                 Then::Retry => return Step::Held,
                 Then::HashPassword(password) => return Step::HashPassword(password),
+                Then::Count(time) => {
+                    self.gate.reply.bytes.truncate(start);
+                    return Step::Count(time);
+                }
                 _ => {}
             }
             self.consumed += len;
@@ -241,8 +249,9 @@ impl Connection {
                 leaning.get_or_insert(start);
             }
             if let Then::Forwarded(number) = answer.then {
+                let place = Place { number, level: answer.level, since: arrived, ran: now.monotonic };
                 match session.replies {
-                    Replies::On => self.gate.hold_place(number),
+                    Replies::On => self.gate.hold_place(place),
                     // A reply without a place is dropped.
                     Replies::Skip => session.replies = Replies::On,
                     Replies::Off | Replies::SkipNext => {}
@@ -266,14 +275,19 @@ impl Connection {
                     session.replies = Replies::On;
                 }
             } else if let Some(seq) = answer.wait {
-                let until = now.monotonic + core.config.level_timeout;
-                let level = answer.level;
-                self.gate.hold(start, Wait { seq, until, level, since: arrived, is_read: answer.leans });
+                let ran = now.monotonic;
+                let (level, until) = (answer.level, ran + core.config.level_timeout);
+                self.gate.hold(start, Wait { seq, until, level, since: arrived, ran, is_read: answer.leans });
             } else if answer.then.is_answered() {
                 self.gate.pass(start, answer.level, answer.leans);
             }
             match answer.then {
-                Then::Reply | Then::Retry | Then::HashPassword(_) | Then::Delay(_) | Then::Forwarded(_) => {}
+                Then::Reply
+                | Then::Retry
+                | Then::HashPassword(_)
+                | Then::Delay(_)
+                | Then::Count(_)
+                | Then::Forwarded(_) => {}
                 Then::Close => self.closing = true,
                 Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),
                 Then::Save => return Step::Save,

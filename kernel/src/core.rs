@@ -585,7 +585,7 @@ impl Core {
                 out.push(Output::Accepted(sent.seq));
                 self.changed.accepted(sent.seq, sent.keys);
                 if !self.is_shared() {
-                    self.everywhere.reached = sent.seq;
+                    self.everywhere.reached = Some(sent.seq);
                 }
             }
             (Entry::Renew { epoch, number }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
@@ -635,6 +635,9 @@ impl Core {
         self.releasing = false;
         self.lease.begin(epoch, claimed);
         self.role = Role::Primary(Reign::new(epoch, self.last_seq, self.lease.clone()));
+        if !self.is_shared() {
+            self.everywhere.reached = Some(self.last_seq);
+        }
         out.push(Output::Leads(epoch));
     }
 
@@ -672,7 +675,9 @@ impl Core {
 
     /// Throws the memory away.
     fn empty(&mut self, now: Monotonic) {
-        self.role = Role::Recovering;
+        if !self.config.replica || !Mutant::ServeHalfRead.is_chosen() {
+            self.role = Role::Recovering;
+        }
         self.incarnation = None;
         self.claimed = None;
         self.store = Store::new(self.config.seed);
@@ -798,7 +803,9 @@ impl Core {
             return None;
         }
         self.stats.reads_without_lease += 1;
-        Some(reign.demand())
+        let seq = reign.demand();
+        self.everywhere.raise(seq, now);
+        Some(seq)
     }
 
     fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64, out: &mut Vec<Output>) {

@@ -24,11 +24,13 @@ mod nemesis;
 mod options;
 #[cfg(test)]
 mod recovery;
+mod readers;
 mod rights;
 mod runs;
 mod simulation;
 mod topology;
 mod trace;
+mod waits;
 mod wire;
 mod workload;
 mod world;

@@ -227,7 +227,7 @@ impl<'a, E: Env> Loop<'a, E> {
             let mut core = lock_core(node).await;
             (core.handle(node.now(), input, &mut self.outputs), core.everywhere())
         };
-        node.everywhere.advance(everywhere.0);
+        node.mark_everywhere(everywhere);
         if let Err(BadEntry { .. }) = &told {
             let why = told.map_or_else(|error| error.to_string(), |()| String::new());
             node.env.fatal(why).await;

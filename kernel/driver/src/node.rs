@@ -65,11 +65,13 @@ pub struct Node<E: Env> {
     pub(crate) keeper: Option<Arc<Keeper<E>>>,
     /// The newest batch whose fate is known: gates wait for it.
     pub(crate) accepted: Watermark,
-    /// The newest batch that is everywhere: gates of `ALL` wait for it.
+    /// The seq behind the newest batch that is everywhere, or 0: gates of `ALL` wait for it.
     pub(crate) everywhere: Watermark,
+    /// How often another node was found to have more: who counts them looks again.
+    pub(crate) spreads: Watermark,
     /// How many entries of the log this Core has ever applied.
     pub(crate) applied: Watermark,
-    /// Somebody waits for a batch to be everywhere.
+    /// Somebody waits for other nodes to have a batch.
     pub(crate) spreading: Signal,
     /// Those batches of them that were not accepted.
     pub(crate) voids: Voids,
@@ -121,6 +123,7 @@ impl<E: Env> Node<E> {
             keeper,
             accepted: Watermark::default(),
             everywhere: Watermark::default(),
+            spreads: Watermark::default(),
             applied: Watermark::default(),
             spreading: Signal::default(),
             voids: Voids::default(),
@@ -297,12 +300,18 @@ impl<E: Env> Node<E> {
 
     /// How far this Core's batches have got.
     pub(crate) fn marks(&self) -> Marks {
-        Marks { accepted: Seq(self.accepted.value()), everywhere: Seq(self.everywhere.value()) }
+        let everywhere = self.everywhere.value().checked_sub(1).map(Seq);
+        Marks { accepted: Seq(self.accepted.value()), everywhere }
+    }
+
+    /// Takes note of what the Core knows to be everywhere.
+    pub(crate) fn mark_everywhere(&self, everywhere: Option<Seq>) {
+        self.everywhere.advance(everywhere.map_or(0, |seq| seq.0 + 1));
     }
 
     /// Completes when what a gate waits for may have come.
     pub(crate) fn reached(&self, (seq, level): (Seq, Level)) -> Reached<'_> {
-        if level == Level::All { self.everywhere.reached(seq.0) } else { self.accepted.reached(seq.0) }
+        if level == Level::All { self.everywhere.reached(seq.0 + 1) } else { self.accepted.reached(seq.0) }
     }
 
     /// Whether somebody has the Core's lock now.
@@ -393,7 +402,7 @@ impl<E: Env> Client<E> {
         let step = self.connection.run(&mut core, now);
         let open = core.open_batch();
         let unsent = core.has_unsent();
-        let spreads = core.wanted_everywhere(now.monotonic).is_some();
+        let spreads = core.awaits_spread(now.monotonic);
         let woken = core.clients.take_woken();
         drop(core);
         self.note_held(step == Step::Held);

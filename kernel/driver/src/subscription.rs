@@ -52,6 +52,8 @@ struct State<E: Env> {
     /// Which Keeper is next; drawn at the start, so that subscribers spread over them.
     turn: u64,
     outage: Outage,
+    /// Who fed last.
+    fed_by: Option<String>,
 }
 
 /// A link over which a Keeper feeds.
@@ -80,12 +82,17 @@ enum Heard {
 
 impl<E: Env> Subscriber<E> {
     pub(crate) fn new(env: E, directory: Arc<Directory<E>>, courier: Arc<Courier<E>>) -> Self {
-        let state = State { subscription: None, turn: env.random(), outage: Outage::new("the feed of any Keeper") };
+        let outage = Outage::new("the feed of any Keeper");
+        let state = State { subscription: None, turn: env.random(), outage, fed_by: None };
         Self { env, directory, courier, state: Mutex::new(state), committed: AtomicU64::new(0) }
     }
 
     pub(crate) fn committed(&self) -> u64 {
         self.committed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn fed_by(&self) -> Option<String> {
+        lock(&self.state).fed_by.clone()
     }
 
     fn heard_committed(&self, entries: u64) {
@@ -143,6 +150,7 @@ impl<E: Env> Subscriber<E> {
                 Ok(link) => {
                     let now = self.env.monotonic();
                     let reader = FrameReader::new(link);
+                    lock(&self.state).fed_by = Some(address.clone());
                     return Subscription { reader, address, next: known, own, since: now, news: now };
                 }
                 Err(why) => lock(&self.state).outage.failed(count, &format!("{address}: {why}")),

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mneme_kernel::connection::Connection;
+use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::everywhere::Part;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index};
-use mneme_kernel::members::Group;
+use mneme_kernel::members::{Group, Member, Members};
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
@@ -166,6 +167,17 @@ fn a_replica_answers_reads_once_it_has_caught_up_and_takes_nothing_else() {
     assert!(replies.starts_with("$1\r\nv\r\n-READONLY "), "{replies}");
     assert!(replies.lines().nth(3).is_some_and(|line| line.starts_with('-')), "{replies}");
 
+    // What reads alone is executed here, and nothing is left to the primary.
+    client.sent(client.ready().len());
+    client.input().extend_from_slice(b"MULTI\r\nGET k\r\nWAIT 1 0\r\nEXEC\r\nWAIT 1 0\r\nWAITAOF 1 0 0\r\nWATCH k\r\n");
+    assert_eq!(client.run(&mut replica, NOW), Step::Read);
+    let replies = String::from_utf8_lossy(client.ready()).into_owned();
+    let replies: Vec<&str> = replies.lines().map(|line| &line[..line.len().min(12)]).collect();
+    let wait = "-ERR WAIT ca";
+    let expected = ["+OK", "+QUEUED", "+QUEUED", "*2", "$1", "v", wait, wait, "-ERR WAITAOF", "-ERR WATCH i"];
+    assert_eq!(replies, expected);
+    assert!(!replica.has_unsent());
+
     let later = Now { monotonic: Monotonic(Duration::from_secs(900)), ..NOW };
     let mut outputs = Vec::new();
     replica.handle(later, Input::Tick { input_bytes: 0, output_bytes: 0 }, &mut outputs).expect("no entry");
@@ -193,21 +205,50 @@ fn all_waits_until_everybody_has_it_if_there_is_anybody_else() {
         authenticate(&mut core, &mut client);
         client.input().extend_from_slice(b"CONSISTENCY ALL SET k v\r\n");
         client.run(&mut core, NOW);
-        assert_eq!(core.wanted_everywhere(NOW.monotonic).is_some(), shared);
+        assert_eq!(core.awaits_spread(NOW.monotonic), shared);
         let batch = proposal(&tell(&mut core, Input::CloseBatch));
         let outputs = commit(&mut core, if shared { 5 } else { 4 }, &batch);
         let [Output::Accepted(accepted)] = outputs[..] else { panic!("{outputs:?}") };
         client.advance(Marks { accepted, everywhere: core.everywhere() }, &[], NOW.monotonic);
         assert_eq!(client.ready().is_empty(), shared);
         if shared {
-            let spread = core.spread();
+            let spread = core.spread(NOW.monotonic).expect("somebody waits");
             assert_eq!((spread.seq, spread.index), (accepted, Index(5)));
             let names: Vec<&str> = spread.holders.iter().map(|holder| &*holder.node).collect();
             assert_eq!(names, ["node-1", "node-2"]);
-            core.is_everywhere(spread.seq);
+            for holder in spread.holders {
+                client.advance(Marks { accepted, everywhere: core.everywhere() }, &[], NOW.monotonic);
+                assert!(client.ready().is_empty());
+                core.holds(holder, spread.seq);
+            }
             client.advance(Marks { accepted, everywhere: core.everywhere() }, &[], NOW.monotonic);
         }
         assert_eq!(client.ready(), b"+OK\r\n");
-        assert_eq!(core.wanted_everywhere(NOW.monotonic), None);
+        assert!(!core.awaits_spread(NOW.monotonic));
     }
+}
+
+/// One Keeper of the majority stands for the server's own file; who else has synced it, it is asked.
+#[test]
+fn waitaof_counts_the_further_keepers() {
+    let mut core = primary(support::config());
+    found(&mut core);
+    let member = |id: u64| (id, Member { name: format!("k{id}"), address: format!("k{id}:7380") });
+    let members = Members { voters: vec![vec![1, 2, 3]], members: (1..=3).map(member).collect() };
+    let content = Content::Members(&members);
+    tell(&mut core, Input::Committed { index: Index(4), content, age: Duration::ZERO });
+    let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    authenticate(&mut core, &mut client);
+    client.input().extend_from_slice(b"CONSISTENCY EVENTUAL SET k v\r\nWAITAOF 1 2 0\r\n");
+    assert!(matches!(client.run(&mut core, NOW), Step::Count(_)));
+    let batch = proposal(&tell(&mut core, Input::CloseBatch));
+    commit(&mut core, 5, &batch);
+    for heard in 1..=3 {
+        assert!(matches!(client.run(&mut core, NOW), Step::Count(_)), "{heard} of 3 Keepers are not yet heard of");
+        let spread = core.spread(NOW.monotonic).expect("somebody waits");
+        let holder = spread.holders.into_iter().find(|holder| holder.part == Part::Keeper(heard)).expect("a Keeper");
+        core.holds(holder, spread.seq);
+    }
+    assert_eq!(client.run(&mut core, NOW), Step::Read);
+    assert_eq!(client.ready(), b"+OK\r\n*2\r\n:1\r\n:2\r\n");
 }

@@ -67,7 +67,7 @@ impl Client {
                     self.closing.get_or_insert(step);
                     return;
                 }
-                Step::Read | Step::Held | Step::Full | Step::Delay(_) => return,
+                Step::Read | Step::Held | Step::Full | Step::Delay(_) | Step::Count(_) => return,
             }
         }
     }

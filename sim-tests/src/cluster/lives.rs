@@ -22,6 +22,7 @@ use mneme_runtime_sim::{DiskStats, SimEnv};
 use super::machine::Machine;
 use super::{PASSWORD, USER, WATCH};
 use crate::model::Between;
+use crate::topology::Role;
 use crate::world::lock;
 
 /// How long it takes to notice a dead process and to start it again.
@@ -171,7 +172,7 @@ impl Machine {
             default_level: Level::Quorum,
             level_timeout: options.level_timeout,
             park_timeout: options.park_timeout,
-            replica: false,
+            replica: self.role() == Role::Replica,
             lease: options.lease,
             founds: false,
             quorum_check: options.quorum_check,
@@ -191,7 +192,7 @@ impl Machine {
         };
         Options {
             member: Member { name: self.name(), address: self.cluster_address().to_string() },
-            core: self.role().has_core().then_some(core),
+            core: self.role().has_data().then_some(core),
             keeper: self.role().has_keeper().then_some(keeper),
             start: if self.number() == 0 && !self.is_impaired() {
                 Start::Found { expect_keepers: options.topology.keepers().len() }
@@ -211,7 +212,7 @@ impl Machine {
         if ending == Ending::PowerCut {
             disk.crash();
         }
-        if self.role().has_core() {
+        if self.role().has_data() {
             let wall = self.wall();
             world.history().death(self.number(), Between { least: wall, most: wall });
         }
