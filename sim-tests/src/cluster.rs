@@ -13,6 +13,7 @@ use crate::check::Checks;
 use crate::model::Between;
 use crate::world::{World, lock};
 
+mod departures;
 mod faults;
 mod lives;
 mod loss;

@@ -111,6 +111,8 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::InstallUnannounced
             | Mutant::KeepIdWhenWiped
             | Mutant::StopClockInPause
+            | Mutant::TwoFounders
+            | Mutant::ComeBack
     )
 }
 

@@ -147,6 +147,7 @@ pub struct FaultWeights {
     pub flapping: u32,
     pub storm: u32,
     pub wipe: u32,
+    pub remove: u32,
 }
 
 impl Options {
@@ -334,6 +335,7 @@ impl FaultWeights {
             flapping: 0,
             storm: 0,
             wipe: 0,
+            remove: 0,
         }
     }
 
@@ -360,6 +362,7 @@ impl FaultWeights {
             flapping: weight(4),
             storm: weight(4),
             wipe: if spare { weight(4) } else { 0 },
+            remove: if spare { weight(6) } else { 0 },
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 62] = [
+const MUST_HAPPEN: [&str; 65] = [
     "acknowledged",
     "all down at once",
     "answered at EVENTUAL",
@@ -39,6 +39,7 @@ const MUST_HAPPEN: [&str; 62] = [
     "flapped",
     "halves cut",
     "joined anew",
+    "joins after a removal",
     "killed",
     "leader isolated",
     "link cut",
@@ -61,6 +62,8 @@ const MUST_HAPPEN: [&str; 62] = [
     "reads cut short",
     "reads failed",
     "reigns",
+    "removal refused",
+    "removed",
     "rights changed",
     "rights refused",
     "rights used",

@@ -109,6 +109,10 @@ impl Workload {
             return 1;
         }
         let core = self.dice.gen_range(0..self.cluster.cores().count());
+        if self.cluster.core(core).is_leaving() {
+            // It may be no member, and not know yet.
+            return 1;
+        }
         let mut reader = Client::new(self.cluster.clone(), core, self.options().patience);
         let read = self.plain(Command::Get(key));
         1 + usize::from(reader.send(self.database, &[Request { level: Some(Level::Eventual), ..read }]).await)

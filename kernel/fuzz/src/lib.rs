@@ -239,7 +239,7 @@ pub fn snapshot_block(bytes: &[u8]) {
     if let Ok(manifest) = Manifest::decode(crc, &sealed(bytes)) {
         assert_eq!(manifest.partitions.len(), 1 << manifest.bits);
     }
-    let _ = codec::decode_all::<SystemPartition>(bytes);
+    let _ = SystemPartition::decode(bytes);
     let _: Vec<_> = BlockReader::new(FILE, crc, bytes).collect();
     let mut store = Store::new(0);
     for effect in Effects::new(bytes).map_while(Result::ok) {
