@@ -93,7 +93,7 @@ impl Bench {
             match output {
                 Output::Propose(proposal) => self.pending.push_back(proposal),
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) | Output::Removed => {}
             }
         }
     }

@@ -76,11 +76,13 @@ impl Cluster {
         let asked = others.get(turn as usize % others.len().max(1))?;
         let core = asked.running_core()?;
         let departure = Departure { node: leaving.name(), keeper_only: false };
-        let asking = Handle::current().get_node(asked.node())?.spawn(async move { core.remove(&departure).await });
+        let asker = core.clone();
+        let asking = Handle::current().get_node(asked.node())?.spawn(async move { asker.remove(&departure).await });
         let end = Instant::now() + TRYING;
         while !asking.is_finished() {
-            // A process that is suspended gives no answer either.
-            if asked.is_dead() || Instant::now() > end {
+            // It may have ended, and have begun its next life since; one that is suspended gives no answer either.
+            let lives_on = asked.running_core().is_some_and(|now| Arc::ptr_eq(&now, &core));
+            if !lives_on || Instant::now() > end {
                 return None;
             }
             // It may die meanwhile, as of anything else.
