@@ -1,7 +1,6 @@
 //! What hostile and damaged bytes must not do, as functions of arbitrary bytes: fuzz targets call them, and so do the
 //! property tests in `tests/hostile.rs`.
 
-use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::DbId;

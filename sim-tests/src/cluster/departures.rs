@@ -21,7 +21,8 @@ impl Cluster {
     /// Has one of the other Cores remove a machine's node: asks until it is done, or refused before anything was done. The
     /// node finds out and ends itself; its disk is replaced, and it joins as a new one.
     pub async fn remove(&self, machine: usize, draw: u64) {
-        if !self.can_spare(machine) {
+        let has_other_cores = self.cores().any(|core| core.number() != machine);
+        if !self.can_spare(machine) || !has_other_cores {
             return;
         }
         let Some(hold) = self.take(machine) else { return };
