@@ -595,8 +595,11 @@ impl<E: Env> Keeper<E> {
         self.log.vote().map_or(0, |vote| vote.term)
     }
 
-    /// Stops Raft and waits until the log is on stable storage.
+    /// Hands over, stops Raft, and waits until the log is on stable storage.
     pub async fn stop(&self) {
+        if !self.was_removed() {
+            self.hand_over_lead().await;
+        }
         self.stopped.store(true, Ordering::Release);
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!("Raft did not stop in order: {error}");

@@ -25,6 +25,11 @@ use crate::watermark::Watermark;
 const LEAD_PAUSE: Duration = Duration::from_secs(1);
 /// Entries that a voter may lack when it takes the leadership over: it gets them first, and nobody writes meanwhile.
 const TRANSFER_LAG: u64 = 64;
+/// How long a Keeper that stops tries to have another one lead, how long it waits before it asks anew, and how often it looks.
+const HAND_OVER: Duration = Duration::from_secs(1);
+const HAND_OVER_AGAIN: Duration = Duration::from_millis(100);
+const HAND_OVER_LOOK: Duration = Duration::from_millis(2);
+
 /// A Keeper as it sees itself and the group.
 #[derive(Clone, Debug)]
 pub struct KeeperStatus {
@@ -160,6 +165,25 @@ impl<E: Env> Keeper<E> {
         match self.raft.trigger().transfer_leader(to).await {
             Ok(()) => Answer::Done,
             Err(error) => Answer::Refused(error.to_string()),
+        }
+    }
+
+    /// Has another voter lead, if this one does: its stop shall not cost an election, which takes longer than a primary's
+    /// lease lasts. If none has the log in time, so be it.
+    pub(super) async fn hand_over_lead(&self) {
+        let until = self.env.monotonic() + HAND_OVER;
+        while let Some(view) = self.view()
+            && self.env.monotonic() < until
+        {
+            let matched = |id: &u64| view.seen.get(id).and_then(|seen| seen.matched);
+            let others = view.membership.voter_ids().filter(|id| *id != self.id);
+            let Some(best) = others.max_by_key(matched) else { return };
+            let asked = self.transfer(best).await;
+            tracing::debug!(?asked, "another Keeper is to lead");
+            let again = self.env.monotonic() + HAND_OVER_AGAIN;
+            while self.leads() && self.env.monotonic() < again {
+                self.env.sleep(HAND_OVER_LOOK).await;
+            }
         }
     }
 
