@@ -8,6 +8,7 @@ use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
 use crate::mutant::Mutant;
+use crate::removal::Departure;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
 use crate::stopwatch::Timing;
@@ -54,8 +55,12 @@ pub enum Then {
     Retry,
     /// The primary has the command under this number, and gives the reply.
     Forwarded(u64),
-    /// There is no reply yet: make a snapshot, then [`crate::connection::Connection::saved`].
+    /// There is no reply yet: make a snapshot, then [`crate::connection::Connection::done`].
     Save,
+    /// There is no reply yet: remove this node from the cluster, then [`crate::connection::Connection::done`].
+    Remove(Departure),
+    /// There is no reply yet: have every node get a new certificate, then [`crate::connection::Connection::done`].
+    RotateCertificates,
     /// The reply stands; make a snapshot in the background.
     SaveLater,
     /// There will be no reply: the server is to stop, as after SIGTERM.
@@ -373,7 +378,9 @@ impl Call<'_> {
         }
         match self.then {
             Then::Retry | Then::Count(_) => return,
-            Then::CheckPassword(_) | Then::Save => self.session.unfinished = Some(number),
+            Then::CheckPassword(_) | Then::Save | Then::Remove(_) | Then::RotateCertificates => {
+                self.session.unfinished = Some(number);
+            }
             _ => self.core.stats.count_outcome(number, ok),
         }
         if self.core.has_run(number, timing, self.reply.bytes.len() - start) {

@@ -12,6 +12,7 @@ use crate::gate::{Delay, Gate, Marks, Place, Wait};
 use crate::ids::{DbNumber, Seq};
 use crate::level::Level;
 use crate::limits;
+use crate::removal::Departure;
 use crate::resp::{Pipeline, ProtocolError};
 use crate::session::{HashedPassword, Replies, Session};
 use crate::stopwatch::Pace;
@@ -30,8 +31,12 @@ pub enum Step {
     CheckPassword(Credentials),
     /// Hash this password, then call [`Connection::password_hashed`].
     HashPassword(Password),
-    /// Make a snapshot, then call [`Connection::saved`].
+    /// Make a snapshot, then call [`Connection::done`].
     Save,
+    /// Remove this node from the cluster, then call [`Connection::done`].
+    Remove(Departure),
+    /// Have every node get a new certificate, then call [`Connection::done`].
+    RotateCertificates,
     /// Make a snapshot without waiting for it; then run again.
     SaveLater,
     /// Close once all replies have left.
@@ -291,6 +296,8 @@ impl Connection {
                 Then::Close => self.closing = true,
                 Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),
                 Then::Save => return Step::Save,
+                Then::Remove(departure) => return Step::Remove(departure),
+                Then::RotateCertificates => return Step::RotateCertificates,
                 Then::SaveLater => return Step::SaveLater,
                 Then::Shutdown => {
                     self.closing = true;
@@ -314,10 +321,10 @@ impl Connection {
         core.clients.put_back(self.slot, session);
     }
 
-    /// What became of the snapshot that [`Step::Save`] asked for; then run again.
-    pub fn saved(&mut self, core: &mut Core, made: Result<(), impl core::fmt::Display>) {
+    /// What became of what [`Step::Save`], [`Step::Remove`] or [`Step::RotateCertificates`] asked for; then run again.
+    pub fn done(&mut self, core: &mut Core, done: Result<(), impl core::fmt::Display>) {
         let start = self.gate.reply.bytes.len();
-        match made {
+        match done {
             Ok(()) => self.gate.reply.ok(),
             Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
         }

@@ -98,7 +98,7 @@ impl Core {
     }
 
     /// All that count, this node's among them.
-    fn holders(&self) -> Vec<Holder> {
+    pub fn holders(&self) -> Vec<Holder> {
         let keepers = self.members().members.iter().map(|(id, member)| Holder {
             node: member.name.clone(),
             address: member.address.clone(),

@@ -6,6 +6,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod agreed;
 pub mod call;
 pub mod changed;
 pub mod clients;
@@ -35,6 +36,7 @@ pub mod mutant;
 mod proxy;
 mod rates;
 mod reign;
+pub mod removal;
 pub mod requests;
 pub mod resp;
 mod rights;

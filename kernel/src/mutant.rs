@@ -92,12 +92,16 @@ pub enum Mutant {
     KeepRights,
     /// A database that a command names beside the selected one is not looked at.
     CheckSelected,
+    /// A founder has every Keeper that asks found a Raft group.
+    TwoFounders,
+    /// A Keeper that was a member asks to be admitted again.
+    ComeBack,
     /// Who has authenticated as a user of that name is the user, also after the user was dropped and made anew.
     BelieveName,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 45] = [
+    pub const ALL: [(&'static str, Mutant); 47] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -142,6 +146,8 @@ impl Mutant {
         ("serve-half-read", Mutant::ServeHalfRead),
         ("keep-rights", Mutant::KeepRights),
         ("check-selected", Mutant::CheckSelected),
+        ("two-founders", Mutant::TwoFounders),
+        ("come-back", Mutant::ComeBack),
         ("believe-name", Mutant::BelieveName),
     ];
 

@@ -93,7 +93,7 @@ impl Bench {
             match output {
                 Output::Propose(proposal) => self.pending.push_back(proposal),
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) | Output::Removed => {}
             }
         }
     }
@@ -121,7 +121,7 @@ impl Bench {
                         if credentials.password == b"right" { PasswordCheck::Right } else { PasswordCheck::Wrong };
                     self.connection.password_checked(&mut self.core, now, check);
                 }
-                Step::Save => self.connection.saved(&mut self.core, Err("no space")),
+                Step::Save => self.connection.done(&mut self.core, Err("no space")),
                 _ => return,
             }
         }

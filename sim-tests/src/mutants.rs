@@ -114,6 +114,8 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::AllWithoutCores
             | Mutant::CountEverybody
             | Mutant::ServeHalfRead
+            | Mutant::TwoFounders
+            | Mutant::ComeBack
     )
 }
 

@@ -148,6 +148,7 @@ pub struct FaultWeights {
     pub storm: u32,
     pub wipe: u32,
     pub fall_behind: u32,
+    pub remove: u32,
 }
 
 impl Options {
@@ -336,6 +337,7 @@ impl FaultWeights {
             storm: 0,
             wipe: 0,
             fall_behind: 0,
+            remove: 0,
         }
     }
 
@@ -363,6 +365,7 @@ impl FaultWeights {
             storm: weight(4),
             wipe: if spare { weight(4) } else { 0 },
             fall_behind: if topology.followers().is_empty() { 0 } else { weight(5) },
+            remove: if spare { weight(6) } else { 0 },
         }
     }
 }

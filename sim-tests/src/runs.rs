@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 67] = [
+const MUST_HAPPEN: [&str; 68] = [
     "acknowledged",
     "all down at once",
     "answered at EVENTUAL",
@@ -40,6 +40,7 @@ const MUST_HAPPEN: [&str; 67] = [
     "flapped",
     "halves cut",
     "joined anew",
+    "joins after a removal",
     "killed",
     "leader isolated",
     "link cut",
@@ -65,6 +66,7 @@ const MUST_HAPPEN: [&str; 67] = [
     "reigns",
     "Replicas",
     "Replicas fed by a follower",
+    "removed",
     "rights changed",
     "rights refused",
     "rights used",

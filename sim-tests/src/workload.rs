@@ -130,8 +130,12 @@ impl Workload {
             return 1;
         }
         let any = self.cluster.core(self.dice.gen_range(0..self.cluster.cores().count())).number();
-        let mut reader =
-            Client::new(self.cluster.clone(), 0, self.options().patience).staying_at(lagging.unwrap_or(any));
+        let asked = lagging.unwrap_or(any);
+        if self.cluster.machines()[asked].is_leaving() {
+            // It may be no member, and not know yet.
+            return 1;
+        }
+        let mut reader = Client::new(self.cluster.clone(), 0, self.options().patience).staying_at(asked);
         let read = self.plain(Command::Get(key));
         1 + usize::from(reader.send(self.database, &[Request { level: Some(Level::Eventual), ..read }]).await)
     }

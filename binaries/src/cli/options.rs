@@ -61,7 +61,7 @@ fn command() -> Command {
         .override_usage("mneme-cli [FLAGS] [COMMAND [ARG]...]")
         .after_help(
             "Without a command, commands are read from standard input, one a line, quoted as in redis-cli.\n\
-             cluster status, cluster transfer and cluster secret [--data DIR] print text for people unless told otherwise.\n\
+             cluster status, transfer, remove NODE [--keeper], rotate-certs and secret [--data DIR] look after the cluster.\n\
              Exit codes: 0 done, 1 the server answered an error, 2 wrong usage, 3 no connection.",
         )
         .term_width(100)

@@ -51,7 +51,17 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
         }
         if step == Step::Save {
             let made = node.snapshot().await;
-            client.saved(made);
+            client.done(made);
+            continue;
+        }
+        if let Step::Remove(departure) = step {
+            let removed = node.remove(&departure).await;
+            client.done(removed);
+            continue;
+        }
+        if step == Step::RotateCertificates {
+            let rotated = node.rotate_certificates().await;
+            client.done(rotated);
             continue;
         }
         if step == Step::SaveLater {

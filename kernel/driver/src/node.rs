@@ -12,10 +12,13 @@ use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::Seq;
 use mneme_kernel::level::Level;
 use mneme_kernel::mutant::Mutant;
+use mneme_kernel::removal::Departure;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::Monotonic;
 
+use crate::agreement;
 use crate::core_loop;
+use crate::directory::Directory;
 use crate::doors::Doors;
 use crate::env::Env;
 use crate::everywhere;
@@ -23,7 +26,9 @@ use crate::forward::{self, Origins};
 use crate::keeper::{Keeper, SnapshotFailed, StartError};
 use crate::keepers::Keepers;
 use crate::measures::{EnvClock, Traffic};
+use crate::remove;
 use crate::renewals;
+use crate::rotation;
 use crate::signal::Signal;
 use crate::sync::{lock, try_lock};
 use crate::watermark::{Reached, Watermark};
@@ -81,6 +86,9 @@ pub struct Node<E: Env> {
     pub(crate) start_error: Mutex<Option<StartError>>,
     /// 1 once a client asked the server to stop.
     shutdown: Watermark,
+    /// 1 once this Core is a member no more.
+    pub(crate) removed: Watermark,
+    pub(crate) directory: Arc<Directory<E>>,
     /// There is a batch to close.
     pub(crate) work: Signal,
     /// There is a batch to close when it has lingered.
@@ -115,7 +123,13 @@ impl Voids {
 
 impl<E: Env> Node<E> {
     /// Begins to recover; [`Node::ready`] tells when that is done.
-    pub(crate) fn start(env: E, config: Config, keepers: Keepers<E>, keeper: Option<Arc<Keeper<E>>>) -> Arc<Self> {
+    pub(crate) fn start(
+        env: E,
+        config: Config,
+        keepers: Keepers<E>,
+        keeper: Option<Arc<Keeper<E>>>,
+        directory: Arc<Directory<E>>,
+    ) -> Arc<Self> {
         let node = Arc::new(Self {
             env: env.clone(),
             core: Mutex::new(Core::new(config)),
@@ -130,6 +144,8 @@ impl<E: Env> Node<E> {
             serves: Watermark::default(),
             start_error: Mutex::default(),
             shutdown: Watermark::default(),
+            removed: Watermark::default(),
+            directory,
             work: Signal::default(),
             lingering: Signal::default(),
             forwarding: Signal::default(),
@@ -144,6 +160,7 @@ impl<E: Env> Node<E> {
         env.spawn_thread("forward", forward::run(node.clone()));
         env.spawn("renewals", renewals::run(node.clone()));
         env.spawn("everywhere", everywhere::run(node.clone()));
+        env.spawn("agreement", agreement::run(node.clone()));
         node
     }
 
@@ -298,6 +315,22 @@ impl<E: Env> Node<E> {
         }
     }
 
+    /// Removes another node from the cluster, or only its Keeper.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub async fn remove(&self, departure: &Departure) -> Result<(), String> {
+        remove::remove(self, departure).await
+    }
+
+    /// Has every node get a new certificate, this one last: whoever asks is connected to it.
+    ///
+    /// # Errors
+    /// Which ones did not.
+    pub async fn rotate_certificates(&self) -> Result<(), String> {
+        rotation::rotate(self).await
+    }
+
     /// How far this Core's batches have got.
     pub(crate) fn marks(&self) -> Marks {
         let everywhere = self.everywhere.value().checked_sub(1).map(Seq);
@@ -427,8 +460,9 @@ impl<E: Env> Client<E> {
         self.node.traffic.replied(self.connection.take_delays());
     }
 
-    pub(crate) fn saved(&mut self, made: Result<(), SnapshotFailed>) {
-        self.connection.saved(&mut lock(&self.node.core), made);
+    /// What came of what [`Client::run`] asked for.
+    pub(crate) fn done(&mut self, done: Result<(), impl std::fmt::Display>) {
+        self.connection.done(&mut lock(&self.node.core), done);
     }
 
     pub(crate) fn password_checked(&mut self, check: PasswordCheck) {

@@ -8,7 +8,7 @@ use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::everywhere::Part;
 use mneme_kernel::gate::Marks;
-use mneme_kernel::ids::{Epoch, Incarnation, Index};
+use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::members::{Group, Member, Members};
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -251,4 +251,74 @@ fn waitaof_counts_the_further_keepers() {
     }
     assert_eq!(client.run(&mut core, NOW), Step::Read);
     assert_eq!(client.ready(), b"+OK\r\n*2\r\n:1\r\n:2\r\n");
+}
+
+/// A hello from a folder.
+fn hello(node: &'static str, identity: u64, life: u64) -> Entry<'static> {
+    Entry::Hello { node, nonce: identity << 32 | life, address: "node:1", origin: None }
+}
+
+#[test]
+fn a_removed_core_is_none_any_more_until_it_comes_with_another_folder() {
+    let mut system = System::default();
+    let remove = |node, incarnation| Entry::Remove { node, incarnation: Incarnation(incarnation) };
+    for (index, identity) in [(1, 7), (2, 8)] {
+        let node = if identity == 7 { "a" } else { "b" };
+        assert_eq!(system.judge(Index(index), &hello(node, identity, 0)), Verdict::Accepted);
+    }
+    let claim = |incarnation, epoch, last_renewal| Entry::Claim {
+        incarnation: Incarnation(incarnation),
+        previous_epoch: Epoch(epoch),
+        last_renewal: Index(last_renewal),
+    };
+    assert_eq!(system.judge(Index(3), &claim(1, 0, 0)), Verdict::Accepted);
+    assert_eq!(system.judge(Index(4), &remove("a", 1)), Verdict::Fenced, "it is primary");
+    assert_eq!(system.judge(Index(5), &remove("b", 1)), Verdict::Fenced, "that is another life");
+    assert_eq!(system.judge(Index(6), &hello("b", 8, 1)), Verdict::Accepted);
+    assert_eq!(system.judge(Index(7), &remove("b", 2)), Verdict::Fenced, "it has begun another one");
+    assert_eq!(system.judge(Index(8), &remove("b", 6)), Verdict::Accepted);
+    assert!(system.cores.get("b").is_none());
+    assert_eq!(system.judge(Index(9), &remove("b", 6)), Verdict::Fenced);
+    // What it still says counts no more.
+    assert_eq!(system.judge(Index(10), &claim(6, 3, 3)), Verdict::Fenced);
+    assert_eq!(system.judge(Index(11), &hello("b", 8, 2)), Verdict::Fenced);
+    assert_eq!(system.judge(Index(12), &hello("b", 9, 0)), Verdict::Accepted);
+    assert_eq!(system.cores.get("b").map(|core| core.incarnation), Some(Incarnation(12)));
+    // It has handed over.
+    assert_eq!(system.judge(Index(13), &Entry::Release { epoch: Epoch(3), seq: Seq(1) }), Verdict::Accepted);
+    assert_eq!(system.judge(Index(14), &remove("a", 1)), Verdict::Accepted);
+}
+
+#[test]
+fn a_core_that_was_removed_says_so_now_and_in_a_later_life() {
+    let stands_by = || Core::new(Config { founds: false, ..support::config() });
+    let mut core = stands_by();
+    tell(&mut core, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    let hello = proposal(&tell(&mut core, Input::Begin { nonce: 7 << 32 | 1 }));
+    assert_eq!(commit(&mut core, 1, &hello), []);
+    let remove = Arc::new(Entry::Remove { node: "node-1", incarnation: Incarnation(1) }.encode());
+    assert_eq!(commit(&mut core, 2, &remove), [Output::Removed]);
+    assert!(!core.is_hot() && core.cores().get("node-1").is_none());
+
+    let mut later = stands_by();
+    tell(&mut later, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    let again = proposal(&tell(&mut later, Input::Begin { nonce: 7 << 32 | 2 }));
+    commit(&mut later, 1, &hello);
+    assert_eq!(commit(&mut later, 2, &remove), [], "another life was removed");
+    assert_eq!(commit(&mut later, 3, &again), [Output::Removed]);
+}
+
+#[test]
+fn who_does_not_read_what_the_cluster_writes_stops() {
+    let mut core = Core::new(Config { reads: 1, ..support::config() });
+    tell(&mut core, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    let newer = Entry::Format { format: 2 }.encode();
+    let input = Input::Committed { index: Index(1), content: Content::Core(&newer), age: Duration::ZERO };
+    let refused = core.handle(NOW, input, &mut Vec::new()).expect_err("it is newer");
+    assert!(refused.to_string().contains("writes format 2, and this node reads up to 1"), "{refused}");
+    let mut system = System::default();
+    assert_eq!(system.judge(Index(1), &Entry::Format { format: 2 }), Verdict::Accepted);
+    assert_eq!(system.judge(Index(2), &Entry::Format { format: 2 }), Verdict::Duplicate);
+    let mut core = Core::new(Config { reads: 1, ..support::config() });
+    assert!(core.handle(NOW, Input::Snapshot { index: Index(2), system, items: &[] }, &mut Vec::new()).is_err());
 }

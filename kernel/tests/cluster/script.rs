@@ -202,6 +202,7 @@ fn describe_output(output: &Output) -> String {
         Output::Void(void) => format!("has void batches {} to {}", void.first, void.last),
         Output::Leads(epoch) => format!("leads epoch {epoch}"),
         Output::Follows(epoch) => format!("follows epoch {epoch}"),
+        Output::Removed => "is removed".into(),
         Output::Deposed(epoch) => format!("is deposed by epoch {epoch}"),
     }
 }

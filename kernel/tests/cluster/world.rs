@@ -151,7 +151,7 @@ impl World {
                 Output::Propose(proposal) => self.pending.push_back(proposal),
                 Output::Accepted(seq) => node.accepted = seq,
                 Output::Void(void) => node.voids.push(void),
-                Output::Leads(_) | Output::Follows(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Removed => {}
                 // Its memory is void: it reads the log anew.
                 Output::Deposed(_) => {
                     node.known = 0;
