@@ -220,9 +220,9 @@ impl Fault {
                 let followers = options.topology.followers();
                 Fault::FallBehind { machine: followers[dice.gen_range(0..followers.len())] }
             }),
-            (weights.remove, |dice, options| Fault::Remove {
-                machine: dice.gen_range(0..options.topology.roles().len()),
-                draw: dice.gen_range(0..8),
+            (weights.remove, |dice, options| {
+                let members = options.topology.members();
+                Fault::Remove { machine: members[dice.gen_range(0..members.len())], draw: dice.gen_range(0..8) }
             }),
             (weights.full_disk, |dice, options| Fault::FullDisk {
                 keeper: keeper(dice, options),

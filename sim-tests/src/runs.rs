@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 68] = [
+const MUST_HAPPEN: [&str; 69] = [
     "acknowledged",
     "all down at once",
     "answered at EVENTUAL",

@@ -93,6 +93,11 @@ impl Topology {
         self.machines(|role| role.has_data() && !role.has_keeper())
     }
 
+    /// The numbers of the machines that are members of the cluster, which a Replica is not.
+    pub fn members(&self) -> Vec<usize> {
+        self.machines(|role| role != Role::Replica)
+    }
+
     fn machines(&self, has: fn(Role) -> bool) -> Vec<usize> {
         (0..self.0.len()).filter(|number| has(self.0[*number])).collect()
     }
