@@ -295,10 +295,12 @@ impl Gate {
     pub fn expire(&mut self, marks: Marks, now: Monotonic) {
         let truth = |held: &Held| match held.until {
             // What has reached its level waits for those before it alone.
-            Until::Accepted(wait) if wait.until <= now && !marks.reach(wait.seq, wait.level) => Some(match wait.seq <= marks.accepted {
-                true => (NOT_EVERYWHERE, Ending::NotEverywhere),
-                false => (UNCERTAIN, Ending::Uncertain),
-            }),
+            Until::Accepted(wait) if wait.until <= now && !marks.reach(wait.seq, wait.level) => {
+                Some(match wait.seq <= marks.accepted {
+                    true => (NOT_EVERYWHERE, Ending::NotEverywhere),
+                    false => (UNCERTAIN, Ending::Uncertain),
+                })
+            }
             _ => None,
         };
         if self.held.iter().any(|held| truth(held).is_some()) {

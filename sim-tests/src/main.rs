@@ -22,9 +22,9 @@ mod model;
 mod mutants;
 mod nemesis;
 mod options;
+mod readers;
 #[cfg(test)]
 mod recovery;
-mod readers;
 mod rights;
 mod runs;
 mod simulation;
