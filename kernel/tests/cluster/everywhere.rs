@@ -60,28 +60,6 @@ fn what_is_not_everywhere_in_time_is_said_to_be_durable_only() {
     );
 }
 
-/// The reply is in the request table, and the command is not executed again; but what the table says is no more than
-/// QUORUM.
-#[test]
-fn after_a_failover_the_next_primary_is_asked_who_has_it() {
-    script!(
-        r#"
-    > a@2: CONSISTENCY ALL INCR n | INCR n
-    > 2 sends
-    > 2 is served
-    > 1 closes
-    > commit
-    > 1 releases
-    > commit
-    > commit
-    > 2 forwards
-    > 2 forwards
-    > 2 hears that all have it
-    > 2 forwards
-    "#
-    );
-}
-
 #[test]
 fn without_a_primary_it_is_known_to_be_durable() {
     script!(
