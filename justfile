@@ -71,6 +71,26 @@ compare-redis *ARGS:
 clients:
     ./scripts/clients
 
+# The static programs and the four container images from them
+images:
+    ./scripts/images
+
+# Every profile of compose.yaml: just compose-test ha
+compose-test *PROFILES:
+    ./scripts/compose-test {{PROFILES}}
+
+# Alerts and their tests, by promtool
+check-alerts:
+    ./scripts/check-alerts
+
+# A real Prometheus on three real nodes: every expression of alerts and dashboard is answered
+check-monitoring *ARGS:
+    ./scripts/check-monitoring {{ARGS}}
+
+# Backups under load, from and to every topology, with digests compared
+backup-drill *ARGS:
+    ./scripts/backup-drill {{ARGS}}
+
 # Black-box checks by number, where their folder lies beside this one
 accept ISSUE *ARGS:
     ../shared/accept/run {{ISSUE}} {{ARGS}}

@@ -207,10 +207,10 @@ def three(programs, root, *flags):
     return start_all([first, *(Node(programs, root, name, *join) for name in ("n2", "n3"))])
 
 
-def core_and_keepers(programs, root, *flags):
-    """A Core without a Keeper, then three Keepers; ready."""
+def core_and_keepers(programs, root, *flags, keepers=()):
+    """A Core without a Keeper, then three Keepers, which have flags of their own; ready."""
     core = Node(programs, root, "c1", "--keeper", "none", "--expect-keepers", "3", *flags)
-    join = ("--join", f"127.0.0.1:{core.cluster_port}")
+    join = ("--join", f"127.0.0.1:{core.cluster_port}", *keepers)
     return start_all([core, *(Node(programs, root, name, *join, program="mneme-keeper") for name in ("k1", "k2", "k3"))])
 
 

@@ -3,25 +3,34 @@
 //! It is blocking and small: one connection, one thread. Commands are sent as typed; the client knows none of them, save
 //! that some are answered by more than one message, and that some of `cluster` are shown in a form of their own.
 
+mod backup;
 mod cluster;
 mod connection;
+mod doctor;
 mod interactive;
 mod options;
 mod output;
+mod paper;
 mod piped;
+mod pulse;
 mod quote;
 mod stop;
+mod survey;
 mod trust;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use mneme_kernel::resp::{Value, encode_command};
 
 use connection::Connection;
-use options::Options;
+use options::{Options, Watch};
 use output::Form;
 use stop::Stop;
+
+use crate::suggest::did_you_mean;
 
 /// A command's words, as sent.
 type Words = Vec<Vec<u8>>;
@@ -45,6 +54,20 @@ fn run(options: &Options) -> Result<(), Stop> {
         io::stdout().lock().write_all(&answer)?;
         return Ok(());
     }
+    if doctor::is_asked(&options.command) {
+        let (answer, well) = doctor::run(options)?;
+        io::stdout().lock().write_all(&answer)?;
+        return if well { Ok(()) } else { Err(Stop::Shown) };
+    }
+    if let Some(command) = paper::Command::of(&options.command)? {
+        io::stdout().lock().write_all(&command.run()?)?;
+        return Ok(());
+    }
+    if let Some(command) = backup::Command::of(&options.command)? {
+        let answer = command.run(options)?;
+        io::stdout().lock().write_all(&answer)?;
+        return Ok(());
+    }
     let mut connection = Connection::open(&options.target, &options.opening)?;
     let by_default = match io::stdout().is_terminal() {
         true => Form::Terminal,
@@ -52,13 +75,34 @@ fn run(options: &Options) -> Result<(), Stop> {
     };
     let form = options.form.unwrap_or(by_default);
     let out = io::stdout().lock();
-    if !options.command.is_empty() {
-        one_shot(&mut connection, &options.command, form, out)
+    let every = options.interval.unwrap_or(SECOND);
+    if let Some(watch) = &options.watch {
+        match watch {
+            Watch::Scan(walk) => survey::scan(&mut connection, walk, form, out),
+            Watch::BigKeys(walk) => survey::big_keys(&mut connection, walk, options.form, out),
+            Watch::Latency => pulse::latency(&mut connection, every, out),
+            Watch::Stat => pulse::stat(&mut connection, every, options.repeat, out),
+        }
+    } else if !options.command.is_empty() {
+        repeated(&mut connection, options, form, out)
     } else if io::stdin().is_terminal() {
-        interactive::run(connection, options, form, io::stdin().lock(), out)
+        interactive::run(connection, options, form, out)
     } else {
         piped::run(&mut connection, form, io::stdin().lock(), out)
     }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sends the command as often as was asked for.
+fn repeated(connection: &mut Connection, options: &Options, form: Form, mut out: impl Write) -> Result<(), Stop> {
+    for round in 0..options.repeat {
+        if let (Some(interval), 1..) = (options.interval, round) {
+            thread::sleep(interval);
+        }
+        one_shot(connection, &options.command, form, &mut out)?;
+    }
+    Ok(())
 }
 
 /// Sends one command and prints what it answers.
@@ -67,12 +111,24 @@ fn one_shot(connection: &mut Connection, command: &Words, form: Form, mut out: i
     encode_command(command, &mut bytes);
     connection.send(&bytes)?;
     match connection.reply(command)? {
-        Value::Error(message) => Err(Stop::Server(message)),
+        Value::Error(message) => Err(Stop::Server(explained(connection, command, message))),
         value => {
             print(form, &value, &mut out)?;
             listen(connection, command, form, out)
         }
     }
+}
+
+/// A server's error; with the command that was probably meant, if it knows none of that name.
+fn explained(connection: &mut Connection, command: &Words, message: String) -> String {
+    if !message.starts_with("ERR unknown command") {
+        return message;
+    }
+    let Ok(Value::Array(known)) = connection.ask(&[b"COMMAND", b"LIST"]) else { return message };
+    let known: Vec<String> =
+        known.iter().filter_map(Value::as_bytes).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let typed = command.first().map(|name| String::from_utf8_lossy(name).to_lowercase()).unwrap_or_default();
+    message + &did_you_mean(&typed, known.iter().map(String::as_str), "")
 }
 
 /// Goes on printing what the server sends if the command asked for messages; until it is interrupted.

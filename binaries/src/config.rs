@@ -9,7 +9,6 @@ mod help;
 mod parse;
 mod secret;
 mod settings;
-mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -51,7 +50,13 @@ pub fn load(
     settings.cluster_secret = secret::read("MNEME_CLUSTER_SECRET", &env).map_err(bad)?;
     settings.file = values::file(&env, &flags).cloned();
     let warnings = values::strangers(&env);
-    Ok(Loaded { settings, warnings })
+    Ok(Loaded { settings, warnings, health_check: flags.get_flag("healthcheck") })
+}
+
+/// A server's flags, as on a machine where nothing is set.
+pub fn flags(program: Program) -> clap::Command {
+    let machine = Machine { host_name: "HOST".to_owned(), cpus: 1 };
+    help::command(program, &Values::defaults(&machine))
 }
 
 /// What a server starts with.
@@ -60,6 +65,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Lines for the log: variables that look like settings and are none.
     pub warnings: Vec<String>,
+    /// It is not to start: another process with these settings is to be asked how it does.
+    pub health_check: bool,
 }
 
 /// Why a server does not start.

@@ -3,4 +3,6 @@
 pub mod address;
 pub mod cli;
 pub mod config;
+pub mod health;
 pub mod server;
+mod suggest;

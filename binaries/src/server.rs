@@ -11,6 +11,7 @@ use mneme_runtime_real::trust::KeyFiles;
 use crate::config::{
     EXIT_BAD_CONFIGURATION, KeeperPlace, Loaded, LogFormat, Machine, Program, ReadSafety, Role, Settings, load,
 };
+use crate::health;
 
 /// The exit code of a server whose data is damaged or foreign.
 const EXIT_DAMAGED_DATA: u8 = 3;
@@ -57,10 +58,13 @@ fn run(program: Program, options: Options) -> ExitCode {
     }
 }
 
-/// Reads the settings and starts logging.
+/// Reads the settings and starts logging; an exit code if that is all there is to do.
 fn configured(program: Program, machine: &Machine) -> Result<Settings, ExitCode> {
     let loaded = load(program, std::env::args_os(), std::env::vars_os(), machine);
-    let Loaded { settings, warnings } = loaded.map_err(|stop| stop.report())?;
+    let Loaded { settings, warnings, health_check } = loaded.map_err(|stop| stop.report())?;
+    if health_check {
+        return Err(health::check(settings.admin_listen));
+    }
     log_as(&settings);
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(settings)

@@ -63,12 +63,25 @@ pub enum Then {
     RotateCertificates,
     /// The reply stands; make a snapshot in the background.
     SaveLater,
+    /// There is no reply yet: read on in the log, then [`crate::connection::Connection::backed_up`].
+    Backup(Wanted),
     /// There will be no reply: the server is to stop, as after SIGTERM.
     Shutdown,
     /// The reply stands, but it leaves only after so long, and what follows waits too.
     Delay(Duration),
     /// The reply tells how far others are. It is not far enough: ask again when they are further, or after so long.
     Count(Duration),
+}
+
+/// What `BACKUP` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The next changes.
+    Next,
+    /// Databases and users behind those.
+    Outline,
+    /// Nothing any more.
+    End,
 }
 
 /// A password to be checked away from the store's lock: it is slow on purpose.
@@ -378,7 +391,7 @@ impl Call<'_> {
         }
         match self.then {
             Then::Retry | Then::Count(_) => return,
-            Then::CheckPassword(_) | Then::Save | Then::Remove(_) | Then::RotateCertificates => {
+            Then::CheckPassword(_) | Then::Save | Then::Backup(_) | Then::Remove(_) | Then::RotateCertificates => {
                 self.session.unfinished = Some(number);
             }
             _ => self.core.stats.count_outcome(number, ok),

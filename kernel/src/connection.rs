@@ -4,12 +4,12 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::call::{Credentials, Password, PasswordCheck, Then};
+use crate::call::{Credentials, Password, PasswordCheck, Then, Wanted};
 use crate::clients::Slot;
 use crate::core::{Core, Now};
 use crate::forward::{Answered, Void};
 use crate::gate::{Delay, Gate, Marks, Place, Wait};
-use crate::ids::{DbNumber, Seq};
+use crate::ids::{DbNumber, Index, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::removal::Departure;
@@ -39,6 +39,8 @@ pub enum Step {
     RotateCertificates,
     /// Make a snapshot without waiting for it; then run again.
     SaveLater,
+    /// Read on in the log, then call [`Connection::backed_up`].
+    Backup(Wanted),
     /// Close once all replies have left.
     Close,
     /// Close, and stop the server as asked.
@@ -299,6 +301,7 @@ impl Connection {
                 Then::Remove(departure) => return Step::Remove(departure),
                 Then::RotateCertificates => return Step::RotateCertificates,
                 Then::SaveLater => return Step::SaveLater,
+                Then::Backup(wanted) => return Step::Backup(wanted),
                 Then::Shutdown => {
                     self.closing = true;
                     return Step::Shutdown;
@@ -326,6 +329,22 @@ impl Connection {
         let start = self.gate.reply.bytes.len();
         match done {
             Ok(()) => self.gate.reply.ok(),
+            Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
+        }
+        let mut session = core.clients.take(self.slot);
+        core.finished(&mut session, &self.gate.reply.bytes[start..]);
+        core.clients.put_back(self.slot, session);
+    }
+
+    /// What [`Step::Backup`] asked for, and the index of the log as of which it is; then run again.
+    pub fn backed_up(&mut self, core: &mut Core, read: Result<(Index, &[u8]), impl core::fmt::Display>) {
+        let start = self.gate.reply.bytes.len();
+        match read {
+            Ok((index, bytes)) => {
+                self.gate.reply.array(2);
+                self.gate.reply.integer(index.0 as i64);
+                self.gate.reply.bulk(bytes);
+            }
             Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
         }
         let mut session = core.clients.take(self.slot);

@@ -83,7 +83,18 @@ impl Lease {
     pub(crate) fn renewed(&self, sent: Monotonic, now: Monotonic) {
         let from = if Mutant::LeaseFromAcknowledgement.is_chosen() { now } else { sent };
         let lasts = if Mutant::LongLease.is_chosen() { self.lasts * 3 } else { self.lasts };
+        if self.has_ended() {
+            return;
+        }
         self.until.fetch_max(nanos(from + lasts), Ordering::Relaxed);
+        if self.has_ended() {
+            self.end();
+        }
+    }
+
+    /// What was sent before the end may be accepted behind it, and is worth nothing then.
+    fn has_ended(&self) -> bool {
+        self.epoch.load(Ordering::Acquire) == 0
     }
 
     /// The renewal of that number has been accepted.
@@ -168,6 +179,17 @@ mod tests {
         assert!(!lease.holds(at(1400)), "an older one does not shorten or lengthen it");
         lease.accepted(2, at(1390));
         assert!(!lease.holds(at(1400)), "a renewal that was never sent is worth nothing");
+    }
+
+    #[test]
+    fn what_is_accepted_behind_its_end_does_not_renew_it() {
+        let lease = lease();
+        lease.watch();
+        assert_eq!(lease.renew(at(1100)), Some((Epoch(7), 1)));
+        lease.end();
+        lease.accepted(1, at(1110));
+        lease.renewed(at(1105), at(1110));
+        assert!(!lease.lasts(at(1111)));
     }
 
     #[test]

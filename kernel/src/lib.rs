@@ -7,6 +7,7 @@
 extern crate alloc;
 
 pub mod agreed;
+pub mod backup;
 pub mod call;
 pub mod changed;
 pub mod clients;

@@ -13,6 +13,7 @@ mod join;
 mod links;
 mod listen;
 mod metrics;
+mod notify;
 mod passwords;
 mod process;
 mod renewal;

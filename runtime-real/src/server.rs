@@ -32,6 +32,7 @@ use crate::founding::{Outcome, Seeker};
 use crate::join::{Admission, Joiner, Membership, join_config};
 use crate::links::NodeTls;
 use crate::listen::{self, Threads};
+use crate::notify;
 use crate::passwords::{fill_random, make_secret};
 use crate::renewal::Renewal;
 use crate::secret::ClusterSecret;
@@ -120,6 +121,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         admin.ready.store(true, Ordering::Relaxed);
         this.open(&server, client_tls, &admin, ports.clients);
         println!("{}", this.ready_line(&server));
+        notify::tell(notify::READY);
         until_told_to_stop(&server).await;
         Ok::<(), ServerError>(())
     };
@@ -135,6 +137,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         let _ = tokio::time::timeout(LAST_REPLIES, server.stop()).await;
         return Err(ServerError::Removed { data: this.options.data.clone(), removed });
     }
+    notify::tell(notify::STOPPING);
     tracing::info!("stopping: answering what was executed; a second signal stops at once");
     tokio::select! {
         () = server.stop() => {}

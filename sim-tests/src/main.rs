@@ -86,7 +86,7 @@ enum Command {
     /// Puts mistakes into the system, one at a time; each must be caught.
     Mutants {
         /// Within how many seeds.
-        #[arg(long, default_value_t = 500)]
+        #[arg(long, default_value_t = 1000)]
         seeds: u64,
         /// Only these.
         #[arg(long)]

@@ -16,6 +16,17 @@ pub struct Key {
     pub number: u16,
 }
 
+impl Key {
+    /// What SWAPDB of these databases makes of it.
+    fn swapped(self, a: u16, b: u16) -> Key {
+        match self.database {
+            n if n == a => Key { database: b, ..self },
+            n if n == b => Key { database: a, ..self },
+            _ => self,
+        }
+    }
+}
+
 /// What a key holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Datum {
@@ -429,6 +440,9 @@ impl Database {
 
     /// This database in every way that a command may find what it looks at.
     fn found(&self, command: &Command, clock: Between) -> Vec<Database> {
+        if let Command::Swap(a, b) = command {
+            return self.found_by_swap(*a, *b, clock);
+        }
         let reads = command.reads();
         let ways = self.resolved(&reads, clock);
         let Some(then) = command.reads_then() else { return ways };
@@ -438,17 +452,33 @@ impl Database {
 
     fn resolved_key(self, key: Key, clock: Between) -> Vec<Database> {
         let Some(deadline) = self.0.get(&key).and_then(|item| item.deadline) else { return vec![self] };
-        let mut ways = Vec::new();
-        if deadline.least <= clock.most {
-            let mut gone = self.clone();
-            gone.0.remove(&key);
-            ways.push(gone);
-        }
+        let mut ways = Vec::from_iter(self.expired(key, clock));
         // Alive means that the deadline is later than the time it was looked at.
         if let Some(deadline) = deadline.and(Between { least: clock.least + 1, most: u64::MAX }) {
             let mut alive = self;
             alive.0.entry(key).and_modify(|item| item.deadline = Some(deadline));
             ways.push(alive);
+        }
+        ways
+    }
+
+    /// This database without a key, if that may have expired.
+    fn expired(&self, key: Key, clock: Between) -> Option<Database> {
+        let deadline = self.0.get(&key)?.deadline?;
+        (deadline.least <= clock.most).then(|| self.clone().without(key))
+    }
+
+    /// This database in every way that SWAPDB may find what it brings to watched keys. It looks at none, so that what
+    /// has expired may still be there, and counts as a change. But the server also deletes by itself what has
+    /// expired, and from then on that changes nothing for who watches the other database's key.
+    fn found_by_swap(&self, a: u16, b: u16, clock: Between) -> Vec<Database> {
+        let watched = self.1.values().flat_map(|watched| &watched.keys);
+        let brought: BTreeSet<Key> =
+            watched.filter(|key| [a, b].contains(&key.database)).map(|key| key.swapped(a, b)).collect();
+        let mut ways = vec![self.clone()];
+        for key in brought {
+            let gone: Vec<Database> = ways.iter().filter_map(|way| way.expired(key, clock)).collect();
+            ways.extend(gone);
         }
         ways
     }
@@ -524,12 +554,7 @@ impl Database {
                 Reply::Ok
             }
             Command::Swap(a, b) => {
-                let other = |key: Key| match key.database {
-                    n if n == *a => Key { database: *b, ..key },
-                    n if n == *b => Key { database: *a, ..key },
-                    _ => key,
-                };
-                self.0 = self.0.into_iter().map(|(key, item)| (other(key), item)).collect();
+                self.0 = self.0.into_iter().map(|(key, item)| (key.swapped(*a, *b), item)).collect();
                 Reply::Ok
             }
             Command::SetAbsent(key, datum) => {
@@ -850,6 +875,24 @@ mod tests {
         assert!(is_possible(&after, &Command::Size(0), at(2000, 2000), Reply::Number(1)));
         let get = apply(&after, &Command::Get(KEY), at(2000, 2000), Some(&Reply::Nil)).remove(0);
         assert!(!is_possible(&get, &Command::Size(0), at(2000, 2000), Reply::Number(1)));
+    }
+
+    /// What has expired may be deleted before SWAPDB brings it to a watched key. What has not, is brought there.
+    #[test]
+    fn what_has_expired_need_not_disturb_a_watcher_that_swap_brings_it_to() {
+        let watched = Key { database: 1, ..KEY };
+        let watch = Command::Watch(5, vec![watched]);
+        let block = Command::Block(Some(5), vec![Command::Get(watched)]);
+        for (swapped_at, possible) in [(1099, false), (1100, true), (2000, true)] {
+            let mut states = vec![after_set()];
+            for (command, at) in [(&watch, at(1050, 1050)), (&Command::Swap(0, 1), at(1050, swapped_at))] {
+                states = states.iter().flat_map(|state| apply(state, command, at, Some(&Reply::Ok))).collect();
+            }
+            let runs =
+                |reply: Reply| states.iter().any(|state| is_possible(state, &block, at(2000, 2000), reply.clone()));
+            assert_eq!(runs(Reply::Block(vec![Reply::Nil])), possible, "{swapped_at}");
+            assert!(runs(Reply::Nil));
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub struct Connection {
     input: Vec<u8>,
     /// How much of `input` is decoded.
     used: usize,
+    certificate_ends: Option<i64>,
 }
 
 trait Stream: Read + Write {}
@@ -52,8 +53,9 @@ impl Connection {
     /// # Errors
     /// If no server can be reached and trusted, or it refuses one of the commands.
     pub fn open(target: &Target, opening: &[Words]) -> Result<Connection, Stop> {
-        let (stream, peer) = dial(target)?;
-        let mut connection = Connection { stream, peer, decoder: ValueDecoder::default(), input: Vec::new(), used: 0 };
+        let Dialled { stream, peer, certificate_ends } = dial(target)?;
+        let decoder = ValueDecoder::default();
+        let mut connection = Connection { stream, peer, decoder, input: Vec::new(), used: 0, certificate_ends };
         let mut bytes = Vec::new();
         opening.iter().for_each(|command| encode_command(command, &mut bytes));
         connection.send(&bytes)?;
@@ -63,6 +65,11 @@ impl Connection {
             }
         }
         Ok(connection)
+    }
+
+    /// When the server's certificate ends, Unix time in seconds; `None` without TLS.
+    pub fn certificate_ends(&self) -> Option<i64> {
+        self.certificate_ends
     }
 
     pub fn peer(&self) -> &str {
@@ -89,6 +96,29 @@ impl Connection {
                 Value::Push(items) if !is_named(&items, command) => {}
                 value => return Ok(value),
             }
+        }
+    }
+
+    /// Sends one command; the answer to it.
+    ///
+    /// # Errors
+    /// If the connection is lost, or the answer is an error.
+    pub fn ask(&mut self, words: &[&[u8]]) -> Result<Value, Stop> {
+        let words: Words = words.iter().map(|word| word.to_vec()).collect();
+        let mut bytes = Vec::new();
+        encode_command(&words, &mut bytes);
+        self.send(&bytes)?;
+        self.value(&words)
+    }
+
+    /// As [`Connection::reply`], where an answer that is an error is one.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`].
+    pub fn value(&mut self, command: &Words) -> Result<Value, Stop> {
+        match self.reply(command)? {
+            Value::Error(message) => Err(Stop::Server(message)),
+            value => Ok(value),
         }
     }
 
@@ -147,13 +177,20 @@ fn is_named(push: &[Value], command: &Words) -> bool {
     }
 }
 
-fn dial(target: &Target) -> Result<(Box<dyn Stream>, String), Stop> {
+/// A stream to a server that is trusted.
+struct Dialled {
+    stream: Box<dyn Stream>,
+    peer: String,
+    certificate_ends: Option<i64>,
+}
+
+fn dial(target: &Target) -> Result<Dialled, Stop> {
     let (hosts, trust) = match target {
         Target::Hosts { hosts, trust } => (hosts, trust),
         Target::Socket(path) => {
             let peer = path.display().to_string();
             return match UnixStream::connect(path) {
-                Ok(stream) => Ok((Box::new(stream), peer)),
+                Ok(stream) => Ok(Dialled { stream: Box::new(stream), peer, certificate_ends: None }),
                 Err(e) => Err(Stop::Connection(format!("{peer}: {e}"))),
             };
         }
@@ -162,11 +199,21 @@ fn dial(target: &Target) -> Result<(Box<dyn Stream>, String), Stop> {
     let mut problems = Vec::new();
     for host in hosts {
         match dial_host(host, trust, &config) {
-            Ok(stream) => return Ok((Box::new(stream), host.to_string())),
+            Ok(stream) => {
+                let certificate_ends = end_of(&stream.conn);
+                return Ok(Dialled { stream: Box::new(stream), peer: host.to_string(), certificate_ends });
+            }
             Err(problem) => problems.push(format!("{host}: {problem}")),
         }
     }
     Err(Stop::Connection(problems.join("\n")))
+}
+
+/// When the certificate ends that the server has shown.
+fn end_of(tls: &ClientConnection) -> Option<i64> {
+    let certificate = tls.peer_certificates()?.first()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 fn dial_host(

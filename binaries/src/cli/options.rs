@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -10,6 +11,7 @@ use super::Words;
 use super::connection::Target;
 use super::output::Form;
 use super::stop::Stop;
+use super::survey::Walk;
 use super::trust::Trust;
 use crate::address::HostPort;
 
@@ -23,6 +25,20 @@ pub struct Options {
     pub form: Option<Form>,
     /// Empty: commands come from standard input.
     pub command: Words,
+    /// What else is to be done with the server, instead of a command.
+    pub watch: Option<Watch>,
+    /// How often the command is sent, or a line is shown, and how long after the one before.
+    pub repeat: u64,
+    pub interval: Option<Duration>,
+}
+
+/// What is done instead of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watch {
+    Scan(Walk),
+    BigKeys(Walk),
+    Latency,
+    Stat,
 }
 
 impl Options {
@@ -45,11 +61,15 @@ impl Options {
             opening: opening(&flags, password)?,
             form: form(&flags),
             command: words(&flags),
+            watch: watch(&flags)?,
+            repeat: flags.get_one("repeat").copied().unwrap_or(if flags.get_flag("stat") { u64::MAX } else { 1 }),
+            interval: flags.get_one::<f64>("interval").map(|seconds| interval(*seconds)).transpose()?,
         })
     }
 }
 
-fn command() -> Command {
+/// The flags.
+pub fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
     let value = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
@@ -62,7 +82,10 @@ fn command() -> Command {
         .after_help(
             "Without a command, commands are read from standard input, one a line, quoted as in redis-cli.\n\
              cluster status, transfer, remove NODE [--keeper], rotate-certs and secret [--data DIR] look after the cluster.\n\
-             Exit codes: 0 done, 1 the server answered an error, 2 wrong usage, 3 no connection.",
+             backup create|verify FILE, backup restore FILE [--dry-run] [--replace] [--keep-users]: all data in a file.\n\
+             doctor looks at every host of -H, and tells what is wrong and what to do.\n\
+             completions SHELL and man DIR write completions and manual pages of all programs.\n\
+             Exit codes: 0 done, 1 the server answered an error or a file is damaged, 2 wrong usage, 3 no connection.",
         )
         .term_width(100)
         .args([
@@ -86,6 +109,18 @@ fn command() -> Command {
             flag("json", "Print JSON, one value a reply"),
             flag("csv", "Print CSV").conflicts_with("json"),
             flag("raw", "Print values as they are, one a line").conflicts_with_all(["json", "csv"]),
+            value("repeat", "N", "Send the command so many times; lines of --stat")
+                .short('r')
+                .value_parser(clap::value_parser!(u64)),
+            value("interval", "SECONDS", "Wait so long between two")
+                .short('i')
+                .value_parser(clap::value_parser!(f64)),
+            flag("scan", "Print all keys of the database").conflicts_with_all(["bigkeys", "latency", "stat"]),
+            flag("bigkeys", "Count keys and bytes by type, and find the largest").conflicts_with_all(["latency", "stat"]),
+            flag("latency", "Measure how long the server takes to answer").conflicts_with("stat"),
+            flag("stat", "Print a line of figures every second"),
+            value("pattern", "GLOB", "Only these keys, of --scan and --bigkeys"),
+            value("type", "TYPE", "Only keys of this type, of --scan and --bigkeys"),
             flag("resp2", "Speak RESP2").short('2'),
             flag("resp3", "Speak RESP3, which is the default").short('3').conflicts_with("resp2"),
         ])
@@ -130,6 +165,28 @@ fn opening(flags: &ArgMatches, password: Option<String>) -> Result<Vec<Words>, S
         opening.push(words(&["CLIENT", "CONSISTENCY", &level.to_uppercase()]));
     }
     Ok(opening)
+}
+
+fn watch(flags: &ArgMatches) -> Result<Option<Watch>, Stop> {
+    let text = |name: &str| flags.get_one::<String>(name).cloned();
+    let walk = Walk { pattern: text("pattern"), kind: text("type") };
+    let watches = [
+        ("scan", Watch::Scan(walk.clone())),
+        ("bigkeys", Watch::BigKeys(walk)),
+        ("latency", Watch::Latency),
+        ("stat", Watch::Stat),
+    ];
+    let watch = watches.into_iter().find(|(flag, _)| flags.get_flag(flag)).map(|(_, watch)| watch);
+    match (&watch, flags.subcommand()) {
+        (Some(_), Some(_)) => {
+            Err(Stop::Usage("--scan, --bigkeys, --latency and --stat stand instead of a command".to_owned()))
+        }
+        _ => Ok(watch),
+    }
+}
+
+fn interval(seconds: f64) -> Result<Duration, Stop> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| Stop::Usage(format!("--interval: {error}")))
 }
 
 fn form(flags: &ArgMatches) -> Option<Form> {
@@ -215,6 +272,10 @@ mod tests {
             &["-p", "x", "--askpass", "ping"],
             &["--insecure", "--ca-cert", "f", "ping"],
             &["--unix-socket", "s", "-H", "h", "ping"],
+            &["--scan", "--stat"],
+            &["--scan", "ping"],
+            &["-i", "-1", "ping"],
+            &["-r", "often", "ping"],
         ] {
             assert!(matches!(parse(args, None), Err(Stop::Usage(_))), "{args:?}");
         }

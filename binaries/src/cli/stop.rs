@@ -16,6 +16,8 @@ pub enum Stop {
     Usage(String),
     /// There is no connection: refused, lost, or not to be trusted.
     Connection(String),
+    /// A file is damaged, or is not what it should be.
+    Damaged(String),
     /// Standard input or output is of no use.
     Stream(io::Error),
 }
@@ -31,7 +33,7 @@ impl Stop {
             // Whoever read our output has seen enough, such as `| head`.
             Stop::Stream(e) if e.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Stop::Shown => return ExitCode::from(1),
-            Stop::Server(message) => (1, message.clone()),
+            Stop::Server(message) | Stop::Damaged(message) => (1, message.clone()),
             Stop::Stream(e) => (1, e.to_string()),
             Stop::Usage(message) => (2, message.clone()),
             Stop::Connection(message) => (3, message.clone()),

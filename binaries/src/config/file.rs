@@ -5,8 +5,8 @@ use std::fs;
 use toml::de::{DeTable, DeValue};
 
 use super::Program;
-use super::suggest::did_you_mean;
 use super::table::{self, Setting};
+use crate::suggest::did_you_mean;
 
 /// What a file says. The default is a file that says nothing.
 #[derive(Debug, Default)]

@@ -30,6 +30,7 @@ pub fn command(program: Program, values: &Values) -> Command {
         .term_width(100)
         .disable_help_flag(true)
         .arg(help_flag())
+        .arg(health_flag())
         .arg(Arg::new("config").long("config").value_name("FILE").help("Settings in TOML"))
         .args(settings)
 }
@@ -52,6 +53,11 @@ const PRECEDENCE: &str = "Every flag is also a key of the file (dashes as unders
 fn help_flag() -> Arg {
     let help = "Print this help, with the values in force";
     Arg::new("help").long("help").short('h').action(ArgAction::SetTrue).help(help)
+}
+
+fn health_flag() -> Arg {
+    let help = "Start nothing: ask the server with these settings whether it is ready; 0 if it is, else 1";
+    Arg::new("healthcheck").long("healthcheck").action(ArgAction::SetTrue).help(help)
 }
 
 fn meaning(given: &Given) -> String {

@@ -343,3 +343,39 @@ fn the_version_is_told() {
     let text = help(Program::Core, &["--version"], &[]);
     assert_eq!(text, format!("mneme-core {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+fn deployed(path: &str) -> String {
+    format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_example_files_are_understood() {
+    let core = settings(&["--config", &deployed("deploy/config/core.toml")], &[]);
+    assert_eq!((core.expect_keepers, core.join.len(), core.maxmemory.map(Into::into)), (3, 3, Some(8u64 << 30)));
+    let keeper = match run(Program::Keeper, &["--config", &deployed("deploy/config/keeper.toml")], &[]) {
+        Ok(loaded) => loaded.settings,
+        Err(stop) => panic!("{stop:?}"),
+    };
+    assert_eq!((keeper.join.len(), keeper.snapshot_log_bytes), (1, 4 << 30));
+}
+
+#[test]
+fn what_images_and_compose_set_are_settings() {
+    // What compose itself reads, and what its client does.
+    let others = ["MNEME_TAG", "MNEME_BIND", "MNEME_SECRETS"];
+    for path in ["compose.yaml", "deploy/Dockerfile"] {
+        let text = fs::read_to_string(deployed(path)).expect("a file");
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names = words.filter(|word| word.starts_with("MNEME_") && !others.contains(word));
+        let env = names.map(|name| (name.to_owned(), "x".to_owned())).collect();
+        assert_eq!(values::strangers(&env), Vec::<String>::new(), "{path}");
+        assert!(env.len() > 3, "{path}: {env:?}");
+    }
+}
+
+#[test]
+fn who_only_asks_starts_nothing() {
+    let loaded = run(Program::Keeper, &["--healthcheck"], &[("MNEME_ADMIN_LISTEN", "0.0.0.0:9")]).expect("settings");
+    assert!(loaded.health_check && loaded.settings.admin_listen.port() == 9);
+    assert!(!run(Program::Core, &[], &[]).expect("settings").health_check);
+}

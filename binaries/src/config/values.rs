@@ -6,9 +6,9 @@ use clap::ArgMatches;
 
 use super::file::ConfigFile;
 use super::parse::Parsed;
-use super::suggest::did_you_mean;
 use super::table::{self, Setting};
 use super::{Environment, Machine, Program, secret};
+use crate::suggest::did_you_mean;
 
 /// The settings of one program as text, each with its origin.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl fmt::Display for Given {
 /// Says which of our variables are not settings. Not an error: another program of ours may know them.
 pub fn strangers(env: &Environment) -> Vec<String> {
     let mut known: Vec<String> = table::all().map(Setting::variable).collect();
-    known.extend(["MNEME_CONFIG", "MNEME_PASSWORD"].map(str::to_owned));
+    known.extend(["MNEME_CONFIG", "MNEME_PASSWORD", "MNEME_HISTORY"].map(str::to_owned));
     known.extend(secret::variables());
     let unknown = env.keys().filter(|name| !known.contains(name));
     unknown

@@ -83,7 +83,8 @@ pub async fn ask<E: Env>(env: &E, address: &str, question: &Ask, within: Duratio
     .await
 }
 
-/// Answers what another node asks on a link; returns when it ends.
+/// Answers what another node asks on a link; returns when it ends. `known` is a Keeper that is named where there is none
+/// to answer.
 ///
 /// # Errors
 /// If the link broke, or what came was no question.
@@ -93,6 +94,7 @@ pub(crate) async fn serve<E: Env, S: Stream>(
     node: Option<&Node<E>>,
     founder: Option<&dyn Founder>,
     reads: u32,
+    known: Option<Member>,
     mut reader: FrameReader<ReadHalf<S>>,
     mut writer: WriteHalf<S>,
 ) -> io::Result<()> {
@@ -105,6 +107,7 @@ pub(crate) async fn serve<E: Env, S: Stream>(
                 Some(designated) if designated == *member => Answer::Found,
                 designated => Answer::NotLeader(designated),
             },
+            (Ask::Lead, None, _) => Answer::NotLeader(known.clone()),
             (Ask::Holds { keeper: id, core, index }, keeper, _) => {
                 match everywhere::holds(env, keeper, node, *id, *core, *index).await {
                     true => Answer::Done,

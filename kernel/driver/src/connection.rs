@@ -7,10 +7,13 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use mneme_kernel::call::Wanted;
 use mneme_kernel::connection::Step;
+use mneme_kernel::ids::Index;
 use mneme_kernel::session::{Peer, Port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::backup::{Backup, BackupFailed};
 use crate::env::{Env, Source, Stream};
 use crate::node::{Client, Node};
 
@@ -35,6 +38,7 @@ pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: P
 
 async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, source: Source) -> io::Result<()> {
     let node = client.node.clone();
+    let mut backup = None;
     loop {
         client.connection.prepare();
         others_first(&node).await;
@@ -70,6 +74,11 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
                 // The client has its answer; LASTSAVE and the server's log tell what became of it.
                 let _ = node.snapshot().await;
             });
+            continue;
+        }
+        if let Step::Backup(wanted) = step {
+            let read = read_backup(&node, &mut backup, wanted).await;
+            client.backed_up(read);
             continue;
         }
         if step == Step::Kill {
@@ -117,6 +126,24 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             return drain(client, stream).await;
         }
     }
+}
+
+/// What a client that makes a backup asks for. One that failed has to begin anew.
+async fn read_backup<E: Env>(
+    node: &Node<E>,
+    backup: &mut Option<Box<Backup<E>>>,
+    wanted: Wanted,
+) -> Result<(Index, Vec<u8>), BackupFailed> {
+    let read = match (wanted, &mut *backup) {
+        (Wanted::Next, backup) => backup.get_or_insert_with(|| Box::new(Backup::new(node))).next().await,
+        (Wanted::Outline, Some(backup)) => backup.outline(),
+        (Wanted::Outline, None) => Err(BackupFailed::Nothing),
+        (Wanted::End, _) => Ok((Index::ZERO, Vec::new())),
+    };
+    if wanted == Wanted::End || read.is_err() {
+        *backup = None;
+    }
+    read
 }
 
 /// While another thread has the store's lock, this one's other clients go first: they have bytes to receive, decrypt,

@@ -87,6 +87,15 @@ impl<E: Env> Keepers<E> {
         }
     }
 
+    /// The same Keepers for a reader of its own: its feed begins anew.
+    pub(crate) fn again(&self) -> Self {
+        let feed = match &self.feed {
+            Feed::Beside(keeper) => Feed::Beside(keeper.clone()),
+            Feed::Elsewhere(subscriber) => Feed::Elsewhere(Arc::new(subscriber.again())),
+        };
+        Self { env: self.env.clone(), feed, courier: self.courier.clone() }
+    }
+
     /// Sends an entry to the Raft leader, wherever it is, behind those sent before. There is no answer, and it may be
     /// lost: what became of it is read from the log. It is lost for certain while no leader is known or there is no link
     /// with it; when there is one again, [`Keepers::disturbances`] grows.

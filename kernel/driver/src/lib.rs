@@ -9,6 +9,7 @@ mod admission;
 mod agreement;
 pub mod ask;
 mod attested;
+mod backup;
 mod campaign;
 mod channel;
 mod compaction;

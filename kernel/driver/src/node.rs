@@ -9,7 +9,7 @@ use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
 use mneme_kernel::forward::Void;
 use mneme_kernel::gate::Marks;
-use mneme_kernel::ids::Seq;
+use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::removal::Departure;
@@ -17,6 +17,7 @@ use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::Monotonic;
 
 use crate::agreement;
+use crate::backup::BackupFailed;
 use crate::core_loop;
 use crate::directory::Directory;
 use crate::doors::Doors;
@@ -463,6 +464,11 @@ impl<E: Env> Client<E> {
     /// What came of what [`Client::run`] asked for.
     pub(crate) fn done(&mut self, done: Result<(), impl std::fmt::Display>) {
         self.connection.done(&mut lock(&self.node.core), done);
+    }
+
+    pub(crate) fn backed_up(&mut self, read: Result<(Index, Vec<u8>), BackupFailed>) {
+        let read = read.as_ref().map(|(index, bytes)| (*index, bytes.as_slice()));
+        self.connection.backed_up(&mut lock(&self.node.core), read);
     }
 
     pub(crate) fn password_checked(&mut self, check: PasswordCheck) {

@@ -10,6 +10,7 @@ use mneme_kernel::core::{BadEntry, Core, Input, Now};
 use mneme_kernel::ids::Index;
 use mneme_kernel::members::Members;
 use mneme_kernel::snapshot::{Manifest, SystemPartition, manifest_file};
+use mneme_kernel::system::System;
 use mneme_kernel::wal::LogId;
 
 use crate::courier::Courier;
@@ -82,6 +83,63 @@ impl<E: Env> FedSnapshot<E> {
         match self.0 {
             Source::Disk(reading, courier) => Ok(load_from_disk(env, core, reading, &courier).await?),
             Source::Link(snapshot) => Ok(snapshot.load(env, core).await?),
+        }
+    }
+}
+
+impl<E: Env> FedSnapshot<E> {
+    /// What it holds beside keys, and the keys to be read part by part.
+    ///
+    /// # Errors
+    /// If this node's own disk cannot be read.
+    pub(crate) async fn open(self, env: &E) -> Result<(System, Parts<E>), LoadError> {
+        match self.0 {
+            Source::Disk(reading, _) => {
+                let reading = Arc::new(reading);
+                let SystemPartition { system, .. } = read_system(env, &reading.manifest).await?;
+                Ok((system, Parts::Disk(read_chunks(env, reading))))
+            }
+            Source::Link(mut snapshot) => Ok((snapshot.take_system(), Parts::Link(Some(snapshot)))),
+        }
+    }
+}
+
+/// The keys of a snapshot, read as fast as somebody asks for them.
+pub(crate) enum Parts<E: Env> {
+    Disk(mpsc::Receiver<Result<Chunk, SnapshotError>>),
+    /// `None` once all have come.
+    Link(Option<RemoteSnapshot<E>>),
+}
+
+impl<E: Env> std::fmt::Debug for Parts<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
+impl<E: Env> Parts<E> {
+    /// The next items, as the effects that make them; `None` behind the last.
+    ///
+    /// # Errors
+    /// If not all can be read.
+    pub(crate) async fn next(&mut self, env: &E) -> Result<Option<Vec<u8>>, LoadError> {
+        match self {
+            Parts::Disk(chunks) => Ok(chunks.next().await.transpose()?.map(|chunk| chunk.effects)),
+            Parts::Link(link) => {
+                let Some(snapshot) = link else { return Ok(None) };
+                let mut items = Vec::new();
+                let keep = |effects: &[u8]| {
+                    items = effects.to_vec();
+                    Ok(())
+                };
+                if snapshot.items(env, keep).await? {
+                    return Ok(Some(items));
+                }
+                if let Some(snapshot) = link.take() {
+                    snapshot.finish(env);
+                }
+                Ok(None)
+            }
         }
     }
 }

@@ -183,7 +183,8 @@ impl<E: Env> Server<E> {
             (Open::Ask, node, keeper) => {
                 let (reader, write) = reader.split();
                 let founder = self.names_founder.then_some(&*self.directory as &dyn Founder);
-                ask::serve(&self.env, keeper.as_ref(), node.as_deref(), founder, self.reads, reader, write).await
+                let known = self.directory.keepers().into_iter().next();
+                ask::serve(&self.env, keeper.as_ref(), node.as_deref(), founder, self.reads, known, reader, write).await
             }
             (Open::Propose, _, Some(keeper)) => {
                 let (reader, write) = reader.split();

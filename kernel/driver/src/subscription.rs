@@ -10,8 +10,10 @@ use mneme_kernel::agreed::Agreed;
 use mneme_kernel::core::{Core, Input};
 use mneme_kernel::ids::{Epoch, Index};
 use mneme_kernel::members::Members;
+use mneme_kernel::system::System;
 use mneme_kernel::time::Monotonic;
 
+use crate::ask::{self, Answer, Ask};
 use crate::courier::Courier;
 use crate::directory::Directory;
 use crate::env::Env;
@@ -88,6 +90,11 @@ impl<E: Env> Subscriber<E> {
         Self { env, directory, courier, state: Mutex::new(state), committed: AtomicU64::new(0) }
     }
 
+    /// Another subscriber to the same Keepers.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.env.clone(), self.directory.clone(), self.courier.clone())
+    }
+
     pub(crate) fn committed(&self) -> u64 {
         self.committed.load(Ordering::Relaxed)
     }
@@ -147,6 +154,9 @@ impl<E: Env> Subscriber<E> {
                 self.env.sleep(pause).await;
             }
             let Some(address) = address else { continue };
+            if !pause.is_zero() && self.directory.keepers().is_empty() {
+                self.ask_for_a_keeper(&address).await;
+            }
             match link::open(&self.env, &address, &Open::Feed { known, own }, DIAL).await {
                 Ok(link) => {
                     let now = self.env.monotonic();
@@ -156,6 +166,15 @@ impl<E: Env> Subscriber<E> {
                 }
                 Err(why) => lock(&self.state).outage.failed(count, &format!("{address}: {why}")),
             }
+        }
+    }
+
+    /// Whoever was told of no Keeper tries what it was told of: those nodes may have none, but know one.
+    async fn ask_for_a_keeper(&self, address: &str) {
+        if let Ok(Answer::NotLeader(Some(keeper))) = ask::ask(&self.env, address, &Ask::Lead, DIAL).await
+            && !self.directory.addresses().contains(&keeper.address)
+        {
+            self.directory.hint(&[keeper.address]);
         }
     }
 
@@ -295,34 +314,50 @@ impl<E: Env> RemoteSnapshot<E> {
         let loaded = self.load_items(env, core).await;
         match &loaded {
             Ok(Loaded { members, members_at, .. }) => {
-                self.subscription.news = env.monotonic();
-                self.subscriber.good();
                 if let Some(at) = members_at {
                     self.subscriber.learn_members(at.index, members.clone());
                 }
-                lock(&self.subscriber.state).subscription = Some(self.subscription);
+                self.finish(env);
             }
             Err(why) => self.subscriber.broke(&self.subscription, why),
         }
         loaded
     }
 
+    /// Everything has come: the link goes on with the entries behind it.
+    pub(crate) fn finish(mut self, env: &E) {
+        self.subscription.news = env.monotonic();
+        self.subscriber.good();
+        lock(&self.subscriber.state).subscription = Some(self.subscription);
+    }
+
+    /// The state that is not keys, which can be taken once.
+    pub(crate) fn take_system(&mut self) -> System {
+        std::mem::take(&mut self.head.system)
+    }
+
     async fn load_items(&mut self, env: &E, core: &Mutex<Core>) -> io::Result<Loaded> {
         let SnapshotHead { index, items, system, members, members_at } = std::mem::take(&mut *self.head);
         let bad = |error: mneme_kernel::core::BadEntry| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
         tell(env, core, Input::Snapshot { index: Index(index), system, items: &items }).map_err(bad)?;
+        let courier = self.subscriber.courier.clone();
+        let put = |effects: &[u8]| tell(env, core, Input::Items(effects)).map_err(bad);
+        while self.items(env, put).await? {
+            // What was proposed cannot be heard of before this is over.
+            courier.heard();
+        }
+        Ok(Loaded { known: index + 1, members, members_at })
+    }
+
+    /// Waits for the next items and gives them away, as the effects that make them; `false` behind the last.
+    pub(crate) async fn items(&mut self, env: &E, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<bool> {
         let reader = &mut self.subscription.reader;
-        let courier = &self.subscriber.courier;
         loop {
             let frame = reader.next_within(env, SNAPSHOT_SILENCE).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
             match frames::decode(frame)? {
-                (Frame::Items, effects) => {
-                    tell(env, core, Input::Items(effects)).map_err(bad)?;
-                    // What was proposed cannot be heard of before this is over.
-                    courier.heard();
-                }
+                (Frame::Items, effects) => return take(effects).map(|()| true),
                 (Frame::Beat { .. }, _) => {}
-                (Frame::End, _) => return Ok(Loaded { known: index + 1, members, members_at }),
+                (Frame::End, _) => return Ok(false),
                 (Frame::Refused(why), _) => return Err(io::Error::other(why)),
                 (Frame::Entries { .. } | Frame::Snapshot(_), _) => {
                     return Err(unexpected("not the rest of a snapshot"));

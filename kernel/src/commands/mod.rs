@@ -2,6 +2,7 @@
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
 mod acl;
+mod backup;
 mod bitfield;
 mod bits;
 mod client;
@@ -156,8 +157,9 @@ pub struct Commands {
 }
 
 /// Every file's commands, with the group that `COMMAND DOCS` gives them.
-const TABLES: [(&str, &[Command]); 21] = [
+const TABLES: [(&str, &[Command]); 22] = [
     ("server", acl::COMMANDS),
+    ("server", backup::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
     ("bitmap", bits::COMMANDS),
     ("connection", client::COMMANDS),

@@ -64,6 +64,7 @@ impl Client {
                 Step::Remove(_) | Step::RotateCertificates => panic!("nobody asks for that"),
                 Step::Save => self.connection.done(core, Ok::<(), &str>(())),
                 Step::SaveLater => {}
+                Step::Backup(_) => self.connection.backed_up(core, Err("not here")),
                 step @ (Step::Close | Step::Shutdown | Step::Kill) => {
                     self.closing.get_or_insert(step);
                     return;

@@ -61,7 +61,7 @@ fn what_was_executed_together_goes_out_together() {
 }
 
 #[test]
-fn a_batch_lingers_until_somebody_waits_and_queues_behind_two() {
+fn a_batch_lingers_until_somebody_waits_and_queues_behind_another() {
     script!(
         r#"
     > open
@@ -77,12 +77,8 @@ fn a_batch_lingers_until_somebody_waits_and_queues_behind_two() {
     > close
       propose batch 1: put k "1", put k "2"
     > b: SET k 3
-    > open
-      Due
-    > close
-      propose batch 2: put k "3"
     > c: SET k 4
-      c waits for batch 3
+      c waits for batch 2
     > open
       Queued
     > commit
@@ -91,6 +87,8 @@ fn a_batch_lingers_until_somebody_waits_and_queues_behind_two() {
       b waits for batch 2
     > open
       Due
+    > close
+      propose batch 2: put k "3", put k "4"
     "#
     );
 }

@@ -2,6 +2,7 @@
 
 mod databases;
 mod levels;
+mod load;
 mod open;
 mod stage;
 #[path = "../support/mod.rs"]

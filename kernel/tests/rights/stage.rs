@@ -89,6 +89,7 @@ impl Stage {
                     let check = if is_right { PasswordCheck::Right } else { PasswordCheck::Wrong };
                     connection.password_checked(&mut self.core, NOW, check);
                 }
+                Step::Backup(_) => connection.backed_up(&mut self.core, Ok::<_, &str>((Index::ZERO, &[][..]))),
                 Step::HashPassword(password) => {
                     // Salted: no two are the same.
                     self.hashed += 1;

@@ -1,0 +1,241 @@
+//! What a backup holds beside keys: the databases and users of one index of the log, in a form that any cluster takes.
+//!
+//! Keys are held as the effects that make them. There, and here, a database is named by where it was kept; whoever
+//! restores names it by its number, because another cluster keeps it elsewhere.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bincode::{Decode, Encode};
+
+use crate::databases::Databases;
+use crate::effect::Effect;
+use crate::ids::{DbId, DbNumber};
+use crate::level::Level;
+use crate::limits;
+use crate::system::System;
+use crate::users::{Role, User, Users};
+
+/// What stands last in a backup's file. A change of it is a newer format of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct End {
+    /// The last entry of the log that it contains.
+    pub index: u64,
+    /// How many changes stand before it.
+    pub changes: u64,
+    /// Unix time in milliseconds, by the clock of whoever made it.
+    pub made_at: u64,
+    /// The program that made it.
+    pub version: String,
+    pub outline: Outline,
+}
+
+/// Databases and users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Outline {
+    pub databases: Vec<DatabaseOutline>,
+    pub users: Vec<UserOutline>,
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DatabaseOutline {
+    pub number: DbNumber,
+    /// Where it was kept.
+    pub id: DbId,
+    /// Of one that was made with a name.
+    pub name: Option<String>,
+    pub level: Option<Level>,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct UserOutline {
+    pub name: String,
+    pub password_hash: String,
+    pub role: Role,
+    pub everywhere: bool,
+    pub granted: Vec<DbNumber>,
+    pub level: Option<Level>,
+}
+
+/// Why a cluster does not take an outline.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutlineError {
+    #[error("the database {0} of the backup has a number or a name that another one has here")]
+    Taken(String),
+    #[error("there would be too many databases")]
+    TooManyDatabases,
+    #[error("there would be too many users")]
+    TooManyUsers,
+    #[error("there would be no admin")]
+    NoAdmin,
+}
+
+impl Outline {
+    pub fn of(system: &System) -> Self {
+        let databases = &system.databases;
+        let database = |(number, id)| DatabaseOutline {
+            number,
+            id,
+            name: databases.name(number).map(String::from),
+            level: databases.level(number),
+        };
+        let user = |(name, user): (&str, &User)| UserOutline {
+            name: name.into(),
+            password_hash: user.password_hash.clone(),
+            role: user.role,
+            everywhere: user.everywhere,
+            granted: user.granted.iter().copied().collect(),
+            level: user.level,
+        };
+        Self { databases: databases.iter().map(database).collect(), users: system.users.iter().map(user).collect() }
+    }
+
+    /// Tells the changes by which every database and user of the outline becomes as it says; others stay as they are.
+    ///
+    /// # Errors
+    /// If the cluster cannot take it: then none of the changes that were told must be made.
+    pub(crate) fn impose(&self, system: &System, mut change: impl FnMut(&Effect<'_>)) -> Result<(), OutlineError> {
+        let (mut databases, mut users) = (system.databases.clone(), system.users.clone());
+        self.make_databases(&mut databases, &mut change)?;
+        self.make_users(&mut users, &mut change);
+        if users.len() > limits::MAX_USERS {
+            return Err(OutlineError::TooManyUsers);
+        }
+        match users.iter().any(|(_, user)| user.role == Role::Admin) {
+            true => Ok(()),
+            false => Err(OutlineError::NoAdmin),
+        }
+    }
+
+    fn make_databases(
+        &self,
+        databases: &mut Databases,
+        change: &mut impl FnMut(&Effect<'_>),
+    ) -> Result<(), OutlineError> {
+        let mut tell = |databases: &mut Databases, effect: &Effect<'_>| {
+            databases.apply(effect);
+            change(effect);
+        };
+        for database in &self.databases {
+            let DatabaseOutline { number, name, level, .. } = database;
+            if let Some(name) = name
+                && let Some(id) = id_for(databases, *number, name)?
+            {
+                tell(databases, &Effect::CreateDatabase { name, db: *number, id });
+            }
+            if databases.find(*number).is_some() && databases.level(*number) != *level {
+                tell(databases, &Effect::DatabaseLevel { db: *number, level: *level });
+            }
+        }
+        Ok(())
+    }
+
+    fn make_users(&self, users: &mut Users, change: &mut impl FnMut(&Effect<'_>)) {
+        let mut tell = |users: &mut Users, effect: &Effect<'_>| {
+            users.apply(effect);
+            change(effect);
+        };
+        for user in &self.users {
+            let UserOutline { name, password_hash, role, everywhere, granted, level } = user;
+            let known = users.get(name);
+            let is_same = known.is_some_and(|known| {
+                (&known.password_hash, known.role, known.everywhere, known.level)
+                    == (password_hash, *role, *everywhere, *level)
+                    && known.granted.iter().eq(granted)
+            });
+            if is_same {
+                continue;
+            }
+            tell(users, &Effect::User { name, password_hash, role: *role });
+            tell(users, &Effect::Reach { user: name, everywhere: *everywhere });
+            for db in granted {
+                tell(users, &Effect::Grant { user: name, db: *db });
+            }
+            tell(users, &Effect::UserLevel { user: name, level: *level });
+        }
+    }
+}
+
+/// Where a database that is to be made is to be kept; `None` if it is there.
+fn id_for(databases: &Databases, number: DbNumber, name: &str) -> Result<Option<DbId>, OutlineError> {
+    match (databases.by_name(name.as_bytes()), databases.find(number)) {
+        (Some(found), _) if found == number => Ok(None),
+        (None, None) if number.0 >= limits::DATABASES => {
+            let vacant = databases.vacant();
+            vacant.map(|(_, id)| Some(id)).ok_or(OutlineError::TooManyDatabases)
+        }
+        _ => Err(OutlineError::Taken(name.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn system(effects: &[Effect<'_>]) -> System {
+        let mut system = System::default();
+        effects.iter().for_each(|effect| system.apply(effect));
+        system
+    }
+
+    fn imposed(outline: &Outline, system: &mut System) -> Result<usize, OutlineError> {
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        outline.impose(system, |effect| {
+            count += 1;
+            crate::effect::record(effect, &mut bytes);
+        })?;
+        for effect in crate::effect::Effects::new(&bytes) {
+            system.apply(&effect.expect("it was recorded just now"));
+        }
+        Ok(count)
+    }
+
+    const ADMIN: Effect<'_> = Effect::User { name: "admin", password_hash: "a", role: Role::Admin };
+
+    fn source() -> System {
+        system(&[
+            ADMIN,
+            Effect::User { name: "bob", password_hash: "b", role: Role::ReadOnly },
+            Effect::Reach { user: "bob", everywhere: false },
+            Effect::CreateDatabase { name: "shop", db: DbNumber(17), id: DbId(20) },
+            Effect::Grant { user: "bob", db: DbNumber(17) },
+            Effect::UserLevel { user: "bob", level: Some(Level::All) },
+            Effect::DatabaseLevel { db: DbNumber(3), level: Some(Level::Eventual) },
+            Effect::SwapDatabases { a: DbId(1), b: DbId(2) },
+        ])
+    }
+
+    #[test]
+    fn a_cluster_becomes_as_the_outline_says_and_then_nothing_changes_any_more() {
+        let outline = Outline::of(&source());
+        let mut target = system(&[
+            Effect::User { name: "admin", password_hash: "other", role: Role::Admin },
+            Effect::DatabaseLevel { db: DbNumber(5), level: Some(Level::All) },
+        ]);
+        assert!(imposed(&outline, &mut target).expect("it is taken") > 0);
+        let now = Outline::of(&target);
+        assert_eq!(now.users, outline.users);
+        let without_place = |outline: &Outline| -> Vec<(DbNumber, Option<String>, Option<Level>)> {
+            outline.databases.iter().map(|db| (db.number, db.name.clone(), db.level)).collect()
+        };
+        assert_eq!(without_place(&now), without_place(&outline));
+        assert_eq!(imposed(&outline, &mut target), Ok(0));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let outline = Outline::of(&source());
+        let mut taken = system(&[ADMIN, Effect::CreateDatabase { name: "shop", db: DbNumber(16), id: DbId(16) }]);
+        assert_eq!(imposed(&outline, &mut taken), Err(OutlineError::Taken("shop".into())));
+        let mut taken = system(&[ADMIN, Effect::CreateDatabase { name: "other", db: DbNumber(17), id: DbId(16) }]);
+        assert_eq!(imposed(&outline, &mut taken), Err(OutlineError::Taken("shop".into())));
+        let demoted = UserOutline { role: Role::ReadOnly, ..outline.users[0].clone() };
+        let outline = Outline { databases: Vec::new(), users: vec![demoted] };
+        assert_eq!(imposed(&outline, &mut system(&[ADMIN])), Err(OutlineError::NoAdmin));
+    }
+}
