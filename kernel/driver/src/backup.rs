@@ -2,8 +2,6 @@
 //! It is read as fast as the client asks for it, and holds back nobody.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mneme_kernel::backup::Outline;
@@ -15,11 +13,11 @@ use mneme_kernel::system::System;
 use mneme_kernel::verdict::Verdict;
 
 use crate::env::Env;
-use crate::keeper::Keeper;
 use crate::keepers::{Fed, FedContent, FedEntry, Keepers, LoadError};
 use crate::link;
 use crate::node::Node;
 use crate::recovery::Parts;
+use crate::state_machine::CatchingUp;
 
 /// How long a client waits when nothing is written; then it gets nothing, and asks again.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -34,25 +32,9 @@ pub(crate) struct Backup<E: Env> {
     system: System,
     /// What has not been read of the snapshot.
     parts: Option<Parts<E>>,
-    _catching_up: Option<CatchingUp<E>>,
-}
-
-/// While there is one, the Keeper beside puts the next snapshot off for a while: it would take from under the reader what
-/// follows on the one that it reads.
-#[derive(Debug)]
-struct CatchingUp<E: Env>(Arc<Keeper<E>>);
-
-impl<E: Env> CatchingUp<E> {
-    fn begin(keeper: &Arc<Keeper<E>>) -> Self {
-        keeper.progress().catching_up.fetch_add(1, Ordering::Relaxed);
-        Self(keeper.clone())
-    }
-}
-
-impl<E: Env> Drop for CatchingUp<E> {
-    fn drop(&mut self) {
-        self.0.progress().catching_up.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// The Keeper beside, if there is one, puts the next snapshot off for a while: it would take from under the reader
+    /// what follows on the one that it reads.
+    _catching_up: Option<CatchingUp>,
 }
 
 /// It cannot go on: the client has to begin anew.
@@ -73,7 +55,7 @@ pub(crate) enum BackupFailed {
 impl<E: Env> Backup<E> {
     pub(crate) fn new(node: &Node<E>) -> Self {
         let keepers = node.keepers().again();
-        let catching_up = node.keeper().map(CatchingUp::begin);
+        let catching_up = node.keeper().map(|keeper| CatchingUp::begin(keeper.progress()));
         let (env, system) = (node.env().clone(), System::default());
         Self { env, keepers, known: 0, system, parts: None, _catching_up: catching_up }
     }

@@ -11,7 +11,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use crate::keepers::{FedContent, FedEntry};
 use crate::link::{self, FrameReader};
 use crate::recovery::{Chunk, read_chunks};
 use crate::snapshot::{Reading, read_system};
+use crate::state_machine::CatchingUp;
 use crate::types::Proposal;
 use frames::{Frame, SnapshotHead, Wish};
 
@@ -85,7 +85,7 @@ impl<E: Env, R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Feed<'_,
             let mut idle = None;
             match next {
                 Next::Snapshot(reading) => {
-                    catching_up.get_or_insert_with(|| CatchingUp::begin(&keeper.progress().catching_up));
+                    catching_up.get_or_insert_with(|| CatchingUp::begin(keeper.progress()));
                     known = self.send_snapshot(reading).await?;
                 }
                 // Committed and not there: it has been purged just now. Next time there is a snapshot.
@@ -189,22 +189,6 @@ impl<E: Env, R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Feed<'_,
         self.buffer.clear();
         self.buffer.shrink_to(2 * FRAME_BYTES);
         written
-    }
-}
-
-/// Counts a subscriber while it gets a snapshot and what follows on it.
-struct CatchingUp<'a>(&'a AtomicU64);
-
-impl<'a> CatchingUp<'a> {
-    fn begin(count: &'a AtomicU64) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for CatchingUp<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

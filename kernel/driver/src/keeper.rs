@@ -362,7 +362,7 @@ impl<E: Env> Keeper<E> {
         &self.log
     }
 
-    pub(crate) fn progress(&self) -> &Progress {
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 

@@ -70,7 +70,7 @@ pub(crate) struct Progress {
     pub snapshot: Mutex<Option<Manifest>>,
     /// Those that somebody is reading.
     pub in_use: InUse,
-    /// Subscribers over links that are getting a snapshot, or what follows on it.
+    /// See [`CatchingUp`].
     pub catching_up: AtomicU64,
     /// Held while a snapshot is made, or one from another Keeper is put in place.
     pub building: Arc<AsyncMutex<()>>,
@@ -86,6 +86,23 @@ impl Progress {
             true => self.fed.load(Ordering::Acquire).min(committed),
             false => committed,
         }
+    }
+}
+
+/// While there is one, somebody gets a snapshot over a link or for a backup, or what follows on it.
+#[derive(Debug)]
+pub(crate) struct CatchingUp(Arc<Progress>);
+
+impl CatchingUp {
+    pub(crate) fn begin(progress: &Arc<Progress>) -> Self {
+        progress.catching_up.fetch_add(1, Ordering::Relaxed);
+        Self(progress.clone())
+    }
+}
+
+impl Drop for CatchingUp {
+    fn drop(&mut self) {
+        self.0.catching_up.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

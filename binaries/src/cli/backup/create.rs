@@ -2,7 +2,7 @@
 //! acknowledged before is in it, whichever node is asked.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mneme_kernel::backup::{End, Outline};
 use mneme_kernel::codec;
@@ -14,6 +14,9 @@ use super::{Facts, bar};
 use crate::cli::connection::Connection;
 use crate::cli::options::Options;
 use crate::cli::stop::Stop;
+
+/// How long nothing may come of what was written: then the node is cut off from its Keepers.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// How often the reading begins anew, because a snapshot has overtaken it.
 const ATTEMPTS: u32 = 3;
@@ -35,12 +38,21 @@ fn attempt_once(path: &Path, connection: &mut Connection) -> Result<Facts, Stop>
     let made_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64);
     let mark = format!("mneme-backup-{made_at}-{}", std::process::id());
     let mut changes = 0;
-    let (_, first) = read(connection, "NEXT")?;
+    let (mut known, first) = read(connection, "NEXT")?;
     count(&first, &mark, &mut changes)?;
     writer.changes(&first)?;
     connection.ask(&[b"LOAD", b"MARK", mark.as_bytes()])?;
+    let mut news = Instant::now();
     loop {
-        let (_, bytes) = read(connection, "NEXT")?;
+        let (index, bytes) = read(connection, "NEXT")?;
+        if !bytes.is_empty() || index > known {
+            (known, news) = (index, Instant::now());
+        } else if news.elapsed() > SILENCE {
+            return Err(Stop::Connection(format!(
+                "no backup was made: the node hears nothing from its Keepers for {} s, ask another one",
+                SILENCE.as_secs()
+            )));
+        }
         let marked = count(&bytes, &mark, &mut changes)?;
         writer.changes(&bytes)?;
         bar.set_position(writer.bytes());
