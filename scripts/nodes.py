@@ -114,6 +114,14 @@ class Process:
         self.send_kill()
         self.wait()
 
+    def stop(self, seconds=30):
+        """SIGTERM: it hands over, drains, and ends with code 0."""
+        self.serving = False
+        self.signal(signal.SIGTERM)
+        code = self.wait(seconds)
+        if code != 0:
+            raise Failed(f"{self.name} was told to stop and ended with {code}:\n{self.last_words()}")
+
     def send_kill(self):
         self.serving = False
         self.signal(signal.SIGKILL)

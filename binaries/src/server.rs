@@ -98,6 +98,7 @@ fn options(settings: Settings, core: Option<CoreSettings>, keeper: Option<Schedu
         advertise: (settings.advertise.host, settings.advertise.port),
         join: settings.join.iter().map(ToString::to_string).collect(),
         expect_keepers: settings.expect_keepers as usize,
+        reads: settings.newest_format,
         cluster_secret: settings.cluster_secret.map(|secret| secret.expose().to_string()),
         node: settings.node,
         data: settings.data,

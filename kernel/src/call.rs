@@ -8,11 +8,13 @@ use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
 use crate::mutant::Mutant;
+use crate::removal::Departure;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
 use crate::stopwatch::Timing;
 use crate::store::{Item, Place as ItemPlace};
 use crate::time::{Monotonic, Wall};
+use crate::transaction::Transaction;
 use crate::users::Role;
 
 /// What a command's code is given.
@@ -53,8 +55,12 @@ pub enum Then {
     Retry,
     /// The primary has the command under this number, and gives the reply.
     Forwarded(u64),
-    /// There is no reply yet: make a snapshot, then [`crate::connection::Connection::saved`].
+    /// There is no reply yet: make a snapshot, then [`crate::connection::Connection::done`].
     Save,
+    /// There is no reply yet: remove this node from the cluster, then [`crate::connection::Connection::done`].
+    Remove(Departure),
+    /// There is no reply yet: have every node get a new certificate, then [`crate::connection::Connection::done`].
+    RotateCertificates,
     /// The reply stands; make a snapshot in the background.
     SaveLater,
     /// There is no reply yet: read on in the log, then [`crate::connection::Connection::backed_up`].
@@ -63,6 +69,8 @@ pub enum Then {
     Shutdown,
     /// The reply stands, but it leaves only after so long, and what follows waits too.
     Delay(Duration),
+    /// The reply tells how far others are. It is not far enough: ask again when they are further, or after so long.
+    Count(Duration),
 }
 
 /// What `BACKUP` asks for.
@@ -252,6 +260,7 @@ impl Call<'_> {
         let result = self.try_dispatch();
         if result.is_err() {
             self.session.hashed = None;
+            self.session.counting = None;
             // Refused before it ran; the arguments are those of the inner command if the prefix was in order.
             let command = self.core.commands.find(self.args.at(0)).map(|(number, _)| number);
             self.core.stats.count_rejected(command);
@@ -315,13 +324,16 @@ impl Call<'_> {
                 }
                 Ok(Place::Primary) => {
                     self.session.next_level = None;
+                    self.session.counting = None;
                     self.then = Then::Forwarded(transactions::forward(self, command, level));
-                    return Ok(Level::Eventual);
+                    return Ok(level);
                 }
             }
         }
         self.session.next_level = None;
-        self.show_to_monitors(command);
+        if self.session.counting.is_none() {
+            self.show_to_monitors(command);
+        }
         self.run(number, command);
         Ok(self.level.unwrap_or(level))
     }
@@ -353,8 +365,6 @@ impl Call<'_> {
             Port::Main => match asked.unwrap_or_else(default) {
                 // Nobody is to lose rights, or keep them, by a change that was acknowledged and is forgotten.
                 Level::Eventual if command.access == Access::Admin && command.is_write() => Ok(Level::Quorum),
-                // What another Core asks for is answered when it is committed: better no answer than one that promises more.
-                Level::All if self.session.is_proxy && self.core.is_shared() => Err(CommandError::NoAll),
                 level => Ok(level),
             },
             Port::Read if asked.is_none_or(|level| level == Level::Eventual) => Ok(Level::Eventual),
@@ -380,8 +390,10 @@ impl Call<'_> {
             self.refuse(start, error);
         }
         match self.then {
-            Then::Retry => return,
-            Then::CheckPassword(_) | Then::Save | Then::Backup(_) => self.session.unfinished = Some(number),
+            Then::Retry | Then::Count(_) => return,
+            Then::CheckPassword(_) | Then::Save | Then::Backup(_) | Then::Remove(_) | Then::RotateCertificates => {
+                self.session.unfinished = Some(number);
+            }
             _ => self.core.stats.count_outcome(number, ok),
         }
         if self.core.has_run(number, timing, self.reply.bytes.len() - start) {
@@ -422,9 +434,15 @@ impl Call<'_> {
     fn place(&mut self, command: &Command, level: Level) -> Result<Place, CommandError> {
         // The commands of a connection take effect in their order, wherever they go.
         let idle = self.session.forwarded == 0;
+        let is_read_port = self.session.port == Port::Read;
+        if self.core.config.replica && command.name == "watch" {
+            return Err(CommandError::Other("WATCH is for the primary: a Replica answers reads only"));
+        }
         let place = if self.core.serves() {
             if idle { Place::Here } else { Place::Nowhere }
-        } else if level == Level::Eventual && command.access == Access::Read && self.core.is_hot() {
+        } else if level == Level::Eventual && self.only_reads(command) && self.core.is_hot()
+            || is_read_port && command.counts_others()
+        {
             Place::Here
         } else if !self.core.is_primary()
             && self.core.is_hot()
@@ -441,6 +459,17 @@ impl Call<'_> {
             self.session.parked = None;
         }
         Ok(place)
+    }
+
+    /// Whether the command, or the transaction that it runs, rests on the data alone.
+    fn only_reads(&self, command: &Command) -> bool {
+        let reads = |transaction: &Transaction| {
+            command.runs_transaction()
+                && !transaction.writes
+                && self.session.watching.len() == 0
+                && self.session.remote_watch.is_none()
+        };
+        command.access == Access::Read || self.session.transaction.as_deref().is_some_and(reads)
     }
 
     /// Whether the command may run now, as far as the server is concerned: refuses it, or has it wait. A command that is
@@ -491,6 +520,10 @@ impl Call<'_> {
 
     /// Says what the reply waits for (rules 12 and 13).
     pub(crate) fn answer(self, level: Level) -> Answer {
+        if matches!(self.then, Then::Forwarded(_)) {
+            // It waits where it is executed.
+            return Answer { then: self.then, level, wait: None, leans: false, wrote: false };
+        }
         let wait = match level {
             Level::Eventual => None,
             // What is everywhere must contain what a read saw, whoever wrote it and however long ago.
@@ -509,7 +542,7 @@ impl Call<'_> {
         if let Some(seq) = wait {
             self.core.awaits(seq);
             if level == Level::All {
-                self.core.awaits_everywhere(seq, self.monotonic);
+                self.core.awaits_others(seq, self.monotonic + self.core.config.level_timeout);
             }
         }
         Answer { then: self.then, level, wait, leans, wrote: self.wrote }

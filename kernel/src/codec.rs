@@ -20,6 +20,8 @@ pub enum CodecError {
     Malformed(alloc::string::String),
     #[error("{0} bytes stand behind the value")]
     Trailing(usize),
+    #[error("the cluster writes format {format}, and this node reads up to {reads}: start a newer version of it")]
+    Newer { format: u32, reads: u32 },
 }
 
 struct Appender<'a>(&'a mut Vec<u8>);

@@ -8,10 +8,11 @@ use crate::call::{Credentials, Password, PasswordCheck, Then, Wanted};
 use crate::clients::Slot;
 use crate::core::{Core, Now};
 use crate::forward::{Answered, Void};
-use crate::gate::{Delay, Gate, Marks, Wait};
+use crate::gate::{Delay, Gate, Marks, Place, Wait};
 use crate::ids::{DbNumber, Index, Seq};
 use crate::level::Level;
 use crate::limits;
+use crate::removal::Departure;
 use crate::resp::{Pipeline, ProtocolError};
 use crate::session::{HashedPassword, Replies, Session};
 use crate::stopwatch::Pace;
@@ -30,8 +31,12 @@ pub enum Step {
     CheckPassword(Credentials),
     /// Hash this password, then call [`Connection::password_hashed`].
     HashPassword(Password),
-    /// Make a snapshot, then call [`Connection::saved`].
+    /// Make a snapshot, then call [`Connection::done`].
     Save,
+    /// Remove this node from the cluster, then call [`Connection::done`].
+    Remove(Departure),
+    /// Have every node get a new certificate, then call [`Connection::done`].
+    RotateCertificates,
     /// Make a snapshot without waiting for it; then run again.
     SaveLater,
     /// Read on in the log, then call [`Connection::backed_up`].
@@ -42,6 +47,8 @@ pub enum Step {
     Shutdown,
     /// Run again after so long, or sooner; more may be read meanwhile.
     Delay(Duration),
+    /// The same, and when another node is known to have more of what was written: `WAIT` counts.
+    Count(Duration),
     /// Close at once, whatever has not been sent.
     Kill,
 }
@@ -126,7 +133,7 @@ impl Connection {
         let arrived = *self.arrived.get_or_insert(now.monotonic);
         let mut session = core.clients.take(self.slot);
         for answered in core.clients.take_answered(self.slot) {
-            self.answered(&mut session, answered);
+            self.answered(&mut session, answered, now.monotonic);
         }
         core.start_times(now);
         let mut leaning = None;
@@ -136,7 +143,8 @@ impl Connection {
             && let Some(seq) = core.lean(self.ran_until)
         {
             let until = now.monotonic + core.config.level_timeout;
-            self.gate.hold_reads(from, Wait { seq, until, level: Level::Quorum, since: arrived, is_read: true });
+            let (level, since, ran) = (Level::Quorum, arrived, now.monotonic);
+            self.gate.hold_reads(from, Wait { seq, until, level, since, ran, is_read: true });
         }
         self.gate.left(self.ran_until, arrived);
         if !matches!(step, Step::Held | Step::Full) {
@@ -159,13 +167,13 @@ impl Connection {
     }
 
     /// Puts the reply of a command that another Core has executed in its place.
-    fn answered(&mut self, session: &mut Session, answered: Answered) {
+    fn answered(&mut self, session: &mut Session, answered: Answered, now: Monotonic) {
         session.forwarded = session.forwarded.saturating_sub(1);
         if let Some(db) = answered.db.filter(|_| session.awaits_db) {
             session.db = DbNumber(db);
         }
         session.awaits_db &= session.forwarded > 0;
-        self.gate.answer(answered.number, &answered.reply);
+        self.gate.answer(answered.number, &answered.reply, now);
     }
 
     /// Runs requests; the first byte of replies that lean on the lease goes to `leaning`.
@@ -192,10 +200,11 @@ impl Connection {
                 let start = self.gate.reply.bytes.len();
                 self.gate.reply.bytes.extend(&delayed.reply);
                 let Delayed { level, since, .. } = delayed;
+                let ran = now.monotonic;
                 match delayed.wait {
                     Some(seq) => {
-                        let until = now.monotonic + core.config.level_timeout;
-                        self.gate.hold(start, Wait { seq, until, level, since, is_read: false });
+                        let until = ran + core.config.level_timeout;
+                        self.gate.hold(start, Wait { seq, until, level, since, ran, is_read: false });
                     }
                     None => self.gate.passed_since(level, since, now.monotonic),
                 }
@@ -235,6 +244,10 @@ impl Connection {
             match answer.then {
                 Then::Retry => return Step::Held,
                 Then::HashPassword(password) => return Step::HashPassword(password),
+                Then::Count(time) => {
+                    self.gate.reply.bytes.truncate(start);
+                    return Step::Count(time);
+                }
                 _ => {}
             }
             self.consumed += len;
@@ -243,8 +256,9 @@ impl Connection {
                 leaning.get_or_insert(start);
             }
             if let Then::Forwarded(number) = answer.then {
+                let place = Place { number, level: answer.level, since: arrived, ran: now.monotonic };
                 match session.replies {
-                    Replies::On => self.gate.hold_place(number),
+                    Replies::On => self.gate.hold_place(place),
                     // A reply without a place is dropped.
                     Replies::Skip => session.replies = Replies::On,
                     Replies::Off | Replies::SkipNext => {}
@@ -268,17 +282,24 @@ impl Connection {
                     session.replies = Replies::On;
                 }
             } else if let Some(seq) = answer.wait {
-                let until = now.monotonic + core.config.level_timeout;
-                let level = answer.level;
-                self.gate.hold(start, Wait { seq, until, level, since: arrived, is_read: answer.leans });
+                let ran = now.monotonic;
+                let (level, until) = (answer.level, ran + core.config.level_timeout);
+                self.gate.hold(start, Wait { seq, until, level, since: arrived, ran, is_read: answer.leans });
             } else if answer.then.is_answered() {
                 self.gate.pass(start, answer.level, answer.leans);
             }
             match answer.then {
-                Then::Reply | Then::Retry | Then::HashPassword(_) | Then::Delay(_) | Then::Forwarded(_) => {}
+                Then::Reply
+                | Then::Retry
+                | Then::HashPassword(_)
+                | Then::Delay(_)
+                | Then::Count(_)
+                | Then::Forwarded(_) => {}
                 Then::Close => self.closing = true,
                 Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),
                 Then::Save => return Step::Save,
+                Then::Remove(departure) => return Step::Remove(departure),
+                Then::RotateCertificates => return Step::RotateCertificates,
                 Then::SaveLater => return Step::SaveLater,
                 Then::Backup(wanted) => return Step::Backup(wanted),
                 Then::Shutdown => {
@@ -303,10 +324,10 @@ impl Connection {
         core.clients.put_back(self.slot, session);
     }
 
-    /// What became of the snapshot that [`Step::Save`] asked for; then run again.
-    pub fn saved(&mut self, core: &mut Core, made: Result<(), impl core::fmt::Display>) {
+    /// What became of what [`Step::Save`], [`Step::Remove`] or [`Step::RotateCertificates`] asked for; then run again.
+    pub fn done(&mut self, core: &mut Core, done: Result<(), impl core::fmt::Display>) {
         let start = self.gate.reply.bytes.len();
-        match made {
+        match done {
             Ok(()) => self.gate.reply.ok(),
             Err(error) => self.gate.reply.error(format_args!("ERR {error}")),
         }

@@ -57,6 +57,8 @@ pub struct Config {
     /// How long a primary may answer reads after it has sent what was accepted last. The same on every node: standbys wait
     /// as long, and a little longer.
     pub lease: Duration,
+    /// The newest format that it reads; [`crate::agreed::NEWEST`], unless it claims less.
+    pub reads: u32,
     /// It is a Replica: a copy for reads at `EVENTUAL`, that never becomes primary and that `ALL` does not count.
     pub replica: bool,
     /// It makes the first user, once it is primary and the cluster is complete.
@@ -170,6 +172,8 @@ pub enum Output {
     /// Another Core is primary, and this one had executed what is void now. Its memory is empty again: give it the log from
     /// the beginning, then [`Input::Begin`].
     Deposed(Epoch),
+    /// This Core is a member of the cluster no more, and nothing that it has counts: end the process.
+    Removed,
 }
 
 /// An encoded entry, shared with whoever writes it.
@@ -460,6 +464,7 @@ impl Core {
             }
             Input::Snapshot { index, system, items } => {
                 assert!(self.applied.is_none(), "a snapshot is installed into an empty Core");
+                self.check_format(system.agreed.format).map_err(|error| BadEntry { index, error })?;
                 self.applied = Some(index);
                 self.newest_wall = self.newest_wall.max(system.newest_wall);
                 self.system = system;
@@ -514,18 +519,21 @@ impl Core {
         out: &mut Vec<Output>,
     ) -> Result<bool, CodecError> {
         let entry = Entry::decode(bytes)?;
+        if let Entry::Format { format } = entry {
+            self.check_format(format)?;
+        }
         let verdict = self.system.judge(index, &entry);
         if self.has_other_cores() {
             self.lease.watch();
         }
         let accepted = verdict == Verdict::Accepted;
-        if accepted && !matches!(entry, Entry::Hello { .. }) {
+        if accepted && entry.is_about_reigns() {
             // As old as it is, if that is known: an election of Raft's must not add to what standbys wait (rule 2).
             self.heard = self.heard.max(Monotonic(now.0.saturating_sub(age)));
         }
         let ends_epoch = accepted && matches!(entry, Entry::Claim { .. } | Entry::Release { .. });
-        let is_hello = matches!(entry, Entry::Hello { .. });
-        if is_hello {
+        let changes_cores = entry.changes_cores();
+        if changes_cores {
             self.served.forget_replaced(|origin| self.system.cores.is_origin(origin));
         }
         let before = self.awaited();
@@ -535,7 +543,7 @@ impl Core {
         if self.is_hot() && (ends_epoch || !was_hot) {
             self.settle_origin(now);
         }
-        if (is_hello || ends_epoch) && self.is_hot() && !self.is_primary() && self.is_replaced() {
+        if (changes_cores || ends_epoch) && self.is_hot() && !self.is_primary() && self.is_replaced() {
             self.begin_anew(now, out);
             kept = Ok(false);
         }
@@ -554,6 +562,10 @@ impl Core {
     ) -> Result<bool, CodecError> {
         match (entry, &mut self.role) {
             (Entry::Hello { nonce, .. }, Role::Greeting { nonce: own, .. }) if nonce == *own => {
+                if !accepted {
+                    self.leave(out);
+                    return Ok(true);
+                }
                 // It may be the second of two, the first of which was in a snapshot: that one began this life.
                 let known = self.system.cores.get(&self.config.node);
                 self.incarnation = known.map(|known| known.incarnation);
@@ -585,7 +597,7 @@ impl Core {
                 out.push(Output::Accepted(sent.seq));
                 self.changed.accepted(sent.seq, sent.keys);
                 if !self.is_shared() {
-                    self.everywhere.reached = sent.seq;
+                    self.everywhere.reached = Some(sent.seq);
                 }
             }
             (Entry::Renew { epoch, number }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
@@ -598,6 +610,9 @@ impl Core {
                 out.push(Output::Follows(self.system.verdicts.epoch));
             }
             (Entry::Release { .. }, Role::Standby) if accepted => self.claim_if_due(now, out),
+            (Entry::Remove { incarnation, .. }, _) if accepted && self.incarnation == Some(incarnation) => {
+                self.leave(out)
+            }
             (Entry::Batch { effects, .. }, _) if accepted || Mutant::IgnoreVerdict.is_chosen() => {
                 self.newest_wall = self.newest_wall.max(self.system.newest_wall);
                 self.apply_all(effects)?;
@@ -635,6 +650,9 @@ impl Core {
         self.releasing = false;
         self.lease.begin(epoch, claimed);
         self.role = Role::Primary(Reign::new(epoch, self.last_seq, self.lease.clone()));
+        if !self.is_shared() {
+            self.everywhere.reached = Some(self.last_seq);
+        }
         out.push(Output::Leads(epoch));
     }
 
@@ -661,6 +679,19 @@ impl Core {
         self.origin_life.is_some_and(|origin| !self.system.cores.is_origin(origin))
     }
 
+    /// This Core was removed: it takes no part any more. It is not primary, or it would not have been.
+    fn leave(&mut self, out: &mut Vec<Output>) {
+        self.role = Role::Recovering;
+        self.incarnation = None;
+        out.push(Output::Removed);
+    }
+
+    /// Whether this program reads what the cluster writes.
+    fn check_format(&self, format: u32) -> Result<(), CodecError> {
+        let reads = self.config.reads;
+        if format > reads { Err(CodecError::Newer { format, reads }) } else { Ok(()) }
+    }
+
     /// Begins as a new process would.
     fn begin_anew(&mut self, now: Monotonic, out: &mut Vec<Output>) {
         self.abandon_forwarded();
@@ -672,7 +703,9 @@ impl Core {
 
     /// Throws the memory away.
     fn empty(&mut self, now: Monotonic) {
-        self.role = Role::Recovering;
+        if !self.config.replica || !Mutant::ServeHalfRead.is_chosen() {
+            self.role = Role::Recovering;
+        }
         self.incarnation = None;
         self.claimed = None;
         self.store = Store::new(self.config.seed);
@@ -798,7 +831,9 @@ impl Core {
             return None;
         }
         self.stats.reads_without_lease += 1;
-        Some(reign.demand())
+        let seq = reign.demand();
+        self.everywhere.raise(seq, now);
+        Some(seq)
     }
 
     fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64, out: &mut Vec<Output>) {
@@ -1060,7 +1095,7 @@ impl Core {
         &self.system.verdicts
     }
 
-    /// Every Core that has ever said hello, by name.
+    /// Every Core that has said hello and was not removed since, by name.
     pub fn cores(&self) -> &Cores {
         &self.system.cores
     }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use bincode::{Decode, Encode};
 
+use crate::agreed::identity;
 use crate::entry::Entry;
 use crate::ids::{Incarnation, Index};
 use crate::limits;
@@ -26,6 +27,13 @@ pub struct KnownCore {
     pub origin: Incarnation,
 }
 
+impl KnownCore {
+    /// What its folder is known by, also in later lives; 0: by nothing.
+    pub fn identity(&self) -> u32 {
+        self.nonces.last().and_then(|nonce| identity(*nonce)).unwrap_or_default()
+    }
+}
+
 impl Cores {
     /// Takes an entry of the log into account.
     pub(crate) fn see(&mut self, index: Index, entry: &Entry<'_>) {
@@ -41,6 +49,11 @@ impl Cores {
         let incarnation = Incarnation(index.0);
         let origin = origin.unwrap_or(incarnation);
         self.0.insert(node.into(), KnownCore { incarnation, address: address.into(), nonces, origin });
+    }
+
+    /// Forgets the Core of this name; returns the nonce of its newest `Hello`.
+    pub(crate) fn remove(&mut self, node: &str) -> Option<u64> {
+        self.0.remove(node)?.nonces.last().copied()
     }
 
     pub fn get(&self, node: &str) -> Option<&KnownCore> {

@@ -14,6 +14,7 @@ use bincode::{Decode, Encode};
 
 use crate::clients::Slot;
 use crate::codec;
+use crate::gate::{self, Marks};
 use crate::ids::{Epoch, Incarnation, Seq};
 use crate::level::Level;
 use crate::limits;
@@ -153,6 +154,15 @@ struct Pending {
     sendings: u32,
     /// The primary of this epoch will not execute it.
     refused_in: Option<Epoch>,
+    /// An earlier epoch has executed it, and its effects count. Now it waits for its level, which only a primary knows of.
+    was_executed: bool,
+}
+
+impl Pending {
+    /// Whether it may have been executed.
+    fn is_open(&self) -> bool {
+        self.sendings > 0 || self.was_executed
+    }
 }
 
 /// Where keys are watched: the primary forgets them with its epoch, and with the link.
@@ -200,7 +210,8 @@ impl Origin {
         self.bytes += request.size();
         self.unsent += 1;
         self.by_session.insert((request.session, request.number));
-        let pending = Pending { slot, request, writes, watched, since, is_sent: false, sendings: 0, refused_in: None };
+        let (is_sent, sendings, refused_in, was_executed) = (false, 0, None, false);
+        let pending = Pending { slot, request, writes, watched, since, is_sent, sendings, refused_in, was_executed };
         self.pending.insert(self.last_number, pending);
         self.last_number
     }
@@ -257,9 +268,9 @@ impl Origin {
         };
         self.cut_off = None;
         if !core::mem::replace(&mut self.has_resumed, true) {
-            let was_sent = |number: &u64| self.pending.get(number).is_some_and(|pending| pending.sendings > 0);
+            let is_open = |number: &u64| self.pending.get(number).is_some_and(Pending::is_open);
             let mut open: Vec<(u64, u64)> =
-                self.by_session.iter().filter(|(_, number)| was_sent(number)).copied().collect();
+                self.by_session.iter().filter(|(_, number)| is_open(number)).copied().collect();
             open.dedup_by_key(|(session, _)| *session);
             encode(&ToPrimary::Resume { open });
             self.ended.clear();
@@ -282,7 +293,7 @@ impl Origin {
         for number in going {
             let Some(pending) = self.pending.get_mut(&number) else { continue };
             if pending.watched.is_some_and(|watched| watched != watch) {
-                if pending.sendings == 0 {
+                if !pending.is_open() {
                     let reply = NULL_ARRAY[usize::from(pending.request.protocol == 3)].to_vec();
                     deliveries.extend(self.take(number).map(|pending| pending.delivery(reply, None)));
                     continue;
@@ -338,7 +349,8 @@ impl Origin {
     }
 
     /// What was sent in epochs that are over is answered if it was executed: `find` looks into the request table, by
-    /// session and number. The rest certainly was not, and goes to the next primary; from now on it waits for that.
+    /// session and number. What is to be everywhere first has to be asked for again: the next primary finds it there too.
+    /// The rest certainly was not executed, and goes to the next primary; from now on it waits for that.
     pub(crate) fn settle<'a>(
         &mut self,
         now: Monotonic,
@@ -352,7 +364,9 @@ impl Origin {
         for number in settled {
             let Some(pending) = self.pending.get_mut(&number) else { continue };
             let session = pending.request.session;
-            if let Some(kept) = find(session, number) {
+            let found = find(session, number);
+            pending.was_executed |= found.is_some();
+            if let Some(kept) = found.filter(|_| pending.request.level() != Level::All) {
                 let reply = kept_reply(kept, pending.writes);
                 self.answered.insert(session);
                 deliveries.extend(self.take(number).map(|pending| pending.delivery(reply, Some(kept.db))));
@@ -378,7 +392,7 @@ impl Origin {
 
     /// Gives up on all whose outcome is open.
     pub(crate) fn abandon(&mut self, deliveries: &mut Vec<Delivery>) {
-        self.give_up(|pending| pending.sendings > 0, deliveries);
+        self.give_up(Pending::is_open, deliveries);
     }
 
     /// Says what is known of some.
@@ -389,6 +403,7 @@ impl Origin {
             let Some(pending) = self.take(number) else { continue };
             self.answered.insert(pending.request.session);
             let reply = match (pending.sendings, pending.writes) {
+                _ if pending.was_executed => gate::NOT_EVERYWHERE,
                 (0, _) => LOADING,
                 (_, false) => NO_EFFECT,
                 (_, true) => UNCERTAIN,
@@ -465,7 +480,8 @@ pub(crate) struct Waiting {
     pub epoch: Epoch,
     pub reply: Vec<u8>,
     pub db: u16,
-    /// When it becomes `-UNCERTAIN`.
+    pub level: Level,
+    /// When it becomes an error that says what it waits for.
     pub until: Monotonic,
     /// It changed nothing, and the lease has not been looked at since it was executed.
     pub leans: bool,
@@ -512,30 +528,37 @@ impl Proxies {
         core::mem::take(&mut self.ready)
     }
 
-    /// The batch that the next reply waits for, if one waits.
-    pub fn waits_for(&self) -> Option<Seq> {
-        self.waiting.keys().next().map(|(seq, _)| *seq)
+    /// The batches that the next replies wait for, if some do: to be accepted, and to be everywhere.
+    pub fn waits_for(&self, marks: Marks) -> [Option<Seq>; 2] {
+        let all = self.waiting.iter().map(|((seq, _), waiting)| (*seq, waiting.level));
+        let accepted = all.clone().find(|(seq, _)| *seq > marks.accepted);
+        let everywhere = all.into_iter().find(|(_, level)| *level == Level::All);
+        [accepted, everywhere].map(|found| found.map(|(seq, _)| seq))
     }
 
-    /// Opens the gate up to a batch: what waited for a void one is refused, for it has no effect, if that is certain; if it
-    /// is not, the log tells the origin. What has waited too long is told so.
-    pub fn advance(&mut self, accepted: Seq, voids: &[Void], now: Monotonic) {
-        while let Some(entry) = self.waiting.first_entry().filter(|entry| entry.key().0 <= accepted) {
-            let (seq, _) = *entry.key();
-            let waiting = entry.remove();
-            match voids.iter().find(|void| void.contains(seq)) {
+    /// Opens the gate as far as batches have got: what waited for a void one is refused, for it has no effect, if that is
+    /// certain; if it is not, the log tells the origin. What has waited too long is told the truth.
+    pub fn advance(&mut self, marks: Marks, voids: &[Void], now: Monotonic) {
+        let void = |seq: Seq| voids.iter().find(|void| seq <= marks.accepted && void.contains(seq));
+        let is_due = |(key, waiting): &(&(Seq, u64), &Waiting)| {
+            waiting.until <= now || marks.reach(key.0, waiting.level) || void(key.0).is_some()
+        };
+        let due: Vec<(Seq, u64)> = self.waiting.iter().filter(is_due).map(|(key, _)| *key).collect();
+        for key in due {
+            let Some(mut waiting) = self.waiting.remove(&key) else { continue };
+            match void(key.0) {
                 Some(Void { is_certain: true, .. }) => {
                     self.ready.push(FromPrimary::Refused { number: waiting.number, epoch: waiting.epoch });
                 }
                 Some(_) => {}
-                None => self.ready.push(waiting.reply()),
-            }
-        }
-        let late: Vec<(Seq, u64)> = self.waiting.iter().filter(|(_, w)| w.until <= now).map(|(key, _)| *key).collect();
-        for key in late {
-            if let Some(mut waiting) = self.waiting.remove(&key) {
-                waiting.reply = crate::gate::UNCERTAIN.to_vec();
-                self.ready.push(waiting.reply());
+                None => {
+                    if !marks.reach(key.0, waiting.level) {
+                        let is_accepted = key.0 <= marks.accepted;
+                        let truth = if is_accepted { gate::NOT_EVERYWHERE } else { gate::UNCERTAIN };
+                        waiting.reply = truth.to_vec();
+                    }
+                    self.ready.push(waiting.reply());
+                }
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::time::Monotonic;
 pub(crate) const UNCERTAIN: &[u8] = b"-UNCERTAIN executed, but not on disk at a majority of Keepers within the level timeout; it may or may not last\r\n";
 
 /// What it hears of one at `ALL` that is durable, and not everywhere in time.
-const NOT_EVERYWHERE: &[u8] =
+pub(crate) const NOT_EVERYWHERE: &[u8] =
     b"-NOQUORUM on disk at a majority of Keepers, but not at every Keeper and Core within the level timeout\r\n";
 
 /// What it hears of one whose batch will never be accepted: nothing of it has happened.
@@ -36,16 +36,30 @@ pub struct Gate {
     pub(crate) delays: Vec<Delay>,
 }
 
-/// How long some replies took from the arrival of their requests until they could leave.
+/// How long some replies took until they could leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delay {
     pub level: Level,
-    /// When the requests arrived.
+    /// When the requests arrived, and when their commands had run, or were left to another Core.
     since: Monotonic,
+    ran: Monotonic,
+    /// From the arrival on.
     pub took: Duration,
+    /// From then on: what the level took. `None`: it asks for nothing.
+    pub waited: Option<Duration>,
     pub replies: u64,
-    /// They were not accepted in time.
-    pub uncertain: bool,
+    pub ending: Ending,
+}
+
+/// What became of replies that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Their level was reached.
+    Reached,
+    /// They were not accepted in time, or are void.
+    Uncertain,
+    /// They were not everywhere in time.
+    NotEverywhere,
 }
 
 /// A reply that waits, as a range of the reply bytes; or several, one behind the other, that wait for the same.
@@ -71,9 +85,19 @@ struct Leaning {
 enum Until {
     Accepted(Wait),
     /// There is none yet: another Core has the command of this number. Who forwards looks at the time.
-    Answered(u64),
+    Answered(Place),
     /// Nothing any more; those before it wait.
     Passed,
+}
+
+/// The place of a reply that another Core will give.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub number: u64,
+    pub level: Level,
+    /// When its request arrived, and when it was left to the other Core.
+    pub since: Monotonic,
+    pub ran: Monotonic,
 }
 
 /// How far this Core's batches have got.
@@ -81,18 +105,19 @@ enum Until {
 pub struct Marks {
     /// All up to this one are accepted, or void.
     pub accepted: Seq,
-    /// All up to this one are synced by every Keeper and applied by every Core, or void.
-    pub everywhere: Seq,
+    /// All up to this one are synced by every Keeper and applied by every Core, or void. `None`: nothing is known to be.
+    pub everywhere: Option<Seq>,
 }
 
 impl Marks {
     /// Where nobody else holds the data.
     pub fn alone(accepted: Seq) -> Self {
-        Self { accepted, everywhere: accepted }
+        Self { accepted, everywhere: Some(accepted) }
     }
 
-    fn reach(self, wait: Wait) -> bool {
-        wait.seq <= if wait.level == Level::All { self.everywhere } else { self.accepted }
+    /// Whether what waits for this batch at this level may leave.
+    pub(crate) fn reach(self, seq: Seq, level: Level) -> bool {
+        Some(seq) <= if level == Level::All { self.everywhere } else { Some(self.accepted) }
     }
 }
 
@@ -102,15 +127,30 @@ pub(crate) struct Wait {
     pub seq: Seq,
     pub until: Monotonic,
     pub level: Level,
-    /// When its request arrived.
+    /// When its request arrived, and when its command ran.
     pub since: Monotonic,
+    pub ran: Monotonic,
     /// It changed nothing, so that it leans on the lease (PROTOCOL rules 4 and 12).
     pub is_read: bool,
 }
 
 impl Wait {
-    fn over(&self, now: Monotonic, replies: u64, uncertain: bool) -> Delay {
-        Delay { level: self.level, since: self.since, took: now - self.since, replies, uncertain }
+    fn over(&self, now: Monotonic, replies: u64, ending: Ending) -> Delay {
+        let Wait { level, since, ran, .. } = *self;
+        Delay { level, since, ran, took: now - since, waited: Some(now - ran), replies, ending }
+    }
+}
+
+impl Ending {
+    /// What another Core's reply says of it.
+    fn of(reply: &[u8]) -> Self {
+        if reply.starts_with(b"-UNCERTAIN ") {
+            Ending::Uncertain
+        } else if reply == NOT_EVERYWHERE {
+            Ending::NotEverywhere
+        } else {
+            Ending::Reached
+        }
     }
 }
 
@@ -121,15 +161,23 @@ impl Gate {
     }
 
     /// Keeps the place of a reply that another Core will give.
-    pub(crate) fn hold_place(&mut self, number: u64) {
+    pub(crate) fn hold_place(&mut self, place: Place) {
         let end = self.reply.bytes.len();
-        self.held.push_back(Held { start: end, end, replies: 1, until: Until::Answered(number) });
+        self.held.push_back(Held { start: end, end, replies: 1, until: Until::Answered(place) });
     }
 
     /// Puts a reply in its place.
-    pub(crate) fn answer(&mut self, number: u64, reply: &[u8]) {
-        let is_it = |held: &Held| matches!(held.until, Until::Answered(of) if of == number);
-        let Some(i) = self.held.iter().position(is_it) else { return };
+    pub(crate) fn answer(&mut self, number: u64, reply: &[u8], now: Monotonic) {
+        let place = |held: &Held| match held.until {
+            Until::Answered(place) if place.number == number => Some(place),
+            _ => None,
+        };
+        let Some((i, place)) = self.held.iter().enumerate().find_map(|(i, held)| Some((i, place(held)?))) else {
+            return;
+        };
+        let Place { level, since, ran, .. } = place;
+        let ending = Ending::of(reply);
+        self.delays.push(Delay { level, since, ran, took: now - since, waited: Some(now - ran), replies: 1, ending });
         let at = self.held[i].start;
         if at == self.reply.bytes.len() {
             self.reply.bytes.extend_from_slice(reply);
@@ -202,7 +250,8 @@ impl Gate {
 
     /// Notes a reply that waits for nothing any more.
     pub(crate) fn passed_since(&mut self, level: Level, since: Monotonic, now: Monotonic) {
-        self.delays.push(Delay { level, since, took: now - since, replies: 1, uncertain: false });
+        let (took, ending) = (now - since, Ending::Reached);
+        self.delays.push(Delay { level, since, ran: now, took, waited: None, replies: 1, ending });
     }
 
     /// The run has ended: what waits for nothing could leave by now. Its requests arrived at `since`.
@@ -211,7 +260,8 @@ impl Gate {
         for level in [Level::Eventual, Level::Quorum, Level::All] {
             let replies = core::mem::take(&mut self.passed[level as usize]);
             if replies > 0 {
-                self.delays.push(Delay { level, since, took: now - since, replies, uncertain: false });
+                let (waited, ending) = ((level != Level::Eventual).then_some(Duration::ZERO), Ending::Reached);
+                self.delays.push(Delay { level, since, ran: now, took: now - since, waited, replies, ending });
             }
         }
     }
@@ -222,7 +272,7 @@ impl Gate {
         let instead = |held: &Held| match held.until {
             Until::Accepted(wait) if wait.seq <= marks.accepted => {
                 let void = voids.iter().find(|void| void.contains(wait.seq))?;
-                Some(if void.is_certain { VOID } else { UNCERTAIN })
+                Some((if void.is_certain { VOID } else { UNCERTAIN }, Ending::Uncertain))
             }
             _ => None,
         };
@@ -231,8 +281,8 @@ impl Gate {
         }
         while let Some(held) = self.held.front() {
             match held.until {
-                Until::Accepted(wait) if marks.reach(wait) => {
-                    count(&mut self.delays, wait.over(now, held.replies, false));
+                Until::Accepted(wait) if marks.reach(wait.seq, wait.level) => {
+                    count(&mut self.delays, wait.over(now, held.replies, Ending::Reached));
                 }
                 Until::Passed => {}
                 _ => break,
@@ -244,8 +294,12 @@ impl Gate {
     /// Tells the truth to those that have waited too long: that what they wait for is not everywhere, or of uncertain fate.
     pub fn expire(&mut self, marks: Marks, now: Monotonic) {
         let truth = |held: &Held| match held.until {
-            Until::Accepted(wait) if wait.until <= now => {
-                Some(if wait.seq <= marks.accepted { NOT_EVERYWHERE } else { UNCERTAIN })
+            // What has reached its level waits for those before it alone.
+            Until::Accepted(wait) if wait.until <= now && !marks.reach(wait.seq, wait.level) => {
+                Some(match wait.seq <= marks.accepted {
+                    true => (NOT_EVERYWHERE, Ending::NotEverywhere),
+                    false => (UNCERTAIN, Ending::Uncertain),
+                })
             }
             _ => None,
         };
@@ -255,7 +309,7 @@ impl Gate {
     }
 
     /// Puts other replies in the place of some.
-    fn replace(&mut self, now: Monotonic, other: impl Fn(&Held) -> Option<&'static [u8]>) {
+    fn replace(&mut self, now: Monotonic, other: impl Fn(&Held) -> Option<(&'static [u8], Ending)>) {
         let mut bytes = Vec::with_capacity(self.reply.bytes.len());
         let mut copied = 0;
         let mut kept = VecDeque::new();
@@ -263,8 +317,8 @@ impl Gate {
             bytes.extend_from_slice(&self.reply.bytes[copied..held.start]);
             let start = bytes.len();
             match (other(held), held.until) {
-                (Some(reply), Until::Accepted(wait)) => {
-                    count(&mut self.delays, wait.over(now, held.replies, true));
+                (Some((reply, ending)), Until::Accepted(wait)) => {
+                    count(&mut self.delays, wait.over(now, held.replies, ending));
                     (0..held.replies).for_each(|_| bytes.extend_from_slice(reply));
                     kept.push_back(Held { start, end: bytes.len(), replies: held.replies, until: Until::Passed });
                 }
@@ -334,11 +388,15 @@ mod tests {
     use super::*;
 
     fn accepted(seq: u64) -> Marks {
-        Marks { accepted: Seq(seq), everywhere: Seq(0) }
+        Marks { accepted: Seq(seq), everywhere: None }
     }
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic(Duration::from_secs(seconds))
+    }
+
+    fn place(number: u64) -> Place {
+        Place { number, level: Level::Quorum, since: at(0), ran: at(0) }
     }
 
     fn read(gate: &mut Gate, text: &str) {
@@ -350,7 +408,7 @@ mod tests {
     fn write(gate: &mut Gate, text: &str, seq: u64) {
         let start = gate.reply.bytes.len();
         gate.reply.simple(text);
-        let wait = Wait { seq: Seq(seq), until: at(9), level: Level::Quorum, since: at(0), is_read: false };
+        let wait = Wait { seq: Seq(seq), until: at(9), level: Level::Quorum, since: at(0), ran: at(0), is_read: false };
         gate.hold(start, wait);
     }
 
@@ -362,7 +420,14 @@ mod tests {
             if let Some(seq) = seq {
                 gate.hold(
                     start,
-                    Wait { seq: Seq(*seq), until: at(*until), level: Level::Quorum, since: at(0), is_read: false },
+                    Wait {
+                        seq: Seq(*seq),
+                        until: at(*until),
+                        level: Level::Quorum,
+                        since: at(0),
+                        ran: at(0),
+                        is_read: false,
+                    },
                 );
             }
         }
@@ -401,31 +466,33 @@ mod tests {
     #[test]
     fn what_another_core_answers_comes_in_its_turn() {
         let mut gate = gate(&[("a", Some(1), 9)]);
-        gate.hold_place(7);
-        gate.hold_place(8);
+        gate.hold_place(place(7));
+        gate.hold_place(place(8));
         gate.reply.simple("d");
-        gate.answer(8, b"+c\r\n");
+        gate.answer(8, b"+c\r\n", at(1));
         gate.open(accepted(1), &[], at(1));
         assert_eq!(gate.ready(), b"+a\r\n");
-        gate.answer(7, b"+b\r\n");
+        gate.answer(7, b"+b\r\n", at(1));
         assert_eq!(gate.ready(), b"+a\r\n+b\r\n+c\r\n+d\r\n");
         assert!(!gate.is_empty());
         gate.sent(16);
         assert!(gate.is_empty());
+        assert_eq!(gate.delays.iter().map(|delay| delay.replies).sum::<u64>(), 3);
+        assert!(gate.delays.iter().all(|delay| delay.waited == Some(Duration::from_secs(1))));
     }
 
     #[test]
     fn places_stay_right_when_all_that_was_there_has_left() {
         let mut gate = Gate::default();
         for number in [1, 2, 3] {
-            gate.hold_place(number);
+            gate.hold_place(place(number));
         }
-        gate.answer(1, b"+a\r\n");
+        gate.answer(1, b"+a\r\n", at(1));
         assert_eq!(gate.ready(), b"+a\r\n");
         gate.sent(4);
-        gate.answer(3, b"+c\r\n");
+        gate.answer(3, b"+c\r\n", at(1));
         assert_eq!(gate.ready(), b"");
-        gate.answer(2, b"+b\r\n");
+        gate.answer(2, b"+b\r\n", at(1));
         assert_eq!(gate.ready(), b"+b\r\n+c\r\n");
         gate.sent(8);
         assert!(gate.is_empty());
@@ -451,7 +518,7 @@ mod tests {
         read(&mut gate, "read");
         write(&mut gate, "write", 1);
         read(&mut gate, "read");
-        let wait = Wait { seq: Seq(2), until: at(9), level: Level::Quorum, since: at(0), is_read: true };
+        let wait = Wait { seq: Seq(2), until: at(9), level: Level::Quorum, since: at(0), ran: at(0), is_read: true };
         gate.hold_reads("+before\r\n".len(), wait);
         assert_eq!(gate.ready(), b"+before\r\n");
         gate.open(accepted(1), &[], at(1));
@@ -470,7 +537,8 @@ mod tests {
             gate.reply.simple("select");
             gate.pass(gate.reply.bytes.len() - "+select\r\n".len(), Level::Eventual, false);
             read(&mut gate, "three");
-            let wait = Wait { seq: Seq(2), until: at(9), level: Level::Quorum, since: at(0), is_read: true };
+            let wait =
+                Wait { seq: Seq(2), until: at(9), level: Level::Quorum, since: at(0), ran: at(0), is_read: true };
             gate.hold_reads(0, wait);
             assert_eq!(gate.ready(), b"");
             if void {
@@ -493,13 +561,26 @@ mod tests {
         for (text, level) in [("all", Level::All), ("quorum", Level::Quorum)] {
             let start = gate.reply.bytes.len();
             gate.reply.simple(text);
-            gate.hold(start, Wait { seq: Seq(3), until: at(5), level, since: at(0), is_read: false });
+            gate.hold(start, Wait { seq: Seq(3), until: at(5), level, since: at(0), ran: at(0), is_read: false });
         }
         gate.open(accepted(3), &[], at(1));
         assert_eq!(gate.ready(), b"", "the other one stands behind it");
         assert_eq!(gate.waits_for(), Some((Seq(3), Level::All)));
-        gate.open(Marks { accepted: Seq(3), everywhere: Seq(3) }, &[], at(1));
+        gate.open(Marks { accepted: Seq(3), everywhere: Some(Seq(3)) }, &[], at(1));
         assert_eq!(gate.ready(), b"+all\r\n+quorum\r\n");
+    }
+
+    #[test]
+    fn who_waits_behind_one_that_waits_in_vain_is_answered() {
+        let mut gate = Gate::default();
+        for (text, level) in [("all", Level::All), ("quorum", Level::Quorum)] {
+            let start = gate.reply.bytes.len();
+            gate.reply.simple(text);
+            gate.hold(start, Wait { seq: Seq(3), until: at(5), level, since: at(0), ran: at(0), is_read: false });
+        }
+        gate.expire(accepted(3), at(5));
+        gate.open(accepted(3), &[], at(5));
+        assert_eq!(gate.ready(), [NOT_EVERYWHERE, b"+quorum\r\n"].concat());
     }
 
     #[test]
@@ -507,7 +588,10 @@ mod tests {
         for (mark, heard) in [(3, NOT_EVERYWHERE), (2, UNCERTAIN)] {
             let mut gate = Gate::default();
             gate.reply.simple("all");
-            gate.hold(0, Wait { seq: Seq(3), until: at(5), level: Level::All, since: at(0), is_read: false });
+            gate.hold(
+                0,
+                Wait { seq: Seq(3), until: at(5), level: Level::All, since: at(0), ran: at(0), is_read: false },
+            );
             gate.expire(accepted(mark), at(4));
             assert_eq!(gate.ready(), b"");
             gate.expire(accepted(mark), at(5));

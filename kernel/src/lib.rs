@@ -6,6 +6,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod agreed;
 pub mod backup;
 pub mod call;
 pub mod changed;
@@ -36,6 +37,7 @@ pub mod mutant;
 mod proxy;
 mod rates;
 mod reign;
+pub mod removal;
 pub mod requests;
 pub mod resp;
 mod rights;

@@ -51,6 +51,8 @@ pub const RENEWALS_A_LEASE: u32 = 4;
 pub const STALLED_STORE: core::time::Duration = core::time::Duration::from_secs(10);
 /// Lives of a Core whose `Hello` is recognised when it comes again, because it was sent again.
 pub const LIVES_REMEMBERED: usize = 8;
+/// Cores that were removed and are recognised when they come back.
+pub const REMOVED_REMEMBERED: usize = 256;
 /// Renewals whose fate a primary remembers; older ones are of no use any more.
 pub const RENEWALS_IN_FLIGHT: usize = 64;
 /// How far a clock's rate may be off, as a part of a thousand: standbys wait so much longer than a lease lasts, twice,

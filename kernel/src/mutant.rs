@@ -82,16 +82,26 @@ pub enum Mutant {
     KeepIdWhenWiped,
     /// A machine's monotonic clock does not count the time in which a process is suspended.
     StopClockInPause,
+    /// `ALL` waits for no Core.
+    AllWithoutCores,
+    /// `WAIT` counts every Core, whatever it has.
+    CountEverybody,
+    /// A Replica that reads the log anew answers meanwhile.
+    ServeHalfRead,
     /// A change of a user does not apply to connections that are open.
     KeepRights,
     /// A database that a command names beside the selected one is not looked at.
     CheckSelected,
+    /// A founder has every Keeper that asks found a Raft group.
+    TwoFounders,
+    /// A Keeper that was a member asks to be admitted again.
+    ComeBack,
     /// Who has authenticated as a user of that name is the user, also after the user was dropped and made anew.
     BelieveName,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 42] = [
+    pub const ALL: [(&'static str, Mutant); 47] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -131,8 +141,13 @@ impl Mutant {
         ("install-unannounced", Mutant::InstallUnannounced),
         ("keep-id-when-wiped", Mutant::KeepIdWhenWiped),
         ("stop-clock-in-pause", Mutant::StopClockInPause),
+        ("all-without-cores", Mutant::AllWithoutCores),
+        ("count-everybody", Mutant::CountEverybody),
+        ("serve-half-read", Mutant::ServeHalfRead),
         ("keep-rights", Mutant::KeepRights),
         ("check-selected", Mutant::CheckSelected),
+        ("two-founders", Mutant::TwoFounders),
+        ("come-back", Mutant::ComeBack),
         ("believe-name", Mutant::BelieveName),
     ];
 

@@ -156,6 +156,13 @@ impl Core {
     /// Tries again what had to wait, because something was accepted or time has passed.
     pub fn run_blocked(&mut self, now: Now, proxies: &mut Proxies) {
         for (session, mut messages) in core::mem::take(&mut proxies.blocked) {
+            // Nobody waits for what it counts.
+            let has_ended = matches!(messages.back(), Some(Blocked::End));
+            if has_ended && let Some(slot) = proxies.sessions.get(&session) {
+                let mut session = self.clients.take(*slot);
+                session.end_counting();
+                self.clients.put_back(*slot, session);
+            }
             while let Some(message) = messages.pop_front() {
                 if !self.run_message(now, proxies, session, &message) {
                     messages.push_front(message);
@@ -235,7 +242,7 @@ impl Core {
         let was_executed =
             number <= self.served.highest(origin, request.session) || self.find_answered(origin, request).is_some();
         if was_executed && !Mutant::ExecuteAgain.is_chosen() {
-            self.answer_again(proxies, request);
+            self.answer_again(now.monotonic, proxies, request);
             return true;
         }
         if self.system.requests.bytes(origin) + self.served.bytes(origin) >= limits::REPLIES_KEPT {
@@ -270,16 +277,16 @@ impl Core {
         self.pause_times(now, &session);
         let db = session.db.0;
         self.clients.put_back(slot, session);
-        if answer.then == Then::Retry {
+        if matches!(answer.then, Then::Retry | Then::Count(_)) {
             return false;
         }
         let delay = if let Then::Delay(time) = answer.then { time } else { Duration::ZERO };
         let until = now.monotonic + self.config.level_timeout + delay;
-        let Answer { wait, leans, wrote, .. } = answer;
-        let waiting = Waiting { number, epoch, reply: reply.bytes.clone(), db, until, leans };
+        let Answer { wait, level, leans, wrote, .. } = answer;
+        let waiting = Waiting { number, epoch, reply: reply.bytes.clone(), db, level, until, leans };
         hold(proxies, wait, waiting);
         let kept = Some(Kept { reply: reply.bytes, db });
-        self.keep(origin, request, Executed { kept, wait, until, leans }, wrote);
+        self.keep(origin, request, Executed { kept, wait, level, until, leans }, wrote);
         true
     }
 
@@ -311,7 +318,7 @@ impl Core {
     }
 
     /// Answers a request that was executed before: the reply was lost with a link.
-    fn answer_again(&self, proxies: &mut Proxies, request: &Request) {
+    fn answer_again(&mut self, now: Monotonic, proxies: &mut Proxies, request: &Request) {
         let Request { number, epoch, .. } = *request;
         let executed = self.served.get(proxies.origin, request.session, number);
         let kept = executed.and_then(|executed| executed.kept.as_ref());
@@ -322,11 +329,18 @@ impl Core {
         let command = self.commands.find(request.args.args().at(0));
         let writes = command.is_some_and(|(_, command)| command.is_write()) || !request.queue.is_empty();
         let reply = forward::kept_reply(kept, writes);
-        // What an earlier epoch executed waits for nothing.
-        let until = executed.map_or(Monotonic::default(), |executed| executed.until);
-        let leans = executed.is_some_and(|executed| executed.leans);
-        let waiting = Waiting { number, epoch, reply, db: kept.db, until, leans };
-        hold(proxies, executed.and_then(|executed| executed.wait), waiting);
+        let db = kept.db;
+        let (wait, level, until, leans) = match executed {
+            Some(executed) => (executed.wait, executed.level, executed.until, executed.leans),
+            // What an earlier epoch executed is accepted, and was so when this one began.
+            None => {
+                let (level, until) = (request.level(), now + self.config.level_timeout);
+                let wait = (level == Level::All).then(|| self.executed());
+                wait.into_iter().for_each(|seq| self.awaits_others(seq, until));
+                (wait, level, until, false)
+            }
+        };
+        hold(proxies, wait, Waiting { number, epoch, reply, db, level, until, leans });
     }
 
     /// A transaction of commands that the origin has looked at before it queued them; EXEC looks again.

@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::ids::{Incarnation, Seq};
+use crate::level::Level;
 use crate::requests::Kept;
 use crate::time::Monotonic;
 
@@ -33,7 +34,8 @@ pub(crate) struct Executed {
     /// Its reply, if that is in no batch; otherwise the request table has it.
     pub kept: Option<Kept>,
     pub wait: Option<Seq>,
-    /// When the reply becomes `-UNCERTAIN`.
+    pub level: Level,
+    /// When the reply becomes an error that says what it waits for.
     pub until: Monotonic,
     /// It changed nothing and rests on data, so that it leans on the lease.
     pub leans: bool,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::clients::Slot;
 use crate::forward::RemoteWatch;
-use crate::ids::DbNumber;
+use crate::ids::{DbNumber, Seq};
 use crate::level::Level;
 use crate::resp::{Protocol, Trust};
 use crate::stopwatch::Pace;
@@ -105,6 +105,8 @@ pub struct Session {
     pub(crate) is_proxy: bool,
     /// Since when its next command waits for a primary.
     pub(crate) parked: Option<Monotonic>,
+    /// Of a `WAIT` that goes on: the batch for which it counts who has it, and when it ends.
+    pub(crate) counting: Option<(Seq, Monotonic)>,
 }
 
 /// A password and the hash that was made of it.
@@ -170,11 +172,19 @@ impl Session {
             awaits_db: false,
             is_proxy: false,
             parked: None,
+            counting: None,
         }
     }
 
     pub fn trust(&self) -> Trust {
         if self.user.is_some() { Trust::Known } else { Trust::Stranger }
+    }
+
+    /// A `WAIT` that goes on ends with what it has counted.
+    pub(crate) fn end_counting(&mut self) {
+        if let Some((_, until)) = &mut self.counting {
+            *until = Monotonic::default();
+        }
     }
 
     /// What `RESET` leaves: a new connection's state, with its number and its library, and nobody authenticated. Who calls

@@ -3,20 +3,24 @@
 
 use alloc::vec::Vec;
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
+use crate::agreed::Agreed;
 use crate::cores::Cores;
 use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::entry::Entry;
-use crate::ids::Index;
+use crate::ids::{Epoch, Incarnation, Index};
 use crate::requests::Requests;
 use crate::time::Wall;
 use crate::users::Users;
 use crate::verdict::{Verdict, Verdicts};
 
 /// What the log has said so far, beside the keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
     pub verdicts: Verdicts,
     pub users: Users,
@@ -29,26 +33,80 @@ pub struct System {
     pub requests: Requests,
     /// The newest entry that may have changed the data or anything else here that a digest is of.
     pub changed: Index,
+    /// Not encoded with the rest: the oldest format ends here. It stands behind, if there is any ([`Agreed::append`]).
+    pub agreed: Agreed,
 }
+
+impl Encode for System {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let Self { verdicts, users, newest_wall, databases, cores, sealed_ca, requests, changed, agreed: _ } = self;
+        verdicts.encode(encoder)?;
+        users.encode(encoder)?;
+        newest_wall.encode(encoder)?;
+        databases.encode(encoder)?;
+        cores.encode(encoder)?;
+        sealed_ca.encode(encoder)?;
+        requests.encode(encoder)?;
+        changed.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for System {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self {
+            verdicts: Decode::decode(decoder)?,
+            users: Decode::decode(decoder)?,
+            newest_wall: Decode::decode(decoder)?,
+            databases: Decode::decode(decoder)?,
+            cores: Decode::decode(decoder)?,
+            sealed_ca: Decode::decode(decoder)?,
+            requests: Decode::decode(decoder)?,
+            changed: Decode::decode(decoder)?,
+            agreed: Agreed::default(),
+        })
+    }
+}
+bincode::impl_borrow_decode!(System);
 
 impl System {
     /// Judges the entry at `index` and takes it into account, but for the effects of a batch: those of an accepted one
     /// are to be applied next.
     pub fn judge(&mut self, index: Index, entry: &Entry<'_>) -> Verdict {
-        let verdict = self.verdicts.judge(index, entry);
-        self.cores.see(index, entry);
-        match entry {
-            Entry::Hello { .. } => {
-                self.requests.forget_replaced(&self.cores);
-                self.changed = index;
-            }
-            Entry::Batch { wall, .. } if verdict == Verdict::Accepted => {
-                self.newest_wall = self.newest_wall.max(Wall(*wall));
-                self.changed = index;
-            }
-            _ => {}
+        let verdict = match *entry {
+            Entry::Hello { nonce, .. } if self.agreed.was_removed(nonce) => Verdict::Fenced,
+            Entry::Claim { incarnation, .. } if self.agreed.has_left(incarnation) => Verdict::Fenced,
+            Entry::Remove { node, incarnation } => self.judge_removal(node, incarnation),
+            Entry::Format { format } => match self.agreed.raise(format) {
+                true => Verdict::Accepted,
+                false => Verdict::Duplicate,
+            },
+            _ => self.verdicts.judge(index, entry),
+        };
+        if verdict == Verdict::Accepted && entry.changes_cores() {
+            self.cores.see(index, entry);
+            self.requests.forget_replaced(&self.cores);
+            self.changed = index;
+        }
+        if let Entry::Batch { wall, .. } = entry
+            && verdict == Verdict::Accepted
+        {
+            self.newest_wall = self.newest_wall.max(Wall(*wall));
+            self.changed = index;
         }
         verdict
+    }
+
+    /// A Core leaves, unless it has begun another life since, or is primary: then it hands over first.
+    fn judge_removal(&mut self, node: &str, incarnation: Incarnation) -> Verdict {
+        let Verdicts { epoch, holder, released, .. } = self.verdicts;
+        let is_primary = epoch != Epoch::ZERO && holder == incarnation && !released;
+        if self.cores.get(node).is_none_or(|core| core.incarnation != incarnation) || is_primary {
+            return Verdict::Fenced;
+        }
+        if let Some(nonce) = self.cores.remove(node) {
+            self.agreed.remove(nonce, incarnation);
+        }
+        Verdict::Accepted
     }
 
     /// Applies an effect; those on keys do not concern it.

@@ -41,7 +41,8 @@ impl Verdicts {
     /// Judges the entry at `index` and takes it into account.
     pub fn judge(&mut self, index: Index, entry: &Entry<'_>) -> Verdict {
         match *entry {
-            Entry::Hello { .. } => Verdict::Accepted,
+            // The system judges them: they are about who is a member.
+            Entry::Hello { .. } | Entry::Format { .. } | Entry::Remove { .. } => Verdict::Accepted,
             Entry::Claim { incarnation, previous_epoch, last_renewal } => {
                 let missed = !self.released && last_renewal != self.last_renewal;
                 if previous_epoch != self.epoch || missed && !Mutant::ClaimWithoutRenewal.is_chosen() {

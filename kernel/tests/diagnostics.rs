@@ -10,8 +10,8 @@ use std::time::Duration;
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
-use mneme_kernel::gate::Delay;
 use mneme_kernel::gate::Marks;
+use mneme_kernel::gate::{Delay, Ending};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::resp::{Value, encode_command};
@@ -93,7 +93,7 @@ impl Bench {
             match output {
                 Output::Propose(proposal) => self.pending.push_back(proposal),
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) | Output::Removed => {}
             }
         }
     }
@@ -121,7 +121,7 @@ impl Bench {
                         if credentials.password == b"right" { PasswordCheck::Right } else { PasswordCheck::Wrong };
                     self.connection.password_checked(&mut self.core, now, check);
                 }
-                Step::Save => self.connection.saved(&mut self.core, Err("no space")),
+                Step::Save => self.connection.done(&mut self.core, Err("no space")),
                 _ => return,
             }
         }
@@ -466,9 +466,13 @@ fn how_long_replies_took_is_told_by_level() {
     bench.flush();
     bench.advance();
     let told = |delays: &[Delay]| -> Vec<_> {
-        delays.iter().map(|delay| (delay.level, delay.took.as_millis(), delay.replies, delay.uncertain)).collect()
+        let millis = |time: Duration| time.as_millis();
+        let told =
+            |delay: &Delay| (delay.level, millis(delay.took), delay.waited.map(millis), delay.replies, delay.ending);
+        delays.iter().map(told).collect()
     };
-    assert_eq!(told(&bench.delays), [(Level::Eventual, 1, 1, false), (Level::Quorum, 6, 2, false)]);
+    let read = (Level::Eventual, 1, None, 1, Ending::Reached);
+    assert_eq!(told(&bench.delays), [read, (Level::Quorum, 6, Some(5), 2, Ending::Reached)]);
 
     bench.delays.clear();
     bench.connection.sent(bench.connection.ready().len());
@@ -476,7 +480,7 @@ fn how_long_replies_took_is_told_by_level() {
     bench.run();
     bench.pass(Duration::from_secs(5));
     bench.advance();
-    assert_eq!(told(&bench.delays), [(Level::Quorum, 5000, 1, true)]);
+    assert_eq!(told(&bench.delays), [(Level::Quorum, 5000, Some(5000), 1, Ending::Uncertain)]);
 }
 
 #[test]

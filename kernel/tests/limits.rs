@@ -48,7 +48,7 @@ impl Stage {
             match output {
                 Output::Propose(proposal) => proposals.push_back(proposal),
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) | Output::Removed => {}
             }
         }
         proposals.iter().for_each(|proposal| self.commit(proposal));

@@ -53,7 +53,7 @@ impl World {
                     self.tell(Input::Committed { index, content: Content::Core(&proposal), age: Duration::ZERO });
                 }
                 Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) | Output::Removed => {}
             }
         }
     }

@@ -13,8 +13,10 @@ use std::time::{Duration, SystemTime};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::sync::mpsc;
 
 use crate::certificate::{Certificate, CertificateError};
+use crate::env::Rotation;
 use crate::links::NodeTls;
 use crate::metrics::TlsMetrics;
 use crate::renewal::Renewal;
@@ -165,6 +167,8 @@ pub(crate) struct Upkeep {
     pub metrics: Arc<TlsMetrics>,
     /// When the node's own is to be looked at next; `None`: now.
     pub due: Option<SystemTime>,
+    /// Wishes for a new one of the node's own.
+    pub rotations: mpsc::UnboundedReceiver<Rotation>,
 }
 
 /// The certificate that this node shows to others.
@@ -180,8 +184,27 @@ impl Upkeep {
     pub(crate) async fn run(mut self) {
         loop {
             self.tick(SystemTime::now()).await;
-            tokio::time::sleep(LOOK).await;
+            if let Ok(Some(done)) = tokio::time::timeout(LOOK, self.rotations.recv()).await {
+                // Whoever asked may have gone.
+                let _ = done.send(self.rotate(SystemTime::now()).await);
+            }
         }
+    }
+
+    /// Makes the node's own certificate anew, and uses it at once.
+    pub(crate) async fn rotate(&mut self, now: SystemTime) -> Result<(), String> {
+        self.renewal.renew(now).await.map_err(|error| error.to_string())?;
+        tracing::info!("this node's own certificate was made anew, as was asked for");
+        let (watch, certificate) = Watch::open(self.own.watch.files.clone()).map_err(|error| error.to_string())?;
+        self.own.links.replace(&certificate);
+        self.own.certificate = certificate.clone();
+        // Clients may see the operator's instead, which is his to replace.
+        if let Some(clients) = self.clients.as_mut().filter(|clients| clients.watch.files == watch.files) {
+            clients.watch.read = watch.read;
+            clients.use_from_now_on(certificate, now);
+        }
+        self.own.watch = watch;
+        Ok(())
     }
 
     /// Looks at everything once.

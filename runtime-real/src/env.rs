@@ -9,6 +9,7 @@ use mneme_driver::env::{Env, Source};
 use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::time::{Monotonic, Wall};
 use openraft_rt_tokio::TokioRuntime;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::RealDisk;
 use crate::links::{Link, NodeTls};
@@ -32,11 +33,16 @@ pub struct RealEnv {
     disk: RealDisk,
     passwords: Arc<Passwords>,
     links: Arc<NodeTls>,
+    /// Where the certificates are kept current.
+    rotations: mpsc::UnboundedSender<Rotation>,
 }
 
+/// A wish for a new certificate, and where to say what came of it.
+pub(crate) type Rotation = oneshot::Sender<Result<(), String>>;
+
 impl RealEnv {
-    pub(crate) fn new(disk: RealDisk, links: Arc<NodeTls>) -> Self {
-        Self { disk, passwords: Arc::new(Passwords::new()), links }
+    pub(crate) fn new(disk: RealDisk, links: Arc<NodeTls>, rotations: mpsc::UnboundedSender<Rotation>) -> Self {
+        Self { disk, passwords: Arc::new(Passwords::new()), links, rotations }
     }
 }
 
@@ -101,6 +107,13 @@ impl Env for RealEnv {
 
     async fn check_password(&self, credentials: Credentials, source: Source) -> PasswordCheck {
         self.passwords.check(credentials, source).await
+    }
+
+    async fn rotate_certificate(&self) -> Result<(), String> {
+        let (done, rotated) = oneshot::channel();
+        // Its thread ends only with the process.
+        let _ = self.rotations.send(done);
+        rotated.await.unwrap_or_else(|_| Err("this node is stopping".into()))
     }
 
     async fn fatal(&self, why: String) -> Infallible {

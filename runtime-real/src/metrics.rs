@@ -186,8 +186,16 @@ fn replies(page: &mut Page, traffic: &Traffic, replying: usize) {
     for level in [Level::Eventual, Level::Quorum, Level::All] {
         family.buckets(&[("level", level.name())], &traffic.replies(level));
     }
-    page.counter("mneme_uncertain_replies_total", "Replies whose level was not reached in time.")
+    let help =
+        "Time from a command's end until the level of its reply was reached; at a standby, until the primary answered.";
+    let mut family = page.histogram("mneme_level_wait_seconds", help);
+    for level in [Level::Eventual, Level::Quorum, Level::All] {
+        family.buckets(&[("level", level.name())], &traffic.waits(level));
+    }
+    page.counter("mneme_uncertain_replies_total", "Replies that were not on disk at a majority of Keepers in time.")
         .is(traffic.uncertain());
+    page.counter("mneme_not_everywhere_replies_total", "Replies at ALL that were not everywhere in time.")
+        .is(traffic.not_everywhere());
     page.counter("mneme_input_bytes_total", "Bytes that clients sent, without TLS.").is(traffic.input_bytes());
     page.counter("mneme_output_bytes_total", "Bytes that were sent to clients, without TLS.")
         .is(traffic.output_bytes());

@@ -25,11 +25,20 @@ impl Renewal {
         if !self.identity.is_due(now)? {
             return Ok(false);
         }
+        self.renew(now).await?;
+        Ok(true)
+    }
+
+    /// Makes the certificate anew.
+    ///
+    /// # Errors
+    /// If that cannot be done now.
+    pub(crate) async fn renew(&self, now: SystemTime) -> Result<(), FoundingError> {
         let Some(secret) = &self.admission.secret else { return Err(TrustError::NoSecret.into()) };
         let membership = self.admission.membership.get();
         if let Some(sealed) = membership.and_then(|membership| (membership.sealed)()) {
             self.identity.renew(&sealed, secret, now)?;
-            return Ok(true);
+            return Ok(());
         }
         let mut nodes = membership.map(|membership| (membership.nodes)()).unwrap_or_default();
         // The first is this node itself.
@@ -41,6 +50,6 @@ impl Renewal {
         let request = Request { node, names, key: self.identity.request()? };
         let (_, admitted) = admit_by(&joiner, nodes, &request).await?;
         self.identity.renewed(&admitted.ca, &admitted.certificate)?;
-        Ok(true)
+        Ok(())
     }
 }

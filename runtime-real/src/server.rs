@@ -7,7 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mneme_driver::directory::Directory;
 use mneme_driver::env::Env;
@@ -37,6 +37,9 @@ use crate::passwords::{fill_random, make_secret};
 use crate::renewal::Renewal;
 use crate::secret::ClusterSecret;
 use crate::trust::{Belonging, Identity, TrustError};
+
+/// How long a node that was removed waits for clients to take their replies.
+const LAST_REPLIES: Duration = Duration::from_secs(1);
 
 /// Runs a server until it is told to stop.
 ///
@@ -88,12 +91,14 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     };
     let own = this.own_certificate()?;
     let tls = own.links.clone();
-    let env = RealEnv::new(RealDisk::new(&this.options.data), tls.clone());
+    let (rotations, asked) = mpsc::unbounded_channel();
+    let env = RealEnv::new(RealDisk::new(&this.options.data), tls.clone(), rotations);
     let start = this.how_to_start(&env, belonging).await?;
     // From here on others are admitted, and may open links.
     let _ = node_tls.set(tls);
     this.admit_others(&admin);
-    let mut upkeep = Upkeep { clients: None, renewal: this.renewal(), own, metrics: admin.tls.clone(), due: None };
+    let mut upkeep =
+        Upkeep { clients: None, renewal: this.renewal(), own, metrics: admin.tls.clone(), due: None, rotations: asked };
     let client_tls = match &this.options.core {
         Some(_) => Some(client_tls(&this, &mut upkeep, operators, &admin)?),
         None => None,
@@ -107,19 +112,30 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         () = signals.next() => return Ok(()),
     };
     let _ = admin.server.set(server.clone());
-    tokio::select! {
-        ready = ready => {
-            ready.unwrap_or_else(|_| panic!("the node's thread has ended")).map_err(|error| this.start_failed(error))?;
-            if founds {
-                this.note_founded();
-            }
-            admin.ready.store(true, Ordering::Relaxed);
-            this.open(&server, client_tls, &admin, ports.clients);
-            println!("{}", this.ready_line(&server));
-            notify::tell(notify::READY);
-            until_told_to_stop(&server, &mut signals).await;
+    let serving = async {
+        let ready = ready.await.unwrap_or_else(|_| panic!("the node's thread has ended"));
+        ready.map_err(|error| this.start_failed(error))?;
+        if founds {
+            this.note_founded();
         }
-        () = signals.next() => {}
+        admin.ready.store(true, Ordering::Relaxed);
+        this.open(&server, client_tls, &admin, ports.clients);
+        println!("{}", this.ready_line(&server));
+        notify::tell(notify::READY);
+        until_told_to_stop(&server).await;
+        Ok::<(), ServerError>(())
+    };
+    let removed = tokio::select! {
+        served = serving => served.map(|()| None)?,
+        () = signals.next() => None,
+        removed = server.removed() => Some(removed),
+    };
+    if let Some(removed) = removed {
+        admin.ready.store(false, Ordering::Relaxed);
+        tracing::error!("stopping: {removed}");
+        // It cannot hand over or make anything durable any more; clients take the replies that are there.
+        let _ = tokio::time::timeout(LAST_REPLIES, server.stop()).await;
+        return Err(ServerError::Removed { data: this.options.data.clone(), removed });
     }
     notify::tell(notify::STOPPING);
     tracing::info!("stopping: answering what was executed; a second signal stops at once");
@@ -133,16 +149,10 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     Ok(())
 }
 
-async fn until_told_to_stop(server: &server::Server<RealEnv>, signals: &mut Signals) {
-    let by_a_client = async {
-        match server.node() {
-            Some(node) => node.shutdown_requested().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = signals.next() => {}
-        () = by_a_client => {}
+async fn until_told_to_stop(server: &server::Server<RealEnv>) {
+    match server.node() {
+        Some(node) => node.shutdown_requested().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -365,6 +375,7 @@ impl This {
                 default_level: core.default_level,
                 level_timeout: core.level_timeout,
                 park_timeout: core.park_timeout,
+                reads: options.reads,
                 replica: core.replica,
                 lease: limits::LEASE,
                 founds: matches!(start, Start::Found { .. }),
@@ -394,6 +405,7 @@ impl This {
                 snapshots,
                 raft: RaftTimes::default(),
             }),
+            reads: options.reads,
             start,
         }
     }

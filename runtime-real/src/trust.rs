@@ -56,7 +56,7 @@ impl TrustError {
 }
 
 /// A certificate and key in PEM files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,

@@ -69,6 +69,7 @@ impl Machine {
                 snapshots: Schedule { log_bytes: 1 << 40, interval: Duration::from_secs(1 << 30) },
                 raft: RaftTimes::default(),
             }),
+            reads: mneme_kernel::agreed::NEWEST,
             start,
         };
         let (env, slot) = (self.env.clone(), self.server.clone());
@@ -319,6 +320,7 @@ fn core(env: &SimEnv) -> Core {
         default_level: Level::Quorum,
         level_timeout: Duration::from_secs(5),
         park_timeout: Duration::from_secs(5),
+        reads: mneme_kernel::agreed::NEWEST,
         replica: false,
         lease: Duration::from_secs(1),
         founds: false,

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use madsim::net::TcpListener;
 use madsim::runtime::{Handle, Runtime};
 use madsim::task::NodeId;
-use mneme_driver::keeper::{Keeper, Proposed, RaftTimes, Schedule};
+use mneme_driver::ask::{Answer, Ask, ask};
+use mneme_driver::departure::Removed;
+use mneme_driver::keeper::{Keeper, Proposed, RaftTimes, Schedule, StartError};
 use mneme_driver::keepers::FedContent;
 use mneme_driver::server::{KeeperOptions, Options, Server, Start};
 use mneme_driver::types::Proposal;
@@ -44,8 +46,8 @@ impl Machine {
         format!("{}:{PORT}", self.ip)
     }
 
-    fn start(&self, start: Start) {
-        let options = Options {
+    fn options(&self, start: Start) -> Options {
+        Options {
             member: Member { name: self.name.into(), address: self.address() },
             core: None,
             keeper: Some(KeeperOptions {
@@ -53,8 +55,13 @@ impl Machine {
                 snapshots: Schedule { log_bytes: 1 << 40, interval: Duration::from_secs(1 << 30) },
                 raft: RaftTimes::default(),
             }),
+            reads: mneme_kernel::agreed::NEWEST,
             start,
-        };
+        }
+    }
+
+    fn start(&self, start: Start) {
+        let options = self.options(start);
         let (env, slot) = (self.env.clone(), self.server.clone());
         // A node that has been restarted is another one to madsim.
         let node = Handle::current().get_node(self.id).expect("it was made");
@@ -364,5 +371,118 @@ fn one_with_a_damaged_log_begins_anew_when_the_others_lead() {
         propose(&machines, 100..120).await;
         assert_eq!(nonces(&log(&machines[0], 0).await), (0..120).collect::<Vec<_>>());
         assert!(machines[0].disk.list_files().iter().any(|file| file.starts_with("damaged-1/log-")));
+    });
+}
+
+/// Has the leader remove a Keeper, whoever leads by then.
+async fn remove(machines: &[Machine], name: &str) -> Result<(), String> {
+    let begun = madsim::time::Instant::now();
+    loop {
+        assert!(begun.elapsed() < SOON, "{name} is not removed");
+        let running = || machines.iter().filter_map(|machine| Some((machine, machine.keeper()?)));
+        let mut answer = Ok(Answer::NotLeader(None));
+        if let Some((leading, keeper)) = running().find(|(_, keeper)| keeper.leads()) {
+            let members = keeper.status().members;
+            let ids = members.iter().filter(|member| member.member.name == name).map(|member| member.id).collect();
+            let question = Ask::Remove { ids, name: name.into() };
+            let asking = running().find(|(_, keeper)| !keeper.leads()).map_or(leading, |(machine, _)| machine);
+            let (env, address) = (asking.env.clone(), leading.address());
+            let node = Handle::current().get_node(asking.id).expect("it was made");
+            answer = node.spawn(async move { ask(&env, &address, &question, SOON).await }).await.expect("it lives");
+        }
+        match answer {
+            Ok(Answer::Done) => return Ok(()),
+            Ok(Answer::Refused(why)) if !why.contains("ask again") => return Err(why),
+            _ => madsim::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Names of the voters and of the learners, sorted.
+fn roles(machines: &[Machine]) -> [Vec<String>; 2] {
+    let members = leader(machines).map(|leader| leader.status().members).unwrap_or_default();
+    [true, false].map(|votes| {
+        let mut names: Vec<String> =
+            members.iter().filter(|member| member.votes == votes).map(|member| member.member.name.clone()).collect();
+        names.sort_unstable();
+        names
+    })
+}
+
+async fn left(machine: &Machine) {
+    let server = machine.server.lock().expect("nobody panics").clone().expect("it runs");
+    let removed = madsim::time::timeout(SOON, server.removed()).await;
+    assert_eq!(removed.expect("it finds out"), Removed::Keeper, "{}", machine.name);
+}
+
+#[test]
+fn a_group_grows_to_five_and_shrinks_to_one_and_who_left_finds_out() {
+    on_seeds(|| async {
+        let mut machines = three().await;
+        propose(&machines, 0..50).await;
+        for (number, name, voters) in [(4, "d", 3), (5, "e", 5)] {
+            machines.push(Machine::new(number, name));
+            machines[usize::from(number) - 1].start(join(&machines));
+            until("it is a member", || roles(&machines).iter().flatten().any(|known| known == name)).await;
+            until("as many vote as are to", || roles(&machines)[0].len() == voters).await;
+        }
+        propose(&machines, 50..80).await;
+        let mut next = 80;
+        // The leader is among them; the first is dead.
+        machines[1].kill();
+        for (gone, votes) in [(1, 3), (0, 3), (4, 2), (3, 1)] {
+            let name = machines[gone].name;
+            remove(&machines, name).await.expect("the others have a majority");
+            until("it is no member", || {
+                let [voters, learners] = roles(&machines);
+                voters.len() == votes && !voters.iter().chain(&learners).any(|known| known == name)
+            })
+            .await;
+            if gone != 1 {
+                left(&machines[gone]).await;
+                machines[gone].kill();
+            }
+            propose(&machines, next..next + 10).await;
+            next += 10;
+        }
+        assert_eq!(roles(&machines), [vec!["c".to_owned()], vec![]]);
+        let refused = remove(&machines, "c").await.expect_err("it is the last one");
+        assert!(refused.contains("the only Keeper"), "{refused}");
+        assert_eq!(nonces(&log(&machines[2], 0).await), (0..next).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn who_was_removed_while_it_was_down_does_not_come_back_but_with_an_empty_disk() {
+    on_seeds(|| async {
+        let mut machines = three().await;
+        propose(&machines, 0..50).await;
+        // What it is goes to its disk beside the log.
+        madsim::time::sleep(Duration::from_secs(1)).await;
+        machines[2].kill();
+        until("it counts as gone", || {
+            leader(&machines).is_some_and(|leader| {
+                let silent = |heard: Option<Duration>| heard.is_none_or(|heard| heard > Duration::from_secs(1));
+                leader.status().members.iter().any(|member| member.member.name == "c" && silent(member.heard))
+            })
+        })
+        .await;
+        let refused = remove(&machines, "b").await.expect_err("a alone is no majority of a and c");
+        assert!(refused.contains("only 1 answer"), "{refused}");
+        remove(&machines, "c").await.expect("a and b are alive");
+        let start = join(&machines);
+        machines[2].restart(start.clone(), false);
+        until("it starts", || machines[2].keeper().is_some()).await;
+        left(&machines[2]).await;
+        machines[2].kill();
+        assert_eq!(roles(&machines)[0], ["a", "b"]);
+        // It knows from then on, and asks nobody.
+        let refused = Server::new(machines[2].env.next_life(&machines[2].disk), machines[2].options(start.clone()));
+        let node = Handle::current().create_node().build();
+        let refused = node.spawn(async move { refused.await.map(drop) }).await.expect("it ends");
+        assert!(matches!(refused, Err(StartError::Removed(Removed::Keeper))), "{refused:?}");
+        machines[2].restart(start, true);
+        until("it joins as a new one", || roles(&machines)[0] == ["a", "b", "c"]).await;
+        propose(&machines, 50..60).await;
     });
 }

@@ -13,8 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::check::uncertain;
 use crate::cluster::{Cluster, PASSWORD, USER};
-use crate::history::{Level, LifeId, Outcome};
+use crate::history::{Level, LifeId, Memory, Outcome};
 use crate::model::{Command, Reply};
+use crate::topology::Role;
 use crate::wire::{self, Answer};
 
 /// Pause before a refused connection is tried again.
@@ -43,6 +44,8 @@ pub struct Client {
     /// As whom it authenticates, and its password.
     user: (String, String),
     connection: Option<Connection>,
+    /// The machine that it turns to, if it is always the same one.
+    stays_at: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -59,7 +62,12 @@ struct Connection {
 impl Client {
     /// A client that turns to that Core first and gives up on a reply after `patience`.
     pub fn new(cluster: Cluster, core: usize, patience: Duration) -> Client {
-        Client { cluster, core, patience, user: (USER.into(), PASSWORD.into()), connection: None }
+        Client { cluster, core, patience, user: (USER.into(), PASSWORD.into()), connection: None, stays_at: None }
+    }
+
+    /// The same, always at this machine.
+    pub fn staying_at(self, machine: usize) -> Client {
+        Client { stays_at: Some(machine), ..self }
     }
 
     /// The same for another user.
@@ -129,7 +137,8 @@ impl Client {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let opened = Connection::open(&self.cluster, self.core, self.patience, &self.user).await;
+                let machine = self.stays_at.unwrap_or_else(|| self.cluster.core(self.core).number());
+                let opened = Connection::open(&self.cluster, machine, self.patience, &self.user).await;
                 self.core += usize::from(opened.is_err());
                 opened?
             }
@@ -148,11 +157,11 @@ impl Client {
 impl Connection {
     async fn open(
         cluster: &Cluster,
-        core: usize,
+        machine: usize,
         patience: Duration,
         (user, password): &(String, String),
     ) -> io::Result<Connection> {
-        let machine = cluster.core(core);
+        let machine = cluster.machine(machine);
         let connecting = TcpStream::connect(machine.client_address());
         let stream = timeout(patience, connecting).await.map_err(|_| io::ErrorKind::TimedOut)??;
         // The connection stands from this moment on, so it belongs to the life that is current.
@@ -184,7 +193,7 @@ impl Connection {
             ids.push(world.history().call(self.process, self.life, command.clone(), level, cluster.walls()));
         }
         world.count("operations", requests.len() as u64);
-        let (asked, standby) = (Instant::now(), self.standby(cluster));
+        let (asked, standby, memory) = (Instant::now(), self.standby(cluster), self.memory(cluster));
         if self.write(&bytes).await.is_err() {
             return false;
         }
@@ -225,9 +234,19 @@ impl Connection {
             if matches!(outcome, Outcome::Acknowledged(_)) {
                 wire::names(request).into_iter().for_each(|name| world.count(name, 1));
             }
+            world.history().was_read_from(id, self.memory(cluster).filter(|same| memory == Some(*same)));
             world.history().end(id, outcome, cluster.walls());
         }
         true
+    }
+
+    /// What the node at the other end answers from at `EVENTUAL`.
+    fn memory(&self, cluster: &Cluster) -> Option<Memory> {
+        let machine = cluster.machine(self.life.machine);
+        if machine.role() == Role::Replica {
+            return Some(Memory::Replica);
+        }
+        machine.running_core()?.with_core(|core| core.incarnation().map(Memory::Core))
     }
 
     /// The Core at the other end and its life in the log, if it is not primary.

@@ -11,8 +11,10 @@ use madsim::time::{Instant, sleep};
 
 use crate::check::Checks;
 use crate::model::Between;
+use crate::topology::Role;
 use crate::world::{World, lock};
 
+mod departures;
 mod faults;
 mod lives;
 mod loss;
@@ -85,6 +87,16 @@ impl Cluster {
     /// The machines with a Core.
     pub fn cores(&self) -> impl Iterator<Item = &Arc<Machine>> {
         self.machines().iter().filter(|machine| machine.role().has_core())
+    }
+
+    /// The machines where clients read.
+    pub fn with_data(&self) -> impl Iterator<Item = &Arc<Machine>> {
+        self.machines().iter().filter(|machine| machine.role().has_data())
+    }
+
+    /// The machines with a Replica.
+    pub fn replicas(&self) -> impl Iterator<Item = &Arc<Machine>> {
+        self.machines().iter().filter(|machine| machine.role() == Role::Replica)
     }
 
     /// The machines with a Keeper.

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use mneme_kernel::ids::Incarnation;
+
 use crate::model::{Between, Command, Reply};
 
 /// A moment. Later ones are greater, and no two are equal.
@@ -33,7 +35,7 @@ pub enum Outcome {
     Executed(Reply),
     /// It was or will be executed and may be undone by a crash, or neither: `-UNCERTAIN`.
     Uncertain,
-    /// It was executed before this answer and lasts, but not at the level that it asked for; or it never was.
+    /// It was executed before this answer and lasts, but not at the level that it asked for.
     Weaker,
     /// Not executed and never will be.
     Refused,
@@ -66,6 +68,17 @@ pub struct Operation {
     pub outcome: Outcome,
     /// The wall clocks while it ran.
     pub clock: Between,
+    /// What it was read from if it is a read at `EVENTUAL`, as far as that is certain.
+    pub memory: Option<Memory>,
+}
+
+/// A memory that reads at `EVENTUAL` are answered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// A Core's, until it throws it away and begins another life in the log.
+    Core(Incarnation),
+    /// A Replica's.
+    Replica,
 }
 
 impl Operation {
@@ -91,8 +104,8 @@ impl Operation {
 pub fn operation(called: u64, ended: u64, command: Command, outcome: Outcome) -> Operation {
     let clock = Between { least: called, most: ended };
     let life = LifeId { machine: 0, number: 0 };
-    let (process, level) = (called as u32, Level::Quorum);
-    Operation { process, life, command, level, called: Stamp(called), ended: Stamp(ended), outcome, clock }
+    let (process, level, memory) = (called as u32, Level::Quorum, None);
+    Operation { process, life, command, level, called: Stamp(called), ended: Stamp(ended), outcome, clock, memory }
 }
 
 /// The end of one life.
@@ -150,8 +163,8 @@ impl History {
         self.highest_wall = self.highest_wall.max(walls.most);
         let called = self.stamp();
         let clock = Between { least: walls.least, most: u64::MAX };
-        let outcome = Outcome::Unknown;
-        self.operations.push(Operation { process, life, command, level, called, ended: NEVER, outcome, clock });
+        let (outcome, memory) = (Outcome::Unknown, None);
+        self.operations.push(Operation { process, life, command, level, called, ended: NEVER, outcome, clock, memory });
         OperationId(self.operations.len() - 1)
     }
 
@@ -163,6 +176,11 @@ impl History {
         operation.ended = ended;
         operation.outcome = outcome;
         operation.clock.most = self.highest_wall;
+    }
+
+    /// Notes what an answer was read from.
+    pub fn was_read_from(&mut self, id: OperationId, memory: Option<Memory>) {
+        self.operations[id.0].memory = memory;
     }
 
     /// Notes that the current life of a machine's server has ended.

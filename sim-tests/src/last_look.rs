@@ -95,6 +95,7 @@ async fn converge(cluster: &Cluster) -> Result<(), String> {
         sleep(Duration::from_millis(3)).await;
     }
     cluster.compare_data();
+    cluster.count_feeds();
     cluster.world().count("converged", 1);
     Ok(())
 }

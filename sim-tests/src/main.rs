@@ -22,6 +22,7 @@ mod model;
 mod mutants;
 mod nemesis;
 mod options;
+mod readers;
 #[cfg(test)]
 mod recovery;
 mod rights;
@@ -29,6 +30,7 @@ mod runs;
 mod simulation;
 mod topology;
 mod trace;
+mod waits;
 mod wire;
 mod workload;
 mod world;

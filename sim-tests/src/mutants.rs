@@ -111,6 +111,11 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::InstallUnannounced
             | Mutant::KeepIdWhenWiped
             | Mutant::StopClockInPause
+            | Mutant::AllWithoutCores
+            | Mutant::CountEverybody
+            | Mutant::ServeHalfRead
+            | Mutant::TwoFounders
+            | Mutant::ComeBack
     )
 }
 

@@ -60,6 +60,10 @@ pub enum Fault {
     DamageWhatDecides { keeper: usize, draw: u64, down: Duration },
     /// A machine's disk is lost with all that is on it.
     Wipe { keeper: usize, down: Duration },
+    /// A Core without a Keeper beside it, or a Replica, hears no Keeper until the log is too short for it.
+    FallBehind { machine: usize },
+    /// A node is removed from the cluster, and joins again as a new one.
+    Remove { machine: usize, draw: u64 },
     /// There is no space beyond what is used.
     FullDisk { keeper: usize, lasts: Duration },
     /// Some reads and writes fail, and some reads find the end too early.
@@ -212,6 +216,14 @@ impl Fault {
                 down: down(dice, options),
             }),
             (weights.wipe, |dice, options| Fault::Wipe { keeper: keeper(dice, options), down: down(dice, options) }),
+            (weights.fall_behind, |dice, options| {
+                let followers = options.topology.followers();
+                Fault::FallBehind { machine: followers[dice.gen_range(0..followers.len())] }
+            }),
+            (weights.remove, |dice, options| {
+                let members = options.topology.members();
+                Fault::Remove { machine: members[dice.gen_range(0..members.len())], draw: dice.gen_range(0..8) }
+            }),
             (weights.full_disk, |dice, options| Fault::FullDisk {
                 keeper: keeper(dice, options),
                 lasts: dice.millis(100.0..=3_000.0),
@@ -272,6 +284,8 @@ impl Fault {
             Fault::Damage { keeper, draw } => cluster.damage(keeper, draw).await,
             Fault::DamageWhatDecides { keeper, draw, down } => cluster.damage_what_decides(keeper, draw, down).await,
             Fault::Wipe { keeper, down } => cluster.wipe(keeper, down).await,
+            Fault::FallBehind { machine } => cluster.fall_behind(machine).await,
+            Fault::Remove { machine, draw } => cluster.remove(machine, draw).await,
             Fault::FullDisk { keeper, lasts } => cluster.fill_disk(keeper, lasts).await,
             Fault::FailingDisk { keeper, lasts } => cluster.fail_operations(keeper, lasts).await,
             Fault::EndIn { keeper, moment: moment @ Moment::Install, trap, then, down } => {

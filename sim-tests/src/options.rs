@@ -147,6 +147,8 @@ pub struct FaultWeights {
     pub flapping: u32,
     pub storm: u32,
     pub wipe: u32,
+    pub fall_behind: u32,
+    pub remove: u32,
 }
 
 impl Options {
@@ -294,7 +296,7 @@ impl Mix {
             block: weight(150, 0.4),
             walk: weight(20, 0.4),
             disturb: weight(5, 0.6),
-            look: weight(40, 0.6),
+            look: weight(60, 0.4),
         }
     }
 }
@@ -334,6 +336,8 @@ impl FaultWeights {
             flapping: 0,
             storm: 0,
             wipe: 0,
+            fall_behind: 0,
+            remove: 0,
         }
     }
 
@@ -360,6 +364,8 @@ impl FaultWeights {
             flapping: weight(4),
             storm: weight(4),
             wipe: if spare { weight(4) } else { 0 },
+            fall_behind: if topology.followers().is_empty() { 0 } else { weight(5) },
+            remove: if spare { weight(6) } else { 0 },
         }
     }
 }

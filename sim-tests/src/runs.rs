@@ -13,7 +13,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 62] = [
+const MUST_HAPPEN: [&str; 69] = [
     "acknowledged",
     "all down at once",
     "answered at EVENTUAL",
@@ -36,9 +36,11 @@ const MUST_HAPPEN: [&str; 62] = [
     "ended itself",
     "entries compared",
     "epochs that began in a partition",
+    "fell behind",
     "flapped",
     "halves cut",
     "joined anew",
+    "joins after a removal",
     "killed",
     "leader isolated",
     "link cut",
@@ -48,6 +50,7 @@ const MUST_HAPPEN: [&str; 62] = [
     "machine deaf",
     "machine isolated",
     "machine mute",
+    "made to lag",
     "names kept",
     "names lost",
     "no space",
@@ -61,6 +64,9 @@ const MUST_HAPPEN: [&str; 62] = [
     "reads cut short",
     "reads failed",
     "reigns",
+    "Replicas",
+    "Replicas fed by a follower",
+    "removed",
     "rights changed",
     "rights refused",
     "rights used",
@@ -71,6 +77,7 @@ const MUST_HAPPEN: [&str; 62] = [
     "syncs failed",
     "terms that began in a partition",
     "UNCERTAIN",
+    "waits counted",
     "what decides repaired",
     "writes dropped",
     "writes failed",

@@ -10,12 +10,14 @@ use madsim::net::NetSim;
 use madsim::runtime::Runtime;
 use madsim::time::Instant;
 
-use crate::check::{durable, linearizable, walk};
+use crate::check::{durable, eventual, linearizable, walk};
 use crate::cluster::Cluster;
 use crate::last_look;
 use crate::nemesis::Schedule;
 use crate::options::Options;
+use crate::readers;
 use crate::rights;
+use crate::waits;
 use crate::workload;
 use crate::world::{Counts, Violation, World};
 
@@ -56,6 +58,7 @@ pub fn run(seed: u64, keeps_trace: bool) -> Report {
     });
     let operations = world.history().finish();
     world.check("durable", durable::check(&operations));
+    world.check("eventual", eventual::check(&operations));
     world.check("linearizable", linearizable::check(&operations));
     world.check("walk", walk::check(&operations));
     let trace = world.trace();
@@ -100,6 +103,11 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
     let mut clients: Vec<_> = (0..world.options.clients.count)
         .map(|number| cluster.add_client().spawn(workload::run(cluster.clone(), number)))
         .collect();
+    let with_data: Vec<usize> = cluster.with_data().map(|machine| machine.number()).collect();
+    clients.extend(with_data.iter().map(|at| cluster.add_client().spawn(readers::run(cluster.clone(), *at))));
+    if cluster.cores().count() > 1 {
+        clients.push(cluster.add_client().spawn(waits::run(cluster.clone())));
+    }
     if world.options.changes_rights {
         clients.push(cluster.add_client().spawn(rights::run(cluster.clone())));
     }

@@ -13,20 +13,27 @@ pub enum Role {
     Keeper,
     /// A Core and a Keeper.
     Both,
+    /// A copy of the data for reads at `EVENTUAL`.
+    Replica,
 }
 
 impl Role {
     pub fn has_core(self) -> bool {
-        self != Role::Keeper
+        matches!(self, Role::Core | Role::Both)
     }
 
     pub fn has_keeper(self) -> bool {
-        self != Role::Core
+        matches!(self, Role::Keeper | Role::Both)
+    }
+
+    /// Whether clients read there.
+    pub fn has_data(self) -> bool {
+        self != Role::Keeper
     }
 }
 
 /// How often each kind of cluster is drawn, by what [`Topology::draw`] makes of its number.
-const SHARES: [(u32, u8); 7] = [(45, 0), (20, 1), (8, 2), (14, 3), (5, 4), (5, 5), (3, 6)];
+const SHARES: [(u32, u8); 8] = [(45, 0), (20, 1), (8, 2), (14, 3), (5, 4), (5, 5), (3, 6), (3, 7)];
 
 /// The processes of a cluster, one a machine. The first founds it, the others join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +48,7 @@ impl Topology {
     pub fn draw(dice: &mut Dice) -> Topology {
         let apart =
             |cores: usize, keepers: usize| Topology([vec![Role::Core; cores], vec![Role::Keeper; keepers]].concat());
-        match dice.weighted(&SHARES) {
+        let Topology(mut roles) = match dice.weighted(&SHARES) {
             0 => Topology::solo(),
             // Three nodes, each with both.
             1 => Topology(vec![Role::Both; 3]),
@@ -51,8 +58,15 @@ impl Topology {
             4 => Topology(vec![Role::Both; 2]),
             5 => apart(dice.gen_range(1..=2), 2),
             // Cores, one with a Keeper beside it and one without.
-            _ => Topology(vec![Role::Both, Role::Keeper, Role::Keeper, Role::Core]),
+            6 => Topology(vec![Role::Both, Role::Keeper, Role::Keeper, Role::Core]),
+            // One node, and copies of it.
+            _ => Topology(vec![Role::Both, Role::Replica]),
+        };
+        if roles.len() > 1 && dice.chance(0.3) {
+            let count = dice.gen_range(1..=2);
+            roles.extend([Role::Replica; 2].into_iter().take(count));
         }
+        Topology(roles)
     }
 
     pub fn roles(&self) -> &[Role] {
@@ -72,6 +86,16 @@ impl Topology {
     /// The numbers of the machines with a Keeper.
     pub fn keepers(&self) -> Vec<usize> {
         self.machines(Role::has_keeper)
+    }
+
+    /// The numbers of the machines that follow the log without a Keeper beside them.
+    pub fn followers(&self) -> Vec<usize> {
+        self.machines(|role| role.has_data() && !role.has_keeper())
+    }
+
+    /// The numbers of the machines that are members of the cluster, which a Replica is not.
+    pub fn members(&self) -> Vec<usize> {
+        self.machines(|role| role != Role::Replica)
     }
 
     fn machines(&self, has: fn(Role) -> bool) -> Vec<usize> {

@@ -234,7 +234,7 @@ pub enum Answer {
     Loading,
     /// Its fate is not known; if it was executed, whether that lasts.
     Uncertain,
-    /// It will last, or was refused: its level, `ALL`, is out of reach.
+    /// It lasts, and its level, `ALL`, is out of reach.
     NoQuorum,
 }
 
@@ -282,7 +282,7 @@ pub fn answer(command: &Command, value: &Value) -> Result<Answer, String> {
             return Ok(Answer::Loading);
         }
         Value::Error(text) if text.starts_with("UNCERTAIN ") => return Ok(Answer::Uncertain),
-        Value::Error(text) if text.starts_with("NOQUORUM ") => return Ok(Answer::NoQuorum),
+        Value::Error(text) if text.starts_with("NOQUORUM on disk") => return Ok(Answer::NoQuorum),
         Value::Error(text) if text == "ERR value is not an integer or out of range" => Reply::NotANumber,
         Value::Error(text) if text == "ERR value is not a valid float" => Reply::NotAFloat,
         Value::Error(text) if text == "ERR no such key" => Reply::NoSuchKey,

@@ -12,7 +12,7 @@ use crate::model::{Command, Datum, DeadlineCondition, Key, Lifetime, Presence};
 use crate::options::{ClientOptions, TEXTS};
 
 /// The number of the first key that one client writes to alone.
-const OWN_KEYS: u16 = 1_000;
+pub const OWN_KEYS: u16 = 1_000;
 
 /// One client's commands, from first to last.
 pub async fn run(cluster: Cluster, number: u64) {
@@ -29,6 +29,26 @@ pub async fn run(cluster: Cluster, number: u64) {
             sleep(options.clients.think.mul_f64(workload.dice.gen_range(0.0..2.5))).await;
         }
     }
+}
+
+/// Often has a Core that stands by and has no Keeper beside it hear none for a while; which one.
+pub fn lag(cluster: &Cluster, dice: &mut Dice) -> Option<usize> {
+    let options = &cluster.world().options;
+    let mut behind = options.topology.followers();
+    behind.retain(|machine| cluster.machine(*machine).role().has_core() && cluster.primary() != Some(*machine));
+    let machine = *behind.choose(dice)?;
+    if cluster.world().is_over() || !dice.chance(0.4) {
+        return None;
+    }
+    let lasts = options.level_timeout.mul_f64(dice.log_uniform(0.05..=1.5));
+    let (cut, cluster) = (cluster.feeds_of(machine), cluster.clone());
+    cluster.cut(&cut);
+    cluster.world().count("made to lag", 1);
+    madsim::task::spawn(async move {
+        sleep(lasts).await;
+        cluster.mend(&cut);
+    });
+    Some(machine)
 }
 
 /// Draws one client's commands.
@@ -105,11 +125,17 @@ impl Workload {
         let datum = Datum::Word(self.cluster.world().new_word());
         let (lifetime, presence) = (Lifetime::Forever, Presence::Any);
         let write = self.plain(Command::Set { key, datum, lifetime, presence, get: false });
+        let lagging = lag(&self.cluster, &mut self.dice);
         if !client.send(self.database, &[Request { level: Some(Level::All), ..write }]).await {
             return 1;
         }
-        let core = self.dice.gen_range(0..self.cluster.cores().count());
-        let mut reader = Client::new(self.cluster.clone(), core, self.options().patience);
+        let any = self.cluster.core(self.dice.gen_range(0..self.cluster.cores().count())).number();
+        let asked = lagging.unwrap_or(any);
+        if self.cluster.machines()[asked].is_leaving() {
+            // It may be no member, and not know yet.
+            return 1;
+        }
+        let mut reader = Client::new(self.cluster.clone(), 0, self.options().patience).staying_at(asked);
         let read = self.plain(Command::Get(key));
         1 + usize::from(reader.send(self.database, &[Request { level: Some(Level::Eventual), ..read }]).await)
     }

@@ -1,4 +1,4 @@
-//! `cluster status`, `cluster transfer` and `cluster secret`, for people. Every other `cluster ...` is sent as typed.
+//! `cluster status`, `transfer`, `remove` and `secret`, for people. Every other `cluster ...` is sent as typed.
 
 mod view;
 
@@ -27,6 +27,11 @@ const DATA: &str = "./mneme-data";
 pub enum Command {
     Status,
     Transfer,
+    /// Have another node than that remove it, or only its Keeper.
+    Remove {
+        node: String,
+        keeper_only: bool,
+    },
     /// The secret of the founder whose data folder this is.
     Secret(PathBuf),
 }
@@ -46,6 +51,15 @@ impl Command {
         Ok(match (name.to_ascii_lowercase().as_slice(), rest.as_slice()) {
             (b"status", []) => Some(Command::Status),
             (b"transfer", []) => Some(Command::Transfer),
+            (b"remove", [node]) if !node.starts_with('-') => {
+                Some(Command::Remove { node: (*node).to_owned(), keeper_only: false })
+            }
+            (b"remove", [node, keeper] | [keeper @ "--keeper", node])
+                if keeper.trim_start_matches("--").eq_ignore_ascii_case("keeper") =>
+            {
+                Some(Command::Remove { node: (*node).to_owned(), keeper_only: true })
+            }
+            (b"remove", _) => return Err(Stop::Usage("usage: mneme-cli cluster remove NODE [--keeper]".to_owned())),
             (b"secret", ["--data", folder]) => Some(Command::Secret(folder.into())),
             (b"secret", []) => {
                 Some(Command::Secret(env::var_os("MNEME_DATA").map_or_else(|| DATA.into(), PathBuf::from)))
@@ -69,6 +83,12 @@ impl Command {
             Command::Transfer => {
                 let status = transfer(options)?;
                 Ok(show(form, &status, |view| format!("primary {}\nepoch {}\n", view.primary(), view.epoch())))
+            }
+            Command::Remove { node, keeper_only } => {
+                let done = remove(options, node, *keeper_only)?;
+                let mut out = Vec::new();
+                form.unwrap_or(Form::Raw).write(&done, &mut out);
+                Ok(out)
             }
             Command::Secret(folder) => {
                 let mut out = Vec::new();
@@ -123,6 +143,41 @@ fn transfer(options: &Options) -> Result<Value, Stop> {
         }
         thread::sleep(LOOK);
     }
+}
+
+/// Has the first host that answers, and is not the node itself, remove it. Only a Keeper that is inside no more is its own
+/// node's to remove, if no other one answers.
+fn remove(options: &Options, node: &str, keeper_only: bool) -> Result<Value, Stop> {
+    let mut unreachable = Vec::new();
+    let mut itself = None;
+    let words = ["CLUSTER", "REMOVE", node, "KEEPER"];
+    let command = if keeper_only { &words[..] } else { &words[..3] };
+    for target in each(&options.target) {
+        let mut connection = match Connection::open(&target, &options.opening) {
+            Ok(connection) => connection,
+            Err(Stop::Connection(problem)) => {
+                unreachable.push(problem);
+                continue;
+            }
+            Err(stop) => return Err(stop),
+        };
+        let status = ask_status(&mut connection)?;
+        if View(&status).node() == node {
+            itself = Some(connection);
+            continue;
+        }
+        return ask(&mut connection, command);
+    }
+    let problems = unreachable.join("\n");
+    let Some(mut itself) = itself else { return Err(Stop::Connection(problems)) };
+    if keeper_only {
+        return ask(&mut itself, command);
+    }
+    let why = format!("{node} does not remove itself: pass another node with -H HOST:PORT");
+    Err(match problems.is_empty() {
+        true => Stop::Usage(why),
+        false => Stop::Connection(format!("{problems}\n{why}")),
+    })
 }
 
 /// A connection with the primary, and its name. The addresses that clients use are not known to the cluster: it must be
@@ -204,6 +259,11 @@ mod tests {
             ("cluster status", Some(Command::Status)),
             ("CLUSTER Transfer", Some(Command::Transfer)),
             ("cluster secret --data d", Some(Command::Secret("d".into()))),
+            ("cluster remove n3", Some(Command::Remove { node: "n3".into(), keeper_only: false })),
+            ("cluster remove n3 --keeper", Some(Command::Remove { node: "n3".into(), keeper_only: true })),
+            ("cluster remove --keeper n3", Some(Command::Remove { node: "n3".into(), keeper_only: true })),
+            ("CLUSTER REMOVE n3 KEEPER", Some(Command::Remove { node: "n3".into(), keeper_only: true })),
+            ("cluster rotate-certs", None),
             ("cluster info", None),
             ("cluster status x", None),
             ("cluster", None),
@@ -211,7 +271,9 @@ mod tests {
         ] {
             assert_eq!(of(line).expect("good arguments"), command, "{line}");
         }
-        assert!(matches!(of("cluster secret now"), Err(Stop::Usage(_))));
+        for wrong in ["cluster secret now", "cluster remove", "cluster remove --keeper", "cluster remove n1 n2"] {
+            assert!(matches!(of(wrong), Err(Stop::Usage(_))), "{wrong}");
+        }
     }
 
     #[test]

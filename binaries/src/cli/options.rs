@@ -81,7 +81,7 @@ pub fn command() -> Command {
         .override_usage("mneme-cli [FLAGS] [COMMAND [ARG]...]")
         .after_help(
             "Without a command, commands are read from standard input, one a line, quoted as in redis-cli.\n\
-             cluster status, cluster transfer and cluster secret [--data DIR] print text for people unless told otherwise.\n\
+             cluster status, transfer, remove NODE [--keeper], rotate-certs and secret [--data DIR] look after the cluster.\n\
              backup create|verify FILE, backup restore FILE [--dry-run] [--replace] [--keep-users]: all data in a file.\n\
              doctor looks at every host of -H, and tells what is wrong and what to do.\n\
              completions SHELL and man DIR write completions and manual pages of all programs.\n\

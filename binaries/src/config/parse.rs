@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mneme_kernel::agreed;
 use mneme_kernel::level::Level;
 use tracing::level_filters::LevelFilter;
 
@@ -62,6 +63,12 @@ pub fn san(text: &str) -> Parsed<String> {
 pub fn count<T: TryFrom<u64>>(text: &str) -> Parsed<T> {
     let number = text.parse::<u64>().ok().filter(|n| *n > 0).and_then(|n| T::try_from(n).ok());
     number.ok_or_else(|| format!("\"{text}\" is not a number from 1 up"))
+}
+
+/// A format that this program writes.
+pub fn format(text: &str) -> Parsed<u32> {
+    let known = text.parse().ok().filter(|format| (agreed::OLDEST..=agreed::NEWEST).contains(format));
+    known.ok_or_else(|| format!("\"{text}\" is no format from {} to {}", agreed::OLDEST, agreed::NEWEST))
 }
 
 /// `500ms`, `5s`, `15m`, `2h`.

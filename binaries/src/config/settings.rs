@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mneme_kernel::agreed;
 use mneme_kernel::level::Level;
 use tracing::level_filters::LevelFilter;
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub join: Vec<HostPort>,
     /// How many Keepers a new cluster waits for; at least 1.
     pub expect_keepers: u32,
+    /// The newest format that this node agrees to write.
+    pub newest_format: u32,
 
     /// How many clients may be connected; at least 1.
     pub max_clients: usize,
@@ -143,6 +146,7 @@ impl Settings {
             admin_listen: from.one("admin-listen", parse::listen)?,
             join: from.maybe("join", parse::list(parse::dial))?.unwrap_or_default(),
             expect_keepers: from.one("expect-keepers", parse::count)?,
+            newest_format: from.maybe("newest-format", parse::format)?.unwrap_or(agreed::NEWEST),
             max_clients: from.one("max-clients", parse::count)?,
             default_user: from.one("default-user", parse::name)?,
             tls: tls_files(from)?,

@@ -65,6 +65,7 @@ pub const GROUPS: &[Group] = &[
     Group { heading: "Cluster", settings: &[
         row("join", "ADDR[,ADDR]", Unset, Every, "Join the cluster of any of these nodes; without it the node founds one, once"),
         row("expect-keepers", "N", Is("1"), Every, "A new cluster serves no QUORUM write until N Keepers are voters"),
+        row("newest-format", "N", Unset, Every, "The newest format that this node agrees to write; none: all that it knows"),
     ]},
     Group { heading: "Clients", settings: &[
         row("max-clients", "N", Is("10000"), Core, "Further connections get an error and are closed"),

@@ -199,6 +199,8 @@ fn a_bad_value_is_refused_with_its_place() {
         ("default-consistency", "some", "\"some\" is none of eventual, quorum, all"),
         ("threads", "0", "\"0\" is not a number from 1 up"),
         ("expect-keepers", "-1", "\"-1\" is not a number from 1 up"),
+        ("newest-format", "0", "\"0\" is no format from 1 to 2"),
+        ("newest-format", "3", "\"3\" is no format from 1 to 2"),
         ("expect-keepers", "4294967296", "\"4294967296\" is not a number from 1 up"),
         ("level-timeout", "5", "\"5\" is not a time such as 500ms, 5s or 15m"),
         ("park-timeout", "-1s", "\"-1s\" is not a time such as 500ms, 5s or 15m"),

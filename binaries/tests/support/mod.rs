@@ -99,6 +99,19 @@ impl Node {
         self.process.wait().expect("it has ended");
     }
 
+    /// Waits until the process has ended by itself; its exit code.
+    #[allow(dead_code, reason = "not every test does")]
+    pub fn wait(&mut self) -> Option<i32> {
+        let begun = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().expect("it is ours") {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it goes on");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Stops the server in order.
     #[allow(dead_code, reason = "not every test does")]
     pub fn stop(mut self) {

@@ -49,7 +49,7 @@ pub(crate) struct Silence {
 
 impl Silence {
     /// A new leader has heard of nobody yet: until it could have, everybody counts as alive.
-    fn is_alive(&self, seen: Seen) -> bool {
+    pub(crate) fn is_alive(&self, seen: Seen) -> bool {
         seen.ago.unwrap_or(self.led_for) < self.patience
     }
 }
@@ -145,14 +145,17 @@ pub(crate) fn promotion(
     Some(Change::AddVoterIds(ready.into_iter().take(more).collect()))
 }
 
-/// Asks until this Keeper is a member, and the group knows where it is. `nodes` are addresses of nodes that may know.
+/// Asks until this Keeper is a member, and the group knows where it is. One that was a member is not admitted again: it
+/// only says where it is now. `nodes` are addresses of nodes that may know.
 pub(crate) async fn join<E: Env>(keeper: Arc<Keeper<E>>, nodes: Vec<String>) {
     let own = keeper.member().clone();
-    let question = Ask::Admit { id: keeper.id(), member: own.clone() };
     let mut pause = SHORTEST_PAUSE;
     let mut said = None;
     let mut hint: Option<String> = None;
-    while !keeper.has_stopped() && !keeper.is_known() {
+    while !keeper.has_stopped() && !keeper.is_known() && !keeper.was_removed() {
+        let (id, member) = (keeper.id(), own.clone());
+        let comes_back = keeper.was_member() && !Mutant::ComeBack.is_chosen();
+        let question = if comes_back { Ask::Moved { id, member } } else { Ask::Admit { id, member } };
         // It may have moved and lead already.
         if keeper.leads() && keeper.admit(keeper.id(), own.clone()).await == Answer::Done {
             keeper.env().sleep(pause).await;
@@ -184,8 +187,15 @@ pub(crate) async fn join<E: Env>(keeper: Arc<Keeper<E>>, nodes: Vec<String>) {
                     why = format!("{address} knows who leads");
                     break;
                 }
+                Ok(Answer::Removed { at }) => {
+                    if keeper.hear_removed(at).await {
+                        return;
+                    }
+                    why = format!("{address} knows less of the members");
+                }
                 Ok(Answer::NotLeader(_)) => why = format!("{address} knows of no leader"),
                 Ok(Answer::Refused(refusal)) => why = format!("{address}: {refusal}"),
+                Ok(Answer::Reads(_)) => why = format!("{address} gave no answer to this"),
                 Err(error) => why = format!("{address}: {error}"),
             }
         }

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use mneme_kernel::members::Member;
 use tokio::io::{ReadHalf, WriteHalf};
 
+use crate::departure;
 use crate::env::{Env, Stream};
 use crate::everywhere;
 use crate::keeper::Keeper;
@@ -26,6 +27,20 @@ pub enum Ask {
     Lead,
     /// Whether you have the log up to this entry: synced, if you are the Keeper of this id; applied, if you have a Core.
     Holds { keeper: Option<u64>, core: bool, index: u64 },
+    /// Take the Keepers of these ids, which have this name, out of the Raft group.
+    Remove { ids: Vec<u64>, name: String },
+    /// Find out whether you are a member still: somebody was told to remove you.
+    FindOut,
+    /// Whether the Keeper of this id is a member of the Raft group, as far as you know.
+    Member { id: u64 },
+    /// This member of the Raft group is there now.
+    Moved { id: u64, member: Member },
+    /// Have another Core be primary, if you are.
+    HandOver,
+    /// The newest format that you read.
+    Reads,
+    /// Get a new certificate.
+    RotateCertificate,
 }
 
 /// An answer.
@@ -38,6 +53,12 @@ pub enum Answer {
     Found,
     /// No, and why; asking again later may help.
     Refused(String),
+    /// It is not among the members that the committed entry at this index names.
+    Removed {
+        at: u64,
+    },
+    /// This format, and all older ones.
+    Reads(u32),
 }
 
 /// A founder Core without a Keeper: it decides, once and durably, which Keeper founds the Raft group.
@@ -72,6 +93,7 @@ pub(crate) async fn serve<E: Env, S: Stream>(
     keeper: Option<&Arc<Keeper<E>>>,
     node: Option<&Node<E>>,
     founder: Option<&dyn Founder>,
+    reads: u32,
     known: Option<Member>,
     mut reader: FrameReader<ReadHalf<S>>,
     mut writer: WriteHalf<S>,
@@ -92,6 +114,24 @@ pub(crate) async fn serve<E: Env, S: Stream>(
                     false => Answer::Refused("not yet".into()),
                 }
             }
+            (Ask::Remove { ids, name }, Some(keeper), _) => keeper.remove(ids, name).await,
+            (Ask::FindOut, Some(keeper), _) => {
+                departure::find_out(keeper).await;
+                Answer::Done
+            }
+            (Ask::Member { id }, Some(keeper), _) => keeper.knows(*id),
+            (Ask::Moved { id, member }, Some(keeper), _) => keeper.moved(*id, member.clone()).await,
+            (Ask::HandOver, ..) => {
+                if let Some(node) = node {
+                    node.hand_over().await;
+                }
+                Answer::Done
+            }
+            (Ask::Reads, ..) => Answer::Reads(reads),
+            (Ask::RotateCertificate, ..) => match env.rotate_certificate().await {
+                Ok(()) => Answer::Done,
+                Err(why) => Answer::Refused(why),
+            },
             _ => Answer::NotLeader(None),
         };
         tracing::debug!(?question, ?answer, "asked");

@@ -55,7 +55,17 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
         }
         if step == Step::Save {
             let made = node.snapshot().await;
-            client.saved(made);
+            client.done(made);
+            continue;
+        }
+        if let Step::Remove(departure) = step {
+            let removed = node.remove(&departure).await;
+            client.done(removed);
+            continue;
+        }
+        if step == Step::RotateCertificates {
+            let rotated = node.rotate_certificates().await;
+            client.done(rotated);
             continue;
         }
         if step == Step::SaveLater {
@@ -79,16 +89,18 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
         }
         let accepted = &node.accepted;
         // A held command may run after any progress, the next reply may leave after its own batch.
-        let mut progress = (step == Step::Held).then(|| accepted.reached(accepted.value() + 1));
+        let counts = matches!(step, Step::Count(_));
+        let mut progress = (step == Step::Held || counts).then(|| accepted.reached(accepted.value() + 1));
+        let mut spread = counts.then(|| node.spreads.reached(node.spreads.value() + 1));
         let mut moved = client.connection.waits_for().map(|wanted| node.reached(wanted));
         let mut delay = match step {
-            Step::Delay(time) => Some(Box::pin(node.env().sleep(time))),
+            Step::Delay(time) | Step::Count(time) => Some(Box::pin(node.env().sleep(time))),
             _ => None,
         };
         let reads = match step {
             Step::Read => true,
             // To hear of it if the client goes.
-            Step::Delay(_) => client.connection.unread() < READ_AHEAD,
+            Step::Delay(_) | Step::Count(_) => client.connection.unread() < READ_AHEAD,
             _ => false,
         };
         client.advance(client.connection.ran_until());
@@ -97,6 +109,7 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
             client.note_replying(!client.connection.is_drained());
             let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready())
                 | progress.as_mut().is_some_and(|progress| Pin::new(progress).poll(context).is_ready())
+                | spread.as_mut().is_some_and(|spread| Pin::new(spread).poll(context).is_ready())
                 | client.door.poll(context).is_ready()
                 | delay.as_mut().is_some_and(|delay| delay.as_mut().poll(context).is_ready());
             let read = if reads { poll_receive(&mut client, stream, context)? } else { None };

@@ -112,7 +112,10 @@ impl<'a, E: Env> Loop<'a, E> {
 
     /// Begins a life: the Core's memory is empty, the log comes from its beginning.
     async fn begin(&mut self) {
-        self.tell(Input::Begin { nonce: self.node.env.random() }).await;
+        // The lower half is this life's.
+        let life = self.node.env.random() as u32;
+        let nonce = u64::from(self.node.directory.identity()) << 32 | u64::from(life);
+        self.tell(Input::Begin { nonce }).await;
         self.carry_out().await;
     }
 
@@ -227,7 +230,7 @@ impl<'a, E: Env> Loop<'a, E> {
             let mut core = lock_core(node).await;
             (core.handle(node.now(), input, &mut self.outputs), core.everywhere())
         };
-        node.everywhere.advance(everywhere.0);
+        node.mark_everywhere(everywhere);
         if let Err(BadEntry { .. }) = &told {
             let why = told.map_or_else(|error| error.to_string(), |()| String::new());
             node.env.fatal(why).await;
@@ -255,6 +258,10 @@ impl<'a, E: Env> Loop<'a, E> {
                 Output::Follows(epoch) => {
                     tracing::info!(epoch = epoch.0, "another Core is primary");
                     self.announce_primary();
+                }
+                Output::Removed => {
+                    node.directory.note_core_removed().await;
+                    node.removed.advance(1);
                 }
                 Output::Deposed(epoch) => {
                     tracing::warn!(

@@ -1,5 +1,6 @@
 //! Who belongs to the cluster, as this node has heard last: a small file, so that a node that starts knows whom to ask.
-//! It is a hint but for one thing: whom this node has told to found the Raft group, it tells nobody else.
+//! It is a hint but for two things: whom this node has told to found the Raft group, it tells nobody else; and what was
+//! removed from the cluster does not begin to take part again.
 
 use std::io;
 use std::sync::Mutex;
@@ -8,6 +9,7 @@ use bincode::{Decode, Encode};
 use futures::future::BoxFuture;
 use mneme_kernel::codec;
 use mneme_kernel::members::{Member, Members};
+use mneme_kernel::mutant::Mutant;
 
 use crate::ask::Founder;
 use crate::env::{Disk, Env, File};
@@ -19,7 +21,8 @@ const NAME: &str = "cluster";
 const UNFINISHED: &str = "cluster.new";
 /// Bytes before the content: version (4), CRC32C of that and the content (4).
 const HEAD: usize = 8;
-const VERSION: u32 = 1;
+/// The first one had no [`Own`].
+const VERSION: u32 = 2;
 /// Other nodes that are remembered: the latest ones.
 const MAX_NODES: usize = 256;
 
@@ -42,6 +45,29 @@ struct Content {
     /// Other nodes.
     nodes: Vec<Member>,
     /// Who was told to found the group.
+    founder: Option<Member>,
+    own: Own,
+}
+
+/// What this folder is to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+struct Own {
+    /// By which the cluster tells it from others of the same node; never 0.
+    identity: u32,
+    /// The id of the Keeper that was a member of the Raft group, by the log's entry at that index; and of one that is none any
+    /// more.
+    keeper_joined: Option<(u64, u64)>,
+    keeper_removed: Option<u64>,
+    /// Its Core is a member no more.
+    core_removed: bool,
+}
+
+/// What the first version wrote.
+#[derive(Decode)]
+struct FirstContent {
+    keepers: Vec<Member>,
+    known: u64,
+    nodes: Vec<Member>,
     founder: Option<Member>,
 }
 
@@ -83,7 +109,49 @@ impl<E: Env> Directory<E> {
             }
         };
         let (hints, writing) = Default::default();
-        Ok(Self { env: env.clone(), content: Mutex::new(content), hints, writing })
+        let directory = Self { env: env.clone(), content: Mutex::new(content), hints, writing };
+        if directory.identity() == 0 {
+            let identity = (env.random() as u32).max(1);
+            directory.note(|content| content.own.identity = identity).await;
+        }
+        Ok(directory)
+    }
+
+    /// What the cluster tells this folder from others of the same node by.
+    pub(crate) fn identity(&self) -> u32 {
+        lock(&self.content).own.identity
+    }
+
+    /// By which entry of the log the Keeper of this id was a member of the Raft group, if it was.
+    pub(crate) fn keeper_joined(&self, id: u64) -> Option<u64> {
+        lock(&self.content).own.keeper_joined.filter(|(joined, _)| *joined == id).map(|(_, at)| at)
+    }
+
+    /// Whether the Keeper of this id is known to be a member no more.
+    pub(crate) fn keeper_was_removed(&self, id: u64) -> bool {
+        lock(&self.content).own.keeper_removed == Some(id)
+    }
+
+    /// Whether this node's Core is known to be a member no more.
+    pub(crate) fn core_was_removed(&self) -> bool {
+        lock(&self.content).own.core_removed
+    }
+
+    pub(crate) async fn note_keeper_joined(&self, id: u64, at: u64) {
+        self.note(|content| {
+            // What is noted beside other tasks may come late.
+            let before = content.own.keeper_joined.filter(|(joined, _)| *joined == id).map_or(0, |(_, at)| at);
+            content.own.keeper_joined = Some((id, at.max(before)));
+        })
+        .await;
+    }
+
+    pub(crate) async fn note_keeper_removed(&self, id: u64) {
+        self.note(|content| content.own.keeper_removed = Some(id)).await;
+    }
+
+    pub(crate) async fn note_core_removed(&self) {
+        self.note(|content| content.own.core_removed = true).await;
     }
 
     /// The members of the Raft group, by id.
@@ -211,6 +279,9 @@ impl<E: Env> Directory<E> {
 impl<E: Env> Founder for Directory<E> {
     fn designate(&self, asking: Member) -> BoxFuture<'_, io::Result<Option<Member>>> {
         Box::pin(async move {
+            if Mutant::TwoFounders.is_chosen() {
+                return Ok(Some(asking));
+            }
             if !self.keepers().is_empty() {
                 return Ok(None);
             }
@@ -233,10 +304,16 @@ fn decode(bytes: &[u8]) -> Result<Content, &'static str> {
     if head[4..] != sum(bytes).to_le_bytes() {
         return Err("is damaged");
     }
+    let damaged = |_| "is damaged";
+    if head[..4] == 1u32.to_le_bytes() {
+        let first = codec::decode_owned(content).map_err(damaged)?;
+        let FirstContent { keepers, known, nodes, founder } = first;
+        return Ok(Content { keepers, known, nodes, founder, own: Own::default() });
+    }
     if head[..4] != VERSION.to_le_bytes() {
         return Err("was written by another version");
     }
-    codec::decode_owned(content).map_err(|_| "is damaged")
+    codec::decode_owned(content).map_err(damaged)
 }
 
 fn sum(bytes: &[u8]) -> u32 {

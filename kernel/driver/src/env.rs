@@ -78,6 +78,11 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
     /// sends wrong ones waits, and only that.
     fn check_password(&self, credentials: Credentials, source: Source) -> impl Future<Output = PasswordCheck> + Send;
 
+    /// Gets this node a new certificate, with which links and clients are served from then on.
+    fn rotate_certificate(&self) -> impl Future<Output = Result<(), String>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Ends the process at once because going on could break a promise, for example after a failed sync.
     /// In the simulation the node crashes; the returned future never completes.
     fn fatal(&self, why: String) -> impl Future<Output = std::convert::Infallible> + Send;

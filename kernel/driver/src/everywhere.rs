@@ -1,13 +1,15 @@
-//! Finds out what is everywhere, for those who wait at `ALL`: the primary asks every node that has a Keeper or a Core, for
-//! as long as somebody waits.
+//! Finds out who has what the primary made, for those who wait at `ALL` or count with `WAIT`: it asks every Keeper and
+//! every Core, each by itself, for as long as somebody waits.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::{join_all, poll_fn};
-use mneme_kernel::everywhere::{Holder, Spread};
+use mneme_kernel::everywhere::{Holder, Part, Spread};
 use mneme_kernel::ids::Seq;
 
 use crate::ask::{Answer, Ask};
@@ -19,67 +21,127 @@ use crate::node::Node;
 
 /// How long a node may take to connect, and to have what it is asked for; then it is asked again.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long to wait before a node that did not answer is asked again.
+/// How long to wait before a node that did not answer is asked again; doubles up to the second number.
 const AGAIN: Duration = Duration::from_millis(20);
+const LONGEST_AGAIN: Duration = Duration::from_millis(320);
+/// How long links are kept when nobody waits.
+const IDLE: Duration = Duration::from_secs(10);
 
-/// By address, kept while somebody waits.
-type Links<E> = BTreeMap<String, FrameReader<<E as Env>::Link>>;
+/// A question to one holder: up to which batch it has everything, if it says so.
+type Asking<'a, E> = Pin<Box<dyn Future<Output = (Option<Seq>, Contact<E>)> + Send + 'a>>;
 
-/// Asks until the process ends.
-pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
-    let mut links = Links::<E>::new();
-    loop {
-        poll_fn(|context| node.spreading.poll(context)).await;
-        while let Some(wanted) = wanted(&node).await {
-            // What is accepted meanwhile is asked for together.
-            let accepted = async {
-                node.accepted.reached(wanted.0).await;
-                Ok(())
-            };
-            if link::timeout(&node.env, PATIENCE, accepted).await.is_err() {
-                continue;
-            }
-            let spread = lock_core(&node).await.spread();
-            if spread.seq < wanted {
-                continue;
-            }
-            if is_everywhere(&node, &spread, &mut links).await {
-                lock_core(&node).await.is_everywhere(spread.seq);
-                node.everywhere.advance(spread.seq.0);
-            } else {
-                node.env.sleep(AGAIN).await;
-            }
-        }
-        links.clear();
+/// What is known of the way to a holder.
+struct Contact<E: Env> {
+    link: Option<FrameReader<E::Link>>,
+    /// How long it is left alone when it does not answer.
+    again: Duration,
+}
+
+impl<E: Env> Default for Contact<E> {
+    fn default() -> Self {
+        Self { link: None, again: AGAIN }
     }
 }
 
-async fn wanted<E: Env>(node: &Node<E>) -> Option<Seq> {
-    let core = lock_core(node).await;
-    core.wanted_everywhere(node.env.monotonic())
+/// Asks until the process ends.
+pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
+    let own = node.with_core(|core| core.config().node.clone());
+    let mut contacts = BTreeMap::<Holder, Contact<E>>::new();
+    let mut asking = BTreeMap::<Holder, Asking<'_, E>>::new();
+    loop {
+        let mut idle = pin!(node.env.sleep(IDLE));
+        let wanted = poll_fn(|context| match node.spreading.poll(context) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => idle.as_mut().poll(context).map(|()| false),
+        });
+        if !wanted.await {
+            contacts.clear();
+            asking.clear();
+            continue;
+        }
+        while let Some(spread) = wanted_spread(&node).await {
+            for holder in &spread.holders {
+                if !asking.contains_key(holder) {
+                    let contact = contacts.remove(holder).unwrap_or_default();
+                    let (to, is_own) = (holder.clone(), holder.node == own);
+                    let ask = ask(&node, to, (spread.seq, spread.index.0), is_own, contact);
+                    asking.insert(holder.clone(), Box::pin(ask));
+                }
+            }
+            let mut accepted = pin!(node.accepted.reached(spread.seq.0 + 1));
+            // Whoever waits may have waited long enough.
+            let mut look = pin!(node.env.sleep(PATIENCE));
+            let answers = poll_fn(|context| {
+                let answers = poll_all(&mut asking, context);
+                let woken = accepted.as_mut().poll(context).is_ready()
+                    | look.as_mut().poll(context).is_ready()
+                    | node.spreading.poll(context).is_ready();
+                if woken || !answers.is_empty() { Poll::Ready(answers) } else { Poll::Pending }
+            });
+            let answers = answers.await;
+            if answers.is_empty() {
+                continue;
+            }
+            let everywhere = {
+                let mut core = lock_core(&node).await;
+                for (holder, (seq, contact)) in answers {
+                    seq.into_iter().for_each(|seq| core.holds(holder.clone(), seq));
+                    contacts.insert(holder, contact);
+                }
+                core.everywhere()
+            };
+            node.mark_everywhere(everywhere);
+            node.spreads.count();
+        }
+    }
 }
 
-/// Whether each node has said that it has all of it.
-async fn is_everywhere<E: Env>(node: &Node<E>, spread: &Spread, links: &mut Links<E>) -> bool {
-    let own = lock_core(node).await.config().node.clone();
-    let ask = |holder: Holder| {
-        let link = links.remove(&holder.address);
-        let index = spread.index.0;
-        let is_own = holder.node == own;
-        async move {
-            let Holder { address, keeper, core, .. } = holder;
-            if is_own {
-                let has = holds(&node.env, node.keeper.as_ref(), Some(node), keeper, core, index).await;
-                return has.then_some((address, None));
-            }
-            let link = ask(node, &address, link, &Ask::Holds { keeper, core, index }).await?;
-            Some((address, Some(link)))
+async fn wanted_spread<E: Env>(node: &Node<E>) -> Option<Spread> {
+    let core = lock_core(node).await;
+    core.spread(node.env.monotonic())
+}
+
+/// Takes the answers that have come.
+fn poll_all<K: Ord + Clone, T>(
+    asking: &mut BTreeMap<K, Pin<Box<dyn Future<Output = T> + Send + '_>>>,
+    context: &mut Context<'_>,
+) -> Vec<(K, T)> {
+    let mut answers = Vec::new();
+    asking.retain(|holder, ask| match ask.as_mut().poll(context) {
+        Poll::Ready(answer) => {
+            answers.push((holder.clone(), answer));
+            false
         }
+        Poll::Pending => true,
+    });
+    answers
+}
+
+/// Asks one holder whether it has the log up to an entry, and with it everything up to a batch.
+async fn ask<E: Env>(
+    node: &Node<E>,
+    holder: Holder,
+    (seq, index): (Seq, u64),
+    is_own: bool,
+    mut contact: Contact<E>,
+) -> (Option<Seq>, Contact<E>) {
+    let (keeper, core) = match holder.part {
+        Part::Keeper(id) => (Some(id), false),
+        Part::Core => (None, true),
     };
-    let answers = join_all(spread.holders.iter().cloned().map(ask)).await;
-    let all = answers.iter().all(Option::is_some);
-    links.extend(answers.into_iter().flatten().filter_map(|(address, link)| Some((address, link?))));
-    all
+    let has = if is_own {
+        holds(&node.env, node.keeper.as_ref(), Some(node), keeper, core, index).await
+    } else {
+        contact.link = ask_at(node, &holder.address, contact.link.take(), &Ask::Holds { keeper, core, index }).await;
+        contact.link.is_some()
+    };
+    if has {
+        contact.again = AGAIN;
+    } else {
+        node.env.sleep(contact.again).await;
+        contact.again = (contact.again * 2).min(LONGEST_AGAIN);
+    }
+    (has.then_some(seq), contact)
 }
 
 /// Whether this process has, within a while, the log up to an entry: synced by its Keeper of this id, applied by its Core.
@@ -105,7 +167,7 @@ pub(crate) async fn holds<E: Env>(
 }
 
 /// Asks a node; the link for the next time, if it has what it is asked for.
-async fn ask<E: Env>(
+async fn ask_at<E: Env>(
     node: &Node<E>,
     address: &str,
     link: Option<FrameReader<E::Link>>,

@@ -150,7 +150,8 @@ impl<E: Env, R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Feed<'_,
             read_system(env, &reading.manifest).await.map_err(io::Error::other)?;
         let index = reading.manifest.last.index;
         let items = reading.manifest.items();
-        self.send(&Frame::Snapshot(Box::new(SnapshotHead { index, items, system, members, members_at }))).await?;
+        frames::snapshot_head(SnapshotHead { index, items, system, members, members_at }, &mut self.buffer);
+        self.write().await?;
         let mut chunks = read_chunks(env, Arc::new(reading));
         let mut beat = pin!(env.sleep(BEAT));
         loop {

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 use mneme_kernel::forward::{FromPrimary, Proxies};
-use mneme_kernel::ids::{Epoch, Incarnation, Seq};
+use mneme_kernel::ids::{Epoch, Incarnation};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::env::{Env, Stream};
@@ -18,6 +18,7 @@ use crate::link::{self, FrameReader, Open};
 use crate::node::Node;
 use crate::signal::Signal;
 use crate::sync::lock;
+use crate::watermark::Reached;
 
 /// How long dialling the primary may take: it may be cut off, and another one be primary soon.
 const DIAL: Duration = Duration::from_millis(300);
@@ -234,7 +235,8 @@ async fn execute<E: Env, S: AsyncRead + AsyncWrite + Unpin>(
     let mut beat = pin!(node.env.sleep(BEAT));
     let mut beats = true;
     loop {
-        let (open, woken) = node.with_core(|core| {
+        let spreads = node.spreads.value();
+        let (open, woken, counts) = node.with_core(|core| {
             if !is_newest() {
                 return Err(io::Error::other("its origin has opened another link"));
             }
@@ -247,12 +249,15 @@ async fn execute<E: Env, S: AsyncRead + AsyncWrite + Unpin>(
                 return Err(io::Error::other("its origin sends more than it may before it has replies"));
             }
             core.settle_forwarded(proxies, node.env.monotonic());
-            Ok((core.open_batch(), core.clients.take_woken()))
+            Ok((core.open_batch(), core.clients.take_woken(), core.awaits_spread(now.monotonic)))
         })?;
         node.doors.knock(&woken);
         node.announce(open);
-        let accepted = Seq(node.accepted.value());
-        node.voids.look(|voids| proxies.advance(accepted, voids, node.env.monotonic()));
+        if counts {
+            node.spreading.raise();
+        }
+        let marks = node.marks();
+        node.voids.look(|voids| proxies.advance(marks, voids, node.env.monotonic()));
         bytes.clear();
         if std::mem::take(&mut beats) {
             beat.set(node.env.sleep(BEAT));
@@ -262,12 +267,20 @@ async fn execute<E: Env, S: AsyncRead + AsyncWrite + Unpin>(
         if !bytes.is_empty() {
             link::write(&node.env, reader.stream(), &bytes, PATIENCE).await?;
         }
-        let wanted = if proxies.is_blocked() { Some(accepted.next()) } else { proxies.waits_for() };
-        let mut moved = wanted.map(|seq| Box::pin(node.accepted.reached(seq.0)));
+        let [accepted, everywhere] = proxies.waits_for(marks);
+        let accepted = if proxies.is_blocked() { Some(marks.accepted.next()) } else { accepted };
+        let waits = [
+            accepted.map(|seq| node.accepted.reached(seq.0)),
+            everywhere.map(|seq| node.everywhere.reached(seq.0 + 1)),
+            // A blocked one may count.
+            proxies.is_blocked().then(|| node.spreads.reached(spreads + 1)),
+        ];
+        let mut moved: Vec<_> = waits.into_iter().flatten().collect();
         let mut filled = pin!(reader.fill());
         let more = poll_fn(|context| {
             beats = beat.as_mut().poll(context).is_ready();
-            let moved = moved.as_mut().is_some_and(|moved| moved.as_mut().poll(context).is_ready());
+            let poll = |moved: &mut Reached<'_>| Pin::new(moved).poll(context).is_ready();
+            let moved = moved.iter_mut().map(poll).fold(false, |any, moved| any | moved);
             if beats | moved { Poll::Ready(Ok(true)) } else { filled.as_mut().poll(context) }
         })
         .await?;

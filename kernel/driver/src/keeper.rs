@@ -21,6 +21,7 @@ use openraft::{Config, EntryPayload, Instant, Raft, RaftMetrics, ServerState, Sn
 use crate::admission;
 use crate::campaign::Campaigns;
 use crate::channel::Addresses;
+use crate::departure::{self, Removed};
 use crate::directory::Directory;
 use crate::env::Env;
 use crate::keepers::{FedContent, FedEntry};
@@ -47,6 +48,8 @@ pub enum StartError {
     Open(#[from] OpenError),
     #[error("Raft does not start: {0}")]
     Raft(String),
+    #[error(transparent)]
+    Removed(#[from] Removed),
 }
 
 /// When snapshots are made.
@@ -121,6 +124,10 @@ pub struct Keeper<E: Env> {
     wanted_to_lead: Mutex<Option<Monotonic>>,
     /// Held while the members change.
     changing: AsyncMutex<()>,
+    /// The newest configuration that it is a member by, or was, as the index of its entry.
+    member_at: Mutex<Option<u64>>,
+    /// 1 once it is a member no more.
+    removed: Watermark,
 }
 
 impl<E: Env> std::fmt::Debug for Keeper<E> {
@@ -182,6 +189,11 @@ impl<E: Env> Keeper<E> {
 
         let failed = |error: &dyn std::fmt::Display| StartError::Raft(error.to_string());
         let id = if Mutant::KeepIdWhenWiped.is_chosen() { id_of(&member.name) } else { log.id() };
+        if directory.keeper_was_removed(id) {
+            return Err(Removed::Keeper.into());
+        }
+        // Its log may not tell any more that it was a member.
+        let member_at = directory.keeper_joined(id);
         let config = raft_config(options.raft).validate().map_err(|error| failed(&error))?;
         let addresses = Addresses::default();
         let campaigns = Arc::new(Campaigns::new(id, options.raft.election_min));
@@ -203,10 +215,13 @@ impl<E: Env> Keeper<E> {
             leads_since: Mutex::default(),
             wanted_to_lead: Mutex::default(),
             changing: AsyncMutex::default(),
+            member_at: Mutex::new(member_at),
+            removed: Watermark::default(),
         });
         env.spawn("raft watch", keeper.clone().watch(addresses));
         env.spawn("raft end", keeper.clone().end_with_raft());
         env.spawn("promotion", admission::promote(keeper.clone()));
+        env.spawn("membership", departure::watch(keeper.clone()));
         if let Some((manifest, _)) = &found {
             // The last life may have ended between the snapshot and the purge.
             keeper.raft.trigger().purge_log(manifest.last.index).await.map_err(|error| failed(&error))?;
@@ -241,6 +256,7 @@ impl<E: Env> Keeper<E> {
     /// Takes its place; `others` are the addresses of Keepers that it has known.
     async fn begin(self: &Arc<Self>, start: &Start, others: Vec<String>) -> Result<(), RaftStopped> {
         let is_member = self.raft.is_initialized().await.map_err(|error| RaftStopped(error.to_string()))?;
+        self.note_membership(&self.metrics().membership_config);
         // Where there is a group, an empty log is one that was lost.
         let founds = !is_member && others.is_empty() && matches!(start, Start::Found { .. });
         if founds {
@@ -281,6 +297,7 @@ impl<E: Env> Keeper<E> {
         let mut leader = None;
         let mut learnt = None;
         loop {
+            let mut removed_at = None;
             let (leads, known) = {
                 let now = metrics.borrow_watched();
                 let members = now.membership_config.membership().nodes();
@@ -288,15 +305,28 @@ impl<E: Env> Keeper<E> {
                 if !members.is_empty() {
                     *lock(&addresses) = members;
                 }
+                self.note_membership(&now.membership_config);
                 let committed = &now.committed_membership_config;
+                if committed.membership().get_node(&self.id).is_none() {
+                    removed_at = committed.log_id().as_ref().map(|id| id.index);
+                }
                 if let Some(at) = committed.log_id().as_ref().map(|id| id.index).filter(|at| learnt < Some(*at)) {
                     learnt = Some(at);
                     let (directory, members) = (self.directory.clone(), to_members(committed.membership()));
+                    let own = self.id;
                     // On a thread of its own: it writes a file.
-                    self.env.spawn_background("directory", async move { directory.learn(at, &members).await });
+                    self.env.spawn_background("directory", async move {
+                        directory.learn(at, &members).await;
+                        if members.members.iter().any(|(id, _)| *id == own) {
+                            directory.note_keeper_joined(own, at).await;
+                        }
+                    });
                 }
                 (now.state == ServerState::Leader, now.current_leader)
             };
+            if let Some(at) = removed_at {
+                self.hear_removed(at).await;
+            }
             {
                 let mut since = lock(&self.leads_since);
                 *since = if leads { since.or(Some(self.env.monotonic())) } else { None };
@@ -565,8 +595,11 @@ impl<E: Env> Keeper<E> {
         self.log.vote().map_or(0, |vote| vote.term)
     }
 
-    /// Stops Raft and waits until the log is on stable storage.
+    /// Hands over, stops Raft, and waits until the log is on stable storage.
     pub async fn stop(&self) {
+        if !self.was_removed() {
+            self.hand_over_lead().await;
+        }
         self.stopped.store(true, Ordering::Release);
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!("Raft did not stop in order: {error}");

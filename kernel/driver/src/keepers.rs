@@ -132,6 +132,14 @@ impl<E: Env> Keepers<E> {
         }
     }
 
+    /// The address of the Keeper that fed last, if it is in another process.
+    pub fn fed_by(&self) -> Option<String> {
+        match &self.feed {
+            Feed::Beside(_) => None,
+            Feed::Elsewhere(subscriber) => subscriber.fed_by(),
+        }
+    }
+
     /// What the Core shows of the Raft group.
     pub(crate) fn group(&self) -> Group {
         match &self.feed {

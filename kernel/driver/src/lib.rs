@@ -6,6 +6,7 @@
 //! - [`env`] is all that is asked of the world.
 
 mod admission;
+mod agreement;
 pub mod ask;
 mod attested;
 mod backup;
@@ -15,6 +16,7 @@ mod compaction;
 pub mod connection;
 mod core_loop;
 mod courier;
+pub mod departure;
 pub mod directory;
 mod doors;
 pub mod env;
@@ -32,7 +34,9 @@ mod peers;
 mod raft_service;
 mod raft_wire;
 mod recovery;
+mod remove;
 mod renewals;
+mod rotation;
 pub mod server;
 mod set_aside;
 mod signal;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use mneme_kernel::gate::Delay;
+use mneme_kernel::gate::{Delay, Ending};
 use mneme_kernel::histogram::Histogram;
 use mneme_kernel::level::Level;
 use mneme_kernel::stopwatch::Clock;
@@ -15,10 +15,7 @@ use crate::sync::lock;
 /// What connections count where they do not hold the Core's lock.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// From requests' arrival until their replies could leave, by level.
-    replies: Mutex<[Histogram; 3]>,
-    /// Replies that became `-UNCERTAIN`.
-    uncertain: AtomicU64,
+    replies: Mutex<Replies>,
     /// Bytes from and to clients.
     input: AtomicU64,
     output: AtomicU64,
@@ -26,14 +23,37 @@ pub struct Traffic {
     held: AtomicUsize,
 }
 
+/// What became of replies.
+#[derive(Clone, Copy, Debug, Default)]
+struct Replies {
+    /// From requests' arrival until they could leave, by level.
+    took: [Histogram; 3],
+    /// Of that, how long they waited for their level.
+    waited: [Histogram; 3],
+    /// Those that became `-UNCERTAIN`, and those that became `-NOQUORUM`.
+    uncertain: u64,
+    not_everywhere: u64,
+}
+
 impl Traffic {
     /// How long replies took at a level.
     pub fn replies(&self, level: Level) -> Histogram {
-        lock(&self.replies)[level as usize]
+        lock(&self.replies).took[level as usize]
     }
 
+    /// How long they waited for it.
+    pub fn waits(&self, level: Level) -> Histogram {
+        lock(&self.replies).waited[level as usize]
+    }
+
+    /// Replies that became `-UNCERTAIN`, because they were not on disk at a majority in time.
     pub fn uncertain(&self) -> u64 {
-        self.uncertain.load(Ordering::Relaxed)
+        lock(&self.replies).uncertain
+    }
+
+    /// Replies that became `-NOQUORUM`, because they were not everywhere in time.
+    pub fn not_everywhere(&self) -> u64 {
+        lock(&self.replies).not_everywhere
     }
 
     pub fn held(&self) -> usize {
@@ -73,9 +93,14 @@ impl Traffic {
         }
         let mut replies = lock(&self.replies);
         for delay in delays {
-            replies[delay.level as usize].observe_many(delay.took, delay.replies);
-            if delay.uncertain {
-                self.uncertain.fetch_add(delay.replies, Ordering::Relaxed);
+            replies.took[delay.level as usize].observe_many(delay.took, delay.replies);
+            if let Some(waited) = delay.waited {
+                replies.waited[delay.level as usize].observe_many(waited, delay.replies);
+            }
+            match delay.ending {
+                Ending::Reached => {}
+                Ending::Uncertain => replies.uncertain += delay.replies,
+                Ending::NotEverywhere => replies.not_everywhere += delay.replies,
             }
         }
     }

@@ -12,11 +12,14 @@ use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::mutant::Mutant;
+use mneme_kernel::removal::Departure;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::Monotonic;
 
+use crate::agreement;
 use crate::backup::BackupFailed;
 use crate::core_loop;
+use crate::directory::Directory;
 use crate::doors::Doors;
 use crate::env::Env;
 use crate::everywhere;
@@ -24,7 +27,9 @@ use crate::forward::{self, Origins};
 use crate::keeper::{Keeper, SnapshotFailed, StartError};
 use crate::keepers::Keepers;
 use crate::measures::{EnvClock, Traffic};
+use crate::remove;
 use crate::renewals;
+use crate::rotation;
 use crate::signal::Signal;
 use crate::sync::{lock, try_lock};
 use crate::watermark::{Reached, Watermark};
@@ -66,11 +71,13 @@ pub struct Node<E: Env> {
     pub(crate) keeper: Option<Arc<Keeper<E>>>,
     /// The newest batch whose fate is known: gates wait for it.
     pub(crate) accepted: Watermark,
-    /// The newest batch that is everywhere: gates of `ALL` wait for it.
+    /// The seq behind the newest batch that is everywhere, or 0: gates of `ALL` wait for it.
     pub(crate) everywhere: Watermark,
+    /// How often another node was found to have more: who counts them looks again.
+    pub(crate) spreads: Watermark,
     /// How many entries of the log this Core has ever applied.
     pub(crate) applied: Watermark,
-    /// Somebody waits for a batch to be everywhere.
+    /// Somebody waits for other nodes to have a batch.
     pub(crate) spreading: Signal,
     /// Those batches of them that were not accepted.
     pub(crate) voids: Voids,
@@ -80,6 +87,9 @@ pub struct Node<E: Env> {
     pub(crate) start_error: Mutex<Option<StartError>>,
     /// 1 once a client asked the server to stop.
     shutdown: Watermark,
+    /// 1 once this Core is a member no more.
+    pub(crate) removed: Watermark,
+    pub(crate) directory: Arc<Directory<E>>,
     /// There is a batch to close.
     pub(crate) work: Signal,
     /// There is a batch to close when it has lingered.
@@ -114,7 +124,13 @@ impl Voids {
 
 impl<E: Env> Node<E> {
     /// Begins to recover; [`Node::ready`] tells when that is done.
-    pub(crate) fn start(env: E, config: Config, keepers: Keepers<E>, keeper: Option<Arc<Keeper<E>>>) -> Arc<Self> {
+    pub(crate) fn start(
+        env: E,
+        config: Config,
+        keepers: Keepers<E>,
+        keeper: Option<Arc<Keeper<E>>>,
+        directory: Arc<Directory<E>>,
+    ) -> Arc<Self> {
         let node = Arc::new(Self {
             env: env.clone(),
             core: Mutex::new(Core::new(config)),
@@ -122,12 +138,15 @@ impl<E: Env> Node<E> {
             keeper,
             accepted: Watermark::default(),
             everywhere: Watermark::default(),
+            spreads: Watermark::default(),
             applied: Watermark::default(),
             spreading: Signal::default(),
             voids: Voids::default(),
             serves: Watermark::default(),
             start_error: Mutex::default(),
             shutdown: Watermark::default(),
+            removed: Watermark::default(),
+            directory,
             work: Signal::default(),
             lingering: Signal::default(),
             forwarding: Signal::default(),
@@ -142,6 +161,7 @@ impl<E: Env> Node<E> {
         env.spawn_thread("forward", forward::run(node.clone()));
         env.spawn("renewals", renewals::run(node.clone()));
         env.spawn("everywhere", everywhere::run(node.clone()));
+        env.spawn("agreement", agreement::run(node.clone()));
         node
     }
 
@@ -296,14 +316,36 @@ impl<E: Env> Node<E> {
         }
     }
 
+    /// Removes another node from the cluster, or only its Keeper.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub async fn remove(&self, departure: &Departure) -> Result<(), String> {
+        remove::remove(self, departure).await
+    }
+
+    /// Has every node get a new certificate, this one last: whoever asks is connected to it.
+    ///
+    /// # Errors
+    /// Which ones did not.
+    pub async fn rotate_certificates(&self) -> Result<(), String> {
+        rotation::rotate(self).await
+    }
+
     /// How far this Core's batches have got.
     pub(crate) fn marks(&self) -> Marks {
-        Marks { accepted: Seq(self.accepted.value()), everywhere: Seq(self.everywhere.value()) }
+        let everywhere = self.everywhere.value().checked_sub(1).map(Seq);
+        Marks { accepted: Seq(self.accepted.value()), everywhere }
+    }
+
+    /// Takes note of what the Core knows to be everywhere.
+    pub(crate) fn mark_everywhere(&self, everywhere: Option<Seq>) {
+        self.everywhere.advance(everywhere.map_or(0, |seq| seq.0 + 1));
     }
 
     /// Completes when what a gate waits for may have come.
     pub(crate) fn reached(&self, (seq, level): (Seq, Level)) -> Reached<'_> {
-        if level == Level::All { self.everywhere.reached(seq.0) } else { self.accepted.reached(seq.0) }
+        if level == Level::All { self.everywhere.reached(seq.0 + 1) } else { self.accepted.reached(seq.0) }
     }
 
     /// Whether somebody has the Core's lock now.
@@ -394,7 +436,7 @@ impl<E: Env> Client<E> {
         let step = self.connection.run(&mut core, now);
         let open = core.open_batch();
         let unsent = core.has_unsent();
-        let spreads = core.wanted_everywhere(now.monotonic).is_some();
+        let spreads = core.awaits_spread(now.monotonic);
         let woken = core.clients.take_woken();
         drop(core);
         self.note_held(step == Step::Held);
@@ -419,8 +461,9 @@ impl<E: Env> Client<E> {
         self.node.traffic.replied(self.connection.take_delays());
     }
 
-    pub(crate) fn saved(&mut self, made: Result<(), SnapshotFailed>) {
-        self.connection.saved(&mut lock(&self.node.core), made);
+    /// What came of what [`Client::run`] asked for.
+    pub(crate) fn done(&mut self, done: Result<(), impl std::fmt::Display>) {
+        self.connection.done(&mut lock(&self.node.core), done);
     }
 
     pub(crate) fn backed_up(&mut self, read: Result<(Index, Vec<u8>), BackupFailed>) {

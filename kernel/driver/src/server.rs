@@ -1,14 +1,17 @@
 //! One process of a cluster: a Core, a Keeper, or both, and its links with the others.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::channel::oneshot;
+use futures::future::{Either, pending, select};
 use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
 use crate::ask::{self, Founder};
 use crate::courier;
+use crate::departure::Removed;
 use crate::directory::Directory;
 use crate::env::{Env, Stream};
 use crate::feed;
@@ -19,6 +22,7 @@ use crate::link::{FrameReader, Open};
 use crate::node::{FirstPassword, Node};
 use crate::raft_service;
 use crate::wal::OpenError;
+use crate::watermark::Watermark;
 
 /// What a process is told once, at its start.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct Options {
     pub core: Option<CoreOptions>,
     /// `None`: the Keepers are other processes.
     pub keeper: Option<KeeperOptions>,
+    /// The newest format that it reads ([`mneme_kernel::agreed`]): all that the program does, unless it claims less.
+    pub reads: u32,
     /// How it begins if its data folder belongs to no cluster yet; else that goes on and this is ignored.
     pub start: Start,
 }
@@ -69,6 +75,7 @@ pub struct Server<E: Env> {
     directory: Arc<Directory<E>>,
     /// It is a Core that has founded the cluster without a Keeper: it decides which one founds the Raft group.
     names_founder: bool,
+    reads: u32,
 }
 
 impl<E: Env> Server<E> {
@@ -98,6 +105,9 @@ impl<E: Env> Server<E> {
         }
         let names_founder = keeper.is_none() && matches!(options.start, Start::Found { .. });
         if let Some(core) = options.core {
+            if directory.core_was_removed() {
+                return Err(Removed::Core.into());
+            }
             // Without a link to anybody, nobody else can have anything committed.
             let alone = keeper.as_ref().is_some_and(|keeper| keeper.members().len() == 1);
             let keepers = match &keeper {
@@ -106,7 +116,8 @@ impl<E: Env> Server<E> {
             };
             let mut config = core.config;
             config.founds = matches!(options.start, Start::Found { .. });
-            let started = Node::start(env.clone(), config, keepers, keeper.clone());
+            config.reads = options.reads;
+            let started = Node::start(env.clone(), config, keepers, keeper.clone(), directory.clone());
             started.with_core(|core| core.set_alone(alone));
             if let Start::Found { expect_keepers } = options.start {
                 let founding = started.clone();
@@ -116,7 +127,7 @@ impl<E: Env> Server<E> {
             }
             node = Some(started);
         }
-        Ok(Arc::new(Self { env, keeper, node, directory, names_founder }))
+        Ok(Arc::new(Self { env, keeper, node, directory, names_founder, reads: options.reads }))
     }
 
     /// Completes when this process would serve its role now: a Core when it is primary or hot and sees one, a Keeper when
@@ -173,7 +184,7 @@ impl<E: Env> Server<E> {
                 let (reader, write) = reader.split();
                 let founder = self.names_founder.then_some(&*self.directory as &dyn Founder);
                 let known = self.directory.keepers().into_iter().next();
-                ask::serve(&self.env, keeper.as_ref(), node.as_deref(), founder, known, reader, write).await
+                ask::serve(&self.env, keeper.as_ref(), node.as_deref(), founder, self.reads, known, reader, write).await
             }
             (Open::Propose, _, Some(keeper)) => {
                 let (reader, write) = reader.split();
@@ -194,6 +205,16 @@ impl<E: Env> Server<E> {
         }
         if let Some(keeper) = &self.keeper {
             keeper.stop().await;
+        }
+    }
+
+    /// Completes when this node, or its Keeper, is a member of the cluster no more: then the process is to end.
+    pub async fn removed(&self) -> Removed {
+        let keeper = raised(self.keeper.as_ref().map(|keeper| keeper.removed()));
+        let core = raised(self.node.as_ref().map(|node| &node.removed));
+        match select(pin!(keeper), pin!(core)).await {
+            Either::Left(_) => Removed::Keeper,
+            Either::Right(_) => Removed::Core,
         }
     }
 
@@ -219,5 +240,13 @@ impl<E: Env> Server<E> {
 
     pub fn node(&self) -> Option<&Arc<Node<E>>> {
         self.node.as_ref()
+    }
+}
+
+/// Completes when it is 1; never, if there is none.
+async fn raised(watermark: Option<&Watermark>) {
+    match watermark {
+        Some(watermark) => watermark.reached(1).await,
+        None => pending().await,
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::snapshot::{
@@ -114,7 +113,7 @@ pub(crate) async fn read_system<E: Env>(env: &E, manifest: &Manifest) -> Result<
     for block in blocks(manifest.log, &manifest.system, &bytes) {
         content.extend_from_slice(block?);
     }
-    codec::decode_all(&content).map_err(|error| SnapshotError::damaged(&manifest.system.name(), 0, error))
+    SystemPartition::decode(&content).map_err(|error| SnapshotError::damaged(&manifest.system.name(), 0, error))
 }
 
 /// Writes a file of effects and syncs it; returns its length.
@@ -140,7 +139,7 @@ pub(crate) async fn write_partition<'a, E: Env>(
 pub(crate) async fn write_system<E: Env>(env: &E, name: &str, id: FileId, system: &SystemPartition) -> io::Result<u64> {
     let mut blocks = BlockWriter::new(id, checksum);
     let mut writer = FileWriter::create(env, name).await?;
-    codec::encode(system, blocks.content());
+    system.encode(blocks.content());
     let len = blocks.finish(&mut writer.buffer);
     writer.finish().await?;
     Ok(len)

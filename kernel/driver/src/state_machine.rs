@@ -26,7 +26,7 @@ use crate::watermark::Watermark;
 type Config<E> = Types<<E as Env>::Runtime>;
 pub(crate) type SnapshotOf<E> = openraft::alias::SnapshotOf<Config<E>, SnapshotFiles>;
 type SnapshotMetaOf<E> = openraft::alias::SnapshotMetaOf<Config<E>>;
-type StoredMembershipOf<E> = openraft::alias::StoredMembershipOf<Config<E>>;
+pub(crate) type StoredMembershipOf<E> = openraft::alias::StoredMembershipOf<Config<E>>;
 
 /// How long to wait after a snapshot that could not be made, doubling up to the second number.
 const RETRY: Duration = Duration::from_secs(1);

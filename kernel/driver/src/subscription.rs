@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mneme_kernel::agreed::Agreed;
 use mneme_kernel::core::{Core, Input};
 use mneme_kernel::ids::{Epoch, Index};
 use mneme_kernel::members::Members;
@@ -54,6 +55,8 @@ struct State<E: Env> {
     /// Which Keeper is next; drawn at the start, so that subscribers spread over them.
     turn: u64,
     outage: Outage,
+    /// Who fed last.
+    fed_by: Option<String>,
 }
 
 /// A link over which a Keeper feeds.
@@ -82,7 +85,8 @@ enum Heard {
 
 impl<E: Env> Subscriber<E> {
     pub(crate) fn new(env: E, directory: Arc<Directory<E>>, courier: Arc<Courier<E>>) -> Self {
-        let state = State { subscription: None, turn: env.random(), outage: Outage::new("the feed of any Keeper") };
+        let outage = Outage::new("the feed of any Keeper");
+        let state = State { subscription: None, turn: env.random(), outage, fed_by: None };
         Self { env, directory, courier, state: Mutex::new(state), committed: AtomicU64::new(0) }
     }
 
@@ -93,6 +97,10 @@ impl<E: Env> Subscriber<E> {
 
     pub(crate) fn committed(&self) -> u64 {
         self.committed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn fed_by(&self) -> Option<String> {
+        lock(&self.state).fed_by.clone()
     }
 
     fn heard_committed(&self, entries: u64) {
@@ -153,6 +161,7 @@ impl<E: Env> Subscriber<E> {
                 Ok(link) => {
                     let now = self.env.monotonic();
                     let reader = FrameReader::new(link);
+                    lock(&self.state).fed_by = Some(address.clone());
                     return Subscription { reader, address, next: known, own, since: now, news: now };
                 }
                 Err(why) => lock(&self.state).outage.failed(count, &format!("{address}: {why}")),
@@ -265,7 +274,8 @@ impl<E: Env> Subscription<E> {
                         return Err(io::Error::other("it has no news"));
                     }
                 }
-                (Frame::Snapshot(head), _) => {
+                (Frame::Snapshot(mut head), behind) => {
+                    head.system.agreed = Agreed::behind(behind).map_err(frames::invalid)?;
                     self.next = head.index + 1;
                     subscriber.heard_committed(self.next);
                     return Ok(Heard::Snapshot(head));

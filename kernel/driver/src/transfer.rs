@@ -166,7 +166,7 @@ async fn write_files<E: Env>(
         received.push(taken);
         if number == Manifest::SYSTEM {
             let content = content(offered.log, file, &bytes)?;
-            let system: SystemPartition = mneme_kernel::codec::decode_all(&content)
+            let system = SystemPartition::decode(&content)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
             manifest.system = received.pop().unwrap_or_else(|| unreachable!("it has just been pushed"));
             manifest.partitions = received;

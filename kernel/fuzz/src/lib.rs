@@ -1,7 +1,6 @@
 //! What hostile and damaged bytes must not do, as functions of arbitrary bytes: fuzz targets call them, and so do the
 //! property tests in `tests/hostile.rs`.
 
-use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::DbId;
@@ -239,7 +238,7 @@ pub fn snapshot_block(bytes: &[u8]) {
     if let Ok(manifest) = Manifest::decode(crc, &sealed(bytes)) {
         assert_eq!(manifest.partitions.len(), 1 << manifest.bits);
     }
-    let _ = codec::decode_all::<SystemPartition>(bytes);
+    let _ = SystemPartition::decode(bytes);
     let _: Vec<_> = BlockReader::new(FILE, crc, bytes).collect();
     let mut store = Store::new(0);
     for effect in Effects::new(bytes).map_while(Result::ok) {

@@ -1,19 +1,21 @@
-//! CLUSTER: who the nodes are, and handing over. Redis's own cluster has slots; here there are none.
+//! CLUSTER: who the nodes are, handing over, and removing one. Redis's own cluster has slots; here there are none.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, is_word};
-use crate::call::Call;
+use super::{Access, Command, CommandError, Keys, is_word, lossy};
+use crate::call::{Call, Then};
 use crate::core::Core;
 use crate::members::Member;
+use crate::removal::Departure;
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     name: "cluster",
     arity: -2,
     access: Access::Connection,
     keys: Keys::NONE,
-    flags: &["noscript", "loading", "stale"],
+    // What takes its time and other nodes cannot be a part of a transaction.
+    flags: &["noscript", "loading", "stale", "no_multi"],
     summary: "A container for cluster commands.",
     run: cluster,
 }];
@@ -22,6 +24,10 @@ const HELP: &[&str] = &[
     "CLUSTER <subcommand>. Subcommands are:",
     "STATUS",
     "    Show who is primary, the Cores and the Keepers, as this node knows them, and how far it is.",
+    "REMOVE <node> [KEEPER]",
+    "    Remove a node from the cluster, or only its Keeper; to be sent to another node.",
+    "ROTATE-CERTS",
+    "    Have every node get a new certificate.",
     "TRANSFER",
     "    Have the primary hand over to another Core; to be sent to the primary.",
     "HELP",
@@ -52,8 +58,29 @@ fn cluster(call: &mut Call<'_>) -> Result<(), CommandError> {
         call.reply.ok();
         return Ok(());
     }
+    if is_word(call.args.at(1), "remove") {
+        return remove(call);
+    }
+    if is("rotate-certs") {
+        call.check_access(Access::Admin, "cluster")?;
+        call.then = Then::RotateCertificates;
+        return Ok(());
+    }
     // What clients ask a Redis that is no cluster.
     Err(CommandError::Other("This instance has cluster support disabled"))
+}
+
+fn remove(call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.check_access(Access::Admin, "cluster")?;
+    let keeper_only = match call.args.len() {
+        3 => false,
+        4 if is_word(call.args.at(3), "keeper") => true,
+        _ => return Err(CommandError::Other("CLUSTER REMOVE takes a node's name, and KEEPER if its Core is to stay")),
+    };
+    let departure = Departure { node: lossy(call.args.at(2)), keeper_only };
+    call.core.check_departure(&departure).map_err(CommandError::Text)?;
+    call.then = Then::Remove(departure);
+    Ok(())
 }
 
 /// A map of facts, then a list of Cores and one of Keepers.
@@ -78,6 +105,7 @@ fn status(call: &mut Call<'_>) {
     let committed = core.known() + core.lag();
     let numbers = [
         ("epoch", verdicts.epoch.0),
+        ("format", u64::from(core.agreed().format)),
         ("applied", core.applied().0),
         ("committed", committed.saturating_sub(1)),
         ("lag", core.lag()),

@@ -24,6 +24,7 @@ mod strings;
 mod touches;
 pub(crate) mod transactions;
 pub(crate) mod user;
+mod wait;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -123,6 +124,11 @@ impl Command {
         self.name == "exec"
     }
 
+    /// It tells how far others are, which the read port does not.
+    pub(crate) fn counts_others(&self) -> bool {
+        ["wait", "waitaof"].contains(&self.name)
+    }
+
     /// It has no place between MULTI and EXEC.
     pub(crate) fn is_barred_from_transactions(&self) -> bool {
         self.has_flag("no_multi")
@@ -151,7 +157,7 @@ pub struct Commands {
 }
 
 /// Every file's commands, with the group that `COMMAND DOCS` gives them.
-const TABLES: [(&str, &[Command]); 21] = [
+const TABLES: [(&str, &[Command]); 22] = [
     ("server", acl::COMMANDS),
     ("server", backup::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
@@ -173,6 +179,7 @@ const TABLES: [(&str, &[Command]); 21] = [
     ("string", strings::COMMANDS),
     ("transactions", transactions::COMMANDS),
     ("server", user::COMMANDS),
+    ("generic", wait::COMMANDS),
 ];
 
 /// Bytes of the longest command name; longer words are no command.
@@ -302,8 +309,6 @@ pub enum CommandError {
     ExecAbort,
     #[error("EXECABORT Transaction discarded because of: {0}")]
     ExecRefused(String),
-    #[error("NOQUORUM not executed: ALL is to be had at the primary only; QUORUM is everywhere")]
-    NoAll,
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
     #[error("ERR {0}")]

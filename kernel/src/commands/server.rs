@@ -4,11 +4,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Access, Command, CommandError, Keys, integer, is_word};
-use crate::call::{Call, Then};
+use super::{Access, Command, CommandError, Keys, is_word};
+use crate::call::Then;
 use crate::info;
-use crate::level::Level;
-use crate::limits;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -54,45 +52,6 @@ pub(super) const COMMANDS: &[Command] = &[
             call.reply.bulk(b"master");
             call.reply.integer(call.core.applied().0 as i64);
             call.reply.array(0);
-            Ok(())
-        },
-    },
-    Command {
-        name: "wait",
-        arity: 3,
-        access: Access::Connection,
-        keys: Keys::NONE,
-        flags: &["noscript"],
-        summary: "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed.",
-        run: |call| {
-            let replicas = integer(call.args.at(1))?;
-            let timeout = timeout(call.args.at(2))?;
-            call.reply.integer(0);
-            wait_for_others(call, replicas, timeout);
-            Ok(())
-        },
-    },
-    Command {
-        name: "waitaof",
-        arity: 4,
-        access: Access::Connection,
-        keys: Keys::NONE,
-        flags: &["noscript"],
-        summary: "Blocks until all of the preceding write commands sent by the connection are written to the append-only file of the master and/or replicas.",
-        run: |call| {
-            let local = integer(call.args.at(1))?;
-            if !(0..=1).contains(&local) {
-                return Err(CommandError::Other("value is out of range, must be between 0 and 1"));
-            }
-            let replicas = integer(call.args.at(2))?;
-            let timeout = timeout(call.args.at(3))?;
-            call.reply.array(2);
-            call.reply.integer(1);
-            call.reply.integer(0);
-            // The first number is true once everything executed so far is on disk: the reply waits for it.
-            call.depends = call.core.executed();
-            call.level = Some(Level::Quorum);
-            wait_for_others(call, replicas, timeout);
             Ok(())
         },
     },
@@ -227,20 +186,3 @@ pub(super) const COMMANDS: &[Command] = &[
         },
     },
 ];
-
-/// A time to wait for others: none is for ever, which is a long time.
-fn timeout(text: &[u8]) -> Result<Duration, CommandError> {
-    let milliseconds = integer(text).map_err(|_| CommandError::Other("timeout is not an integer or out of range"))?;
-    match u64::try_from(milliseconds) {
-        Err(_) => Err(CommandError::Other("timeout is negative")),
-        Ok(0) => Ok(limits::MAX_PAUSE),
-        Ok(milliseconds) => Ok(Duration::from_millis(milliseconds).min(limits::MAX_PAUSE)),
-    }
-}
-
-/// There are no others yet, so who waits for some waits in vain, as with a Redis that has no replicas.
-fn wait_for_others(call: &mut Call<'_>, replicas: i64, timeout: Duration) {
-    if replicas > 0 {
-        call.then = Then::Delay(timeout);
-    }
-}

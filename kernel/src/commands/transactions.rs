@@ -234,7 +234,9 @@ fn execute(call: &mut Call<'_>) -> Result<(), CommandError> {
             }
         }
         // Inside a transaction nothing waits, as in Redis; what else connections do is barred.
-        debug_assert!(matches!(inner.then, Then::Reply | Then::Delay(_)), "{} is to be barred", queued.command.name);
+        let is_allowed = matches!(inner.then, Then::Reply | Then::Delay(_) | Then::Count(_));
+        debug_assert!(is_allowed, "{} is to be barred", queued.command.name);
+        inner.session.counting = None;
         let (depends, wrote) = (inner.depends, inner.wrote);
         call.depends = depends;
         call.wrote = wrote;

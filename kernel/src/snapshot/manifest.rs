@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use bincode::{Decode, Encode};
 
 use super::{FileId, VERSION};
-use crate::codec;
+use crate::agreed::Agreed;
+use crate::codec::{self, CodecError};
 use crate::members::Members;
 use crate::system::System;
 use crate::wal::{Checksum, LogId};
@@ -49,12 +50,35 @@ pub struct Manifest {
 }
 
 /// What the system partition holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SystemPartition {
     pub system: System,
     pub members: Members,
     /// The entry that made them the members; `None` before the first.
     pub members_at: Option<LogId>,
+}
+
+impl SystemPartition {
+    /// Appends its encoding. What the oldest format does not know stands at the end, if there is any.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let Self { system, members, members_at } = self;
+        codec::encode(system, out);
+        codec::encode(members, out);
+        codec::encode(members_at, out);
+        system.agreed.append(out);
+    }
+
+    /// The opposite of [`SystemPartition::encode`].
+    ///
+    /// # Errors
+    /// If the bytes are something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let (mut system, rest): (System, _) = codec::decode(bytes)?;
+        let (members, rest) = codec::decode(rest)?;
+        let (members_at, rest) = codec::decode(rest)?;
+        system.agreed = Agreed::behind(rest)?;
+        Ok(Self { system, members, members_at })
+    }
 }
 
 /// A manifest that cannot be used.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mneme_kernel::connection::Connection;
+use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::everywhere::Part;
 use mneme_kernel::gate::Marks;
-use mneme_kernel::ids::{Epoch, Incarnation, Index};
-use mneme_kernel::members::Group;
+use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
+use mneme_kernel::members::{Group, Member, Members};
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
@@ -166,6 +167,17 @@ fn a_replica_answers_reads_once_it_has_caught_up_and_takes_nothing_else() {
     assert!(replies.starts_with("$1\r\nv\r\n-READONLY "), "{replies}");
     assert!(replies.lines().nth(3).is_some_and(|line| line.starts_with('-')), "{replies}");
 
+    // What reads alone is executed here, and nothing is left to the primary.
+    client.sent(client.ready().len());
+    client.input().extend_from_slice(b"MULTI\r\nGET k\r\nWAIT 1 0\r\nEXEC\r\nWAIT 1 0\r\nWAITAOF 1 0 0\r\nWATCH k\r\n");
+    assert_eq!(client.run(&mut replica, NOW), Step::Read);
+    let replies = String::from_utf8_lossy(client.ready()).into_owned();
+    let replies: Vec<&str> = replies.lines().map(|line| &line[..line.len().min(12)]).collect();
+    let wait = "-ERR WAIT ca";
+    let expected = ["+OK", "+QUEUED", "+QUEUED", "*2", "$1", "v", wait, wait, "-ERR WAITAOF", "-ERR WATCH i"];
+    assert_eq!(replies, expected);
+    assert!(!replica.has_unsent());
+
     let later = Now { monotonic: Monotonic(Duration::from_secs(900)), ..NOW };
     let mut outputs = Vec::new();
     replica.handle(later, Input::Tick { input_bytes: 0, output_bytes: 0 }, &mut outputs).expect("no entry");
@@ -193,21 +205,120 @@ fn all_waits_until_everybody_has_it_if_there_is_anybody_else() {
         authenticate(&mut core, &mut client);
         client.input().extend_from_slice(b"CONSISTENCY ALL SET k v\r\n");
         client.run(&mut core, NOW);
-        assert_eq!(core.wanted_everywhere(NOW.monotonic).is_some(), shared);
+        assert_eq!(core.awaits_spread(NOW.monotonic), shared);
         let batch = proposal(&tell(&mut core, Input::CloseBatch));
         let outputs = commit(&mut core, if shared { 5 } else { 4 }, &batch);
         let [Output::Accepted(accepted)] = outputs[..] else { panic!("{outputs:?}") };
         client.advance(Marks { accepted, everywhere: core.everywhere() }, &[], NOW.monotonic);
         assert_eq!(client.ready().is_empty(), shared);
         if shared {
-            let spread = core.spread();
+            let spread = core.spread(NOW.monotonic).expect("somebody waits");
             assert_eq!((spread.seq, spread.index), (accepted, Index(5)));
             let names: Vec<&str> = spread.holders.iter().map(|holder| &*holder.node).collect();
             assert_eq!(names, ["node-1", "node-2"]);
-            core.is_everywhere(spread.seq);
+            for holder in spread.holders {
+                client.advance(Marks { accepted, everywhere: core.everywhere() }, &[], NOW.monotonic);
+                assert!(client.ready().is_empty());
+                core.holds(holder, spread.seq);
+            }
             client.advance(Marks { accepted, everywhere: core.everywhere() }, &[], NOW.monotonic);
         }
         assert_eq!(client.ready(), b"+OK\r\n");
-        assert_eq!(core.wanted_everywhere(NOW.monotonic), None);
+        assert!(!core.awaits_spread(NOW.monotonic));
     }
+}
+
+/// One Keeper of the majority stands for the server's own file; who else has synced it, it is asked.
+#[test]
+fn waitaof_counts_the_further_keepers() {
+    let mut core = primary(support::config());
+    found(&mut core);
+    let member = |id: u64| (id, Member { name: format!("k{id}"), address: format!("k{id}:7380") });
+    let members = Members { voters: vec![vec![1, 2, 3]], members: (1..=3).map(member).collect() };
+    let content = Content::Members(&members);
+    tell(&mut core, Input::Committed { index: Index(4), content, age: Duration::ZERO });
+    let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    authenticate(&mut core, &mut client);
+    client.input().extend_from_slice(b"CONSISTENCY EVENTUAL SET k v\r\nWAITAOF 1 2 0\r\n");
+    assert!(matches!(client.run(&mut core, NOW), Step::Count(_)));
+    let batch = proposal(&tell(&mut core, Input::CloseBatch));
+    commit(&mut core, 5, &batch);
+    for heard in 1..=3 {
+        assert!(matches!(client.run(&mut core, NOW), Step::Count(_)), "{heard} of 3 Keepers are not yet heard of");
+        let spread = core.spread(NOW.monotonic).expect("somebody waits");
+        let holder = spread.holders.into_iter().find(|holder| holder.part == Part::Keeper(heard)).expect("a Keeper");
+        core.holds(holder, spread.seq);
+    }
+    assert_eq!(client.run(&mut core, NOW), Step::Read);
+    assert_eq!(client.ready(), b"+OK\r\n*2\r\n:1\r\n:2\r\n");
+}
+
+/// A hello from a folder.
+fn hello(node: &'static str, identity: u64, life: u64) -> Entry<'static> {
+    Entry::Hello { node, nonce: identity << 32 | life, address: "node:1", origin: None }
+}
+
+#[test]
+fn a_removed_core_is_none_any_more_until_it_comes_with_another_folder() {
+    let mut system = System::default();
+    let remove = |node, incarnation| Entry::Remove { node, incarnation: Incarnation(incarnation) };
+    for (index, identity) in [(1, 7), (2, 8)] {
+        let node = if identity == 7 { "a" } else { "b" };
+        assert_eq!(system.judge(Index(index), &hello(node, identity, 0)), Verdict::Accepted);
+    }
+    let claim = |incarnation, epoch, last_renewal| Entry::Claim {
+        incarnation: Incarnation(incarnation),
+        previous_epoch: Epoch(epoch),
+        last_renewal: Index(last_renewal),
+    };
+    assert_eq!(system.judge(Index(3), &claim(1, 0, 0)), Verdict::Accepted);
+    assert_eq!(system.judge(Index(4), &remove("a", 1)), Verdict::Fenced, "it is primary");
+    assert_eq!(system.judge(Index(5), &remove("b", 1)), Verdict::Fenced, "that is another life");
+    assert_eq!(system.judge(Index(6), &hello("b", 8, 1)), Verdict::Accepted);
+    assert_eq!(system.judge(Index(7), &remove("b", 2)), Verdict::Fenced, "it has begun another one");
+    assert_eq!(system.judge(Index(8), &remove("b", 6)), Verdict::Accepted);
+    assert!(system.cores.get("b").is_none());
+    assert_eq!(system.judge(Index(9), &remove("b", 6)), Verdict::Fenced);
+    // What it still says counts no more.
+    assert_eq!(system.judge(Index(10), &claim(6, 3, 3)), Verdict::Fenced);
+    assert_eq!(system.judge(Index(11), &hello("b", 8, 2)), Verdict::Fenced);
+    assert_eq!(system.judge(Index(12), &hello("b", 9, 0)), Verdict::Accepted);
+    assert_eq!(system.cores.get("b").map(|core| core.incarnation), Some(Incarnation(12)));
+    // It has handed over.
+    assert_eq!(system.judge(Index(13), &Entry::Release { epoch: Epoch(3), seq: Seq(1) }), Verdict::Accepted);
+    assert_eq!(system.judge(Index(14), &remove("a", 1)), Verdict::Accepted);
+}
+
+#[test]
+fn a_core_that_was_removed_says_so_now_and_in_a_later_life() {
+    let stands_by = || Core::new(Config { founds: false, ..support::config() });
+    let mut core = stands_by();
+    tell(&mut core, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    let hello = proposal(&tell(&mut core, Input::Begin { nonce: 7 << 32 | 1 }));
+    assert_eq!(commit(&mut core, 1, &hello), []);
+    let remove = Arc::new(Entry::Remove { node: "node-1", incarnation: Incarnation(1) }.encode());
+    assert_eq!(commit(&mut core, 2, &remove), [Output::Removed]);
+    assert!(!core.is_hot() && core.cores().get("node-1").is_none());
+
+    let mut later = stands_by();
+    tell(&mut later, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    let again = proposal(&tell(&mut later, Input::Begin { nonce: 7 << 32 | 2 }));
+    commit(&mut later, 1, &hello);
+    assert_eq!(commit(&mut later, 2, &remove), [], "another life was removed");
+    assert_eq!(commit(&mut later, 3, &again), [Output::Removed]);
+}
+
+#[test]
+fn who_does_not_read_what_the_cluster_writes_stops() {
+    let mut core = Core::new(Config { reads: 1, ..support::config() });
+    tell(&mut core, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
+    let newer = Entry::Format { format: 2 }.encode();
+    let input = Input::Committed { index: Index(1), content: Content::Core(&newer), age: Duration::ZERO };
+    let refused = core.handle(NOW, input, &mut Vec::new()).expect_err("it is newer");
+    assert!(refused.to_string().contains("writes format 2, and this node reads up to 1"), "{refused}");
+    let mut system = System::default();
+    assert_eq!(system.judge(Index(1), &Entry::Format { format: 2 }), Verdict::Accepted);
+    assert_eq!(system.judge(Index(2), &Entry::Format { format: 2 }), Verdict::Duplicate);
+    let mut core = Core::new(Config { reads: 1, ..support::config() });
+    assert!(core.handle(NOW, Input::Snapshot { index: Index(2), system, items: &[] }, &mut Vec::new()).is_err());
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::Input;
-use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::DbId;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -31,6 +30,7 @@ const WORD: usize = 7;
 enum Action {
     Append(usize),
     AppendEventually(usize),
+    AppendAtAll(usize),
     Read(usize),
     /// WATCH, GET, and an append if nothing has changed.
     AppendIfUnchanged(usize),
@@ -42,6 +42,8 @@ enum Action {
     Overtake(usize),
     Resend(usize),
     Renew(usize),
+    /// A primary asks the others what they have.
+    Spread(usize),
     Tick(usize),
     Release(usize),
     Restart(usize, bool),
@@ -62,6 +64,7 @@ fn any_action() -> impl Strategy<Value = Action> {
     prop_oneof![
         10 => client().prop_map(Action::Append),
         2 => client().prop_map(Action::AppendEventually),
+        4 => client().prop_map(Action::AppendAtAll),
         10 => client().prop_map(Action::Read),
         4 => client().prop_map(Action::AppendIfUnchanged),
         14 => node().prop_map(Action::Close),
@@ -71,6 +74,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         2 => (0usize..8).prop_map(Action::Overtake),
         5 => node().prop_map(Action::Resend),
         10 => node().prop_map(Action::Renew),
+        8 => node().prop_map(Action::Spread),
         12 => node().prop_map(Action::Tick),
         2 => node().prop_map(Action::Release),
         1 => (node(), any::<bool>()).prop_map(|(i, from_snapshot)| Action::Restart(i, from_snapshot)),
@@ -101,6 +105,7 @@ proptest! {
 enum Asked {
     Append(String),
     AppendEventually(String),
+    AppendAtAll(String),
     /// All that was acknowledged before it, bytes of the value.
     Read(usize),
     Watch,
@@ -184,6 +189,10 @@ impl Run {
                 let request = format!("CONSISTENCY EVENTUAL APPEND k {word}");
                 self.ask(i, Asked::AppendEventually(word), &request);
             }
+            Action::AppendAtAll(i) => {
+                let word = self.word();
+                self.ask(i, Asked::AppendAtAll(word.clone()), &format!("CONSISTENCY ALL APPEND k {word}"));
+            }
             Action::Read(i) => self.ask(i, Asked::Read(self.known), "GET k"),
             Action::AppendIfUnchanged(i) => {
                 let word = self.word();
@@ -214,6 +223,7 @@ impl Run {
             }
             Action::Resend(i) => world.tell(i, Input::Resend),
             Action::Renew(i) => world.renew(i),
+            Action::Spread(i) => world.ask_others(i),
             Action::Tick(i) => world.tick(i),
             Action::Release(i) => world.tell(i, Input::Release),
             Action::Restart(i, from_snapshot) => {
@@ -256,7 +266,7 @@ impl Run {
             let client = &mut self.clients[i];
             let now = self.world.now(client.node);
             let node = &mut self.world.nodes[client.node];
-            client.connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
+            client.connection.advance(node.marks(), &node.voids, now.monotonic);
             while let Step::CheckPassword(_) = client.connection.run(&mut node.core, now) {
                 client.connection.password_checked(&mut node.core, now, PasswordCheck::Right);
             }
@@ -290,6 +300,7 @@ impl Run {
                 self.world.send(i);
                 self.world.serve(i);
                 self.world.receive(i);
+                self.world.ask_others(i);
             }
             // What reached the log and what did not is not known to who sent it.
             (0..RATES.len()).for_each(|i| self.world.tell(i, Input::Resend));
@@ -350,6 +361,19 @@ fn check_answer(
         (Asked::Append(word), _) if refused => void.push(word),
         (Asked::Append(_), _) if uncertain => {}
         (Asked::AppendEventually(_), Value::Int(_)) => {}
+        (Asked::AppendAtAll(word), Value::Int(end)) => {
+            acknowledged(&word, end);
+            for node in world.nodes.iter().filter(|node| node.core.is_hot()) {
+                let there =
+                    node.core.store().database(DbId(0)).get(b"k").map_or_else(Vec::new, |item| item.value.to_vec());
+                assert!(there.chunks(WORD).any(|there| there == word.as_bytes()), "{word} is not everywhere");
+            }
+        }
+        (Asked::AppendAtAll(word), _) if refused => void.push(word),
+        (Asked::AppendAtAll(_), _) if uncertain => {}
+        (Asked::AppendAtAll(word), Value::Error(text)) if text.starts_with("NOQUORUM on disk") => {
+            assert!(committed.chunks(WORD).any(|there| there == word.as_bytes()), "{word} was said to be durable");
+        }
         (Asked::AppendEventually(word), _) if refused => void.push(word),
         (Asked::AppendEventually(_), _) if uncertain => {}
         (Asked::Read(_) | Asked::ReadWatched(_), _) if refused || uncertain => client.seen = None,

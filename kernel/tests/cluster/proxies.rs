@@ -77,7 +77,7 @@ impl Primary {
         self.world.tell(0, Input::CloseBatch);
         self.world.commit_pending();
         let node = &self.world.nodes[0];
-        self.proxies.advance(node.accepted, &node.voids, now);
+        self.proxies.advance(node.marks(), &node.voids, now);
         let text = |answer| match answer {
             FromPrimary::Reply { number, reply, .. } => {
                 let reply = String::from_utf8(reply).expect("text");

@@ -8,7 +8,6 @@ use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Input, Output};
 use mneme_kernel::forward::{FromPrimary, ToPrimary};
-use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::Seq;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
@@ -62,6 +61,11 @@ impl Stage {
                 self.world.tell(i, Input::Release);
                 self.world.tell(i, Input::CloseBatch);
                 self.world.tick(i);
+            }
+            (Ok(i), [_, "hears", "that", "all", "have", "it"]) => self.world.spread(i, None),
+            (Ok(i), [_, "hears", "that", other, "has", "it"]) => {
+                let other: usize = other.parse().expect("a node");
+                self.world.spread(i, Some(other - 1));
             }
             (Ok(i), [_, "resends"]) => self.world.tell(i, Input::Resend),
             (Ok(i), [_, "restarts"]) => {
@@ -162,10 +166,10 @@ impl Stage {
             let i = node_of(name);
             let now = self.world.now(i);
             let node = &mut self.world.nodes[i];
-            connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
+            connection.advance(node.marks(), &node.voids, now.monotonic);
             let step = connection.run(&mut node.core, now);
-            assert!(matches!(step, Step::Read | Step::Held), "{step:?}");
-            connection.advance(Marks::alone(node.accepted), &node.voids, now.monotonic);
+            assert!(matches!(step, Step::Read | Step::Held | Step::Count(_)), "{step:?}");
+            connection.advance(node.marks(), &node.voids, now.monotonic);
             while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
                 let bytes = String::from_utf8_lossy(&connection.ready()[..len]).into_owned();
                 let shown = match value {
@@ -198,6 +202,7 @@ fn describe_output(output: &Output) -> String {
         Output::Void(void) => format!("has void batches {} to {}", void.first, void.last),
         Output::Leads(epoch) => format!("leads epoch {epoch}"),
         Output::Follows(epoch) => format!("follows epoch {epoch}"),
+        Output::Removed => "is removed".into(),
         Output::Deposed(epoch) => format!("is deposed by epoch {epoch}"),
     }
 }

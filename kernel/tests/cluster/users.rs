@@ -267,7 +267,7 @@ fn a_user_is_made_once_though_the_primary_is_lost() {
 
 /// A default is no less than what is asked for.
 #[test]
-fn a_users_level_all_is_to_be_had_at_the_primary_only() {
+fn a_users_level_all_holds_at_a_standby_too() {
     script!(
         r#"
     > a@1: USER SET reader CONSISTENCY ALL
@@ -280,8 +280,10 @@ fn a_users_level_all_is_to_be_had_at_the_primary_only() {
     > reader@2: GET k
     > 2 forwards
       2 asks 1 in epoch 5, 1: GET k
-      1 answers 2 1: "-NOQUORUM not executed: ALL is to be had at the primary only; QUORUM is everywhere\r\n"
-      reader@2 gets -NOQUORUM not executed: ALL is to be had at the primary only; QUORUM is everywhere
+    > 1 hears that all have it
+    > 2 forwards
+      1 answers 2 1: "$-1\r\n"
+      reader@2 gets "$-1\r\n"
     "#
     );
 }

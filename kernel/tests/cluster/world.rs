@@ -8,6 +8,7 @@ use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::forward::{Proxies, ToPrimary, Void};
+use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::lease::Lease;
 use mneme_kernel::store::Digest;
@@ -74,6 +75,12 @@ pub struct World {
     snapshot: Snapshot,
     pub events: Vec<Event>,
     lives: u64,
+}
+
+impl Node {
+    pub fn marks(&self) -> Marks {
+        Marks { accepted: self.accepted, everywhere: self.core.everywhere() }
+    }
 }
 
 impl World {
@@ -144,7 +151,7 @@ impl World {
                 Output::Propose(proposal) => self.pending.push_back(proposal),
                 Output::Accepted(seq) => node.accepted = seq,
                 Output::Void(void) => node.voids.push(void),
-                Output::Leads(_) | Output::Follows(_) => {}
+                Output::Leads(_) | Output::Follows(_) | Output::Removed => {}
                 // Its memory is void: it reads the log anew.
                 Output::Deposed(_) => {
                     node.known = 0;
@@ -195,6 +202,29 @@ impl World {
 
     pub fn take_snapshot(&mut self) {
         self.snapshot = self.keeper.snapshot();
+    }
+
+    /// A primary hears that a node has everything that is accepted; `None`: that every node has.
+    pub fn spread(&mut self, i: usize, to: Option<usize>) {
+        let now = self.now(i).monotonic;
+        let core = &mut self.nodes[i].core;
+        let spread = core.spread(now).expect("somebody waits for others");
+        let is_meant = |node: &str| to.is_none_or(|to| node == format!("node-{}", to + 1));
+        for holder in spread.holders.into_iter().filter(|holder| is_meant(&holder.node)) {
+            core.holds(holder, spread.seq);
+        }
+    }
+
+    /// A primary that somebody waits for hears from every other node what is true of it. Node 0 has gone, and has all.
+    pub fn ask_others(&mut self, i: usize) {
+        let now = self.now(i).monotonic;
+        let Some(spread) = self.nodes[i].core.spread(now) else { return };
+        for holder in spread.holders {
+            let asked = self.nodes.iter().find(|node| node.core.config().node == holder.node);
+            if asked.is_none_or(|node| node.core.is_hot() && node.core.applied() >= spread.index) {
+                self.nodes[i].core.holds(holder, spread.seq);
+            }
+        }
     }
 
     pub fn renew(&mut self, i: usize) {
@@ -265,7 +295,7 @@ impl World {
             primary.core.run_forwarded(now, &mut link.proxies, &frame).expect("what a Core wrote");
         }
         primary.core.settle_forwarded(&mut link.proxies, now.monotonic);
-        link.proxies.advance(primary.accepted, &primary.voids, now.monotonic);
+        link.proxies.advance(primary.marks(), &primary.voids, now.monotonic);
         for answer in link.proxies.take_ready() {
             let mut frame = Vec::new();
             codec::encode(&answer, &mut frame);

@@ -61,14 +61,15 @@ impl Client {
                     let hash = String::from_utf8_lossy(&hash).into_owned();
                     self.connection.password_hashed(core, password, hash);
                 }
-                Step::Save => self.connection.saved(core, Ok::<(), &str>(())),
+                Step::Remove(_) | Step::RotateCertificates => panic!("nobody asks for that"),
+                Step::Save => self.connection.done(core, Ok::<(), &str>(())),
                 Step::SaveLater => {}
                 Step::Backup(_) => self.connection.backed_up(core, Err("not here")),
                 step @ (Step::Close | Step::Shutdown | Step::Kill) => {
                     self.closing.get_or_insert(step);
                     return;
                 }
-                Step::Read | Step::Held | Step::Full | Step::Delay(_) => return,
+                Step::Read | Step::Held | Step::Full | Step::Delay(_) | Step::Count(_) => return,
             }
         }
     }

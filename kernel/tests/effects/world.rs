@@ -185,6 +185,7 @@ impl World {
                 Output::Void(void) => self.voids.push(void),
                 Output::Leads(_) | Output::Follows(_) => {}
                 // Its memory is void, and it reads the log anew.
+                Output::Removed => panic!("nobody removes it"),
                 Output::Deposed(_) => {
                     self.begin_life();
                     let log = self.log.clone();

@@ -137,6 +137,7 @@ impl Stage {
                     self.line(format_args!("  void from {} to {}", void.first, void.last));
                     self.voids.push(void);
                 }
+                Output::Removed => self.line(format_args!("  removed")),
                 Output::Deposed(epoch) => {
                     self.line(format_args!("  deposed by epoch {epoch}"));
                     self.begin();

@@ -15,6 +15,7 @@ pub fn config() -> Config {
         default_level: Level::Quorum,
         level_timeout: Duration::from_secs(5),
         park_timeout: Duration::from_secs(10),
+        reads: mneme_kernel::agreed::NEWEST,
         replica: false,
         lease: limits::LEASE,
         founds: true,

@@ -28,6 +28,8 @@ pub fn describe(proposal: &[u8]) -> String {
         }
         Entry::Renew { number, .. } => format!("renewal {number}"),
         Entry::Release { seq, .. } => format!("release behind batch {}", seq.0 - 1),
+        Entry::Format { format } => format!("format {format}"),
+        Entry::Remove { node, incarnation } => format!("removal of {node}, life {incarnation}"),
     }
 }
 

@@ -134,7 +134,8 @@ fn the_nodes_own_certificate_is_renewed_while_it_runs() {
         ForClients { certificates: certificates.clone(), watch, metrics: metrics.clone(), looked_at_end: None };
     let own = Own { watch: Watch::open(identity.files()).expect("a pair").0, certificate: certificate.clone(), links };
     let renewal = Renewal { identity, admission: Arc::new(admission) };
-    let mut upkeep = Upkeep { clients: Some(clients), renewal, own, metrics: metrics.clone(), due: None };
+    let (_, rotations) = mpsc::unbounded_channel();
+    let mut upkeep = Upkeep { clients: Some(clients), renewal, own, metrics: metrics.clone(), due: None, rotations };
     crate::listen::runtime().block_on(async {
         for day in 0..=310 {
             upkeep.tick(now + day * DAY).await;
@@ -143,4 +144,12 @@ fn the_nodes_own_certificate_is_renewed_while_it_runs() {
     let ends = certificates.current().certificate.ends().timestamp();
     assert!(ends > certificate.ends().timestamp());
     assert_eq!(metrics.node_certificate_expiry.load(Ordering::Relaxed), ends as u64);
+
+    // Also before it is due, if somebody asks for that: links and clients see the new one at once.
+    let before = certificates.current().certificate.certified.cert.clone();
+    crate::listen::runtime().block_on(upkeep.rotate(now + 310 * DAY)).expect("it can sign");
+    let after = certificates.current().certificate.certified.cert.clone();
+    assert_ne!(after, before);
+    assert_eq!(upkeep.own.certificate.certified.cert, after);
+    assert!(matches!(look(&mut upkeep.own.watch), [None, None]), "it was read already");
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mneme_driver::departure::Removed;
 use mneme_driver::keeper::{Schedule, StartError};
 use mneme_kernel::level::Level;
 
@@ -29,6 +30,8 @@ pub struct Options {
     pub join: Vec<String>,
     /// How many Keepers a new cluster waits for.
     pub expect_keepers: usize,
+    /// The newest format that this node agrees to write ([`mneme_kernel::agreed`]).
+    pub reads: u32,
     /// What clients and nodes call this node beside what it knows itself.
     pub names: Vec<String>,
     /// The cluster's secret; a founder makes one if there is none.
@@ -86,6 +89,8 @@ pub enum ServerError {
     Founding(FoundingError),
     #[error("{data}: {error}")]
     Start { data: PathBuf, error: StartError },
+    #[error("{data}: {removed}")]
+    Removed { data: PathBuf, removed: Removed },
     #[error("signals: {0}")]
     Signals(io::Error),
 }
@@ -117,6 +122,8 @@ impl ServerError {
     pub fn is_damage(&self) -> bool {
         match self {
             ServerError::Start { error: StartError::Open(error), .. } => error.is_damage(),
+            // What its folder holds belongs to no cluster any more.
+            ServerError::Start { error: StartError::Removed(_), .. } | ServerError::Removed { .. } => true,
             ServerError::Trust(error) => error.is_damage(),
             _ => false,
         }

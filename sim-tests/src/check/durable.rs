@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::{Level, Operation, Outcome, Stamp};
+use crate::history::{Level, Memory, Operation, Outcome, Stamp};
 use crate::model::{self, Command, Database, Datum, Key, Lifetime, Presence, Reply};
 
 pub fn check(operations: &[Operation]) -> Result<(), String> {
@@ -38,7 +38,8 @@ fn nothing_is_invented(operations: &[Operation]) -> Result<(), String> {
     Ok(())
 }
 
-fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
+/// The data that an operation has read.
+pub fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
     match (&operation.command, operation.answered()) {
         (
             Command::Get(key)
@@ -69,7 +70,9 @@ fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> 
         };
         // Only a write that stands alone decides what is read.
         let alone = changes().all(|other| other.called == last.called || other.ended < last.called);
-        let is_found = read.acknowledged().is_some() || last.level == Level::All;
+        // A Replica does not count.
+        let counts = read.memory != Some(Memory::Replica);
+        let is_found = read.acknowledged().is_some() || last.level == Level::All && counts;
         if !alone || !is_found || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
             continue;
         }

@@ -149,7 +149,8 @@ impl Step {
                 return None;
             }
             // What it said may have been undone with what it saw.
-            Outcome::Executed(_) | Outcome::Weaker | Outcome::Uncertain | Outcome::Unknown => (None, false),
+            Outcome::Executed(_) | Outcome::Uncertain | Outcome::Unknown => (None, false),
+            Outcome::Weaker => (None, true),
         };
         Some(Step {
             command: operation.command.clone(),
@@ -274,6 +275,15 @@ mod tests {
         };
         assert_eq!(check(&pipelined(2)), Ok(()));
         assert!(check(&pipelined(1)).is_err());
+    }
+
+    #[test]
+    fn what_is_not_everywhere_has_happened() {
+        for (outcome, possible) in [(Outcome::Weaker, false), (Outcome::Uncertain, true)] {
+            let first = operation(1, 2, set(1), Outcome::Acknowledged(Reply::Ok));
+            let history = [first, operation(3, 4, set(2), outcome), operation(5, 6, Command::Get(KEY), read(1))];
+            assert_eq!(check(&history).is_ok(), possible);
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One invariant a file (DESIGN.md section 8).
 //!
 //! [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`durable`], [`linearizable`],
-//! [`uncertain`] and [`walk`] know only what clients have seen. Beside them, `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
+//! [`eventual`], [`uncertain`] and [`walk`] know only what clients have seen. Beside them, `wait` (who is counted has it)
+//! stands in [`crate::waits`], and `replica` (no other node knows of one), `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
 //! healed serves within a bounded time) and `panic` stand where they are found out, in [`crate::cluster`] and
 //! [`crate::simulation`].
 
@@ -9,6 +10,7 @@ use std::sync::Mutex;
 
 pub mod digest;
 pub mod durable;
+pub mod eventual;
 pub mod lease;
 pub mod linearizable;
 pub mod log;

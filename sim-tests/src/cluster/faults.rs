@@ -149,13 +149,30 @@ impl Cluster {
 
     /// Has the Keeper that leads make a snapshot, and gives it the time to purge its log.
     async fn purge_log(&self) {
-        let leader = self.leader().map(|number| self.machine(number));
-        let keeper = leader.and_then(|machine| Some((machine.running_keeper()?, machine)));
-        let Some((keeper, machine)) = keeper else { return };
+        let Some(leader) = self.leader() else { return };
+        self.make_snapshot(leader).await;
+        sleep(PURGING).await;
+    }
+
+    async fn make_snapshot(&self, machine: usize) {
+        let machine = self.machine(machine);
+        let Some(keeper) = machine.running_keeper() else { return };
         let Some(node) = Handle::current().get_node(machine.node()) else { return };
         // It may fail, and its process may end meanwhile: then the log stays.
         let _ = timeout(TRAPPING, node.spawn(async move { keeper.snapshot().await })).await;
+    }
+
+    /// Lets a Core or a Replica hear no Keeper until the logs of all no longer reach back to what it has.
+    pub async fn fall_behind(&self, machine: usize) {
+        let cut = self.feeds_of(machine);
+        self.cut(&cut);
+        sleep(FALLING_BEHIND).await;
+        for keeper in self.world().options.topology.keepers() {
+            self.make_snapshot(keeper).await;
+        }
         sleep(PURGING).await;
+        self.mend(&cut);
+        self.world().count("fell behind", 1);
     }
 
     /// Ends the life when an operation hangs in the trap, and begins the next one.

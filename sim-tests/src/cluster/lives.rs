@@ -22,6 +22,7 @@ use mneme_runtime_sim::{DiskStats, SimEnv};
 use super::machine::Machine;
 use super::{PASSWORD, USER, WATCH};
 use crate::model::Between;
+use crate::topology::Role;
 use crate::world::lock;
 
 /// How long it takes to notice a dead process and to start it again.
@@ -52,6 +53,8 @@ pub(super) struct Life {
     pub(super) start_error: Option<String>,
     /// Whether that is because its data is damaged.
     pub(super) sees_damage: bool,
+    /// Its node is a member of the cluster no more.
+    pub(super) is_removed: bool,
     /// How many syncs, reads and writes had failed when it began.
     failures: u64,
     /// How often there had been no space when it began.
@@ -69,6 +72,7 @@ impl Life {
             is_ready: false,
             start_error: None,
             sees_damage: false,
+            is_removed: false,
             failures: failures(&disk),
             out_of_space,
             settled_names: entries_kept + entries_lost,
@@ -111,6 +115,7 @@ impl Machine {
             Ok(server) => server,
             Err(error) => return self.does_not_start(&error),
         };
+        env.spawn("removed", self.clone().end_when_removed(server.clone()));
         self.check_set_aside();
         lock(&self.life).server = Some(server.clone());
         if let Some(keeper) = server.keeper() {
@@ -132,7 +137,16 @@ impl Machine {
         }
     }
 
+    /// As the real server does.
+    async fn end_when_removed(self: Arc<Self>, server: Arc<Server<SimEnv>>) {
+        self.note_removed(server.removed().await);
+        Handle::current().kill(self.node());
+    }
+
     fn does_not_start(&self, error: &StartError) {
+        if let StartError::Removed(removed) = error {
+            return self.note_removed(*removed);
+        }
         let mut life = lock(&self.life);
         life.sees_damage = matches!(error, StartError::Open(open) if open.is_damage());
         life.start_error = Some(error.to_string());
@@ -171,7 +185,8 @@ impl Machine {
             default_level: Level::Quorum,
             level_timeout: options.level_timeout,
             park_timeout: options.park_timeout,
-            replica: false,
+            replica: self.role() == Role::Replica,
+            reads: mneme_kernel::agreed::NEWEST,
             lease: options.lease,
             founds: false,
             quorum_check: options.quorum_check,
@@ -191,8 +206,9 @@ impl Machine {
         };
         Options {
             member: Member { name: self.name(), address: self.cluster_address().to_string() },
-            core: self.role().has_core().then_some(core),
+            core: self.role().has_data().then_some(core),
             keeper: self.role().has_keeper().then_some(keeper),
+            reads: mneme_kernel::agreed::NEWEST,
             start: if self.number() == 0 && !self.is_impaired() {
                 Start::Found { expect_keepers: options.topology.keepers().len() }
             } else {
@@ -211,7 +227,7 @@ impl Machine {
         if ending == Ending::PowerCut {
             disk.crash();
         }
-        if self.role().has_core() {
+        if self.role().has_data() {
             let wall = self.wall();
             world.history().death(self.number(), Between { least: wall, most: wall });
         }
@@ -232,6 +248,7 @@ impl Machine {
             world.check("fatal", found);
         }
         drop(life);
+        self.renew_if_removed();
         let Some(server) = server else { return };
         let idle = server.node().and_then(|node| {
             node.with_core(|core| {

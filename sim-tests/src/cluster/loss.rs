@@ -114,7 +114,7 @@ impl Cluster {
     }
 
     /// Whether the disk of a machine may be lost without losing what is acknowledged.
-    fn can_spare(&self, machine: usize) -> bool {
+    pub(super) fn can_spare(&self, machine: usize) -> bool {
         let impaired = self.keepers().filter(|other| other.is_impaired() || other.number() == machine);
         impaired.count() <= self.world().options.topology.spare_keepers()
     }

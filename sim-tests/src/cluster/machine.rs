@@ -24,6 +24,9 @@ const CLIENT_PORT: u16 = 6379;
 /// Where other nodes reach a node.
 const CLUSTER_PORT: u16 = 7379;
 
+/// The number of a machine that there is not.
+const NOBODY: usize = 99;
+
 /// A machine with one server.
 #[derive(Debug)]
 pub struct Machine {
@@ -47,6 +50,10 @@ pub struct Machine {
     is_impaired: AtomicBool,
     /// Its server's process is suspended.
     is_paused: AtomicBool,
+    /// Somebody was asked to remove it, and it has not joined again since.
+    is_leaving: AtomicBool,
+    /// How often it was removed.
+    removals: AtomicUsize,
     /// Folders on its disk with what a Keeper has moved aside as damaged.
     set_aside: AtomicUsize,
 }
@@ -70,13 +77,19 @@ impl Machine {
                 role: roles[number],
                 node: node.id(),
                 ip,
-                others: others.map(|other| SocketAddr::new(address(other), CLUSTER_PORT).to_string()).collect(),
+                // Nobody was ever at the last one: a list may be stale.
+                others: others
+                    .chain([NOBODY])
+                    .map(|other| SocketAddr::new(address(other), CLUSTER_PORT).to_string())
+                    .collect(),
                 clock: env.clone(),
                 disks: Mutex::new(vec![disk]),
                 life: Mutex::new(Life::begin(env, DiskStats::default())),
                 is_held: AtomicBool::new(false),
                 is_impaired: AtomicBool::new(false),
                 is_paused: AtomicBool::new(false),
+                is_leaving: AtomicBool::new(false),
+                removals: AtomicUsize::new(0),
                 set_aside: AtomicUsize::new(0),
             })
         };
@@ -142,7 +155,7 @@ impl Machine {
     /// failed. One that sees damage does so again.
     pub(super) fn wants_reviving(&self) -> bool {
         let life = lock(&self.life);
-        self.is_dead() || (life.start_error.is_some() && !life.sees_damage)
+        self.is_dead() || life.is_removed || (life.start_error.is_some() && !life.sees_damage)
     }
 
     /// Whether it would serve its role.
@@ -192,6 +205,24 @@ impl Machine {
 
     pub(super) fn set_paused(&self, is_paused: bool) {
         self.is_paused.store(is_paused, Ordering::Relaxed);
+    }
+
+    /// Whether somebody was asked to remove it, and it has not joined again since.
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_leaving(&self, is_leaving: bool) {
+        self.is_leaving.store(is_leaving, Ordering::Relaxed);
+    }
+
+    /// How often it was removed and has found out.
+    pub(super) fn removals(&self) -> usize {
+        self.removals.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_removal(&self) {
+        self.removals.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A Keeper moves its log aside only if it is damaged, and nothing but the nemesis damages it.

@@ -59,6 +59,12 @@ impl Cluster {
         }
     }
 
+    /// The directions between a machine and all with a Keeper.
+    pub fn feeds_of(&self, machine: usize) -> Cut {
+        let keepers = self.keepers().map(|keeper| keeper.number()).filter(|keeper| *keeper != machine);
+        keepers.flat_map(|keeper| [(keeper, machine), (machine, keeper)]).collect()
+    }
+
     fn ends(&self, cut: &Cut) -> Vec<(NodeId, NodeId)> {
         cut.iter().map(|(from, to)| (self.machine(*from).node(), self.machine(*to).node())).collect()
     }

@@ -57,6 +57,7 @@ impl Cluster {
             world.check("reign", seen.map(drop));
         }
         world.check("lease", lease::check(&leases));
+        self.look_at_replicas();
         for machine in self.keepers() {
             let Some(keeper) = machine.running_keeper() else { continue };
             let (term, leads) = (keeper.term(), leads(&keeper));
@@ -74,9 +75,37 @@ impl Cluster {
         }
     }
 
-    /// Compares the data of all Cores that have nothing on its way, as far as their indexes meet.
+    /// No other node knows of a Replica, and it leads nothing.
+    fn look_at_replicas(&self) {
+        for machine in self.replicas() {
+            let name = machine.name();
+            let leads = machine.running_core().is_some_and(|replica| replica.with_core(|core| core.is_primary()));
+            let is_known = |core: &Node<SimEnv>| {
+                core.with_core(|core| {
+                    core.cores().get(&name).is_some()
+                        || core.members().members.iter().any(|(_, member)| member.name == name)
+                })
+            };
+            let is_known = self.with_data().filter_map(|machine| machine.running_core()).any(|core| is_known(&core));
+            let found = if leads || is_known { Err(format!("{name} is primary, or known to others")) } else { Ok(()) };
+            self.world().check("replica", found);
+        }
+    }
+
+    /// Counts the Replicas, and those of them that a Keeper feeds which does not lead.
+    pub fn count_feeds(&self) {
+        let leader = self.leader().map(|leader| self.machine(leader).cluster_address().to_string());
+        for machine in self.replicas() {
+            let Some(replica) = machine.running_core() else { continue };
+            let fed_by = replica.keepers().fed_by();
+            self.world().count("Replicas", 1);
+            self.world().count("Replicas fed by a follower", u64::from(fed_by.is_some() && fed_by != leader));
+        }
+    }
+
+    /// Compares the data of all Cores and Replicas that have nothing on its way, as far as their indexes meet.
     pub fn compare_data(&self) {
-        for machine in self.cores() {
+        for machine in self.with_data() {
             let Some(core) = machine.running_core() else { continue };
             let now = core.env().monotonic();
             let digest = core.with_core(|core| {
@@ -91,9 +120,9 @@ impl Cluster {
         }
     }
 
-    /// Whether all Cores have applied, and all Keepers committed, the same, and nothing is on its way.
+    /// Whether all Cores and Replicas have applied, and all Keepers committed, the same, and nothing is on its way.
     pub fn have_converged(&self) -> bool {
-        let applied = self.cores().map(|machine| {
+        let applied = self.with_data().map(|machine| {
             let core = machine.running_core()?;
             core.with_core(|core| (core.accepted() == core.executed()).then(|| core.applied().0 + 1))
         });

@@ -108,6 +108,7 @@ fn options(env: &SimEnv) -> Options {
         default_level: Level::Quorum,
         level_timeout: Duration::from_secs(5),
         park_timeout: Duration::from_secs(5),
+        reads: mneme_kernel::agreed::NEWEST,
         replica: false,
         lease: Duration::from_secs(1),
         founds: false,
@@ -127,6 +128,7 @@ fn options(env: &SimEnv) -> Options {
         member,
         core: Some(CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None }),
         keeper: Some(KeeperOptions { segment_bytes: SEGMENT_BYTES, snapshots, raft: RaftTimes::default() }),
+        reads: mneme_kernel::agreed::NEWEST,
         start: Start::Found { expect_keepers: 1 },
     }
 }

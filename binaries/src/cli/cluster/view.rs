@@ -38,7 +38,7 @@ impl<'a> View<'a> {
         let primary = if self.primary().is_empty() { "none" } else { self.primary() };
         let facts = [("node", self.node()), ("role", text(self.0, "role")), ("primary", primary)];
         let facts = facts.into_iter().map(|(name, fact)| (name, fact.to_owned()));
-        let numbers = ["epoch", "applied", "committed", "lag", "voters", "forwarded"];
+        let numbers = ["epoch", "format", "applied", "committed", "lag", "voters", "forwarded"];
         let numbers = numbers.into_iter().map(|name| (name, shown(self.0, name)));
         for (name, fact) in facts.chain(numbers) {
             // Writing into memory cannot fail.

@@ -22,7 +22,8 @@ pub(crate) enum Frame {
     Entries { first: u64, count: u64 },
     /// The Keeper is there; so many entries are committed.
     Beat { committed: u64 },
-    /// A snapshot comes: frames of items, then the end.
+    /// A snapshot comes: frames of items, then the end. What its system state has that the oldest format does not know
+    /// stands behind this in the frame.
     Snapshot(Box<SnapshotHead>),
     /// Effects that make items stand behind this in the frame.
     Items,
@@ -111,6 +112,15 @@ pub(crate) fn entries(
     end(start, 0, out);
 }
 
+/// Appends the frame that a snapshot begins with.
+pub(crate) fn snapshot_head(head: SnapshotHead, out: &mut Vec<u8>) {
+    let start = begin(out);
+    let agreed = head.system.agreed.clone();
+    codec::encode(&Frame::Snapshot(Box::new(head)), out);
+    agreed.append(out);
+    end(start, 0, out);
+}
+
 /// Appends the beginning of a frame of items, of which so many bytes follow.
 pub(crate) fn items_head(bytes: usize, out: &mut Vec<u8>) {
     let start = begin(out);
@@ -161,6 +171,6 @@ pub(crate) fn decode_entries(first: u64, count: u64, bytes: &[u8]) -> io::Result
     Ok(entries)
 }
 
-fn invalid(error: CodecError) -> io::Error {
+pub(crate) fn invalid(error: CodecError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }

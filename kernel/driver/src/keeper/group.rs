@@ -13,15 +13,23 @@ use openraft::{ChangeMembers, Instant, Precondition, ServerState};
 use super::{Keeper, MetricsOf};
 use crate::admission::{self, Seen, Silence};
 use crate::ask::{Answer, Ask, ask};
+use crate::departure::{self, Removal};
 use crate::env::Env;
 use crate::link;
+use crate::state_machine::StoredMembershipOf;
 use crate::sync::lock;
 use crate::types::{Membership, Peer, log_id, to_members, to_wal_id};
+use crate::watermark::Watermark;
 
 /// How often this Keeper asks for the leadership at most.
 const LEAD_PAUSE: Duration = Duration::from_secs(1);
 /// Entries that a voter may lack when it takes the leadership over: it gets them first, and nobody writes meanwhile.
 const TRANSFER_LAG: u64 = 64;
+/// How long a Keeper that stops tries to have another one lead, how long it waits before it asks anew, and how often it looks.
+const HAND_OVER: Duration = Duration::from_secs(1);
+const HAND_OVER_AGAIN: Duration = Duration::from_millis(100);
+const HAND_OVER_LOOK: Duration = Duration::from_millis(2);
+
 /// A Keeper as it sees itself and the group.
 #[derive(Clone, Debug)]
 pub struct KeeperStatus {
@@ -160,6 +168,25 @@ impl<E: Env> Keeper<E> {
         }
     }
 
+    /// Has another voter lead, if this one does: its stop shall not cost an election, which takes longer than a primary's
+    /// lease lasts. If none has the log in time, so be it.
+    pub(super) async fn hand_over_lead(&self) {
+        let until = self.env.monotonic() + HAND_OVER;
+        while let Some(view) = self.view()
+            && self.env.monotonic() < until
+        {
+            let matched = |id: &u64| view.seen.get(id).and_then(|seen| seen.matched);
+            let others = view.membership.voter_ids().filter(|id| *id != self.id);
+            let Some(best) = others.max_by_key(matched) else { return };
+            let asked = self.transfer(best).await;
+            tracing::debug!(?asked, "another Keeper is to lead");
+            let again = self.env.monotonic() + HAND_OVER_AGAIN;
+            while self.leads() && self.env.monotonic() < again {
+                self.env.sleep(HAND_OVER_LOOK).await;
+            }
+        }
+    }
+
     pub(crate) fn answers_for_a_majority(&self) -> Answer {
         match self.view() {
             Some(view) if view.has_majority => Answer::Done,
@@ -175,13 +202,98 @@ impl<E: Env> Keeper<E> {
             Ok(None) => Answer::Done,
             Ok(Some(change)) => {
                 tracing::info!(name = member.name, address = member.address, "a Keeper is admitted: {change}");
-                match self.apply_change(&view, change).await {
-                    Ok(()) => Answer::Done,
+                match self.apply_change(view.at, change, false).await {
+                    Ok(_) => Answer::Done,
                     Err(why) => Answer::Refused(why),
                 }
             }
             Err(why) => Answer::Refused(why),
         }
+    }
+
+    /// Takes these Keepers, which have this name, out of the group, if this one leads.
+    pub(crate) async fn remove(&self, ids: &[u64], name: &str) -> Answer {
+        let _changing = self.changing.lock().await;
+        let Some(view) = self.view() else { return self.not_leader() };
+        let removal = departure::removal(&view.membership, &view.seen, view.silence, self.id, ids, name);
+        let (voters, ids) = match removal {
+            Ok(Removal::Leave { voters, ids }) => (voters, ids),
+            Ok(Removal::Done) => return Answer::Done,
+            Ok(Removal::HandOver(to)) => {
+                let member = view.membership.get_node(&to).map(|peer| peer.0.clone());
+                return match self.transfer(to).await {
+                    Answer::Done => Answer::NotLeader(member),
+                    _ => Answer::Refused(format!(
+                        "{name} leads the Keepers, and no other one has all data yet: ask again"
+                    )),
+                };
+            }
+            Err(why) => return Answer::Refused(why),
+        };
+        tracing::info!(name, "a Keeper is removed");
+        let leave = async {
+            let at = match voters {
+                Some(voters) => Some(self.apply_change(view.at, voters, true).await?),
+                None => view.at,
+            };
+            self.apply_change(at, ChangeMembers::RemoveNodes(ids), true).await
+        };
+        match leave.await {
+            Ok(_) => Answer::Done,
+            Err(why) => Answer::Refused(format!("{name} could not be removed, ask again: {why}")),
+        }
+    }
+
+    /// Notes where a member is, if this Keeper leads. One that is none is told so.
+    pub(crate) async fn moved(&self, id: u64, member: Member) -> Answer {
+        match self.knows(id) {
+            Answer::Done => self.admit(id, member).await,
+            other => other,
+        }
+    }
+
+    /// Whether the Keeper of this id is a member, as far as this one knows.
+    pub(crate) fn knows(&self, id: u64) -> Answer {
+        let metrics = self.metrics();
+        let committed = &metrics.committed_membership_config;
+        match committed.log_id() {
+            Some(_) if committed.membership().get_node(&id).is_some() => Answer::Done,
+            Some(at) => Answer::Removed { at: at.index },
+            None => Answer::NotLeader(None),
+        }
+    }
+
+    /// Whether it is a member by what its log says, or was.
+    pub(crate) fn was_member(&self) -> bool {
+        lock(&self.member_at).is_some()
+    }
+
+    pub(crate) fn was_removed(&self) -> bool {
+        self.removed.value() > 0
+    }
+
+    /// 1 once it is a member no more.
+    pub(crate) fn removed(&self) -> &Watermark {
+        &self.removed
+    }
+
+    /// Notes whether this Keeper is a member by a configuration.
+    pub(super) fn note_membership(&self, config: &StoredMembershipOf<E>) {
+        if config.membership().get_node(&self.id).is_some() {
+            // Not the highest: one that was not committed may have been replaced by an older one's successor.
+            *lock(&self.member_at) = config.log_id().as_ref().map(|id| id.index);
+        }
+    }
+
+    /// The committed configuration at this index is without this Keeper: whether that means that it has been removed.
+    pub(crate) async fn hear_removed(&self, at: u64) -> bool {
+        let is_later = lock(&self.member_at).is_some_and(|member_at| member_at < at);
+        if is_later && !self.was_removed() {
+            self.directory.note_keeper_removed(self.id).await;
+            tracing::warn!("this Keeper is a member of the Raft group no more");
+            self.removed.advance(1);
+        }
+        is_later
     }
 
     fn not_leader(&self) -> Answer {
@@ -217,15 +329,22 @@ impl<E: Env> Keeper<E> {
     /// Changes the members, if they still are what the view says.
     pub(crate) async fn change(&self, view: &View, change: ChangeMembers<u64, Peer>) -> Result<(), String> {
         let _changing = self.changing.lock().await;
-        self.apply_change(view, change).await
+        self.apply_change(view.at, change, false).await.map(drop)
     }
 
-    async fn apply_change(&self, view: &View, change: ChangeMembers<u64, Peer>) -> Result<(), String> {
-        let last_membership_log_id = view.at.map(log_id::<E::Runtime>);
+    /// Changes the configuration, if its entry still is that one; returns the new one's. `retain`: who votes no more learns.
+    async fn apply_change(
+        &self,
+        at: Option<wal::LogId>,
+        change: ChangeMembers<u64, Peer>,
+        retain: bool,
+    ) -> Result<wal::LogId, String> {
+        let last_membership_log_id = at.map(log_id::<E::Runtime>);
         let unchanged = [Precondition::LastMembershipLogId { last_membership_log_id }];
-        let changing = self.raft.change_membership_if(change, false, unchanged);
+        let changing = self.raft.change_membership_if(change, retain, unchanged);
         let changed = link::timeout(&self.env, admission::CHANGE_PATIENCE, async {
-            changing.await.map(drop).map_err(|error| io::Error::other(error.to_string()))
+            let changed = changing.await.map_err(|error| io::Error::other(error.to_string()))?;
+            Ok(to_wal_id::<E::Runtime>(&changed.log_id))
         });
         changed.await.map_err(|error| error.to_string())
     }

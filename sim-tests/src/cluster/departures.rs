@@ -1,0 +1,119 @@
+//! Nodes that are removed while faults go on, and join again as new ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use madsim::runtime::Handle;
+use madsim::time::Instant;
+use mneme_driver::departure::Removed;
+use mneme_kernel::removal::Departure;
+
+use super::machine::Machine;
+use super::{Cluster, WATCH};
+use crate::world::lock;
+
+/// How long it is tried to remove a node; all faults are over before.
+const TRYING: Duration = Duration::from_secs(60);
+/// How long one that asks in vain waits.
+const AGAIN: Duration = Duration::from_millis(500);
+
+impl Cluster {
+    /// Has one of the other Cores remove a machine's node: asks until it is done, or refused before anything was done. The
+    /// node finds out and ends itself; its disk is replaced, and it joins as a new one.
+    pub async fn remove(&self, machine: usize, draw: u64) {
+        let has_other_cores = self.cores().any(|core| core.number() != machine);
+        if !self.can_spare(machine) || !has_other_cores {
+            return;
+        }
+        let Some(hold) = self.take(machine) else { return };
+        let leaving = hold.machine();
+        // What is on its disk counts no more.
+        leaving.set_impaired(true);
+        leaving.set_leaving(true);
+        self.event(format_args!("{} is to be removed", leaving.name()));
+        if self.until_removed(leaving, draw).await {
+            self.world().count("removed", 1);
+        } else {
+            self.world().count("removal refused", 1);
+            leaving.set_impaired(false);
+        }
+        leaving.set_leaving(false);
+    }
+
+    /// Whether it was removed and has found out; if not, it was refused.
+    async fn until_removed(&self, leaving: &Arc<Machine>, draw: u64) -> bool {
+        let (end, before) = (Instant::now() + TRYING, leaving.removals());
+        let (mut may_have_begun, mut is_done) = (false, false);
+        for turn in draw.. {
+            if leaving.removals() > before {
+                return true;
+            }
+            if Instant::now() > end {
+                let late = format!("{} is not removed within {TRYING:?}, or has not found out", leaving.name());
+                self.world().check("liveness", Err(late));
+                return true;
+            }
+            if !is_done {
+                match self.ask_to_remove(leaving, turn).await {
+                    Some(Ok(())) => is_done = true,
+                    Some(Err(why)) => {
+                        self.event(format_args!("{} is not removed: {why}", leaving.name()));
+                        if !may_have_begun && is_refusal(&why) {
+                            return false;
+                        }
+                    }
+                    None => {}
+                }
+                may_have_begun = true;
+            }
+            leaving.run_for(AGAIN).await;
+        }
+        unreachable!("there is always another turn")
+    }
+
+    /// What a Core answers that is asked to remove a machine's node; `None` if it gives no answer.
+    async fn ask_to_remove(&self, leaving: &Arc<Machine>, turn: u64) -> Option<Result<(), String>> {
+        let others: Vec<_> = self.cores().filter(|core| core.number() != leaving.number()).collect();
+        let asked = others.get(turn as usize % others.len().max(1))?;
+        let core = asked.running_core()?;
+        let departure = Departure { node: leaving.name(), keeper_only: false };
+        let asker = core.clone();
+        let asking = Handle::current().get_node(asked.node())?.spawn(async move { asker.remove(&departure).await });
+        let end = Instant::now() + TRYING;
+        while !asking.is_finished() {
+            // It may have ended, and have begun its next life since; one that is suspended gives no answer either.
+            let lives_on = asked.running_core().is_some_and(|now| Arc::ptr_eq(&now, &core));
+            if !lives_on || Instant::now() > end {
+                return None;
+            }
+            // It may die meanwhile, as of anything else.
+            leaving.run_for(WATCH).await;
+        }
+        asking.await.ok()
+    }
+}
+
+/// Whether it is refused before anything is done.
+fn is_refusal(why: &str) -> bool {
+    ["would vote", "the only", "reads format", "there is no node"].iter().any(|text| why.contains(text))
+}
+
+impl Machine {
+    /// The node has heard that it is a member no more: the process ends.
+    pub(super) fn note_removed(&self, removed: Removed) {
+        self.world.event(format_args!("{} has found out: {removed}", self.name()));
+        let asked = if self.is_leaving() { Ok(()) } else { Err(format!("{} was removed by nobody", self.name())) };
+        self.world.check("membership", asked);
+        lock(&self.life).is_removed = true;
+    }
+
+    /// A new disk for a node that was removed, if it was: what is on the old one belongs to no cluster.
+    pub(super) fn renew_if_removed(&self) {
+        if lock(&self.life).is_removed {
+            self.world.count("joins after a removal", 1);
+            self.count_removal();
+            self.set_impaired(true);
+            self.lose_disk();
+        }
+    }
+}
