@@ -22,6 +22,9 @@ impl Core {
     /// Why not, and what to do.
     pub fn check_departure(&self, departure: &Departure) -> Result<(), String> {
         let Departure { node, keeper_only } = departure;
+        if !self.is_hot() {
+            return Err("this node does not know all that the log says yet: ask again, or another node".into());
+        }
         let has_core = self.cores().get(node).is_some();
         let has_keeper = self.has_keeper(node);
         if *node == self.config.node && !keeper_only {

@@ -246,6 +246,9 @@ impl Connection {
         if machine.role() == Role::Replica {
             return Some(Memory::Replica);
         }
+        if machine.is_leaving() {
+            return Some(Memory::Leaving);
+        }
         machine.running_core()?.with_core(|core| core.incarnation().map(Memory::Core))
     }
 

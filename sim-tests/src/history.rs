@@ -79,6 +79,8 @@ pub enum Memory {
     Core(Incarnation),
     /// A Replica's.
     Replica,
+    /// That of a node which is being removed: it may be no member, and not know yet.
+    Leaving,
 }
 
 impl Operation {

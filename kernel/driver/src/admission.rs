@@ -106,6 +106,16 @@ pub(crate) fn admission(
     Ok(Some(Change::Batch(vec![Change::RemoveNodes(leaving), Change::AddNodes(joining)])))
 }
 
+/// What ends a change that a leader which is gone has begun, if there is one. Who votes no more goes on learning: it may be
+/// a fourth voter that is only not needed. An old id leaves whose new one has its place.
+pub(crate) fn completion(membership: &Membership) -> Option<Change> {
+    let [before, .., after] = membership.get_joint_config().as_slice() else { return None };
+    let name = |id: &u64| membership.get_node(id).map(|peer| &peer.0.name);
+    let replaced = |id: &&u64| after.iter().any(|voter| name(voter) == name(id));
+    let leaving = before.difference(after).filter(replaced).copied().collect();
+    Some(Change::Batch(vec![Change::ReplaceAllVoters(after.clone()), Change::RemoveNodes(leaving)]))
+}
+
 /// The next change that brings the voters nearer to what is wanted, if one is possible now. `mark` is an index that
 /// everybody who keeps up has.
 pub(crate) fn promotion(
@@ -115,10 +125,6 @@ pub(crate) fn promotion(
     mark: u64,
 ) -> Option<Change> {
     let voters = voters(membership);
-    if membership.get_joint_config().len() > 1 {
-        // A leader that is gone has begun it.
-        return Some(Change::ReplaceAllVoters(voters));
-    }
     let of = |id: &u64| seen.get(id).copied().unwrap_or_default();
     let is_ready = |id: &u64| {
         let seen = of(id);
@@ -218,14 +224,17 @@ pub(crate) async fn promote<E: Env>(keeper: Arc<Keeper<E>>) {
         let before = mark.take();
         let Some(view) = keeper.view() else { continue };
         // What was the last entry a tick ago.
-        let change = before.and_then(|before| promotion(&view.membership, &view.seen, view.silence, before));
+        let (change, retain) = match completion(&view.membership) {
+            Some(change) => (Some(change), true),
+            None => (before.and_then(|mark| promotion(&view.membership, &view.seen, view.silence, mark)), false),
+        };
         let Some(change) = change else {
             mark = Some(view.last);
             continue;
         };
         tracing::info!(?change, "the members change");
         // It may take long: the next mark is made after it.
-        if let Err(why) = keeper.change(&view, change).await {
+        if let Err(why) = keeper.change(&view, change, retain).await {
             tracing::warn!("the members could not be changed, trying on: {why}");
         }
     }
@@ -267,6 +276,7 @@ mod tests {
                 }
                 Change::AddNodes(new) => nodes.extend(new.into_keys()),
                 Change::RemoveNodes(ids) => nodes.retain(|id| !ids.contains(id)),
+                Change::ReplaceAllVoters(ids) => voters = ids,
                 other => unreachable!("{other:?}"),
             }
         }
@@ -308,6 +318,23 @@ mod tests {
         let change = promotion(&both, &seen(&[(33, 5)]), SILENCE, 5).expect("it is ready");
         assert_eq!(after(&both, change), (vec![1, 2, 33], vec![1, 2, 33]));
         assert_eq!(promotion(&both, &seen(&[(33, 5), (3, 5)]), SILENCE, 5), None, "the old one is alive");
+    }
+
+    #[test]
+    fn a_change_that_was_begun_is_ended_and_drops_nobody_but_old_ids() {
+        let joint = |voters: &[&[u64]], all: &[(u64, &str)]| {
+            let nodes: BTreeMap<u64, Peer> = all.iter().map(|(id, name)| (*id, Peer(member(name)))).collect();
+            let configs = voters.iter().map(|ids| ids.iter().copied().collect()).collect();
+            Membership::new(configs, nodes).expect("voters are members")
+        };
+        let five = [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")];
+        let removal = joint(&[&[1, 2, 3, 4, 5], &[1, 2, 3]], &five);
+        let change = completion(&removal).expect("it was begun");
+        assert_eq!(after(&removal, change), (vec![1, 2, 3], vec![1, 2, 3, 4, 5]));
+        let replacement = joint(&[&[1, 2, 3], &[1, 2, 33]], &[(1, "a"), (2, "b"), (3, "c"), (33, "c")]);
+        let change = completion(&replacement).expect("it was begun");
+        assert_eq!(after(&replacement, change), (vec![1, 2, 33], vec![1, 2, 33]));
+        assert_eq!(completion(&group(&[1, 2], &[(1, "a"), (2, "b")])), None);
     }
 
     #[test]

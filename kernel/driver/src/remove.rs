@@ -90,19 +90,34 @@ async fn hand_over<E: Env>(node: &Node<E>, name: &str, until: Monotonic) -> Resu
 /// Has the leader take its Keeper out of the Raft group, if there is one, and tells it.
 async fn remove_keeper<E: Env>(node: &Node<E>, leaving: &Leaving<'_>, until: Monotonic) -> Result<(), String> {
     let Leaving { name, keepers, address, .. } = leaving;
+    if keepers.is_empty() {
+        return Ok(());
+    }
     let mut hint: Option<Member> = None;
     let mut why = String::from("nobody is known");
+    let mut removed_at = None;
     loop {
-        let (is_member, leader, members) = {
+        let (known, leader, members) = {
             let core = lock_core(node).await;
-            let members = core.members().members.clone();
-            (members.iter().any(|(id, _)| keepers.contains(id)), core.group().leader.clone(), members)
+            (core.known(), core.group().leader.clone(), core.members().members.clone())
         };
-        if !is_member {
-            break;
+        // What was known of them may have been old: a later life of the node may be a member for long.
+        if removed_at.is_some_and(|at| known > at) {
+            match members.iter().find(|(_, member)| member.name == *name) {
+                Some((id, _)) if !keepers.contains(id) => {
+                    return Err(format!("{name} has joined again with another Keeper: ask again if that is to leave"));
+                }
+                // That entry was replaced by another leader's.
+                Some(_) => removed_at = None,
+                None => break,
+            }
         }
         if node.env.monotonic() >= until {
             return Err(format!("no Keeper that leads has removed {name} in time, ask again: {why}"));
+        }
+        if removed_at.is_some() {
+            node.env.sleep(AGAIN).await;
+            continue;
         }
         let answer = match node.keeper.as_ref().filter(|keeper| keeper.leads()) {
             Some(keeper) => keeper.remove(keepers, name).await,
@@ -118,7 +133,7 @@ async fn remove_keeper<E: Env>(node: &Node<E>, leaving: &Leaving<'_>, until: Mon
         };
         match answer {
             // The log brings it in a moment.
-            Answer::Done => {}
+            Answer::Removed { at } => removed_at = Some(at),
             Answer::Refused(refusal) => return Err(refusal),
             Answer::NotLeader(leader) => hint = leader,
             other => why = format!("{other:?}"),

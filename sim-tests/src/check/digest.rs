@@ -26,9 +26,10 @@ impl Digests {
     }
 
     /// A life has ended; `last` is the digest of its data if nothing executed was still on its way to the log. Without
-    /// it the next life may find more than was acknowledged, and which of it only the clients' history can judge.
+    /// it the next life may find more than was acknowledged, and which of it only the clients' history can judge. Before
+    /// there is a user there is nothing, and the next life makes one.
     pub fn died(&mut self, last: Option<(Index, Digest)>) {
-        self.expected = last;
+        self.expected = last.filter(|(_, digest)| *digest != Digest::default());
     }
 
     /// A new life has recovered this. Whether there was something to compare with.

@@ -70,8 +70,8 @@ fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> 
         };
         // Only a write that stands alone decides what is read.
         let alone = changes().all(|other| other.called == last.called || other.ended < last.called);
-        // A Replica does not count.
-        let counts = read.memory != Some(Memory::Replica);
+        // A Replica does not count, nor who is removed.
+        let counts = matches!(read.memory, Some(Memory::Core(_)));
         let is_found = read.acknowledged().is_some() || last.level == Level::All && counts;
         if !alone || !is_found || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
             continue;

@@ -55,7 +55,10 @@ impl Cluster {
             }
             if !is_done {
                 match self.ask_to_remove(leaving, turn).await {
-                    Some(Ok(())) => is_done = true,
+                    Some(Ok(())) => {
+                        self.event(format_args!("{} is removed, it is said", leaving.name()));
+                        is_done = true;
+                    }
                     Some(Err(why)) => {
                         self.event(format_args!("{} is not removed: {why}", leaving.name()));
                         if !may_have_begun && is_refusal(&why) {

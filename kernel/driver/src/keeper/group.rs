@@ -211,14 +211,15 @@ impl<E: Env> Keeper<E> {
         }
     }
 
-    /// Takes these Keepers, which have this name, out of the group, if this one leads.
+    /// Takes these Keepers, which have this name, out of the group, if this one leads. [`Answer::Removed`] tells by which
+    /// entry they have left at the latest.
     pub(crate) async fn remove(&self, ids: &[u64], name: &str) -> Answer {
         let _changing = self.changing.lock().await;
         let Some(view) = self.view() else { return self.not_leader() };
         let removal = departure::removal(&view.membership, &view.seen, view.silence, self.id, ids, name);
         let (voters, ids) = match removal {
             Ok(Removal::Leave { voters, ids }) => (voters, ids),
-            Ok(Removal::Done) => return Answer::Done,
+            Ok(Removal::Done) => return Answer::Removed { at: view.at.map_or(0, |at| at.index) },
             Ok(Removal::HandOver(to)) => {
                 let member = view.membership.get_node(&to).map(|peer| peer.0.clone());
                 return match self.transfer(to).await {
@@ -239,7 +240,7 @@ impl<E: Env> Keeper<E> {
             self.apply_change(at, ChangeMembers::RemoveNodes(ids), true).await
         };
         match leave.await {
-            Ok(_) => Answer::Done,
+            Ok(at) => Answer::Removed { at: at.index },
             Err(why) => Answer::Refused(format!("{name} could not be removed, ask again: {why}")),
         }
     }
@@ -326,10 +327,15 @@ impl<E: Env> Keeper<E> {
         Some(View { membership, seen, silence, last, has_majority, at })
     }
 
-    /// Changes the members, if they still are what the view says.
-    pub(crate) async fn change(&self, view: &View, change: ChangeMembers<u64, Peer>) -> Result<(), String> {
+    /// Changes the members, if they still are what the view says. `retain`: who votes no more learns.
+    pub(crate) async fn change(
+        &self,
+        view: &View,
+        change: ChangeMembers<u64, Peer>,
+        retain: bool,
+    ) -> Result<(), String> {
         let _changing = self.changing.lock().await;
-        self.apply_change(view.at, change, false).await.map(drop)
+        self.apply_change(view.at, change, retain).await.map(drop)
     }
 
     /// Changes the configuration, if its entry still is that one; returns the new one's. `retain`: who votes no more learns.
