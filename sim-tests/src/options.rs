@@ -239,8 +239,9 @@ impl ClientOptions {
         }
         // What nobody knows the fate of stays open for ever, which makes the search for a linearization long; longest
         // where all databases are searched as one.
-        options.databases = options.databases.min(3);
-        let most = if options.mix.across > 0 { 70.0 } else { 120.0 };
+        let joined = options.mix.across > 0;
+        options.databases = options.databases.min(if joined { 2 } else { 3 });
+        let most = if joined { 70.0 } else { 120.0 };
         options.commands = usize::from(options.databases) * dice.log_uniform(50.0..=most) as usize;
         options.text = options.text.min(60);
         // The commands are spread over the time in which there are faults.
