@@ -168,14 +168,19 @@ impl<E: Env> Keeper<E> {
             .filter(|known| known.name != member.name && known.address != member.address)
             .map(|known| known.address)
             .collect();
+        // One that was never admitted knows of nobody yet but those that it is to ask.
+        let helpers = match start {
+            Start::Join { nodes } if directory.keepers().is_empty() => nodes.clone(),
+            _ => others.clone(),
+        };
         // With others to fall back on, damage is looked for before this Keeper takes part; alone, whoever loads finds it.
-        let mut opened = Self::open(env, options.segment_bytes, !others.is_empty()).await;
+        let mut opened = Self::open(env, options.segment_bytes, !helpers.is_empty()).await;
         if let Err(error) = &opened
             && error.is_damage()
-            && !others.is_empty()
+            && !helpers.is_empty()
         {
             tracing::error!("{error}; this Keeper takes no part until the others have a leader without it");
-            set_aside::until_others_lead(env, &others).await;
+            set_aside::until_others_lead(env, &helpers).await;
             let folder = set_aside::set_aside(env).await.map_err(OpenError::from)?;
             tracing::warn!("what was damaged lies in {folder} now; this Keeper begins anew");
             opened = Self::open(env, options.segment_bytes, false).await;
