@@ -218,6 +218,10 @@ impl Connection {
                 Ok(None) => {
                     // What comes now begins to wait anew.
                     session.parked = None;
+                    if core.is_closing() && rest.is_empty() {
+                        self.closing = true;
+                        return Step::Close;
+                    }
                     return Step::Read;
                 }
                 Err(error) => {

@@ -290,6 +290,8 @@ pub struct Core {
     newest_wall: Wall,
     /// Until then writers wait, so that a digest can be taken between batches.
     hold_writes_until: Option<Monotonic>,
+    /// Clients are to go.
+    closing: bool,
     /// Nothing is executed any more.
     stopping: bool,
     pub(crate) keeper: KeeperState,
@@ -334,6 +336,7 @@ impl Core {
             applied: None,
             newest_wall: Wall::default(),
             hold_writes_until: None,
+            closing: false,
             stopping: false,
             keeper: KeeperState::default(),
             traffic: (0, 0),
@@ -940,6 +943,16 @@ impl Core {
     pub(crate) fn holds_writes(&self, now: Monotonic) -> bool {
         let Role::Primary(reign) = &self.role else { return true };
         reign.is_full() || self.hold_writes_until.is_some_and(|until| now < until)
+    }
+
+    /// Has connections closed from now on when all that has arrived on them is run and answered.
+    pub fn close_clients(&mut self) {
+        self.closing = true;
+    }
+
+    /// Whether clients are to go: see [`Core::close_clients`].
+    pub fn is_closing(&self) -> bool {
+        self.closing
     }
 
     /// Executes nothing from now on: commands that need the data are answered `-LOADING`, which means that they were not

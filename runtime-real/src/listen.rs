@@ -124,7 +124,7 @@ impl Threads {
         let _ = self.queues[i].send(arrival);
     }
 
-    /// Accepts clients on a TCP port for ever.
+    /// Accepts clients on a TCP port until its future is dropped.
     pub(crate) async fn accept_tcp(self, listener: TcpListener, port: Port) {
         loop {
             let accepted = listener.accept().await.and_then(|(socket, peer)| Ok((socket.into_std()?, peer)));
@@ -141,7 +141,7 @@ impl Threads {
         }
     }
 
-    /// Accepts clients on a Unix socket for ever.
+    /// Accepts clients on a Unix socket until its future is dropped.
     pub(crate) async fn accept_unix(self, listener: UnixListener) {
         loop {
             match listener.accept().await.and_then(|(socket, _)| socket.into_std()) {

@@ -419,7 +419,8 @@ impl This {
         ports: ClientPorts,
     ) {
         if let (Some(tls), Some(core), Some(node)) = (tls, &self.options.core, server.node()) {
-            ports.serve(Threads::start(core.threads, node, &tls, &admin.tls, core.max_clients as usize));
+            let threads = Threads::start(core.threads, node, &tls, &admin.tls, core.max_clients as usize);
+            ports.serve(&threads, node);
         }
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use mneme_kernel::call::Wanted;
 use mneme_kernel::connection::Step;
@@ -23,20 +24,47 @@ const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 /// How often a client whose request is there lets others of its thread go first.
 const YIELDS: u32 = 64;
 
+/// How long a client of a stopping node may take to close its side.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// Bytes that are read behind a request that has to wait.
 const READ_AHEAD: usize = 16 << 10;
 
 /// Serves a client until either side has had enough.
 pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: Port, peer: Peer, source: Source) {
     // Errors here mean that the client has gone: there is nobody to tell.
-    let _ = match node.connect(port, peer) {
-        Some(client) => converse(client, &mut stream, source).await,
-        None => stream.write_all(TOO_MANY).await,
-    };
-    let _ = stream.shutdown().await;
+    match node.connect(port, peer) {
+        Some(mut client) => {
+            let _ = converse(&mut client, &mut stream, source).await;
+            let _ = stream.shutdown().await;
+            if node.with_core(|core| core.is_closing()) {
+                until_gone(&node, &mut stream).await;
+            }
+        }
+        None => {
+            let _ = stream.write_all(TOO_MANY).await;
+            let _ = stream.shutdown().await;
+        }
+    }
 }
 
-async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, source: Source) -> io::Result<()> {
+/// Waits a little for the other side to close too. What it sent meanwhile is not run; but a socket that is closed with
+/// something unread takes with it the last replies that are on their way.
+async fn until_gone<E: Env, S: Stream>(node: &Node<E>, stream: &mut S) {
+    let (mut late, mut bytes) = (pin!(node.env().sleep(LINGER)), [0; 1024]);
+    poll_fn(|context| {
+        loop {
+            match pin!(stream.read(&mut bytes)).poll(context) {
+                Poll::Ready(Ok(read)) if read > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return late.as_mut().poll(context),
+            }
+        }
+    })
+    .await;
+}
+
+async fn converse<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, source: Source) -> io::Result<()> {
     let node = client.node.clone();
     let mut backup = None;
     loop {
@@ -105,14 +133,14 @@ async fn converse<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S, sour
         };
         client.advance(client.connection.ran_until());
         let progressed = poll_fn(|context| {
-            let wrote = poll_send(&mut client, stream, context)?;
+            let wrote = poll_send(client, stream, context)?;
             client.note_replying(!client.connection.is_drained());
             let moved = moved.as_mut().is_some_and(|moved| Pin::new(moved).poll(context).is_ready())
                 | progress.as_mut().is_some_and(|progress| Pin::new(progress).poll(context).is_ready())
                 | spread.as_mut().is_some_and(|spread| Pin::new(spread).poll(context).is_ready())
                 | client.door.poll(context).is_ready()
                 | delay.as_mut().is_some_and(|delay| delay.as_mut().poll(context).is_ready());
-            let read = if reads { poll_receive(&mut client, stream, context)? } else { None };
+            let read = if reads { poll_receive(client, stream, context)? } else { None };
             match read {
                 Some(0) => Poll::Ready(Ok::<_, io::Error>(false)),
                 Some(_) => Poll::Ready(Ok(true)),
@@ -168,12 +196,12 @@ async fn others_first<E: Env>(node: &Node<E>) {
 }
 
 /// Sends all replies, each when its gate opens.
-async fn drain<E: Env, S: Stream>(mut client: Client<E>, stream: &mut S) -> io::Result<()> {
+async fn drain<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S) -> io::Result<()> {
     let node = client.node.clone();
     loop {
         client.advance(node.env().monotonic());
         poll_fn(|context| {
-            poll_send(&mut client, stream, context)?;
+            poll_send(client, stream, context)?;
             if client.connection.ready().is_empty() { Poll::Ready(Ok::<_, io::Error>(())) } else { Poll::Pending }
         })
         .await?;

@@ -29,4 +29,8 @@ impl Doors {
         let doors = lock(&self.0);
         slots.iter().filter_map(|slot| doors.get(*slot)).for_each(|door| door.raise());
     }
+
+    pub(crate) fn knock_at_all(&self) {
+        lock(&self.0).iter().for_each(|door| door.raise());
+    }
 }

@@ -37,6 +37,9 @@ use crate::watermark::{Reached, Watermark};
 /// How long a stopping node waits for clients to take their last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(2);
 
+/// How long a stopping node waits for clients to be answered and to go.
+const SEE_OFF: Duration = Duration::from_millis(500);
+
 /// How long handing over may take.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -87,6 +90,8 @@ pub struct Node<E: Env> {
     pub(crate) start_error: Mutex<Option<StartError>>,
     /// 1 once a client asked the server to stop.
     shutdown: Watermark,
+    /// 1 once no more clients are to be let in.
+    closes: Watermark,
     /// 1 once this Core is a member no more.
     pub(crate) removed: Watermark,
     pub(crate) directory: Arc<Directory<E>>,
@@ -145,6 +150,7 @@ impl<E: Env> Node<E> {
             serves: Watermark::default(),
             start_error: Mutex::default(),
             shutdown: Watermark::default(),
+            closes: Watermark::default(),
             removed: Watermark::default(),
             directory,
             work: Signal::default(),
@@ -285,10 +291,16 @@ impl<E: Env> Node<E> {
         self.shutdown.reached(1).await;
     }
 
-    /// Stops in order: hands over to another Core if there is one, executes nothing any more; everything executed becomes
-    /// durable and is answered.
+    /// Completes when no more clients are to be let in.
+    pub async fn closes(&self) {
+        self.closes.reached(1).await;
+    }
+
+    /// Stops in order: hands over to another Core if there is one, sees its clients off, executes nothing any more;
+    /// everything executed becomes durable and is answered.
     pub async fn stop(&self) {
         self.hand_over().await;
+        self.see_clients_off().await;
         let seq = self.with_core(|core| {
             core.stop();
             core.executed()
@@ -297,6 +309,18 @@ impl<E: Env> Node<E> {
         self.until_accepted(seq).await;
         let until = self.env.monotonic() + LAST_REPLIES;
         while self.replying.load(Ordering::Relaxed) > 0 && self.env.monotonic() < until {
+            self.env.sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Lets no more clients in, and has each connection closed when what it has asked for is answered: its client finds
+    /// another node, and no command gets an error.
+    async fn see_clients_off(&self) {
+        self.closes.advance(1);
+        self.with_core(Core::close_clients);
+        self.doors.knock_at_all();
+        let until = self.env.monotonic() + SEE_OFF;
+        while self.with_core(|core| !core.clients.is_empty()) && self.env.monotonic() < until {
             self.env.sleep(Duration::from_millis(5)).await;
         }
     }

@@ -1,11 +1,15 @@
 //! The sockets, bound before anything else is done: a port in use is found out at once.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use mneme_driver::node::Node;
 use mneme_kernel::session::Port;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::{Options, ServerError};
+use crate::env::RealEnv;
 use crate::listen::{Threads, bind_tcp, bind_unix};
 
 #[derive(Debug)]
@@ -48,13 +52,23 @@ impl Ports {
 }
 
 impl ClientPorts {
-    /// Has clients served from now on.
-    pub(super) fn serve(self, threads: Threads) {
+    /// Has clients served from now on, until the node lets no more in.
+    pub(super) fn serve(self, threads: &Threads, node: &Arc<Node<RealEnv>>) {
         for (listener, port) in self.tcp {
-            tokio::spawn(threads.clone().accept_tcp(listener, port));
+            accept(node, threads.clone().accept_tcp(listener, port));
         }
         if let Some(unix) = self.unix {
-            tokio::spawn(threads.accept_unix(unix));
+            accept(node, threads.clone().accept_unix(unix));
         }
     }
+}
+
+fn accept(node: &Arc<Node<RealEnv>>, accepting: impl Future<Output = ()> + Send + 'static) {
+    let node = node.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = accepting => {}
+            () = node.closes() => {}
+        }
+    });
 }
