@@ -96,12 +96,13 @@ impl Manifest {
         if &head[..8] != MAGIC {
             return Err(BadManifest::Foreign);
         }
-        if u32::from_le_bytes([head[8], head[9], head[10], head[11]]) > VERSION {
-            return Err(BadManifest::Newer);
-        }
         let claimed = u32::from_le_bytes([head[12], head[13], head[14], head[15]]);
         if claimed != sum(checksum, bytes) {
             return Err(BadManifest::Damaged);
+        }
+        // Only now: a flipped bit is no newer version. Every version's manifest has its checksum here.
+        if u32::from_le_bytes([head[8], head[9], head[10], head[11]]) > VERSION {
+            return Err(BadManifest::Newer);
         }
         let manifest: Self = codec::decode_all(content).map_err(|_| BadManifest::Damaged)?;
         if 1usize.checked_shl(manifest.bits.into()) != Some(manifest.partitions.len()) {

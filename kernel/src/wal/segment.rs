@@ -48,16 +48,17 @@ impl SegmentHeader {
         if &header[..8] != MAGIC {
             return Err("this is not a segment of a Mneme log");
         }
-        let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-        if version > VERSION {
-            return Err("the segment was written by a newer version of Mneme");
-        }
         let claimed = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
         let mut content = [0u8; 48];
         content.copy_from_slice(&header[..48]);
         content[12..16].fill(0);
         if claimed != checksum(0, &content) {
             return Err("the segment's header is damaged");
+        }
+        // Only now: a flipped bit is no newer version. Every version's header has its checksum here.
+        let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+        if version > VERSION {
+            return Err("the segment was written by a newer version of Mneme");
         }
         let number = |i: usize| {
             let mut bytes = [0u8; 8];
