@@ -165,6 +165,7 @@ impl<E: Env> Keeper<E> {
         let mut opened = Self::open(env, options.segment_bytes, !others.is_empty()).await;
         if let Err(error) = &opened
             && error.is_damage()
+            && !error.is_newer()
             && !others.is_empty()
         {
             tracing::error!("{error}; this Keeper takes no part until the others have a leader without it");
