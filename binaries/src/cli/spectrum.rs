@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn each_time_is_in_one_column() {
-        let times = times(&[7, 100, 126, 900, 901, 70_000, LONGEST * 2, 200]);
+        let times = times(&[7, 125, 126, 900, 1_000, 70_000, LONGEST * 2, 250]);
         assert_eq!(
             words(&times),
             "up to 0.01 ms 12.50%, up to 0.125 ms 12.50%, up to 0.25 ms 25.00%, up to 1 ms 25.00%, up to 100 ms 12.50%, \
