@@ -14,6 +14,7 @@ mod paper;
 mod piped;
 mod pulse;
 mod quote;
+mod spectrum;
 mod stop;
 mod survey;
 mod trust;
@@ -81,6 +82,7 @@ fn run(options: &Options) -> Result<(), Stop> {
             Watch::Scan(walk) => survey::scan(&mut connection, walk, form, out),
             Watch::BigKeys(walk) => survey::big_keys(&mut connection, walk, options.form, out),
             Watch::Latency => pulse::latency(&mut connection, every, out),
+            Watch::LatencyDist => spectrum::show(&mut connection, every, out),
             Watch::Stat => pulse::stat(&mut connection, every, options.repeat, out),
         }
     } else if !options.command.is_empty() {
@@ -119,16 +121,40 @@ fn one_shot(connection: &mut Connection, command: &Words, form: Form, mut out: i
     }
 }
 
-/// A server's error; with the command that was probably meant, if it knows none of that name.
+/// A server's error; with the command or subcommand that was probably meant, if it knows none of that name.
 fn explained(connection: &mut Connection, command: &Words, message: String) -> String {
-    if !message.starts_with("ERR unknown command") {
-        return message;
-    }
-    let Ok(Value::Array(known)) = connection.ask(&[b"COMMAND", b"LIST"]) else { return message };
-    let known: Vec<String> =
-        known.iter().filter_map(Value::as_bytes).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    let typed = command.first().map(|name| String::from_utf8_lossy(name).to_lowercase()).unwrap_or_default();
-    message + &did_you_mean(&typed, known.iter().map(String::as_str), "")
+    let (at, ask) = match command.first() {
+        Some(_) if message.starts_with("ERR unknown command") => (0, [&b"COMMAND"[..], b"LIST"]),
+        // Of CLUSTER, every other subcommand is refused by the words that clients of Redis look for.
+        Some(container)
+            if message.starts_with("ERR unknown subcommand") || message.contains("cluster support disabled") =>
+        {
+            (1, [container.as_slice(), b"HELP"])
+        }
+        _ => return message,
+    };
+    let Ok(Value::Array(known)) = connection.ask(&ask) else { return message };
+    let known: Vec<String> = known.iter().filter_map(first_word).collect();
+    // Of `HELP`, the first line is a head, and what describes a subcommand is indented.
+    let known = known.iter().skip(at).map(String::as_str).filter(|name| !name.is_empty());
+    let own: &[&str] = match ask[0] {
+        b"COMMAND" => &["doctor", "completions", "man"],
+        container if container.eq_ignore_ascii_case(b"cluster") => &["secret"],
+        _ => &[],
+    };
+    let typed = command.get(at).map(|name| String::from_utf8_lossy(name).to_lowercase()).unwrap_or_default();
+    // A right name with wrong arguments is refused by the same words.
+    let near = known.chain(own.iter().copied()).filter(|name| *name != typed);
+    message + &did_you_mean(&typed, near, "")
+}
+
+/// The first word of a line, in small letters; none if it is indented.
+fn first_word(line: &Value) -> Option<String> {
+    let line = match line {
+        Value::Simple(line) => line.as_bytes(),
+        line => line.as_bytes()?,
+    };
+    Some(String::from_utf8_lossy(line).split(' ').next().unwrap_or_default().to_lowercase())
 }
 
 /// Goes on printing what the server sends if the command asked for messages; until it is interrupted.

@@ -166,10 +166,24 @@ fn a_quiet_node_and_its_copy_have_the_same_digest() {
 fn a_command_that_is_misspelt_is_explained() {
     let folder = Folder::new("misspelt");
     let node = start(&folder);
-    let refused = cli(&folder.0, &node, &["gett", "a"]);
-    assert_eq!(refused.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(said.contains("unknown command 'gett'") && said.contains("did you mean \"get\"?"), "{said}");
+    let said = |line: &str, code: i32| {
+        let refused = cli(&folder.0, &node, &line.split(' ').collect::<Vec<_>>());
+        assert_eq!(refused.status.code(), Some(code), "{line}");
+        String::from_utf8_lossy(&refused.stderr).into_owned()
+    };
+    for (line, wrong, meant) in [
+        ("gett a", "unknown command 'gett'", "\"get\""),
+        ("docter", "unknown command 'docter'", "\"doctor\""),
+        ("cluster statsu", "cluster support disabled", "\"status\""),
+        ("cluster secert", "cluster support disabled", "\"secret\""),
+        ("user lst", "unknown subcommand 'lst'", "\"list\""),
+    ] {
+        let said = said(line, 1);
+        assert!(said.contains(wrong) && said.contains(&format!("; did you mean {meant}?")), "{line}: {said}");
+    }
+    assert!(!said("user secert", 1).contains("did you mean"));
+    assert!(said("--jsno ping", 2).contains("'--json'"));
+    assert!(said("backup creat", 2).contains("backup create FILE"));
     node.stop();
 }
 
@@ -190,7 +204,16 @@ fn all_keys_are_walked_through() {
     assert!(lines.lines().count() == 3 && lines.contains("primary") && lines.contains("3001"), "{lines}");
     let times = done(&cli(&folder.0, &node, &["--latency", "-i", "0.1"]));
     assert!(times.starts_with("min ") && times.contains("samples"), "{times}");
-    assert_eq!(done(&cli(&folder.0, &node, &["-r", "3", "incr", "count"])), "1\n2\n3\n");
+    let spread = done(&cli(&folder.0, &node, &["--latency-dist", "-i", "0.1"]));
+    assert!(spread.starts_with("up to ") && spread.contains("% (") && spread.lines().count() == 1, "{spread}");
+    let begun = std::time::Instant::now();
+    assert_eq!(done(&cli(&folder.0, &node, &["-r", "3", "-i", "0.05", "incr", "count"])), "1\n2\n3\n");
+    assert!(begun.elapsed().as_millis() >= 100, "there is a pause between two");
+    for (form, shown) in [("--json", "[\"3\",null]\n"), ("--csv", "\"3\",\n"), ("--raw", "3\n\n")] {
+        assert_eq!(done(&cli(&folder.0, &node, &[form, "mget", "count", "none"])), shown, "{form}");
+    }
+    done(&cli(&folder.0, &node, &["user", "create", "ann", "password", "p", "role", "readonly"]));
+    assert!(done(&cli(&folder.0, &node, &["--json", "user", "list"])).contains("\"ann\""));
     let well = cli(&folder.0, &node, &["doctor"]);
     assert!(well.status.success() && String::from_utf8_lossy(&well.stdout).contains("test is primary"), "{well:?}");
     node.stop();

@@ -26,6 +26,7 @@ const SEEDS: u64 = 10;
 struct Machine {
     name: &'static str,
     ip: String,
+    port: u16,
     id: NodeId,
     disk: SimDisk,
     env: SimEnv,
@@ -39,11 +40,11 @@ impl Machine {
         let id = node.id();
         let disk = SimDisk::new(DiskOptions::default());
         let env = SimEnv::new(&disk);
-        Machine { name, ip, id, disk, env, server: Arc::default() }
+        Machine { name, ip, port: PORT, id, disk, env, server: Arc::default() }
     }
 
     fn address(&self) -> String {
-        format!("{}:{PORT}", self.ip)
+        format!("{}:{}", self.ip, self.port)
     }
 
     fn options(&self, start: Start) -> Options {
@@ -62,13 +63,13 @@ impl Machine {
 
     fn start(&self, start: Start) {
         let options = self.options(start);
-        let (env, slot) = (self.env.clone(), self.server.clone());
+        let (env, slot, port) = (self.env.clone(), self.server.clone(), self.port);
         // A node that has been restarted is another one to madsim.
         let node = Handle::current().get_node(self.id).expect("it was made");
         drop(node.spawn(async move {
             let server = Server::new(env.clone(), options).await.expect("the disk is sound");
             *slot.lock().expect("nobody panics") = Some(server.clone());
-            let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free");
+            let listener = TcpListener::bind(("0.0.0.0", port)).await.expect("the port is free");
             loop {
                 let (stream, from) = listener.accept().await.expect("the network is there");
                 let server = server.clone();
@@ -252,6 +253,28 @@ fn another_leads_soon_and_the_old_one_comes_back() {
     });
 }
 
+/// A change of the membership that needs somebody who has moved must not keep the membership from hearing of the move.
+#[test]
+fn one_that_moves_while_it_becomes_a_voter_is_found() {
+    on_seeds(|| async {
+        let mut machines = vec![Machine::new(1, "a"), Machine::new(2, "b")];
+        machines[0].start(Start::Found { expect_keepers: 2 });
+        machines[1].start(join(&machines));
+        while voters(&machines) < 2 {
+            madsim::time::sleep(Duration::from_micros(100)).await;
+        }
+        // What a has in its log is not committed without b.
+        machines[1].kill();
+        machines[1].port += 1;
+        let start = join(&machines[..1]);
+        machines[1].restart(start, false);
+        until("it is back", || machines[1].keeper().is_some()).await;
+        let keeper = machines[1].keeper().expect("it has started");
+        madsim::time::timeout(SOON, keeper.caught_up()).await.expect("it is found where it is now");
+        propose(&machines, 0..20).await;
+    });
+}
+
 #[test]
 fn one_that_was_wiped_comes_back_under_another_id() {
     on_seeds(|| async {
@@ -391,7 +414,7 @@ async fn remove(machines: &[Machine], name: &str) -> Result<(), String> {
             answer = node.spawn(async move { ask(&env, &address, &question, SOON).await }).await.expect("it lives");
         }
         match answer {
-            Ok(Answer::Done) => return Ok(()),
+            Ok(Answer::Removed { .. }) => return Ok(()),
             Ok(Answer::Refused(why)) if !why.contains("ask again") => return Err(why),
             _ => madsim::time::sleep(Duration::from_millis(100)).await,
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, ValueParser};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
 use super::Words;
 use super::connection::Target;
@@ -38,6 +38,7 @@ pub enum Watch {
     Scan(Walk),
     BigKeys(Walk),
     Latency,
+    LatencyDist,
     Stat,
 }
 
@@ -115,15 +116,17 @@ pub fn command() -> Command {
             value("interval", "SECONDS", "Wait so long between two")
                 .short('i')
                 .value_parser(clap::value_parser!(f64)),
-            flag("scan", "Print all keys of the database").conflicts_with_all(["bigkeys", "latency", "stat"]),
-            flag("bigkeys", "Count keys and bytes by type, and find the largest").conflicts_with_all(["latency", "stat"]),
-            flag("latency", "Measure how long the server takes to answer").conflicts_with("stat"),
+            flag("scan", "Print all keys of the database"),
+            flag("bigkeys", "Count keys and bytes by type, and find the largest"),
+            flag("latency", "Measure how long the server takes to answer"),
+            flag("latency-dist", "Show how these times are spread, a row of colours every second"),
             flag("stat", "Print a line of figures every second"),
             value("pattern", "GLOB", "Only these keys, of --scan and --bigkeys"),
             value("type", "TYPE", "Only keys of this type, of --scan and --bigkeys"),
             flag("resp2", "Speak RESP2").short('2'),
             flag("resp3", "Speak RESP3, which is the default").short('3').conflicts_with("resp2"),
         ])
+        .group(ArgGroup::new("watch").args(["scan", "bigkeys", "latency", "latency-dist", "stat"]))
         // What follows the flags is the server's business, dashes included.
         .disable_help_subcommand(true)
         .allow_external_subcommands(true)
@@ -174,12 +177,14 @@ fn watch(flags: &ArgMatches) -> Result<Option<Watch>, Stop> {
         ("scan", Watch::Scan(walk.clone())),
         ("bigkeys", Watch::BigKeys(walk)),
         ("latency", Watch::Latency),
+        ("latency-dist", Watch::LatencyDist),
         ("stat", Watch::Stat),
     ];
     let watch = watches.into_iter().find(|(flag, _)| flags.get_flag(flag)).map(|(_, watch)| watch);
     match (&watch, flags.subcommand()) {
         (Some(_), Some(_)) => {
-            Err(Stop::Usage("--scan, --bigkeys, --latency and --stat stand instead of a command".to_owned()))
+            let why = "--scan, --bigkeys, --latency, --latency-dist and --stat stand instead of a command";
+            Err(Stop::Usage(why.to_owned()))
         }
         _ => Ok(watch),
     }
@@ -273,6 +278,8 @@ mod tests {
             &["--insecure", "--ca-cert", "f", "ping"],
             &["--unix-socket", "s", "-H", "h", "ping"],
             &["--scan", "--stat"],
+            &["--latency", "--latency-dist"],
+            &["--latency-dist", "ping"],
             &["--scan", "ping"],
             &["-i", "-1", "ping"],
             &["-r", "often", "ping"],

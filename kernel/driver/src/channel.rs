@@ -1,10 +1,10 @@
 //! A lasting link to another Keeper for requests that are answered in order. It dials when it is first needed and again
 //! after it broke; whoever stops waiting for an answer does not break it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -13,6 +13,7 @@ use futures::future::{Either, select};
 use mneme_kernel::time::Monotonic;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
+use crate::addresses::Addresses;
 use crate::env::Env;
 use crate::link::{self, FrameReader, Open};
 use crate::raft_wire::Answer;
@@ -28,9 +29,6 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The pause after a link that broke or could not be made, doubling up to the second number.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(300);
-
-/// Where Keepers are, by id: as the newest membership that this one knows says.
-pub(crate) type Addresses = Arc<Mutex<BTreeMap<u64, String>>>;
 
 /// The link's near end. Requests go out in the order of the calls.
 #[derive(Debug)]
@@ -95,7 +93,7 @@ impl<E: Env> Far<E> {
             if first.answer.is_canceled() {
                 continue;
             }
-            let address = lock(&self.addresses).get(&self.to).cloned();
+            let address = self.addresses.get(self.to);
             let Some(address) = address else {
                 fail(first, "it is no member");
                 continue;

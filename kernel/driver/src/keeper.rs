@@ -18,9 +18,9 @@ use mneme_kernel::wal;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Config, EntryPayload, Instant, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 
+use crate::addresses::Addresses;
 use crate::admission;
 use crate::campaign::Campaigns;
-use crate::channel::Addresses;
 use crate::departure::{self, Removed};
 use crate::directory::Directory;
 use crate::env::Env;
@@ -115,6 +115,8 @@ pub struct Keeper<E: Env> {
     log: Log<E>,
     progress: Arc<Progress>,
     directory: Arc<Directory<E>>,
+    /// Of the others.
+    addresses: Addresses,
     campaigns: Arc<Campaigns>,
     leader_changes: Watermark,
     stopped: AtomicBool,
@@ -177,6 +179,7 @@ impl<E: Env> Keeper<E> {
         let mut opened = Self::open(env, options.segment_bytes, !helpers.is_empty()).await;
         if let Err(error) = &opened
             && error.is_damage()
+            && !error.is_newer()
             && !helpers.is_empty()
         {
             tracing::error!("{error}; this Keeper takes no part until the others have a leader without it");
@@ -214,6 +217,7 @@ impl<E: Env> Keeper<E> {
             log,
             progress,
             directory,
+            addresses,
             campaigns,
             leader_changes: Watermark::default(),
             stopped: AtomicBool::new(false),
@@ -223,7 +227,7 @@ impl<E: Env> Keeper<E> {
             member_at: Mutex::new(member_at),
             removed: Watermark::default(),
         });
-        env.spawn("raft watch", keeper.clone().watch(addresses));
+        env.spawn("raft watch", keeper.clone().watch());
         env.spawn("raft end", keeper.clone().end_with_raft());
         env.spawn("promotion", admission::promote(keeper.clone()));
         env.spawn("membership", departure::watch(keeper.clone()));
@@ -297,7 +301,7 @@ impl<E: Env> Keeper<E> {
     }
 
     /// Lets everybody know what changes in the group.
-    async fn watch(self: Arc<Self>, addresses: Addresses) {
+    async fn watch(self: Arc<Self>) {
         let mut metrics = self.raft.server_metrics();
         let mut leader = None;
         let mut learnt = None;
@@ -308,7 +312,7 @@ impl<E: Env> Keeper<E> {
                 let members = now.membership_config.membership().nodes();
                 let members: BTreeMap<u64, String> = members.map(|(id, peer)| (*id, peer.0.address.clone())).collect();
                 if !members.is_empty() {
-                    *lock(&addresses) = members;
+                    self.addresses.learn(members);
                 }
                 self.note_membership(&now.membership_config);
                 let committed = &now.committed_membership_config;

@@ -5,6 +5,7 @@
 //! - [`keeper`] runs the Raft group over the log of [`log`], which [`wal`] writes.
 //! - [`env`] is all that is asked of the world.
 
+mod addresses;
 mod admission;
 mod agreement;
 pub mod ask;

@@ -19,13 +19,13 @@ use openraft::raft::{
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 
+use crate::addresses::Addresses;
 use crate::campaign::Campaigns;
-use crate::channel::{Addresses, Channel, Reply};
+use crate::channel::{Channel, Reply};
 use crate::env::Env;
 use crate::link;
 use crate::raft_wire::{self as wire, Answer, Request};
 use crate::state_machine::SnapshotFiles;
-use crate::sync::lock;
 use crate::transfer;
 use crate::types::{LogId, Peer, Types, Vote, to_wal_vote, vote};
 
@@ -69,12 +69,9 @@ impl<E: Env> Peers<E> {
     }
 
     fn link(&mut self, target: u64, peer: &Peer, is_heartbeat: bool) -> Link<E> {
-        {
-            let mut addresses = lock(&self.addresses);
-            addresses.entry(target).or_insert_with(|| peer.0.address.clone());
-            // Who has left needs no link any more.
-            self.control.retain(|id, _| addresses.contains_key(id));
-        }
+        self.addresses.suppose(target, &peer.0.address);
+        // Who has left needs no link any more.
+        self.control.retain(|id, _| self.addresses.contains(*id));
         let open = || Arc::new(Channel::new(&self.env, self.id, target, self.addresses.clone()));
         let control = self.control.entry(target).or_insert_with(open).clone();
         let (env, addresses, campaigns) = (self.env.clone(), self.addresses.clone(), self.campaigns.clone());
@@ -204,7 +201,7 @@ impl<E: Env> RaftNetworkV2<Config<E>> for Link<E> {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<Config<E>>, StreamingError<Config<E>>> {
-        let address = lock(&self.addresses).get(&self.target).cloned();
+        let address = self.addresses.get(self.target);
         let address = address.ok_or_else(|| Unreachable::from_string("it is no member"))?;
         let ends = transfer::Ends { from: self.id, to: self.target, address: &address };
         let leader = to_wal_vote::<E::Runtime>(&leader);

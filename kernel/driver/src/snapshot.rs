@@ -12,7 +12,7 @@ use mneme_kernel::snapshot::{
 
 use crate::env::{Disk, Env, File};
 use crate::sync::lock;
-use crate::wal::checksum;
+use crate::wal::{NEWER, checksum};
 
 /// The folder of snapshots.
 pub(crate) const FOLDER: &str = "snapshot";
@@ -27,6 +27,8 @@ const SYNC_BYTES: u64 = 4 << 20;
 pub enum SnapshotError {
     #[error("{FOLDER}/{file} is damaged at offset {offset}: {what}")]
     Damaged { file: String, offset: u64, what: String },
+    #[error("{FOLDER}/{file} {NEWER}")]
+    Newer { file: String },
     #[error("{FOLDER}/{file}: {error}")]
     Io { file: String, error: io::Error },
 }
@@ -61,8 +63,10 @@ pub(crate) async fn newest<E: Env>(env: &E) -> Result<Option<Manifest>, Snapshot
     let Some(last) = names.iter().filter_map(|name| snapshot_of(name)).max() else { return Ok(None) };
     let name = manifest_file(last);
     let bytes = read_file(env, &name).await?;
-    let manifest =
-        Manifest::decode(checksum, &bytes).map_err(|error: BadManifest| SnapshotError::damaged(&name, 0, error))?;
+    let manifest = Manifest::decode(checksum, &bytes).map_err(|error| match error {
+        BadManifest::Newer => SnapshotError::Newer { file: name.clone() },
+        error => SnapshotError::damaged(&name, 0, error),
+    })?;
     if manifest.last.index != last {
         return Err(SnapshotError::damaged(&name, 0, "the manifest's name is not its own"));
     }

@@ -38,6 +38,10 @@ pub fn checksum(before: u32, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(before, bytes)
 }
 
+/// What to say of a file that only a newer version understands.
+pub(crate) const NEWER: &str = "was written by a newer version of Mneme; start that version, or a later one, on this \
+                                folder, in which nothing was changed";
+
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -47,17 +51,25 @@ pub enum OpenError {
     Snapshot(#[from] SnapshotError),
     #[error("the log and the snapshot do not belong together: {0}")]
     Foreign(String),
+    #[error("{FOLDER}/{0} {NEWER}")]
+    Newer(String),
     #[error("the log cannot be read: {0}")]
     Io(#[from] io::Error),
 }
 
 impl OpenError {
-    /// Whether what is on disk is damaged or foreign, rather than out of reach.
+    /// Whether what is on disk cannot be used, damaged, foreign or newer, rather than out of reach.
     pub fn is_damage(&self) -> bool {
         match self {
             OpenError::Damaged(_) | OpenError::Foreign(_) | OpenError::Snapshot(SnapshotError::Damaged { .. }) => true,
+            OpenError::Newer(_) | OpenError::Snapshot(SnapshotError::Newer { .. }) => true,
             OpenError::Snapshot(SnapshotError::Io { .. }) | OpenError::Io(_) => false,
         }
+    }
+
+    /// Whether a newer version can use what is on disk: it must not be moved aside.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, OpenError::Newer(_) | OpenError::Snapshot(SnapshotError::Newer { .. }))
     }
 }
 
@@ -133,6 +145,7 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
             Some((next, file)) => {
                 let len = file.size().await?.min(SegmentHeader::LEN);
                 let bytes = file.read_at(0, len as usize).await?;
+                known(*next, &bytes)?;
                 Some(Recovery::header(checksum, *next, &bytes)?)
             }
             None => None,
@@ -140,6 +153,7 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
         let size = file.size().await?;
         let end = next.as_ref().map_or(size, |next| size.min(next.previous_end));
         let bytes = file.read_at(0, end as usize).await?;
+        known(*number, &bytes)?;
         recovery.segment(*number, &bytes, next.as_ref())?;
         if end < size {
             void.push((file.clone(), end));
@@ -151,6 +165,10 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
         file.truncate(end).await?;
     }
     Ok((recovered, files))
+}
+
+fn known(segment: u64, bytes: &[u8]) -> Result<(), OpenError> {
+    if SegmentHeader::is_newer(checksum, bytes) { Err(OpenError::Newer(file_name(segment))) } else { Ok(()) }
 }
 
 fn path(segment: u64) -> String {

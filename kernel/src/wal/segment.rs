@@ -39,11 +39,29 @@ impl SegmentHeader {
         out
     }
 
+    /// Whether this is the sound header of a newer version, of which nothing else is known.
+    pub fn is_newer(checksum: Checksum, bytes: &[u8]) -> bool {
+        Self::version(checksum, bytes).is_ok_and(|version| version > VERSION)
+    }
+
     /// Reads a header.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn decode(checksum: Checksum, bytes: &[u8]) -> Result<Self, &'static str> {
+        if Self::version(checksum, bytes)? > VERSION {
+            return Err("the segment was written by a newer version of Mneme");
+        }
+        let number = |i: usize| {
+            let mut number = [0u8; 8];
+            number.copy_from_slice(&bytes[16 + i * 8..24 + i * 8]);
+            u64::from_le_bytes(number)
+        };
+        Ok(Self { number: number(0), log: number(1), salt: number(2), previous_end: number(3) })
+    }
+
+    /// The version of a sound header: a flipped bit is no newer version. Every version's header has its checksum there.
+    fn version(checksum: Checksum, bytes: &[u8]) -> Result<u32, &'static str> {
         let header = bytes.get(..Self::LEN as usize).ok_or("the file is shorter than a segment's header")?;
         if &header[..8] != MAGIC {
             return Err("this is not a segment of a Mneme log");
@@ -55,17 +73,7 @@ impl SegmentHeader {
         if claimed != checksum(0, &content) {
             return Err("the segment's header is damaged");
         }
-        // Only now: a flipped bit is no newer version. Every version's header has its checksum here.
-        let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-        if version > VERSION {
-            return Err("the segment was written by a newer version of Mneme");
-        }
-        let number = |i: usize| {
-            let mut bytes = [0u8; 8];
-            bytes.copy_from_slice(&header[16 + i * 8..24 + i * 8]);
-            u64::from_le_bytes(bytes)
-        };
-        Ok(Self { number: number(0), log: number(1), salt: number(2), previous_end: number(3) })
+        Ok(u32::from_le_bytes([header[8], header[9], header[10], header[11]]))
     }
 }
 

@@ -136,7 +136,10 @@ impl Reader {
         reader.take(&mut version)?;
         match u32::from_le_bytes(version) {
             VERSION => Ok(reader),
-            newer => Err(reader.bad(&format!("its format is {newer}, and this program knows {VERSION} only"))),
+            newer => Err(reader.bad(&format!(
+                "its format is {newer}, and this program reads up to {VERSION}: it was written by a newer version of \
+                 Mneme, whose mneme-cli restores it; or its head is damaged"
+            ))),
         }
     }
 

@@ -180,7 +180,8 @@ impl<E: Env> Keeper<E> {
             let Some(best) = others.max_by_key(matched) else { return };
             let asked = self.transfer(best).await;
             tracing::debug!(?asked, "another Keeper is to lead");
-            let again = self.env.monotonic() + HAND_OVER_AGAIN;
+            let again = if asked == Answer::Done { HAND_OVER_AGAIN } else { HAND_OVER_LOOK };
+            let again = self.env.monotonic() + again;
             while self.leads() && self.env.monotonic() < again {
                 self.env.sleep(HAND_OVER_LOOK).await;
             }
@@ -245,8 +246,9 @@ impl<E: Env> Keeper<E> {
         }
     }
 
-    /// Notes where a member is, if this Keeper leads. One that is none is told so.
+    /// Notes where a member is: in the membership too, if this Keeper leads. One that is none is told so.
     pub(crate) async fn moved(&self, id: u64, member: Member) -> Answer {
+        self.addresses.moved(id, &member.address);
         match self.knows(id) {
             Answer::Done => self.admit(id, member).await,
             other => other,
