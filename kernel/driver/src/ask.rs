@@ -83,23 +83,39 @@ pub async fn ask<E: Env>(env: &E, address: &str, question: &Ask, within: Duratio
     .await
 }
 
-/// Answers what another node asks on a link; returns when it ends. `known` is a Keeper that is named where there is none
-/// to answer.
-///
-/// # Errors
-/// If the link broke, or what came was no question.
-pub(crate) async fn serve<E: Env, S: Stream>(
-    env: &E,
-    keeper: Option<&Arc<Keeper<E>>>,
-    node: Option<&Node<E>>,
-    founder: Option<&dyn Founder>,
-    reads: u32,
-    known: Option<Member>,
-    mut reader: FrameReader<ReadHalf<S>>,
-    mut writer: WriteHalf<S>,
-) -> io::Result<()> {
-    while let Some(question) = reader.message::<Ask>().await? {
-        let answer = match (&question, keeper, founder) {
+/// Who is asked: the parts of a node.
+pub(crate) struct Asked<'a, E: Env> {
+    pub env: &'a E,
+    pub keeper: Option<&'a Arc<Keeper<E>>>,
+    pub node: Option<&'a Node<E>>,
+    pub founder: Option<&'a dyn Founder>,
+    /// The newest format that it reads.
+    pub reads: u32,
+    /// A Keeper that is named where there is none to answer.
+    pub known: Option<Member>,
+}
+
+impl<E: Env> Asked<'_, E> {
+    /// Answers what another node asks on a link; returns when it ends.
+    ///
+    /// # Errors
+    /// If the link broke, or what came was no question.
+    pub(crate) async fn serve<S: Stream>(
+        &self,
+        mut reader: FrameReader<ReadHalf<S>>,
+        mut writer: WriteHalf<S>,
+    ) -> io::Result<()> {
+        while let Some(question) = reader.message::<Ask>().await? {
+            let answer = self.answer(&question).await?;
+            tracing::debug!(?question, ?answer, "asked");
+            link::send(&mut writer, &answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, question: &Ask) -> io::Result<Answer> {
+        let Self { env, keeper, node, founder, reads, known } = self;
+        Ok(match (question, keeper, founder) {
             (Ask::Admit { id, member }, Some(keeper), _) => keeper.admit(*id, member.clone()).await,
             (Ask::Transfer { to }, Some(keeper), _) => keeper.transfer(*to).await,
             (Ask::Lead, Some(keeper), _) => keeper.answers_for_a_majority(),
@@ -109,7 +125,7 @@ pub(crate) async fn serve<E: Env, S: Stream>(
             },
             (Ask::Lead, None, _) => Answer::NotLeader(known.clone()),
             (Ask::Holds { keeper: id, core, index }, keeper, _) => {
-                match everywhere::holds(env, keeper, node, *id, *core, *index).await {
+                match everywhere::holds(*env, keeper.as_ref().copied(), *node, *id, *core, *index).await {
                     true => Answer::Done,
                     false => Answer::Refused("not yet".into()),
                 }
@@ -127,15 +143,12 @@ pub(crate) async fn serve<E: Env, S: Stream>(
                 }
                 Answer::Done
             }
-            (Ask::Reads, ..) => Answer::Reads(reads),
+            (Ask::Reads, ..) => Answer::Reads(*reads),
             (Ask::RotateCertificate, ..) => match env.rotate_certificate().await {
                 Ok(()) => Answer::Done,
                 Err(why) => Answer::Refused(why),
             },
             _ => Answer::NotLeader(None),
-        };
-        tracing::debug!(?question, ?answer, "asked");
-        link::send(&mut writer, &answer).await?;
+        })
     }
-    Ok(())
 }

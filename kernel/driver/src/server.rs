@@ -9,7 +9,7 @@ use futures::future::{Either, pending, select};
 use mneme_kernel::core::Config;
 use mneme_kernel::members::Member;
 
-use crate::ask::{self, Founder};
+use crate::ask::{Asked, Founder};
 use crate::courier;
 use crate::departure::Removed;
 use crate::directory::Directory;
@@ -184,7 +184,8 @@ impl<E: Env> Server<E> {
                 let (reader, write) = reader.split();
                 let founder = self.names_founder.then_some(&*self.directory as &dyn Founder);
                 let known = self.directory.keepers().into_iter().next();
-                ask::serve(&self.env, keeper.as_ref(), node.as_deref(), founder, self.reads, known, reader, write).await
+                let (env, keeper, node, reads) = (&self.env, keeper.as_ref(), node.as_deref(), self.reads);
+                Asked { env, keeper, node, founder, reads, known }.serve(reader, write).await
             }
             (Open::Propose, _, Some(keeper)) => {
                 let (reader, write) = reader.split();
