@@ -44,7 +44,8 @@ fn ask(address: SocketAddr) -> io::Result<(bool, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LONGEST).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
@@ -65,7 +66,12 @@ mod tests {
         let address = listener.local_addr().expect("its address");
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a client");
-            let _ = stream.read(&mut [0; 1024]);
+            // All of it: what is closed with something unread is reset, and the answer with it.
+            let (mut request, mut byte) = (Vec::new(), [0]);
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte).expect("a whole request");
+                request.push(byte[0]);
+            }
             stream.write_all(answer.as_bytes()).expect("it listens");
         });
         let told = ask(address).expect("an answer");

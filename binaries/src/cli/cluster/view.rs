@@ -160,6 +160,7 @@ mod tests {
             ("role", bulk("standby")),
             ("primary", bulk("n1")),
             ("epoch", Value::Int(5)),
+            ("format", Value::Int(2)),
             ("applied", Value::Int(30)),
             ("committed", Value::Int(31)),
             ("lag", Value::Int(1)),
@@ -178,6 +179,7 @@ node       n2
 role       standby
 primary    n1
 epoch      5
+format     2
 applied    30
 committed  31
 lag        1
