@@ -525,7 +525,12 @@ impl Call<'_> {
             return Answer { then: self.then, level, wait: None, leans: false, wrote: false };
         }
         let wait = match level {
-            Level::Eventual => None,
+            Level::Eventual => {
+                if self.wrote {
+                    self.session.weak_since.get_or_insert(self.core.epoch());
+                }
+                None
+            }
             // What is everywhere must contain what a read saw, whoever wrote it and however long ago.
             Level::All if self.touches_data || self.wrote => Some(self.core.executed()),
             Level::Quorum | Level::All if self.wrote => {

@@ -449,6 +449,7 @@ impl Core {
                     Content::Core(bytes) => self.committed(now.monotonic, index, bytes, age, out),
                     Content::Members(members) => {
                         self.members = members.clone();
+                        self.count_everywhere();
                         Ok(true)
                     }
                     Content::Blank => Ok(true),
@@ -538,6 +539,7 @@ impl Core {
         let changes_cores = entry.changes_cores();
         if changes_cores {
             self.served.forget_replaced(|origin| self.system.cores.is_origin(origin));
+            self.count_everywhere();
         }
         let before = self.awaited();
         let was_hot = self.is_hot();

@@ -116,6 +116,17 @@ impl Core {
     pub fn holds(&mut self, holder: Holder, seq: Seq) {
         let known = self.everywhere.known.entry(holder).or_default();
         *known = seq.max(*known);
+        self.count_everywhere();
+    }
+
+    /// Counts anew what everybody has: somebody has more, or has left.
+    pub(crate) fn count_everywhere(&mut self) {
+        if !self.is_primary() {
+            return;
+        }
+        if !self.is_shared() {
+            self.everywhere.reached = self.everywhere.reached.max(Some(self.accepted()));
+        }
         let mut holders = self.holders();
         self.everywhere.known.retain(|holder, _| holders.contains(holder));
         holders.retain(|holder| holder.part != Part::Core || !Mutant::AllWithoutCores.is_chosen());

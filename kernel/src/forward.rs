@@ -65,9 +65,19 @@ pub struct Request {
     pub queue: Vec<OwnedArgs>,
     /// The replies of the session up to this number have come.
     pub acknowledged: u64,
+    /// What it leans on and was lost with a primary.
+    pub lost: Lost,
+}
+
+/// What an earlier primary knew of a session, and this one does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Lost {
+    Nothing,
     /// It is an EXEC, and what its session watches cannot be looked at any more: unless it was executed before, it answers
     /// nil (rule 17).
-    pub watch_lost: bool,
+    Watch,
+    /// It counts who has what its session wrote, and of some of that nobody knows whether anybody has.
+    Writes,
 }
 
 /// What the primary answers. Grows only at its end.
@@ -132,6 +142,9 @@ pub(crate) struct Origin {
     unsent: usize,
     /// Something was sent over this link.
     has_resumed: bool,
+    /// Sessions that have had something executed at `EVENTUAL` by a primary, and the first of its epochs, since a `WAIT` told
+    /// what became of such.
+    weak: BTreeMap<u64, Epoch>,
     /// How many links to a primary have been lost.
     lost_links: u64,
     /// Since when there is no link.
@@ -146,6 +159,8 @@ struct Pending {
     writes: bool,
     /// It is an EXEC of a session that watches keys there.
     watched: Option<RemoteWatch>,
+    /// It counts who has what its session wrote.
+    counts: Option<Counts>,
     /// Since when it waits for the primary of this epoch.
     since: Monotonic,
     /// It was sent over this link, and not refused.
@@ -163,6 +178,12 @@ impl Pending {
     fn is_open(&self) -> bool {
         self.sendings > 0 || self.was_executed
     }
+}
+
+/// Of a `WAIT`: what its session had written here at `EVENTUAL`, see [`crate::session::Session::weak_since`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub weak_since: Option<Epoch>,
 }
 
 /// Where keys are watched: the primary forgets them with its epoch, and with the link.
@@ -203,6 +224,7 @@ impl Origin {
         mut request: Request,
         writes: bool,
         watched: Option<RemoteWatch>,
+        counts: Option<Counts>,
         since: Monotonic,
     ) -> u64 {
         self.last_number += 1;
@@ -210,8 +232,18 @@ impl Origin {
         self.bytes += request.size();
         self.unsent += 1;
         self.by_session.insert((request.session, request.number));
-        let (is_sent, sendings, refused_in, was_executed) = (false, 0, None, false);
-        let pending = Pending { slot, request, writes, watched, since, is_sent, sendings, refused_in, was_executed };
+        let pending = Pending {
+            slot,
+            request,
+            writes,
+            watched,
+            counts,
+            since,
+            is_sent: false,
+            sendings: 0,
+            refused_in: None,
+            was_executed: false,
+        };
         self.pending.insert(self.last_number, pending);
         self.last_number
     }
@@ -219,6 +251,15 @@ impl Origin {
     /// Where keys are watched that are watched in this epoch from now on.
     pub(crate) fn watch(&self, epoch: Epoch) -> RemoteWatch {
         RemoteWatch { epoch, link: self.lost_links }
+    }
+
+    /// The first epoch in which a primary has executed a change of this session at `EVENTUAL`, since that was forgotten.
+    pub(crate) fn weak_since(&self, session: u64) -> Option<Epoch> {
+        self.weak.get(&session).copied()
+    }
+
+    pub(crate) fn forget_weak(&mut self, session: u64) {
+        self.weak.remove(&session);
     }
 
     /// A connection has closed, or ended its session: nobody waits for its replies. What was sent may be executed.
@@ -229,6 +270,7 @@ impl Origin {
         }
         self.answered.remove(&session);
         self.acknowledges.remove(&session);
+        self.weak.remove(&session);
     }
 
     fn numbers(&self, session: u64) -> Vec<u64> {
@@ -298,12 +340,18 @@ impl Origin {
                     deliveries.extend(self.take(number).map(|pending| pending.delivery(reply, None)));
                     continue;
                 }
-                pending.request.watch_lost = true;
+                pending.request.lost = Lost::Watch;
             }
             let session = pending.request.session;
             let acknowledged = self.acknowledged(session);
             self.answered.remove(&session);
             let Some(pending) = self.pending.get_mut(&number) else { continue };
+            if let Some(counts) = pending.counts {
+                let mut weak = counts.weak_since.iter().chain(self.weak.get(&session));
+                if pending.request.lost == Lost::Nothing && weak.any(|since| *since != epoch) {
+                    pending.request.lost = Lost::Writes;
+                }
+            }
             pending.is_sent = true;
             pending.sendings += 1;
             pending.request.epoch = epoch;
@@ -318,7 +366,13 @@ impl Origin {
         match message {
             FromPrimary::Reply { number, reply, db } => {
                 let pending = self.take(number)?;
-                self.answered.insert(pending.request.session);
+                let session = pending.request.session;
+                self.answered.insert(session);
+                if pending.request.lost == Lost::Writes {
+                    self.weak.remove(&session);
+                } else if pending.writes && pending.request.level() == Level::Eventual {
+                    self.weak.entry(session).or_insert(pending.request.epoch);
+                }
                 Some(pending.delivery(reply, Some(db)))
             }
             FromPrimary::Refused { number, epoch } => {

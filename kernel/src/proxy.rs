@@ -7,9 +7,10 @@ use core::time::Duration;
 
 use crate::call::Then;
 use crate::codec::{self, CodecError};
+use crate::commands::wait;
 use crate::core::{Answer, Core, Now};
 use crate::effect::Effect;
-use crate::forward::{self, Blocked, Delivery, FromPrimary, Proxies, Request, ToPrimary, Waiting};
+use crate::forward::{self, Blocked, Counts, Delivery, FromPrimary, Lost, Proxies, Request, ToPrimary, Waiting};
 use crate::ids::{DbNumber, Epoch, Incarnation, Seq};
 use crate::level::Level;
 use crate::limits;
@@ -31,6 +32,9 @@ impl Core {
         let writes = command.is_some_and(|(_, command)| command.is_write())
             || transaction.as_ref().is_some_and(|transaction| transaction.writes);
         let watched = session.remote_watch.filter(|_| transaction.is_some());
+        let mut queued = transaction.iter().flat_map(|transaction| &transaction.queue).map(|queued| queued.command);
+        let counts = command.is_some_and(|(_, command)| wait::counts(command)) || queued.any(wait::counts);
+        let counts = counts.then(|| Counts { weak_since: session.weak_since.take() });
         let queue = transaction.map(|transaction| transaction.queue).unwrap_or_default();
         let request = Request {
             number: 0,
@@ -44,12 +48,12 @@ impl Core {
             args,
             queue: queue.into_iter().map(|queued| queued.args).collect(),
             acknowledged: 0,
-            watch_lost: false,
+            lost: Lost::Nothing,
         };
         session.forwarded += 1;
         session.has_proxy = true;
         self.stats.forwarded += 1;
-        self.origin.push(session.slot, request, writes, watched, now)
+        self.origin.push(session.slot, request, writes, watched, counts, now)
     }
 
     fn runs_transaction(&self, args: &OwnedArgs) -> bool {
@@ -258,6 +262,9 @@ impl Core {
             session.stamp = request.stamp;
             session.rights = None;
         }
+        if request.lost == Lost::Writes {
+            session.weak_since = Some(Epoch::ZERO);
+        }
         session.db = DbNumber(request.db);
         session.level = Some(request.level());
         session.protocol = request.protocol();
@@ -268,7 +275,7 @@ impl Core {
         }
         let mut reply = Reply { protocol: request.protocol(), ..Reply::default() };
         self.start_times(now);
-        let answer = if request.watch_lost {
+        let answer = if request.lost == Lost::Watch {
             reply.null_array();
             Answer { then: Then::Reply, level: Level::Eventual, wait: None, leans: false, wrote: false }
         } else {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::clients::Slot;
 use crate::forward::RemoteWatch;
-use crate::ids::{DbNumber, Seq};
+use crate::ids::{DbNumber, Epoch, Seq};
 use crate::level::Level;
 use crate::resp::{Protocol, Trust};
 use crate::stopwatch::Pace;
@@ -105,8 +105,21 @@ pub struct Session {
     pub(crate) is_proxy: bool,
     /// Since when its next command waits for a primary.
     pub(crate) parked: Option<Monotonic>,
-    /// Of a `WAIT` that goes on: the batch for which it counts who has it, and when it ends.
-    pub(crate) counting: Option<(Seq, Monotonic)>,
+    /// Of a `WAIT` that goes on.
+    pub(crate) counting: Option<Counting>,
+    /// The first epoch in which it has had a change executed here at `EVENTUAL`, since `WAIT` told what became of such. When that
+    /// epoch is over, nobody knows.
+    pub(crate) weak_since: Option<Epoch>,
+}
+
+/// What a `WAIT` counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counting {
+    /// The batch of which it counts who has it, and the epoch in which that was made.
+    pub seq: Seq,
+    pub epoch: Epoch,
+    /// When it ends.
+    pub until: Monotonic,
 }
 
 /// A password and the hash that was made of it.
@@ -173,6 +186,7 @@ impl Session {
             is_proxy: false,
             parked: None,
             counting: None,
+            weak_since: None,
         }
     }
 
@@ -182,8 +196,8 @@ impl Session {
 
     /// A `WAIT` that goes on ends with what it has counted.
     pub(crate) fn end_counting(&mut self) {
-        if let Some((_, until)) = &mut self.counting {
-            *until = Monotonic::default();
+        if let Some(counting) = &mut self.counting {
+            counting.until = Monotonic::default();
         }
     }
 

@@ -96,11 +96,14 @@ impl System {
         verdict
     }
 
-    /// A Core leaves, unless it has begun another life since, or is primary: then it hands over first.
+    /// A Core leaves, unless it has begun another life since, is primary, which hands over first, or is the last.
     fn judge_removal(&mut self, node: &str, incarnation: Incarnation) -> Verdict {
         let Verdicts { epoch, holder, released, .. } = self.verdicts;
         let is_primary = epoch != Epoch::ZERO && holder == incarnation && !released;
-        if self.cores.get(node).is_none_or(|core| core.incarnation != incarnation) || is_primary {
+        if self.cores.get(node).is_none_or(|core| core.incarnation != incarnation)
+            || is_primary
+            || self.cores.iter().count() == 1
+        {
             return Verdict::Fenced;
         }
         if let Some(nonce) = self.cores.remove(node) {

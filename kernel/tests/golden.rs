@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
-use mneme_kernel::forward::{FromPrimary, Request, ToPrimary};
+use mneme_kernel::forward::{FromPrimary, Lost, Request, ToPrimary};
 use mneme_kernel::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::members::{Member, Members};
@@ -191,11 +191,11 @@ fn forwarded_commands_are_written_as_ever() {
         args: args(&["SET", "k", "v"]),
         queue: Vec::new(),
         acknowledged: 298,
-        watch_lost: false,
+        lost: Lost::Nothing,
     };
     let queue = vec![args(&["GET", "k"])];
     let exec =
-        Request { number: 301, protocol: 3, level: 2, args: args(&["EXEC"]), queue, watch_lost: true, ..set.clone() };
+        Request { number: 301, protocol: 3, level: 2, args: args(&["EXEC"]), queue, lost: Lost::Watch, ..set.clone() };
     for (name, message) in [
         ("run", ToPrimary::Run(set)),
         ("run a transaction", ToPrimary::Run(exec)),
@@ -350,7 +350,8 @@ fn system_partitions_are_written_as_ever() {
     let mut agreed = System::default();
     agreed.judge(Index(3), &Entry::Hello { node: "node-2", nonce: 7 << 32, address: "host:7379", origin: None });
     agreed.judge(Index(4), &Entry::Format { format: 2 });
-    agreed.judge(Index(5), &Entry::Remove { node: "node-2", incarnation: Incarnation(3) });
+    agreed.judge(Index(5), &Entry::Hello { node: "node-1", nonce: 9 << 32, address: "host:7379", origin: None });
+    agreed.judge(Index(6), &Entry::Remove { node: "node-2", incarnation: Incarnation(3) });
     let agreed = SystemPartition { system: agreed, ..SystemPartition::default() };
     for (name, partition) in [("founded", partition), ("empty", SystemPartition::default()), ("removed", agreed)] {
         let (mut blocks, mut written) = (BlockWriter::new(FILE, crc), Vec::new());

@@ -48,6 +48,11 @@ pub(crate) struct Silence {
 }
 
 impl Silence {
+    /// This leader cannot have heard yet of all that are alive.
+    pub(crate) fn is_too_early(self) -> bool {
+        self.led_for < self.patience
+    }
+
     /// A new leader has heard of nobody yet: until it could have, everybody counts as alive.
     pub(crate) fn is_alive(&self, seen: Seen) -> bool {
         seen.ago.unwrap_or(self.led_for) < self.patience

@@ -53,6 +53,9 @@ pub(crate) fn removal(
     leaving: &[u64],
     name: &str,
 ) -> Result<Removal, String> {
+    if silence.is_too_early() {
+        return Err("this leader does not know yet who is alive: ask again".into());
+    }
     let [voters] = membership.get_joint_config().as_slice() else {
         return Err("the Keepers that vote are just changing: ask again".into());
     };
@@ -165,6 +168,15 @@ mod tests {
         assert!(refused.contains("2 Keepers would vote") && refused.contains("only 1"), "{refused}");
         assert_eq!(removal(&group(&[1, 2], &[]), &alive(&[1, 2]), SILENCE, 1, &[2], "k2"), Ok(leaves(&[2], 2)));
         assert_eq!(removal(&three, &alive(&[1, 2, 3]), SILENCE, 1, &[33], "k3"), Ok(Removal::Done), "it has left");
+    }
+
+    #[test]
+    fn a_new_leader_takes_nobody_for_alive_that_it_has_not_heard() {
+        let three = group(&[1, 2, 3], &[]);
+        let new = Silence { led_for: Duration::from_millis(100), ..SILENCE };
+        let refused = removal(&three, &alive(&[2]), new, 2, &[1], "k1").expect_err("3 may have died long ago");
+        assert!(refused.contains("ask again"), "{refused}");
+        assert!(removal(&three, &alive(&[2]), SILENCE, 2, &[1], "k1").is_err(), "3 is dead");
     }
 
     #[test]

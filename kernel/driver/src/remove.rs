@@ -164,12 +164,16 @@ async fn ask_in_turn<E: Env>(node: &Node<E>, addresses: &[String], leaving: &Lea
 async fn remove_core<E: Env>(node: &Node<E>, leaving: &Leaving<'_>, until: Monotonic) -> Result<(), String> {
     let name = leaving.name;
     loop {
-        let (life, primary) = {
+        let (life, primary, is_last) = {
             let core = lock_core(node).await;
+            let is_last = core.cores().iter().count() == 1;
             let known = core.cores().get(name).filter(|known| Some(known.identity()) == leaving.core);
-            (known.map(|known| known.incarnation), core.primary().map(|(primary, _)| primary.to_owned()))
+            (known.map(|known| known.incarnation), core.primary().map(|(primary, _)| primary.to_owned()), is_last)
         };
         let Some(incarnation) = life else { return Ok(()) };
+        if is_last {
+            return Err(format!("{name} has the only Core by now: nobody else could serve clients"));
+        }
         if node.env.monotonic() >= until {
             return Err(match primary {
                 Some(primary) if primary == name => format!("{name} is primary again: ask again"),

@@ -63,6 +63,10 @@ fn cluster(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     if is("rotate-certs") {
         call.check_access(Access::Admin, "cluster")?;
+        // Else it knows neither who is an admin nor all nodes.
+        if !call.core.is_hot() {
+            return Err(CommandError::Loading);
+        }
         call.then = Then::RotateCertificates;
         return Ok(());
     }

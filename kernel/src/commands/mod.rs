@@ -24,7 +24,7 @@ mod strings;
 mod touches;
 pub(crate) mod transactions;
 pub(crate) mod user;
-mod wait;
+pub(crate) mod wait;
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -7,7 +7,7 @@ use crate::call::{Call, Then};
 use crate::ids::Seq;
 use crate::level::Level;
 use crate::limits;
-use crate::session::Port;
+use crate::session::{Counting, Port};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -21,7 +21,10 @@ pub(super) const COMMANDS: &[Command] = &[
             let replicas = integer(call.args.at(1))?;
             let timeout = timeout(call.args.at(2))?;
             check_port(call, WAIT_ON_REPLICA)?;
-            let seq = begin(call, timeout);
+            let Some(seq) = begin(call, timeout) else {
+                call.reply.integer(0);
+                return Ok(());
+            };
             let cores = call.core.cores_with(seq) as i64;
             call.reply.integer(cores);
             end(call, cores >= replicas);
@@ -43,7 +46,12 @@ pub(super) const COMMANDS: &[Command] = &[
             let replicas = integer(call.args.at(2))?;
             let timeout = timeout(call.args.at(3))?;
             check_port(call, WAITAOF_ON_REPLICA)?;
-            let seq = begin(call, timeout);
+            let Some(seq) = begin(call, timeout) else {
+                call.reply.array(2);
+                call.reply.integer(0);
+                call.reply.integer(0);
+                return Ok(());
+            };
             // What is accepted is on disk at a majority of Keepers, one of which stands for the server's own file.
             let accepted = i64::from(call.core.is_primary() && call.core.accepted() >= seq);
             let others = call.core.keepers_with(seq).saturating_sub(1) as i64;
@@ -76,18 +84,31 @@ fn check_port(call: &Call<'_>, error: &'static str) -> Result<(), CommandError> 
     if call.session.port == Port::Read { Err(CommandError::Other(error)) } else { Ok(()) }
 }
 
-/// The batch with everything that had been executed, whoever asked for it, when the command ran first.
-fn begin(call: &mut Call<'_>, timeout: Duration) -> Seq {
-    let new = (call.core.executed(), call.monotonic + timeout);
-    let (seq, _) = *call.session.counting.get_or_insert(new);
+/// The batch with everything that had been executed, whoever asked for it, when the command ran first. `None` if the
+/// connection has changed something at `EVENTUAL` in an epoch that is over: who has that, nobody knows.
+fn begin(call: &mut Call<'_>, timeout: Duration) -> Option<Seq> {
     // What was counted is so whoever is primary now.
     call.level = Some(Level::Eventual);
-    seq
+    let epoch = call.core.epoch();
+    let elsewhere = call.core.origin.weak_since(call.session.id);
+    if call.session.weak_since.into_iter().chain(elsewhere).any(|since| since != epoch) {
+        call.session.weak_since = None;
+        call.core.origin.forget_weak(call.session.id);
+        call.session.counting = None;
+        return None;
+    }
+    let new = Counting { seq: call.core.executed(), epoch, until: call.monotonic + timeout };
+    let counting = call.session.counting.get_or_insert(new);
+    if counting.epoch != epoch {
+        // Another memory's batches had that number.
+        (counting.seq, counting.epoch) = (new.seq, epoch);
+    }
+    Some(counting.seq)
 }
 
 /// The reply stands if there are enough, or the time is over.
 fn end(call: &mut Call<'_>, are_enough: bool) {
-    let Some((seq, until)) = call.session.counting else { return };
+    let Some(Counting { seq, until, .. }) = call.session.counting else { return };
     let left = until - call.monotonic;
     if are_enough || left.is_zero() {
         call.session.counting = None;
@@ -96,4 +117,9 @@ fn end(call: &mut Call<'_>, are_enough: bool) {
     call.core.awaits(seq);
     call.core.awaits_others(seq, call.monotonic + LOOK * 2);
     call.then = Then::Count(left.min(LOOK));
+}
+
+/// Whether a command counts who has what its connection wrote.
+pub(crate) fn counts(command: &Command) -> bool {
+    matches!(command.name, "wait" | "waitaof")
 }

@@ -210,3 +210,44 @@ fn waitaof_counts_keepers() {
     "#
     );
 }
+
+/// What a connection had executed at `EVENTUAL` may be gone with the primary: then nobody is counted, once.
+#[test]
+fn wait_counts_nobody_for_what_may_have_been_lost_with_a_primary() {
+    script!(
+        r#"
+    > a@2: CONSISTENCY EVENTUAL SET k v
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: SET k v
+      1 answers 2 1: "+OK\r\n"
+      a@2 gets +OK
+    > b@1: CONSISTENCY EVENTUAL SET l w
+      b@1 gets +OK
+    > 1 releases
+      1 proposes batch 1: put k "v", answered 1:1 "+OK\r\n", put l "w"
+      1 proposes release behind batch 1
+    > commit
+      1 is accepted up to 1
+    > commit
+      1 has void batches 2 to 2
+      1 is accepted up to 2
+      1 follows epoch 5
+      2 proposes claim of life 6 after epoch 5, renewed at 7
+    > 2 ticks
+    > commit
+      1 follows epoch 9
+      2 leads epoch 9
+    > a@2: WAITAOF 0 0 1 | WAITAOF 0 0 1
+      a@2 gets Array([Int(0), Int(0)])
+      a@2 gets Array([Int(1), Int(0)])
+    > b@1: WAITAOF 0 0 1 | WAITAOF 0 0 1
+    > 1 forwards
+      1 asks 2 in epoch 9, 1: WAITAOF 0 0 1
+      1 asks 2 in epoch 9, 2: WAITAOF 0 0 1
+      2 answers 1 1: "*2\r\n:0\r\n:0\r\n"
+      2 answers 1 2: "*2\r\n:1\r\n:0\r\n"
+      b@1 gets Array([Int(0), Int(0)])
+      b@1 gets Array([Int(1), Int(0)])
+    "#
+    );
+}

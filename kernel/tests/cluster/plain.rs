@@ -193,6 +193,29 @@ fn authenticate(core: &mut Core, client: &mut Connection) {
 }
 
 #[test]
+fn all_waits_for_nobody_who_has_been_removed() {
+    let mut core = primary(support::config());
+    found(&mut core);
+    let hello = Entry::Hello { node: "node-2", nonce: 9, address: "node-2:7380", origin: None };
+    commit(&mut core, 4, &Arc::new(hello.encode()));
+    let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    authenticate(&mut core, &mut client);
+    client.input().extend_from_slice(b"CONSISTENCY ALL SET k v\r\n");
+    client.run(&mut core, NOW);
+    let batch = proposal(&tell(&mut core, Input::CloseBatch));
+    commit(&mut core, 5, &batch);
+    let spread = core.spread(NOW.monotonic).expect("somebody waits");
+    let [first, _] = &spread.holders[..] else { panic!("{spread:?}") };
+    core.holds(first.clone(), spread.seq);
+    assert!(core.awaits_spread(NOW.monotonic), "node-2 does not have it");
+    let remove = Entry::Remove { node: "node-2", incarnation: Incarnation(4) };
+    commit(&mut core, 6, &Arc::new(remove.encode()));
+    // Nobody is left who could say that it has it.
+    client.advance(Marks { accepted: core.accepted(), everywhere: core.everywhere() }, &[], NOW.monotonic);
+    assert_eq!(client.ready(), b"+OK\r\n");
+}
+
+#[test]
 fn all_waits_until_everybody_has_it_if_there_is_anybody_else() {
     for shared in [false, true] {
         let mut core = primary(support::config());
@@ -284,6 +307,7 @@ fn a_removed_core_is_none_any_more_until_it_comes_with_another_folder() {
     assert_eq!(system.judge(Index(11), &hello("b", 8, 2)), Verdict::Fenced);
     assert_eq!(system.judge(Index(12), &hello("b", 9, 0)), Verdict::Accepted);
     assert_eq!(system.cores.get("b").map(|core| core.incarnation), Some(Incarnation(12)));
+    assert_eq!(system.judge(Index(13), &remove("a", 1)), Verdict::Fenced, "it is primary still");
     // It has handed over.
     assert_eq!(system.judge(Index(13), &Entry::Release { epoch: Epoch(3), seq: Seq(1) }), Verdict::Accepted);
     assert_eq!(system.judge(Index(14), &remove("a", 1)), Verdict::Accepted);
@@ -297,15 +321,19 @@ fn a_core_that_was_removed_says_so_now_and_in_a_later_life() {
     let hello = proposal(&tell(&mut core, Input::Begin { nonce: 7 << 32 | 1 }));
     assert_eq!(commit(&mut core, 1, &hello), []);
     let remove = Arc::new(Entry::Remove { node: "node-1", incarnation: Incarnation(1) }.encode());
-    assert_eq!(commit(&mut core, 2, &remove), [Output::Removed]);
+    assert_eq!(commit(&mut core, 2, &remove), [], "the last one stays");
+    let other = Arc::new(Entry::Hello { node: "other", nonce: 8 << 32 | 1, address: "other:1", origin: None }.encode());
+    commit(&mut core, 3, &other);
+    assert_eq!(commit(&mut core, 4, &remove), [Output::Removed]);
     assert!(!core.is_hot() && core.cores().get("node-1").is_none());
 
     let mut later = stands_by();
     tell(&mut later, Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
     let again = proposal(&tell(&mut later, Input::Begin { nonce: 7 << 32 | 2 }));
     commit(&mut later, 1, &hello);
-    assert_eq!(commit(&mut later, 2, &remove), [], "another life was removed");
-    assert_eq!(commit(&mut later, 3, &again), [Output::Removed]);
+    commit(&mut later, 2, &other);
+    assert_eq!(commit(&mut later, 3, &remove), [], "another life was removed");
+    assert_eq!(commit(&mut later, 4, &again), [Output::Removed]);
 }
 
 #[test]

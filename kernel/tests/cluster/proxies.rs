@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mneme_kernel::codec;
 use mneme_kernel::core::{Input, Now};
-use mneme_kernel::forward::{FromPrimary, Proxies, Request, ToPrimary};
+use mneme_kernel::forward::{FromPrimary, Lost, Proxies, Request, ToPrimary};
 use mneme_kernel::ids::Epoch;
 use mneme_kernel::limits;
 use mneme_kernel::requests::Requests;
@@ -46,7 +46,7 @@ impl Primary {
             args,
             queue: Vec::new(),
             acknowledged: 0,
-            watch_lost: false,
+            lost: Lost::Nothing,
         }
     }
 

@@ -29,6 +29,8 @@ const TRANSFER_LAG: u64 = 64;
 const HAND_OVER: Duration = Duration::from_secs(1);
 const HAND_OVER_AGAIN: Duration = Duration::from_millis(100);
 const HAND_OVER_LOOK: Duration = Duration::from_millis(2);
+/// How often a new leader looks whether it knows by now who is alive.
+const LEADS_ONLY_JUST: Duration = Duration::from_millis(50);
 
 /// A Keeper as it sees itself and the group.
 #[derive(Clone, Debug)]
@@ -198,7 +200,8 @@ impl<E: Env> Keeper<E> {
     /// Takes a Keeper into the group, if this one leads.
     pub(crate) async fn admit(&self, id: u64, member: Member) -> Answer {
         let _changing = self.changing.lock().await;
-        let Some(view) = self.view() else { return self.not_leader() };
+        // One that is cut off must not tell anybody that it is a member.
+        let Some(view) = self.view().filter(|view| view.has_majority) else { return self.not_leader() };
         match admission::admission(&view.membership, &view.seen, view.silence, id, &member) {
             Ok(None) => Answer::Done,
             Ok(Some(change)) => {
@@ -216,7 +219,14 @@ impl<E: Env> Keeper<E> {
     /// entry they have left at the latest.
     pub(crate) async fn remove(&self, ids: &[u64], name: &str) -> Answer {
         let _changing = self.changing.lock().await;
-        let Some(view) = self.view() else { return self.not_leader() };
+        let view = loop {
+            let Some(view) = self.view() else { return self.not_leader() };
+            if !view.silence.is_too_early() {
+                break view;
+            }
+            // It must know who is alive.
+            self.env.sleep(LEADS_ONLY_JUST).await;
+        };
         let removal = departure::removal(&view.membership, &view.seen, view.silence, self.id, ids, name);
         let (voters, ids) = match removal {
             Ok(Removal::Leave { voters, ids }) => (voters, ids),
