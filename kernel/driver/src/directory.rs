@@ -1,6 +1,6 @@
-//! Who belongs to the cluster, as this node has heard last: a small file, so that a node that starts knows whom to ask.
-//! It is a hint but for two things: whom this node has told to found the Raft group, it tells nobody else; and what was
-//! removed from the cluster does not begin to take part again.
+//! Who belongs to the cluster, as this node has heard last, and what this folder is to it: two small files, so that a node
+//! that starts knows whom to ask. The first is a hint but for one thing: whom this node has told to found the Raft group, it
+//! tells nobody else. By the second, what was removed from the cluster does not begin to take part again.
 
 use std::io;
 use std::sync::Mutex;
@@ -16,13 +16,13 @@ use crate::env::{Disk, Env, File};
 use crate::sync::lock;
 use crate::wal::checksum;
 
-const NAME: &str = "cluster";
-/// The file before it has its name.
-const UNFINISHED: &str = "cluster.new";
-/// Bytes before the content: version (4), CRC32C of that and the content (4).
+/// [`Listed`]'s file.
+const CLUSTER: &str = "cluster";
+/// [`Own`]'s file. A version that does not know it can go on with the other one.
+const OWN: &str = "own";
+/// Bytes before a file's content: version (4), CRC32C of that and the content (4).
 const HEAD: usize = 8;
-/// The first one had no [`Own`].
-const VERSION: u32 = 2;
+const VERSION: u32 = 1;
 /// Other nodes that are remembered: the latest ones.
 const MAX_NODES: usize = 256;
 
@@ -37,8 +37,15 @@ pub struct Directory<E: Env> {
     writing: futures::lock::Mutex<()>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Content {
+    listed: Listed,
+    own: Own,
+}
+
+/// Who belongs to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+struct Listed {
     /// The members of the Raft group, and one more than the index of the log's entry that made them so.
     keepers: Vec<Member>,
     known: u64,
@@ -46,7 +53,6 @@ struct Content {
     nodes: Vec<Member>,
     /// Who was told to found the group.
     founder: Option<Member>,
-    own: Own,
 }
 
 /// What this folder is to the cluster.
@@ -62,16 +68,7 @@ struct Own {
     core_removed: bool,
 }
 
-/// What the first version wrote.
-#[derive(Decode)]
-struct FirstContent {
-    keepers: Vec<Member>,
-    known: u64,
-    nodes: Vec<Member>,
-    founder: Option<Member>,
-}
-
-impl Content {
+impl Listed {
     fn meet(&mut self, node: &Member) {
         if self.nodes.contains(node) {
             return;
@@ -85,29 +82,13 @@ impl Content {
 }
 
 impl<E: Env> Directory<E> {
-    /// Reads the file. Without one it is empty, and with one that is damaged too: nodes are found by other ways, if
+    /// Reads the files. Without one it is empty, and with one that is damaged too: nodes are found by other ways, if
     /// slower.
     ///
     /// # Errors
     /// If the disk does.
     pub async fn load(env: &E) -> io::Result<Self> {
-        let content = match env.disk().open(NAME).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Content::default(),
-            Err(error) => return Err(error),
-            Ok(file) => {
-                // A life that was killed may have left what no sync has covered: what follows relies on it.
-                file.sync().await?;
-                env.disk().sync_dir("").await?;
-                let len = file.size().await?;
-                match decode(&file.read_at(0, len as usize).await?) {
-                    Ok(content) => content,
-                    Err(why) => {
-                        tracing::warn!("{NAME} {why}: other nodes have to be found anew");
-                        Content::default()
-                    }
-                }
-            }
-        };
+        let content = Content { listed: read(env, CLUSTER).await?, own: read(env, OWN).await? };
         let (hints, writing) = Default::default();
         let directory = Self { env: env.clone(), content: Mutex::new(content), hints, writing };
         if directory.identity() == 0 {
@@ -156,14 +137,14 @@ impl<E: Env> Directory<E> {
 
     /// The members of the Raft group, by id.
     pub fn keepers(&self) -> Vec<Member> {
-        lock(&self.content).keepers.clone()
+        lock(&self.content).listed.keepers.clone()
     }
 
     /// All nodes' addresses, Keepers first, then whom this life was told to try.
     pub fn addresses(&self) -> Vec<String> {
         let content = lock(&self.content);
-        let hints = lock(&self.hints);
-        let members = content.keepers.iter().chain(&content.founder).chain(&content.nodes);
+        let (listed, hints) = (&content.listed, lock(&self.hints));
+        let members = listed.keepers.iter().chain(&listed.founder).chain(&listed.nodes);
         let mut addresses: Vec<String> = Vec::new();
         for address in members.map(|member| &member.address).chain(hints.iter()) {
             if !addresses.contains(address) {
@@ -198,27 +179,27 @@ impl<E: Env> Directory<E> {
 
     /// Whether this node has been told of a cluster that it belongs to.
     pub fn belongs(&self) -> bool {
-        let content = lock(&self.content);
-        !content.keepers.is_empty() || content.founder.is_some()
+        let listed = &lock(&self.content).listed;
+        !listed.keepers.is_empty() || listed.founder.is_some()
     }
 
     /// Who was told to found the group.
     pub fn founder(&self) -> Option<Member> {
-        lock(&self.content).founder.clone()
+        lock(&self.content).listed.founder.clone()
     }
 
     /// The log says at this index that these are the members of the Raft group. Older news changes nothing: who reads
     /// the log from its beginning must not forget who is there now. The disk's failure is no more than logged.
     pub async fn learn(&self, at: u64, members: &Members) {
-        self.note(|content| {
-            if at >= content.known {
-                content.known = at + 1;
+        self.note(|Content { listed, .. }| {
+            if at >= listed.known {
+                listed.known = at + 1;
                 let now: Vec<Member> = members.members.iter().map(|(_, member)| member.clone()).collect();
                 // Those that have left may be back already, further on in the log: better asked than forgotten.
-                for gone in std::mem::take(&mut content.keepers).iter().filter(|keeper| !now.contains(keeper)) {
-                    content.meet(gone);
+                for gone in std::mem::take(&mut listed.keepers).iter().filter(|keeper| !now.contains(keeper)) {
+                    listed.meet(gone);
                 }
-                content.keepers = now;
+                listed.keepers = now;
             }
         })
         .await;
@@ -226,7 +207,7 @@ impl<E: Env> Directory<E> {
 
     /// Another node has shown itself: a Core, or a Keeper that is not yet a member.
     pub async fn meet(&self, node: &Member) {
-        self.note(|content| content.meet(node)).await;
+        self.note(|content| content.listed.meet(node)).await;
     }
 
     /// Names the founder of the Raft group: this one, unless another was named before; returns who it is. That is on
@@ -237,41 +218,48 @@ impl<E: Env> Directory<E> {
     pub async fn designate(&self, founder: Member) -> io::Result<Member> {
         let _turn = self.writing.lock().await;
         let mut content = lock(&self.content).clone();
-        if let Some(founder) = content.founder {
+        if let Some(founder) = content.listed.founder {
             return Ok(founder);
         }
-        content.founder = Some(founder.clone());
-        self.write(&content).await?;
+        content.listed.founder = Some(founder.clone());
+        self.write(CLUSTER, &content.listed).await?;
         *lock(&self.content) = content;
         Ok(founder)
     }
 
     async fn note(&self, change: impl FnOnce(&mut Content)) {
         let _turn = self.writing.lock().await;
-        let mut content = lock(&self.content).clone();
+        let before = lock(&self.content).clone();
+        let mut content = before.clone();
         change(&mut content);
-        if content == *lock(&self.content) {
-            return;
-        }
         *lock(&self.content) = content.clone();
-        if let Err(error) = self.write(&content).await {
-            tracing::warn!("cannot write {NAME}: {error}");
+        let Content { listed, own } = content;
+        if listed != before.listed
+            && let Err(error) = self.write(CLUSTER, &listed).await
+        {
+            tracing::warn!("cannot write {CLUSTER}: {error}");
+        }
+        if own != before.own
+            && let Err(error) = self.write(OWN, &own).await
+        {
+            tracing::warn!("cannot write {OWN}: {error}");
         }
     }
 
     /// The file is the old one or the new one, whenever the machine stops.
-    async fn write(&self, content: &Content) -> io::Result<()> {
+    async fn write(&self, name: &str, content: &impl Encode) -> io::Result<()> {
         let disk = self.env.disk();
-        let file = match disk.create(UNFINISHED).await {
+        let unfinished = format!("{name}.new");
+        let file = match disk.create(&unfinished).await {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                disk.remove(UNFINISHED).await?;
-                disk.create(UNFINISHED).await?
+                disk.remove(&unfinished).await?;
+                disk.create(&unfinished).await?
             }
             created => created?,
         };
         file.write_at(0, &encode(content)).await?;
         file.sync().await?;
-        disk.rename(UNFINISHED, NAME).await?;
+        disk.rename(&unfinished, name).await?;
         disk.sync_dir("").await
     }
 }
@@ -290,7 +278,23 @@ impl<E: Env> Founder for Directory<E> {
     }
 }
 
-fn encode(content: &Content) -> Vec<u8> {
+/// What the file of this name says; nothing, if there is none that can be used.
+async fn read<E: Env, T: Default + Decode<()>>(env: &E, name: &str) -> io::Result<T> {
+    let file = match env.disk().open(name).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+        opened => opened?,
+    };
+    // A life that was killed may have left what no sync has covered: what follows relies on it.
+    file.sync().await?;
+    env.disk().sync_dir("").await?;
+    let len = file.size().await?;
+    Ok(decode(&file.read_at(0, len as usize).await?).unwrap_or_else(|why| {
+        tracing::warn!("{name} {why}: other nodes have to be found anew");
+        T::default()
+    }))
+}
+
+fn encode(content: &impl Encode) -> Vec<u8> {
     let mut bytes = VERSION.to_le_bytes().to_vec();
     bytes.extend_from_slice(&[0; 4]);
     codec::encode(content, &mut bytes);
@@ -299,21 +303,15 @@ fn encode(content: &Content) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Result<Content, &'static str> {
+fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, &'static str> {
     let (head, content) = bytes.split_at_checked(HEAD).ok_or("is too short")?;
     if head[4..] != sum(bytes).to_le_bytes() {
         return Err("is damaged");
     }
-    let damaged = |_| "is damaged";
-    if head[..4] == 1u32.to_le_bytes() {
-        let first = codec::decode_owned(content).map_err(damaged)?;
-        let FirstContent { keepers, known, nodes, founder } = first;
-        return Ok(Content { keepers, known, nodes, founder, own: Own::default() });
-    }
     if head[..4] != VERSION.to_le_bytes() {
         return Err("was written by another version");
     }
-    codec::decode_owned(content).map_err(damaged)
+    codec::decode_owned(content).map_err(|_| "is damaged")
 }
 
 fn sum(bytes: &[u8]) -> u32 {
