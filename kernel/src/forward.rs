@@ -169,6 +169,8 @@ struct Pending {
     sendings: u32,
     /// The primary of this epoch will not execute it.
     refused_in: Option<Epoch>,
+    /// Its reply has come over this link, and an earlier one's has not.
+    reply: Option<(Vec<u8>, u16)>,
     /// An earlier epoch has executed it, and its effects count. Now it waits for its level, which only a primary knows of.
     was_executed: bool,
 }
@@ -242,6 +244,7 @@ impl Origin {
             is_sent: false,
             sendings: 0,
             refused_in: None,
+            reply: None,
             was_executed: false,
         };
         self.pending.insert(self.last_number, pending);
@@ -337,7 +340,9 @@ impl Origin {
             if pending.watched.is_some_and(|watched| watched != watch) {
                 if !pending.is_open() {
                     let reply = NULL_ARRAY[usize::from(pending.request.protocol == 3)].to_vec();
+                    let session = pending.request.session;
                     deliveries.extend(self.take(number).map(|pending| pending.delivery(reply, None)));
+                    self.deliver_next(session, deliveries);
                     continue;
                 }
                 pending.request.lost = Lost::Watch;
@@ -362,23 +367,22 @@ impl Origin {
         frames
     }
 
-    pub(crate) fn answered(&mut self, message: FromPrimary) -> Option<Delivery> {
+    /// Takes an answer; returns the replies that can go to their connections by it. Those of one connection go in their order:
+    /// one that has come stays here while an earlier one has not, for if the primary is lost first, both are asked again,
+    /// and the later one must not have been executed before the earlier one.
+    pub(crate) fn answered(&mut self, message: FromPrimary) -> Vec<Delivery> {
         match message {
             FromPrimary::Reply { number, reply, db } => {
-                let pending = self.take(number)?;
-                let session = pending.request.session;
-                self.answered.insert(session);
-                if pending.request.lost == Lost::Writes {
-                    self.weak.remove(&session);
-                } else if pending.writes && pending.request.level() == Level::Eventual {
-                    self.weak.entry(session).or_insert(pending.request.epoch);
-                }
-                Some(pending.delivery(reply, Some(db)))
+                let Some(pending) = self.pending.get_mut(&number) else { return Vec::new() };
+                pending.reply = Some((reply, db));
+                let (session, mut deliveries) = (pending.request.session, Vec::new());
+                self.deliver_next(session, &mut deliveries);
+                deliveries
             }
             FromPrimary::Refused { number, epoch } => {
-                let pending = self.pending.get_mut(&number)?;
+                let Some(pending) = self.pending.get_mut(&number) else { return Vec::new() };
                 if !pending.is_sent || pending.request.epoch != epoch {
-                    return None;
+                    return Vec::new();
                 }
                 pending.is_sent = false;
                 pending.refused_in = Some(epoch);
@@ -387,9 +391,28 @@ impl Origin {
                     // It speaks of one sending: of an earlier one it does not know (rule 8).
                     pending.sendings = 0;
                 }
-                None
+                Vec::new()
             }
-            FromPrimary::Beat => None,
+            FromPrimary::Beat => Vec::new(),
+        }
+    }
+
+    /// Hands out the next replies of a session that have come.
+    fn deliver_next(&mut self, session: u64, deliveries: &mut Vec<Delivery>) {
+        loop {
+            let next = self.by_session.range((session, 0)..=(session, u64::MAX)).next();
+            let Some((_, number)) = next.copied() else { break };
+            let Some((reply, db)) = self.pending.get_mut(&number).and_then(|pending| pending.reply.take()) else {
+                break;
+            };
+            let Some(pending) = self.take(number) else { break };
+            self.answered.insert(session);
+            if pending.request.lost == Lost::Writes {
+                self.weak.remove(&session);
+            } else if pending.writes && pending.request.level() == Level::Eventual {
+                self.weak.entry(session).or_insert(pending.request.epoch);
+            }
+            deliveries.push(pending.delivery(reply, Some(db)));
         }
     }
 
@@ -398,7 +421,10 @@ impl Origin {
         // One that did not come about had nothing to lose.
         self.lost_links += u64::from(core::mem::take(&mut self.has_resumed));
         self.cut_off.get_or_insert(now);
-        self.pending.values_mut().for_each(|pending| pending.is_sent = false);
+        for pending in self.pending.values_mut() {
+            pending.is_sent = false;
+            pending.reply = None;
+        }
         self.unsent = self.pending.len();
     }
 
@@ -427,6 +453,7 @@ impl Origin {
                 continue;
             }
             pending.sendings = 0;
+            pending.reply = None;
             self.unsent += usize::from(core::mem::take(&mut pending.is_sent));
         }
     }
@@ -462,7 +489,9 @@ impl Origin {
                 (_, false) => NO_EFFECT,
                 (_, true) => UNCERTAIN,
             };
+            let session = pending.request.session;
             deliveries.push(pending.delivery(reply.to_vec(), None));
+            self.deliver_next(session, deliveries);
         }
     }
 

@@ -6,9 +6,12 @@ use alloc::vec::Vec;
 use super::Item;
 use super::hasher::KeyHasher;
 use super::packed::Packed;
-use super::table::{Place, Table};
+use super::table::{POSITION_BITS, Place, Table};
 use crate::limits;
 use crate::time::Wall;
+
+/// Bits of a cursor: few enough for clients that keep numbers as doubles.
+const CURSOR_BITS: u32 = 53;
 
 /// One numbered database.
 #[derive(Debug)]
@@ -86,9 +89,14 @@ impl Database {
     }
 
     /// Visits about `count` items from a cursor on and gives the next cursor; zero is the first, and the end. A walk from
-    /// zero to zero visits every item that is there all the time, whatever else comes and goes, some of them twice.
+    /// zero to zero visits every item that is there all the time, whatever else comes and goes, some of them twice. The
+    /// cursor of another memory means nothing here, for keys have another order there: the walk begins anew.
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(&'a [u8], Item<'a>)) -> u64 {
-        self.table.scan(cursor, count, |item| visit(item.key(), item.item()))
+        let own = self.hasher.mark(CURSOR_BITS - POSITION_BITS);
+        let is_own = cursor >> POSITION_BITS == own;
+        let position = if is_own { cursor & ((1 << POSITION_BITS) - 1) } else { 0 };
+        let next = self.table.scan(position, count, |item| visit(item.key(), item.item()));
+        if next == 0 { 0 } else { own << POSITION_BITS | next }
     }
 
     /// A key chosen by 64 random bits.

@@ -13,6 +13,11 @@ impl KeyHasher {
         Self(FixedState::with_seed(seed))
     }
 
+    /// So many bits that tell this order of keys from others; with another seed they are the same by chance only.
+    pub(super) fn mark(&self, bits: u32) -> u64 {
+        self.hash(b"") >> (64 - bits)
+    }
+
     /// Every bit depends on every bit of the key: the first ones choose the segment.
     #[inline]
     pub(super) fn hash(&self, key: &[u8]) -> u64 {

@@ -9,10 +9,10 @@ use super::packed::Packed;
 use super::segment::{FULL, Segment, TAG_BITS};
 use crate::limits;
 
-/// Bits of a position in hash order: few enough for clients that keep numbers as doubles.
-const CURSOR_BITS: u32 = 48;
+/// Bits of a position in hash order.
+pub(super) const POSITION_BITS: u32 = 42;
 /// Bits of a hash that choose a segment, at most.
-const MAX_DEPTH: u32 = CURSOR_BITS - TAG_BITS;
+const MAX_DEPTH: u32 = POSITION_BITS - TAG_BITS;
 /// Two neighbours with fewer items than this become one.
 const JOINED: usize = FULL / 2;
 /// Depth that a table is given at once when many items are about to come.
@@ -203,7 +203,7 @@ impl Table {
     /// grew or shrank meanwhile. Looks at no more than `count` slots and what shares the last one's tag, plus one
     /// segment's free slots.
     pub(super) fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(&'a Packed)) -> u64 {
-        let mut position = cursor << (64 - CURSOR_BITS);
+        let mut position = cursor << (64 - POSITION_BITS);
         let mut visited = 0;
         loop {
             let segment = &self.segments[self.segment_of(position)];
@@ -211,7 +211,7 @@ impl Table {
             for (tag, item) in segment.items_from(segment.tag(position)) {
                 if visited >= count && last != Some(tag) {
                     let prefix = first_bits(position, segment.depth) as u64;
-                    let next = (prefix << TAG_BITS | u64::from(tag)) << (CURSOR_BITS - TAG_BITS - segment.depth);
+                    let next = (prefix << TAG_BITS | u64::from(tag)) << (POSITION_BITS - TAG_BITS - segment.depth);
                     return next;
                 }
                 visit(item);
@@ -226,7 +226,7 @@ impl Table {
             // An empty segment costs as much to look at as an item.
             visited += 1;
             if visited >= count {
-                return position >> (64 - CURSOR_BITS);
+                return position >> (64 - POSITION_BITS);
             }
         }
     }

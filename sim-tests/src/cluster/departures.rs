@@ -115,6 +115,7 @@ impl Machine {
         if lock(&self.life).is_removed {
             self.world.count("joins after a removal", 1);
             self.count_removal();
+            self.set_leaving(false);
             self.set_impaired(true);
             self.lose_disk();
         }

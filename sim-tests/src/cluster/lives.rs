@@ -131,7 +131,10 @@ impl Machine {
             None => None,
         };
         lock(&self.life).is_ready = true;
-        self.set_impaired(false);
+        // Of one that is to leave, what is on its disk may count no more, and it not know yet.
+        if !self.is_leaving() {
+            self.set_impaired(false);
+        }
         if let Some((core, listener)) = clients {
             self.serve_clients(&env, core, listener).await;
         }
