@@ -251,3 +251,40 @@ fn wait_counts_nobody_for_what_may_have_been_lost_with_a_primary() {
     "#
     );
 }
+
+/// A command at `ALL` waits, and what stands behind it in the pipeline is executed before that is over. If the primary goes,
+/// both are executed anew: else the second one would have been executed before the first.
+#[test]
+fn a_pipeline_is_executed_in_its_order_though_the_primary_goes_in_between() {
+    script!(
+        r#"
+    > a@2: CONSISTENCY ALL GET k | EXISTS l
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: GET k
+      2 asks 1 in epoch 5, 2: EXISTS l
+      1 answers 2 2: ":0\r\n"
+    > b@1: SET l w
+      b@1 waits for batch 1
+    > 1 closes
+      1 proposes batch 1: put l "w"
+    > commit
+      1 is accepted up to 1
+      b@1 gets +OK
+    > 1 releases
+      1 proposes release behind batch 1
+    > commit
+      1 has void batches 2 to 2
+      1 is accepted up to 2
+      1 follows epoch 5
+      2 proposes claim of life 6 after epoch 5, renewed at 7
+    > commit
+      1 follows epoch 9
+      2 leads epoch 9
+    > 2 loses its link
+    > 2 forwards
+      2 asks 2 in epoch 9, 1: GET k
+      2 asks 2 in epoch 9, 2: EXISTS l
+      2 answers 2 2: ":1\r\n"
+    "#
+    );
+}

@@ -3,7 +3,7 @@
 //! [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`durable`], [`linearizable`],
 //! [`eventual`], [`uncertain`] and [`walk`] know only what clients have seen. Beside them, `wait` (who is counted has it)
 //! stands in [`crate::waits`], and `replica` (no other node knows of one), `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
-//! healed serves within a bounded time) and `panic` stand where they are found out, in [`crate::cluster`] and
+//! healed serves within a bounded time), `undecided` (a search for a linearization that was given up) and `panic` stand where they are found out, in [`crate::cluster`] and
 //! [`crate::simulation`].
 
 use std::sync::Mutex;
