@@ -352,6 +352,32 @@ fn one_that_is_far_behind_gets_a_snapshot_and_keeps_it() {
     });
 }
 
+/// The others commit an entry while a Keeper's own sync of it goes on: its snapshot must not have that, or after a power cut
+/// the log would end before it, and be taken for a damaged one.
+#[test]
+fn a_snapshot_contains_only_what_the_own_log_has_on_disk() {
+    on_seeds(|| async {
+        let mut machines = three().await;
+        propose(&machines, 0..50).await;
+        // What it knows of the others is on its disk by then.
+        madsim::time::sleep(Duration::from_secs(1)).await;
+        let slow = machines.iter().position(|machine| machine.keeper().is_some_and(|keeper| !keeper.leads()));
+        let slow = slow.expect("two follow");
+        let (minute, fast) = (Duration::from_secs(60), DiskOptions::default());
+        machines[slow].disk.set_options(DiskOptions { sync: minute..=minute, ..fast.clone() });
+        propose(&machines, 50..51).await;
+        machines[slow].disk.set_options(fast);
+        let keeper = machines[slow].keeper().expect("it runs");
+        keeper.snapshot().await.expect("the disk is sound");
+        machines[slow].cut_power();
+        let start = join(&machines);
+        machines[slow].restart(start, false);
+        until("it is back", || machines[slow].keeper().is_some()).await;
+        propose(&machines, 51..60).await;
+        assert!(!machines[slow].disk.list_files().iter().any(|file| file.starts_with("damaged-")));
+    });
+}
+
 #[test]
 fn a_voter_that_wants_to_leads() {
     on_seeds(|| async {

@@ -53,13 +53,15 @@ pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: P
 async fn until_gone<E: Env, S: Stream>(node: &Node<E>, stream: &mut S) {
     let (mut late, mut bytes) = (pin!(node.env().sleep(LINGER)), [0; 1024]);
     poll_fn(|context| {
-        loop {
+        // Also one that sends without end is left after that time.
+        while late.as_mut().poll(context).is_pending() {
             match pin!(stream.read(&mut bytes)).poll(context) {
                 Poll::Ready(Ok(read)) if read > 0 => {}
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return late.as_mut().poll(context),
+                Poll::Ready(_) => break,
+                Poll::Pending => return Poll::Pending,
             }
         }
+        Poll::Ready(())
     })
     .await;
 }

@@ -534,7 +534,7 @@ impl<E: Env> Keeper<E> {
             // A newer snapshot would take from under them what follows on theirs.
             return false;
         }
-        let changed = self.log.bytes() > 0 && self.progress.may_contain() > self.progress.snapshotted.value();
+        let changed = self.log.bytes() > 0 && self.progress.may_contain(&self.log) > self.progress.snapshotted.value();
         changed && (self.log.bytes() > due || now - last >= schedule.interval)
     }
 
@@ -544,7 +544,7 @@ impl<E: Env> Keeper<E> {
     /// If it could not be made this time; the Keeper goes on trying.
     pub async fn snapshot(&self) -> Result<(), SnapshotFailed> {
         let Progress { snapshotted, failures, .. } = &*self.progress;
-        let wanted = self.progress.may_contain();
+        let wanted = self.progress.may_contain(&self.log);
         let failed_before = failures.load(Ordering::Relaxed);
         loop {
             let reached = snapshotted.value();

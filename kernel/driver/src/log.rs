@@ -175,6 +175,13 @@ impl<E: Env> Log<E> {
         lock(&self.index.entries).end()
     }
 
+    /// The index behind the last entry that is on stable storage here. What is committed may go further: others have it.
+    pub(crate) fn synced_end(&self) -> u64 {
+        let entries = lock(&self.index.entries);
+        // They get their places in their order, once they are synced.
+        entries.first + entries.slots.partition_point(|slot| slot.place.is_some()) as u64
+    }
+
     /// Which log this is: drawn when it was founded.
     pub fn id(&self) -> u64 {
         self.id

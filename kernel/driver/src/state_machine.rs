@@ -79,9 +79,10 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// How many entries a snapshot may contain.
-    pub(crate) fn may_contain(&self) -> u64 {
-        let committed = self.committed.value();
+    /// How many entries a snapshot may contain: none that this Keeper's own log could lose in a power cut, for a log that ends
+    /// before its snapshot is taken for a damaged one.
+    pub(crate) fn may_contain<E: Env>(&self, log: &Log<E>) -> u64 {
+        let committed = self.committed.value().min(log.synced_end());
         match self.has_core.load(Ordering::Acquire) && !self.passed_by.load(Ordering::Acquire) {
             true => self.fed.load(Ordering::Acquire).min(committed),
             false => committed,
@@ -278,7 +279,7 @@ impl<E: Env> Applied<E> {
     async fn try_build(&self) -> Result<(), String> {
         let _building = self.progress.building.lock().await;
         let membership = lock(&self.state).membership.clone();
-        let fed = self.progress.may_contain();
+        let fed = self.progress.may_contain(&self.log);
         let before = lock(&self.progress.snapshot).clone();
         if fed <= before.as_ref().map_or(0, |manifest| manifest.last.index + 1) {
             return if before.is_some() { Ok(()) } else { Err("nothing has been applied yet".into()) };

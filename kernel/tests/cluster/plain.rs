@@ -192,16 +192,22 @@ fn authenticate(core: &mut Core, client: &mut Connection) {
     client.sent(client.ready().len());
 }
 
+/// A client that has asked for a SET at `ALL`.
+fn sets_at_all(core: &mut Core) -> Connection {
+    let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    authenticate(core, &mut client);
+    client.input().extend_from_slice(b"CONSISTENCY ALL SET k v\r\n");
+    client.run(core, NOW);
+    client
+}
+
 #[test]
 fn all_waits_for_nobody_who_has_been_removed() {
     let mut core = primary(support::config());
     found(&mut core);
     let hello = Entry::Hello { node: "node-2", nonce: 9, address: "node-2:7380", origin: None };
     commit(&mut core, 4, &Arc::new(hello.encode()));
-    let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
-    authenticate(&mut core, &mut client);
-    client.input().extend_from_slice(b"CONSISTENCY ALL SET k v\r\n");
-    client.run(&mut core, NOW);
+    let mut client = sets_at_all(&mut core);
     let batch = proposal(&tell(&mut core, Input::CloseBatch));
     commit(&mut core, 5, &batch);
     let spread = core.spread(NOW.monotonic).expect("somebody waits");
@@ -224,10 +230,7 @@ fn all_waits_until_everybody_has_it_if_there_is_anybody_else() {
             let hello = Entry::Hello { node: "node-2", nonce: 9, address: "node-2:7380", origin: None };
             commit(&mut core, 4, &Arc::new(hello.encode()));
         }
-        let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
-        authenticate(&mut core, &mut client);
-        client.input().extend_from_slice(b"CONSISTENCY ALL SET k v\r\n");
-        client.run(&mut core, NOW);
+        let mut client = sets_at_all(&mut core);
         assert_eq!(core.awaits_spread(NOW.monotonic), shared);
         let batch = proposal(&tell(&mut core, Input::CloseBatch));
         let outputs = commit(&mut core, if shared { 5 } else { 4 }, &batch);
