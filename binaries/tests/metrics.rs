@@ -41,7 +41,7 @@ impl Page {
     }
 
     /// Asks again until a sample has a value: what is counted after a reply was sent, or at a tick.
-    fn until(node: &Node, sample: &str, wanted: impl Fn(f64) -> bool) -> Page {
+    fn until(node: &Node, sample: &str, mut wanted: impl FnMut(f64) -> bool) -> Page {
         let end = Instant::now() + PATIENCE;
         loop {
             let page = Page::of(node);
@@ -51,6 +51,12 @@ impl Page {
             assert!(Instant::now() < end, "{sample} stays {}", page.at(sample));
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Asks until a sample has stayed as it is: what was sent is counted a moment later, perhaps after its reply has come.
+    fn settled(node: &Node, sample: &str) -> Page {
+        let mut before = f64::NAN;
+        Page::until(node, sample, |now| std::mem::replace(&mut before, now) == now)
     }
 
     /// Metrics with their types.
@@ -153,6 +159,7 @@ fn what_clients_did_is_counted_exactly() {
     assert!(page.at("process_open_fds") > 5.0 && page.at("process_threads") > 2.0);
 
     // A request and its reply, byte for byte.
+    let page = Page::settled(&node, "mneme_output_bytes_total");
     let (input, output) = (page.at("mneme_input_bytes_total"), page.at("mneme_output_bytes_total"));
     assert_eq!(second.ask(&["GET", "a"]).expect("a reply"), Value::Bulk(b"1".to_vec()));
     let page = Page::until(&node, "mneme_output_bytes_total", |bytes| bytes > output);
