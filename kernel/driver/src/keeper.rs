@@ -124,6 +124,8 @@ pub struct Keeper<E: Env> {
     leads_since: Mutex<Option<Monotonic>>,
     /// When it last asked to lead.
     wanted_to_lead: Mutex<Option<Monotonic>>,
+    /// Whom this Keeper has last asked to lead instead of it, and when.
+    transferred: Mutex<Option<(u64, Monotonic)>>,
     /// Held while the members change.
     changing: AsyncMutex<()>,
     /// The newest configuration that it is a member by, or was, as the index of its entry.
@@ -223,6 +225,7 @@ impl<E: Env> Keeper<E> {
             stopped: AtomicBool::new(false),
             leads_since: Mutex::default(),
             wanted_to_lead: Mutex::default(),
+            transferred: Mutex::default(),
             changing: AsyncMutex::default(),
             member_at: Mutex::new(member_at),
             removed: Watermark::default(),

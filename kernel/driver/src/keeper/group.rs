@@ -164,6 +164,21 @@ impl<E: Env> Keeper<E> {
         if !view.membership.voter_ids().any(|voter| voter == to) || !is_near {
             return Answer::Refused("it is no voter that has the log".into());
         }
+        {
+            // Two that are asked at once would ask for votes against each other.
+            let (now, mut last) = (self.env.monotonic(), lock(&self.transferred));
+            match *last {
+                Some((other, at)) if now - at < HAND_OVER_AGAIN => {
+                    let asked = other == to;
+                    return if asked {
+                        Answer::Done
+                    } else {
+                        Answer::Refused("another one is just asked to lead".into())
+                    };
+                }
+                _ => *last = Some((to, now)),
+            }
+        }
         match self.raft.trigger().transfer_leader(to).await {
             Ok(()) => Answer::Done,
             Err(error) => Answer::Refused(error.to_string()),
