@@ -8,6 +8,7 @@ use crate::effect::Effect;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
 use crate::mutant::Mutant;
+use crate::probe::Probe;
 use crate::removal::Departure;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
@@ -479,9 +480,11 @@ impl Call<'_> {
         let writes = command.is_write() || transaction.is_some_and(|transaction| transaction.writes);
         let grows = command.is_denied_without_memory() || transaction.is_some_and(|transaction| transaction.grows);
         if grows && self.core.is_primary() && self.core.is_out_of_memory() {
+            self.core.probes.hit(Probe::OutOfMemory);
             return Err(CommandError::OutOfMemory);
         }
         if writes && self.core.is_primary() && self.core.is_disk_full() {
+            self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
         }
         let held = writes && self.core.is_primary() && self.core.holds_writes(self.monotonic);

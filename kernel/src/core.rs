@@ -27,6 +27,7 @@ use crate::limits;
 use crate::lookahead;
 use crate::members::{Group, Members};
 use crate::mutant::Mutant;
+use crate::probe::{Probe, Probes};
 use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, Reply};
@@ -259,6 +260,7 @@ pub struct Core {
     /// As many as at most may be allowed while this process runs.
     pub(crate) most_clients: u64,
     pub stats: Stats,
+    pub(crate) probes: Arc<Probes>,
     pub(crate) diagnostics: Diagnostics,
     pub(crate) rates: Rates,
     role: Role,
@@ -314,6 +316,7 @@ impl Core {
             pause: None,
             most_clients: config.max_clients,
             stats: Stats::new(commands.all().len()),
+            probes: Arc::default(),
             diagnostics: Diagnostics::new(&commands),
             rates: Rates::default(),
             system: System::default(),
@@ -345,6 +348,12 @@ impl Core {
             commands,
             config,
         }
+    }
+
+    /// Counts the rare states that it comes to there, with those of the rest of its node.
+    pub fn count_in(&mut self, probes: Arc<Probes>) {
+        self.origin.probes = probes.clone();
+        self.probes = probes;
     }
 
     /// A new client, or `None` if there are too many.
@@ -460,6 +469,11 @@ impl Core {
             }
             Input::Release => self.hand_over(),
             Input::Forget => {
+                self.probes.hit(match &self.role {
+                    Role::Primary(_) => Probe::ForgottenAsPrimary,
+                    Role::Claiming(_) => Probe::ForgottenWhileClaiming,
+                    Role::Recovering | Role::Greeting { .. } | Role::Standby => Probe::MemoryForgotten,
+                });
                 if self.is_primary() {
                     self.end_reign(false, out);
                 }
@@ -468,6 +482,7 @@ impl Core {
             }
             Input::Snapshot { index, system, items } => {
                 assert!(self.applied.is_none(), "a snapshot is installed into an empty Core");
+                self.probes.hit(Probe::SnapshotLoaded);
                 self.check_format(system.agreed.format).map_err(|error| BadEntry { index, error })?;
                 self.applied = Some(index);
                 self.newest_wall = self.newest_wall.max(system.newest_wall);
@@ -527,6 +542,7 @@ impl Core {
             self.check_format(format)?;
         }
         let verdict = self.system.judge(index, &entry);
+        self.note_verdict(&entry, verdict);
         if self.has_other_cores() {
             self.lease.watch();
         }
@@ -558,6 +574,24 @@ impl Core {
         kept
     }
 
+    /// Counts what is rare of what the log says.
+    fn note_verdict(&self, entry: &Entry<'_>, verdict: Verdict) {
+        let probe = match (entry, verdict) {
+            (Entry::Format { .. }, Verdict::Accepted) => Probe::FormatRaised,
+            (_, Verdict::Accepted) => return,
+            (Entry::Batch { .. }, Verdict::Fenced) => Probe::BatchFenced,
+            (Entry::Batch { .. }, Verdict::Duplicate) => Probe::BatchDuplicate,
+            (Entry::Batch { .. }, Verdict::Gap) => Probe::BatchGap,
+            (Entry::Claim { .. }, _) => Probe::ClaimFenced,
+            (Entry::Renew { .. }, Verdict::Duplicate) => Probe::RenewalDuplicate,
+            (Entry::Renew { .. }, _) => Probe::RenewalFenced,
+            (Entry::Release { .. }, _) => Probe::ReleaseRefused,
+            (Entry::Remove { .. }, _) => Probe::RemovalFenced,
+            (Entry::Hello { .. } | Entry::Format { .. }, _) => return,
+        };
+        self.probes.hit(probe);
+    }
+
     fn take_verdict(
         &mut self,
         now: Monotonic,
@@ -584,12 +618,14 @@ impl Core {
                 if own {
                     self.lead(now, out);
                 } else {
+                    self.probes.hit_if(matches!(self.role, Role::Claiming(_)), Probe::OvertakenWhileClaiming);
                     self.role = Role::Standby;
                     out.push(Output::Follows(self.system.verdicts.epoch));
                 }
             }
             (Entry::Claim { incarnation, .. }, Role::Claiming(_)) if self.incarnation == Some(incarnation) => {
                 // It missed something, and waits anew (rule 1).
+                self.probes.hit(Probe::OwnClaimFenced);
                 self.role = Role::Standby;
                 self.claim_if_due(now, out);
             }
@@ -610,6 +646,7 @@ impl Core {
             }
             (Entry::Release { epoch, .. }, Role::Primary(reign)) if epoch == reign.epoch && accepted => {
                 // Everything before it was accepted too: this memory is what the log says.
+                self.probes.hit(Probe::Released);
                 self.end_reign(true, out);
                 self.role = Role::Standby;
                 out.push(Output::Follows(self.system.verdicts.epoch));
@@ -668,6 +705,7 @@ impl Core {
         let is_sound = self.accepted() == self.executed() || Mutant::KeepMemory.is_chosen();
         self.end_reign(true, out);
         self.stats.depositions += 1;
+        self.probes.hit(if is_sound { Probe::DeposedSound } else { Probe::DeposedVoid });
         if is_sound {
             self.role = Role::Standby;
             out.push(Output::Follows(epoch));
@@ -686,6 +724,7 @@ impl Core {
 
     /// This Core was removed: it takes no part any more. It is not primary, or it would not have been.
     fn leave(&mut self, out: &mut Vec<Output>) {
+        self.probes.hit(Probe::CoreRemoved);
         self.role = Role::Recovering;
         self.incarnation = None;
         out.push(Output::Removed);
@@ -699,6 +738,7 @@ impl Core {
 
     /// Begins as a new process would.
     fn begin_anew(&mut self, now: Monotonic, out: &mut Vec<Output>) {
+        self.probes.hit(Probe::Replaced);
         self.abandon_forwarded();
         self.origin_life = None;
         let epoch = self.epoch();
@@ -769,6 +809,8 @@ impl Core {
         let proposal = Arc::new(claim.encode());
         self.role = Role::Claiming(Claim { proposal: proposal.clone(), previous_epoch: epoch, last_renewal });
         self.claimed.get_or_insert(now);
+        self.probes.hit_if(!vacant, Probe::ClaimedAfterLease);
+        self.probes.hit_if(released && epoch != Epoch::ZERO, Probe::ClaimedAfterRelease);
         self.stats.claims += 1;
         out.push(Output::Propose(proposal));
     }
@@ -836,6 +878,7 @@ impl Core {
             return None;
         }
         self.stats.reads_without_lease += 1;
+        self.probes.hit_if(!self.config.quorum_check, Probe::LeaseLostBeforeReply);
         let seq = reign.demand();
         self.everywhere.raise(seq, now);
         Some(seq)
@@ -856,13 +899,18 @@ impl Core {
     /// Sends again, with the same content, all that has not been accepted (rule 6). The log ignores what it knows.
     fn resend(&mut self, now: Monotonic, out: &mut Vec<Output>) {
         match &mut self.role {
-            Role::Greeting { proposal, .. } => out.push(Output::Propose(proposal.clone())),
+            Role::Greeting { proposal, .. } => {
+                self.probes.hit(Probe::GreetingResent);
+                out.push(Output::Propose(proposal.clone()));
+            }
             Role::Claiming(claim) => {
                 let Verdicts { epoch, last_renewal, .. } = self.system.verdicts;
                 if claim.previous_epoch == epoch && claim.last_renewal == last_renewal {
+                    self.probes.hit(Probe::ClaimResent);
                     out.push(Output::Propose(claim.proposal.clone()));
                 } else {
                     // It has been overtaken, and can only be fenced.
+                    self.probes.hit(Probe::ClaimWithdrawn);
                     self.role = Role::Standby;
                     self.claim_if_due(now, out);
                 }
@@ -871,6 +919,7 @@ impl Core {
                 let before = out.len();
                 out.extend(reign.resend(now).map(Output::Propose));
                 self.stats.batches_proposed += (out.len() - before) as u64;
+                self.probes.hit_if(out.len() > before, Probe::BatchesResent);
             }
             Role::Recovering | Role::Standby => {}
         }
@@ -944,7 +993,10 @@ impl Core {
     /// Whether writers must wait: the pipeline is full, or a digest is being taken.
     pub(crate) fn holds_writes(&self, now: Monotonic) -> bool {
         let Role::Primary(reign) = &self.role else { return true };
-        reign.is_full() || self.hold_writes_until.is_some_and(|until| now < until)
+        let for_digest = self.hold_writes_until.is_some_and(|until| now < until);
+        self.probes.hit_if(reign.is_full(), Probe::PipelineFull);
+        self.probes.hit_if(for_digest, Probe::HeldForDigest);
+        reign.is_full() || for_digest
     }
 
     /// Has connections closed from now on when all that has arrived on them is run and answered.

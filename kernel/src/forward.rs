@@ -7,6 +7,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::gate::{self, Marks};
 use crate::ids::{Epoch, Incarnation, Seq};
 use crate::level::Level;
 use crate::limits;
+use crate::probe::{Probe, Probes};
 use crate::requests::Kept;
 use crate::resp::{OwnedArgs, Protocol};
 use crate::time::Monotonic;
@@ -149,6 +151,7 @@ pub(crate) struct Origin {
     lost_links: u64,
     /// Since when there is no link.
     cut_off: Option<Monotonic>,
+    pub(crate) probes: Arc<Probes>,
 }
 
 #[derive(Debug)]
@@ -338,6 +341,7 @@ impl Origin {
         for number in going {
             let Some(pending) = self.pending.get_mut(&number) else { continue };
             if pending.watched.is_some_and(|watched| watched != watch) {
+                self.probes.hit(Probe::WatchLost);
                 if !pending.is_open() {
                     let reply = NULL_ARRAY[usize::from(pending.request.protocol == 3)].to_vec();
                     let session = pending.request.session;
@@ -354,9 +358,11 @@ impl Origin {
             if let Some(counts) = pending.counts {
                 let mut weak = counts.weak_since.iter().chain(self.weak.get(&session));
                 if pending.request.lost == Lost::Nothing && weak.any(|since| *since != epoch) {
+                    self.probes.hit(Probe::WeakWritesLost);
                     pending.request.lost = Lost::Writes;
                 }
             }
+            self.probes.hit_if(pending.is_open(), Probe::ForwardedAgain);
             pending.is_sent = true;
             pending.sendings += 1;
             pending.request.epoch = epoch;
@@ -377,6 +383,7 @@ impl Origin {
                 pending.reply = Some((reply, db));
                 let (session, mut deliveries) = (pending.request.session, Vec::new());
                 self.deliver_next(session, &mut deliveries);
+                self.probes.hit_if(deliveries.is_empty(), Probe::ReplyHeldForOrder);
                 deliveries
             }
             FromPrimary::Refused { number, epoch } => {
@@ -384,6 +391,7 @@ impl Origin {
                 if !pending.is_sent || pending.request.epoch != epoch {
                     return Vec::new();
                 }
+                self.probes.hit(Probe::ForwardedRefused);
                 pending.is_sent = false;
                 pending.refused_in = Some(epoch);
                 self.unsent += 1;
@@ -421,6 +429,7 @@ impl Origin {
         // One that did not come about had nothing to lose.
         self.lost_links += u64::from(core::mem::take(&mut self.has_resumed));
         self.cut_off.get_or_insert(now);
+        self.probes.hit_if(self.awaits_answers(), Probe::LinkLostWithCommands);
         for pending in self.pending.values_mut() {
             pending.is_sent = false;
             pending.reply = None;
@@ -446,6 +455,7 @@ impl Origin {
             let session = pending.request.session;
             let found = find(session, number);
             pending.was_executed |= found.is_some();
+            self.probes.hit(if found.is_some() { Probe::SettledAsExecuted } else { Probe::SettledAsNotExecuted });
             if let Some(kept) = found.filter(|_| pending.request.level() != Level::All) {
                 let reply = kept_reply(kept, pending.writes);
                 self.answered.insert(session);
@@ -483,6 +493,7 @@ impl Origin {
         for number in numbers {
             let Some(pending) = self.take(number) else { continue };
             self.answered.insert(pending.request.session);
+            self.probes.hit(if pending.is_open() { Probe::ForwardedUncertain } else { Probe::ParkedTooLong });
             let reply = match (pending.sendings, pending.writes) {
                 _ if pending.was_executed => gate::NOT_EVERYWHERE,
                 (0, _) => LOADING,

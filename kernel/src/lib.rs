@@ -34,6 +34,7 @@ pub mod limits;
 mod lookahead;
 pub mod members;
 pub mod mutant;
+pub mod probe;
 mod proxy;
 mod rates;
 mod reign;

@@ -15,6 +15,7 @@ use crate::ids::{DbNumber, Epoch, Incarnation, Seq};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
+use crate::probe::Probe;
 use crate::requests::Kept;
 use crate::resp::{OwnedArgs, Reply};
 use crate::served::Executed;
@@ -182,6 +183,7 @@ impl Core {
     /// The messages of a session are run in their order; those of others do not wait for them.
     fn run_in_turn(&mut self, now: Now, proxies: &mut Proxies, session: u64, message: Blocked) {
         let is_first = !proxies.blocked.contains_key(&session);
+        self.probes.hit_if(!is_first, Probe::BlockedInSession);
         if !is_first || !self.run_message(now, proxies, session, &message) {
             proxies.blocked_bytes += message.size();
             proxies.blocked.entry(session).or_default().push_back(message);
@@ -236,6 +238,7 @@ impl Core {
         let (origin, number, epoch) = (proxies.origin, request.number, request.epoch);
         if epoch > self.epoch() || origin.0 > self.applied().0 {
             // This Core will be its primary, but has not read so far.
+            self.probes.hit(Probe::ForwardedEarly);
             return false;
         }
         let is_sound = !request.args.args().is_empty() && self.system.cores.is_origin(origin);
@@ -245,6 +248,10 @@ impl Core {
         }
         let was_executed =
             number <= self.served.highest(origin, request.session) || self.find_answered(origin, request).is_some();
+        if was_executed {
+            let here = number <= self.served.highest(origin, request.session);
+            self.probes.hit(if here { Probe::DeduplicatedInReign } else { Probe::DeduplicatedByLog });
+        }
         if was_executed && !Mutant::ExecuteAgain.is_chosen() {
             self.answer_again(now.monotonic, proxies, request);
             return true;

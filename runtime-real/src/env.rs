@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mneme_driver::env::{Env, Source};
 use mneme_kernel::call::{Credentials, PasswordCheck};
+use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
 use openraft_rt_tokio::TokioRuntime;
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +33,7 @@ pub(crate) fn make_urgent() {
 pub struct RealEnv {
     disk: RealDisk,
     passwords: Arc<Passwords>,
+    probes: Arc<Probes>,
     links: Arc<NodeTls>,
     /// Where the certificates are kept current.
     rotations: mpsc::UnboundedSender<Rotation>,
@@ -42,7 +44,7 @@ pub(crate) type Rotation = oneshot::Sender<Result<(), String>>;
 
 impl RealEnv {
     pub(crate) fn new(disk: RealDisk, links: Arc<NodeTls>, rotations: mpsc::UnboundedSender<Rotation>) -> Self {
-        Self { disk, passwords: Arc::new(Passwords::new()), links, rotations }
+        Self { disk, passwords: Arc::new(Passwords::new()), probes: Arc::default(), links, rotations }
     }
 }
 
@@ -53,6 +55,10 @@ impl Env for RealEnv {
 
     fn disk(&self) -> &RealDisk {
         &self.disk
+    }
+
+    fn probes(&self) -> &Arc<Probes> {
+        &self.probes
     }
 
     async fn dial(&self, address: &str) -> std::io::Result<Link> {

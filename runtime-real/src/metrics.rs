@@ -15,6 +15,7 @@ use mneme_kernel::commands::Access;
 use mneme_kernel::core::{Core, KeeperState};
 use mneme_kernel::histogram::Histogram;
 use mneme_kernel::level::Level;
+use mneme_kernel::probe::{Probe, Probes};
 use mneme_kernel::time::Monotonic;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 
@@ -69,6 +70,9 @@ pub(crate) fn text(server: Option<&Server<RealEnv>>, tls: &TlsMetrics) -> String
         });
         replies(&mut page, node.traffic(), node.replying());
         tls_metrics(&mut page, tls);
+    }
+    if let Some(server) = server {
+        rare_states(&mut page, server.env().probes());
     }
     if let Some(keeper) = server.and_then(Server::keeper) {
         let state = keeper.state();
@@ -201,6 +205,13 @@ fn replies(page: &mut Page, traffic: &Traffic, replying: usize) {
         .is(traffic.output_bytes());
     page.gauge("mneme_connections_held", "Connections whose next request may not run yet.").is(traffic.held());
     page.gauge("mneme_connections_replying", "Connections with replies that have not left.").is(replying);
+}
+
+fn rare_states(page: &mut Page, probes: &Probes) {
+    let mut family = page.counter("mneme_rare_states_total", "Times that a rare state was reached, by its name.");
+    for probe in Probe::ALL {
+        family.with(&[("state", probe.name())], probes.count(probe));
+    }
 }
 
 /// The Raft group as this Keeper knows it.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use madsim::runtime::Handle;
 use mneme_driver::env::{Env, Source};
 use mneme_kernel::call::{Credentials, PasswordCheck};
+use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
 
 use crate::clock::{Clock, Skew};
@@ -23,21 +24,22 @@ const PASSWORD_HASHING: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct SimEnv {
     disk: SimDisk,
-    /// Of the machine, so they stay through the node's lives.
+    /// Of the machine, so they stay through the node's lives, and so does what is counted.
     clock: Arc<Clock>,
+    probes: Arc<Probes>,
     fatal: Arc<Mutex<Option<String>>>,
 }
 
 impl SimEnv {
     /// The first life of a node on the machine with that disk, which this mounts.
     pub fn new(disk: &SimDisk) -> SimEnv {
-        SimEnv { disk: disk.mount(), clock: Arc::default(), fatal: Arc::default() }
+        SimEnv { disk: disk.mount(), clock: Arc::default(), probes: Arc::default(), fatal: Arc::default() }
     }
 
     /// The next life of the node on the same machine: its clocks still off, the disk, perhaps another one now, mounted.
     #[must_use]
     pub fn next_life(&self, disk: &SimDisk) -> SimEnv {
-        SimEnv { disk: disk.mount(), clock: self.clock.clone(), fatal: Arc::default() }
+        SimEnv { disk: disk.mount(), fatal: Arc::default(), ..self.clone() }
     }
 
     /// Sets how far the machine's clocks are off. Only before the first life: a monotonic clock does not jump.
@@ -68,6 +70,10 @@ impl Env for SimEnv {
 
     fn disk(&self) -> &SimDisk {
         &self.disk
+    }
+
+    fn probes(&self) -> &Arc<Probes> {
+        &self.probes
     }
 
     async fn dial(&self, address: &str) -> std::io::Result<Self::Link> {

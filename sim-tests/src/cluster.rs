@@ -8,6 +8,8 @@ use madsim::net::NetSim;
 use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::NodeId;
 use madsim::time::{Instant, sleep};
+use mneme_driver::env::Env;
+use mneme_kernel::probe::Probe;
 
 use crate::check::Checks;
 use crate::model::Between;
@@ -166,6 +168,14 @@ impl Cluster {
             network.packet_loss_rate = 0.0;
             network.send_latency = self.world().options.latency.clone();
         });
+    }
+
+    /// Counts the rare states that the nodes came to.
+    pub fn count_marks(&self) {
+        for machine in self.machines() {
+            let probes = machine.clock.probes();
+            Probe::ALL.into_iter().for_each(|probe| self.world().mark(probe.name(), probes.count(probe)));
+        }
     }
 
     /// Counts what the disks did.

@@ -1,10 +1,13 @@
 //! Many seeds, and one again.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use mneme_kernel::probe::Probe;
 
 use crate::nemesis::Schedule;
 use crate::options::Options;
@@ -166,6 +169,8 @@ struct Summary {
     seeds: u64,
     virtual_time: Duration,
     counts: Counts,
+    /// Of each rare state, how often it was reached, and in how many seeds.
+    marks: BTreeMap<&'static str, (u64, u64)>,
     /// How long the slowest took, and its seed.
     slowest: (Duration, u64),
     failures: Vec<Report>,
@@ -178,6 +183,11 @@ impl Summary {
         self.slowest = self.slowest.max((report.took, report.seed));
         for (what, count) in &report.counts {
             *self.counts.entry(what).or_default() += count;
+        }
+        for (what, count) in &report.marks {
+            let (times, seeds) = self.marks.entry(what).or_default();
+            *times += count;
+            *seeds += 1;
         }
         if !report.violations.is_empty() {
             self.failures.push(report);
@@ -205,5 +215,9 @@ impl Summary {
             100.0 * unknown as f64 / get("operations").max(1) as f64
         );
         println!("{}", listed(&self.counts));
+        let marks = self.marks.iter().map(|(what, (times, seeds))| format!("{what}: {times} in {seeds}"));
+        println!("rare states, how often and in how many seeds: {}", marks.collect::<Vec<_>>().join(", "));
+        let never = Probe::ALL.into_iter().map(Probe::name).filter(|name| !self.marks.contains_key(name));
+        println!("never: {}", never.collect::<Vec<_>>().join(", "));
     }
 }

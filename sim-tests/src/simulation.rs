@@ -36,6 +36,8 @@ pub struct Report {
     pub seed: u64,
     pub violations: Vec<Violation>,
     pub counts: Counts,
+    /// How often each rare state was reached, of those that were.
+    pub marks: Counts,
     pub virtual_time: Duration,
     /// Real time.
     pub took: Duration,
@@ -74,6 +76,7 @@ pub fn run(seed: u64, keeps_trace: bool) -> Report {
         seed,
         violations: world.violations(),
         counts: world.counts(),
+        marks: world.marks(),
         virtual_time,
         took: start.elapsed(),
         trace_hash: trace.hash(),
@@ -133,6 +136,7 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
         false => last_look::at_all(&cluster).await,
     };
     cluster.count_disks();
+    cluster.count_marks();
     world.event(format_args!("{} messages passed", NetSim::current().stat().msg_count));
     result
 }

@@ -28,6 +28,7 @@ pub struct World {
     history: Mutex<History>,
     violations: Mutex<Vec<Violation>>,
     counts: Mutex<Counts>,
+    marks: Mutex<Counts>,
     numbers: Mutex<Numbers>,
     over: AtomicBool,
 }
@@ -47,6 +48,7 @@ impl World {
             history: Mutex::new(History::new(remains)),
             violations: Mutex::default(),
             counts: Mutex::default(),
+            marks: Mutex::default(),
             numbers: Mutex::default(),
             over: AtomicBool::new(false),
         }
@@ -85,6 +87,17 @@ impl World {
 
     pub fn counts(&self) -> Counts {
         lock(&self.counts).clone()
+    }
+
+    /// Counts rare states.
+    pub fn mark(&self, what: &'static str, times: u64) {
+        if times > 0 {
+            *lock(&self.marks).entry(what).or_default() += times;
+        }
+    }
+
+    pub fn marks(&self) -> Counts {
+        lock(&self.marks).clone()
     }
 
     /// Tells clients that no more commands are wanted.

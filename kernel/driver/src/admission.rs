@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mneme_kernel::members::Member;
 use mneme_kernel::mutant::Mutant;
+use mneme_kernel::probe::Probe;
 use openraft::ChangeMembers;
 
 use crate::ask::{Answer, Ask, ask};
@@ -237,6 +238,12 @@ pub(crate) async fn promote<E: Env>(keeper: Arc<Keeper<E>>) {
             mark = Some(view.last);
             continue;
         };
+        let replaces = matches!(&change, ChangeMembers::Batch(_));
+        keeper.env().probes().hit(match (retain, replaces) {
+            (true, _) => Probe::JointCompleted,
+            (false, true) => Probe::VoterReplaced,
+            (false, false) => Probe::VoterPromoted,
+        });
         tracing::info!(?change, "the members change");
         // It may take long: the next mark is made after it.
         if let Err(why) = keeper.change(&view, change, retain).await {

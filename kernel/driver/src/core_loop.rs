@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mneme_kernel::core::{BadEntry, Content, Core, Input, OpenBatch, Output};
 use mneme_kernel::ids::{Epoch, Index};
+use mneme_kernel::probe::Probe;
 use mneme_kernel::time::Monotonic;
 
 use crate::env::Env;
@@ -98,6 +99,7 @@ impl<'a, E: Env> Loop<'a, E> {
             let disturbances = node.keepers.disturbances().value();
             if std::mem::replace(&mut self.disturbances, disturbances) != disturbances {
                 // What was on its way may be lost: a failover shall not wait for silence.
+                node.env.probes().hit(Probe::ResentAfterDisturbance);
                 self.tell(Input::Resend).await;
             }
             // The verdict on one batch is no reason to close the next: under a steady load they would all be small.
@@ -171,6 +173,7 @@ impl<'a, E: Env> Loop<'a, E> {
         }
         match snapshot.load(&node.env, &node.core).await {
             Ok(loaded) => {
+                node.env.probes().hit_if(node.keeper.is_none(), Probe::SnapshotFed);
                 self.known = loaded.known;
                 lock_core(node).await.set_members(loaded.members);
             }
@@ -181,6 +184,7 @@ impl<'a, E: Env> Loop<'a, E> {
             }
             Err(LoadError::Link(error)) => {
                 // Another Keeper may give a whole one.
+                node.env.probes().hit(Probe::SnapshotFeedBroken);
                 tracing::info!("a snapshot did not come in whole: {error}");
                 self.tell(Input::Forget).await;
                 self.carry_out().await;
@@ -197,6 +201,7 @@ impl<'a, E: Env> Loop<'a, E> {
         // Others' entries say nothing about what this Core has proposed.
         let broken = std::mem::replace(&mut self.heard, heard) != heard || !awaits;
         if self.silence.is_too_long(node.env.monotonic(), broken) {
+            node.env.probes().hit(Probe::ResentAfterSilence);
             self.tell(Input::Resend).await;
         }
         if let Some(keeper) = &node.keeper {

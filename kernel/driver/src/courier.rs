@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 use mneme_kernel::limits;
 use mneme_kernel::members::Member;
+use mneme_kernel::probe::Probe;
 use mneme_kernel::time::Monotonic;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -98,11 +99,12 @@ impl<E: Env> Courier<E> {
     pub(crate) fn offer(&self, proposal: Proposal) {
         let mut state = lock(&self.state);
         let State { queue, queued_bytes, linked, wanted, .. } = &mut *state;
-        if linked.is_none() {
-            *wanted = true;
-        } else if queue.is_empty() || *queued_bytes + proposal.0.len() <= QUEUE_BYTES {
+        if linked.is_some() && (queue.is_empty() || *queued_bytes + proposal.0.len() <= QUEUE_BYTES) {
             *queued_bytes += proposal.0.len();
             queue.push_back(proposal);
+        } else {
+            *wanted |= linked.is_none();
+            self.env.probes().hit(Probe::ProposalDropped);
         }
         drop(state);
         self.work.raise();
@@ -239,6 +241,7 @@ impl<E: Env> Courier<E> {
                     Answer::Beat => {}
                     Answer::LeaderChanged => self.disturbances.count(),
                     Answer::NotLeader(leader) => {
+                        self.env.probes().hit(Probe::ProposedToFollower);
                         self.not_leader(leader);
                         return Err(io::Error::other("it does not lead"));
                     }
@@ -249,7 +252,10 @@ impl<E: Env> Courier<E> {
                     outage.over();
                 }
                 match state.unheard_since {
-                    Some(since) if now - since >= UNHEARD => return Err(io::Error::other("it does not commit")),
+                    Some(since) if now - since >= UNHEARD => {
+                        self.env.probes().hit(Probe::ProposalsUnheard);
+                        return Err(io::Error::other("it does not commit"));
+                    }
                     Some(_) => used = now,
                     None if now - used >= IDLE => return Ok::<(), io::Error>(()),
                     None => {}

@@ -7,9 +7,11 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mneme_kernel::call::{Credentials, PasswordCheck};
+use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -37,6 +39,9 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
     type Link: Stream + 'static;
 
     fn disk(&self) -> &Self::Disk;
+
+    /// Where it is counted which rare states the node comes to.
+    fn probes(&self) -> &Arc<Probes>;
 
     /// Connects to another node at its cluster address, `host:port`. In production both sides have shown a certificate of
     /// the cluster's CA when this returns. Nothing is known of the peer before it has answered something, and it may never

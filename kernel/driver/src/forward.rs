@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use mneme_kernel::forward::{FromPrimary, Proxies};
 use mneme_kernel::ids::{Epoch, Incarnation};
+use mneme_kernel::probe::Probe;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::env::{Env, Stream};
@@ -82,6 +83,7 @@ pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
             },
             None => {
                 // What was meant for another primary is executed here, in the same way.
+                node.env.probes().hit(Probe::ForwardedToSelf);
                 let (near, far) = tokio::io::duplex(LOOPBACK);
                 let serving = node.clone();
                 node.env.spawn("forward-here", async move {
@@ -238,6 +240,7 @@ async fn execute<E: Env, S: AsyncRead + AsyncWrite + Unpin>(
         let spreads = node.spreads.value();
         let (open, woken, counts) = node.with_core(|core| {
             if !is_newest() {
+                node.env.probes().hit(Probe::StaleLink);
                 return Err(io::Error::other("its origin has opened another link"));
             }
             let now = node.now();

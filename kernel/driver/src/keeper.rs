@@ -12,6 +12,7 @@ use mneme_kernel::core::KeeperState;
 use mneme_kernel::ids::Index;
 use mneme_kernel::members::Member;
 use mneme_kernel::mutant::Mutant;
+use mneme_kernel::probe::Probe;
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Monotonic;
 use mneme_kernel::wal;
@@ -236,6 +237,7 @@ impl<E: Env> Keeper<E> {
         env.spawn("membership", departure::watch(keeper.clone()));
         if let Some((manifest, _)) = &found {
             // The last life may have ended between the snapshot and the purge.
+            env.probes().hit_if(keeper.log.first() <= manifest.last.index, Probe::PurgeRepeated);
             keeper.raft.trigger().purge_log(manifest.last.index).await.map_err(|error| failed(&error))?;
         }
         keeper.begin(start, others).await.map_err(|error| failed(&error))?;
@@ -435,6 +437,7 @@ impl<E: Env> Keeper<E> {
                 ));
             }
             if has_lease || self.env.monotonic() >= until {
+                self.env.probes().hit_if(!has_lease, Probe::ProposedWithoutMajority);
                 break;
             }
             self.env.sleep(LEASE_LOOK).await;
@@ -531,10 +534,12 @@ impl<E: Env> Keeper<E> {
             && self.progress.committed.value() > self.progress.snapshotted.value()
         {
             // The Core beside is stuck, or cannot keep up: it will need a snapshot rather than so long a log.
-            self.progress.passed_by.store(true, Ordering::Release);
+            let before = self.progress.passed_by.swap(true, Ordering::Release);
+            self.env.probes().hit_if(!before, Probe::CorePassedBy);
         }
         if self.progress.catching_up.load(Ordering::Relaxed) > 0 && self.log.bytes() <= due.saturating_mul(PASS_BY) {
             // A newer snapshot would take from under them what follows on theirs.
+            self.env.probes().hit(Probe::SnapshotPutOff);
             return false;
         }
         let changed = self.log.bytes() > 0 && self.progress.may_contain(&self.log) > self.progress.snapshotted.value();

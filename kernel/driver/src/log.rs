@@ -14,6 +14,7 @@ use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use futures::stream;
 use mneme_kernel::mutant::Mutant;
+use mneme_kernel::probe::Probe;
 use mneme_kernel::snapshot::{Manifest, manifest_file};
 use mneme_kernel::time::Monotonic;
 use mneme_kernel::wal::{LogId as WalId, Place, Record, Recovered, SegmentHeader, Vote as WalVote};
@@ -134,6 +135,7 @@ impl<E: Env> Log<E> {
             && newest(&recovered).is_none_or(|newest| newest < snapshot.last.index)
         {
             // The last life ended between a snapshot that came from another Keeper and the purge.
+            env.probes().hit(Probe::InstallCompleted);
             log.purge_to(snapshot.last).await;
         }
         Ok(log)
@@ -400,14 +402,18 @@ impl<F> Entries<F> {
         self.slots.push_back(Slot { term: id.term, place: None, payload: Some(payload), appended: Some(now) });
     }
 
-    fn truncate_after(&mut self, index: Option<u64>) {
+    /// Whether some of what goes had not been synced.
+    fn truncate_after(&mut self, index: Option<u64>) -> bool {
+        let mut unsynced = false;
         let keep = index.map_or(0, |index| (index + 1).saturating_sub(self.first)) as usize;
         while self.slots.len() > keep {
             if let Some(slot) = self.slots.pop_back() {
+                unsynced |= slot.place.is_none();
                 self.drop_slot(&slot);
             }
         }
         self.cached_from = self.cached_from.min(self.end());
+        unsynced
     }
 
     fn purge(&mut self, id: WalId) {
@@ -564,7 +570,9 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
 
     async fn truncate_after(&mut self, last: Option<LogId<E::Runtime>>) -> io::Result<()> {
         let index = last.map(|id| id.index);
-        lock(&self.index.entries).truncate_after(index);
+        let probes = self.env.probes();
+        probes.hit(Probe::LogTruncated);
+        probes.hit_if(lock(&self.index.entries).truncate_after(index), Probe::ReplacedBeforeSync);
         self.write(vec![Write::TruncateAfter(index)], || {});
         Ok(())
     }

@@ -161,7 +161,10 @@ impl<E: Env> Node<E> {
             replying: AtomicUsize::new(0),
             traffic: Traffic::default(),
         });
-        node.with_core(|core| core.set_clock(Box::new(EnvClock(env.clone()))));
+        node.with_core(|core| {
+            core.set_clock(Box::new(EnvClock(env.clone())));
+            core.count_in(env.probes().clone());
+        });
         env.spawn("core", core_loop::run(node.clone()));
         // It waits for the Core's lock, and Raft's tasks must not.
         env.spawn_thread("forward", forward::run(node.clone()));

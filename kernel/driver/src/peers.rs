@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::future::FutureExt;
 use futures::stream::{self, Stream, StreamExt};
+use mneme_kernel::probe::Probe;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption};
@@ -172,6 +173,7 @@ impl<E: Env> RaftNetworkV2<Config<E>> for Link<E> {
     ) -> Result<VoteResponse<Config<E>>, RPCError<Config<E>>> {
         let ballot = wire::of_vote_request::<E::Runtime>(&request);
         if !self.campaigns.may_ask(self.env.monotonic(), ballot.last) {
+            self.env.probes().hit(Probe::CampaignDeferred);
             let why = io::Error::other("this Keeper has promised its vote a moment ago");
             return Err(unreachable::<E>(&why).into());
         }

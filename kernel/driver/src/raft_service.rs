@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures::future::{Either, select};
+use mneme_kernel::probe::Probe;
 use mneme_kernel::wal::Vote as WalVote;
 use openraft::raft::TransferLeaderRequest;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
@@ -110,8 +111,9 @@ fn begin<'a, E: Env>(keeper: &'a Keeper<E>, request: Request<'_>, frame: &Bytes)
         }),
         Request::PreVote(ballot) => Box::pin(async move {
             let mut response = raft.pre_vote(wire::to_vote_request::<E::Runtime>(ballot)).await.map_err(stopped)?;
-            response.vote_granted =
-                response.vote_granted && keeper.campaigns().promise(keeper.env().monotonic(), &ballot);
+            let granted = response.vote_granted;
+            response.vote_granted = granted && keeper.campaigns().promise(keeper.env().monotonic(), &ballot);
+            keeper.env().probes().hit_if(granted && !response.vote_granted, Probe::PreVoteDenied);
             Ok(wire::of_vote::<E::Runtime>(&response))
         }),
         Request::Transfer { leader, to, last } => {
@@ -140,6 +142,7 @@ async fn receive_snapshot<E: Env, S: Stream>(
     // Who has been deposed sends nothing large.
     if let Some(held) = keeper.log().vote().filter(|held| (held.term, held.committed) > (leader.term, leader.committed))
     {
+        keeper.env().probes().hit(Probe::TransferRefused);
         return link::send(&mut writer, &Answer::Higher(held)).await;
     }
     let Some(_one) = keeper.progress().receiving.try_lock() else {
@@ -147,7 +150,9 @@ async fn receive_snapshot<E: Env, S: Stream>(
     };
     link::send(&mut writer, &Answer::Wanted).await?;
     tracing::info!(last, bytes = manifest.bytes(), "a snapshot comes from another Keeper");
-    let snapshot = transfer::receive(keeper.env(), reader, &manifest, keeper.log().id(), keeper.progress()).await?;
+    let received = transfer::receive(keeper.env(), reader, &manifest, keeper.log().id(), keeper.progress()).await;
+    keeper.env().probes().hit_if(received.is_err(), Probe::TransferBroken);
+    let snapshot = received?;
     let response = keeper.raft().install_full_snapshot(vote::<E::Runtime>(leader), snapshot).await;
     let response = response.map_err(stopped)?;
     link::send(&mut writer, &Answer::Installed(to_wal_vote::<E::Runtime>(&response.vote))).await

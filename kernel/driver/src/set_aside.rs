@@ -4,6 +4,8 @@
 use std::io;
 use std::time::Duration;
 
+use mneme_kernel::probe::Probe;
+
 use crate::ask::{Answer, Ask, ask};
 use crate::env::{Disk, Env, File};
 use crate::{snapshot, wal};
@@ -40,7 +42,9 @@ pub(crate) async fn has_begun<E: Env>(env: &E) -> io::Result<bool> {
 pub(crate) async fn set_aside<E: Env>(env: &E) -> io::Result<String> {
     let disk = env.disk();
     let void = format!("{}/{VOID}", wal::FOLDER);
-    if !has_begun(env).await? {
+    if has_begun(env).await? {
+        env.probes().hit(Probe::SetAsideResumed);
+    } else {
         disk.create_dir(wal::FOLDER).await?;
         disk.sync_dir("").await?;
         disk.create(&void).await?.sync().await?;
@@ -65,5 +69,6 @@ pub(crate) async fn set_aside<E: Env>(env: &E) -> io::Result<String> {
     }
     disk.remove(&void).await?;
     disk.sync_dir(wal::FOLDER).await?;
+    env.probes().hit(Probe::SetAside);
     Ok(folder)
 }

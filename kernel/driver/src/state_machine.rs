@@ -10,6 +10,7 @@ use futures::channel::oneshot;
 use futures::lock::{Mutex as AsyncMutex, OwnedMutexGuard};
 use futures::{Stream, StreamExt};
 use mneme_kernel::mutant::Mutant;
+use mneme_kernel::probe::Probe;
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
 use mneme_kernel::time::Wall;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -234,8 +235,10 @@ impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
         }
         snapshot::publish(&self.env, &manifest).await?;
         // What the log has up to there may be another leader's, never committed: the feed must not find it.
+        self.env.probes().hit_if(self.log.first() < self.log.end(), Probe::InstalledOverEntries);
         self.log.purge_to(manifest.last).await;
         tracing::info!(last = manifest.last.index, "the snapshot from another Keeper is in place");
+        self.env.probes().hit(Probe::SnapshotInstalled);
         let next = manifest.last.index + 1;
         {
             let mut state = lock(&self.state);
@@ -265,6 +268,7 @@ impl<E: Env> RaftSnapshotBuilder<Config<E>> for Applied<E> {
         let mut pause = RETRY;
         while let Err(why) = self.try_build().await {
             self.progress.failures.fetch_add(1, Ordering::Relaxed);
+            self.env.probes().hit(Probe::SnapshotFailed);
             lock(&self.progress.made).failed = true;
             self.progress.snapshotted.nudge();
             tracing::error!("cannot make a snapshot, the log is kept: {why}");

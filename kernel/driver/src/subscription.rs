@@ -10,6 +10,7 @@ use mneme_kernel::agreed::Agreed;
 use mneme_kernel::core::{Core, Input};
 use mneme_kernel::ids::{Epoch, Index};
 use mneme_kernel::members::Members;
+use mneme_kernel::probe::Probe;
 use mneme_kernel::system::System;
 use mneme_kernel::time::Monotonic;
 
@@ -200,6 +201,7 @@ impl<E: Env> Subscriber<E> {
     fn broke(&self, subscription: &Subscription<E>, why: &io::Error) {
         let address = &subscription.address;
         tracing::debug!("the feed from {address} has ended: {why}");
+        self.env.probes().hit(Probe::FeedLeft);
         let mut state = lock(&self.state);
         if self.env.monotonic() - subscription.since >= GOOD {
             // Another one is asked first.
@@ -271,6 +273,7 @@ impl<E: Env> Subscription<E> {
                     let patience = if subscriber.courier.is_unheard() { NO_NEWS_OF_OWN } else { NO_NEWS };
                     let no_news = env.monotonic() - self.news >= patience;
                     if no_news && subscriber.directory.keepers().len() > 1 {
+                        env.probes().hit(Probe::FeedWithoutNews);
                         return Err(io::Error::other("it has no news"));
                     }
                 }

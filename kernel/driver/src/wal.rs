@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::future::{Either, select};
 use mneme_kernel::mutant::Mutant;
+use mneme_kernel::probe::Probe;
 use mneme_kernel::wal::{
     ALIGNMENT, Attested, Damage, LogId, Place, Record, Recovered, Recovery, SegmentHeader, Vote, file_name, segment_of,
 };
@@ -139,7 +140,7 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
         files.push((*number, Arc::new(disk.open(&path(*number)).await?)));
     }
     let mut recovery = Recovery::new(checksum, attested::read(env).await?);
-    let mut void = Vec::new();
+    let (mut void, mut has_torn_tail) = (Vec::new(), false);
     for (i, (number, file)) in files.iter().enumerate() {
         let next = match files.get(i + 1) {
             Some((next, file)) => {
@@ -154,14 +155,17 @@ pub(crate) async fn recover<E: Env>(env: &E) -> Result<(Recovered, Files<<E::Dis
         let end = next.as_ref().map_or(size, |next| size.min(next.previous_end));
         let bytes = file.read_at(0, end as usize).await?;
         known(*number, &bytes)?;
-        recovery.segment(*number, &bytes, next.as_ref())?;
+        let read_to = recovery.segment(*number, &bytes, next.as_ref())?;
+        has_torn_tail = bytes.get(read_to as usize..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0));
         if end < size {
             void.push((file.clone(), end));
         }
     }
     let recovered = recovery.finish()?;
+    env.probes().hit_if(has_torn_tail, Probe::TornTail);
     // A life that ended early left the space of a whole segment; a loop of crashes would fill the disk with them.
     for (file, end) in void {
+        env.probes().hit(Probe::SpaceReturned);
         file.truncate(end).await?;
     }
     Ok((recovered, files))
@@ -210,7 +214,10 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
         let header = match (&recovered.end, files.last()) {
             // Nobody has used the last one yet, perhaps because its name could not be made durable, and a later sync
             // would not tell: it is made again.
-            (Some((last, end)), Some(_)) if *end == SegmentHeader::LEN => SegmentHeader { salt: env.random(), ..*last },
+            (Some((last, end)), Some(_)) if *end == SegmentHeader::LEN => {
+                env.probes().hit(Probe::SegmentRemade);
+                SegmentHeader { salt: env.random(), ..*last }
+            }
             (Some((last, end)), Some((_, file))) => {
                 file.sync().await?;
                 SegmentHeader { number: last.number + 1, log: last.log, salt: env.random(), previous_end: *end }
@@ -270,6 +277,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
                 match error {
                     WriteError::Full(error) => {
                         if !self.places.set_full(true) {
+                            self.env.probes().hit(Probe::LogFull);
                             tracing::error!(
                                 "no space for the log: {error}; nothing is acknowledged until there is some"
                             );
@@ -284,6 +292,7 @@ impl<E: Env, P: Places<<E::Disk as Disk>::File>> Writer<E, P> {
                 }
             }
             if self.places.set_full(false) {
+                self.env.probes().hit(Probe::LogGoesOn);
                 tracing::info!("there is space for the log again");
             }
             next = requests.try_recv().ok();

@@ -8,6 +8,7 @@ use crate::call::{Call, Then};
 use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
+use crate::probe::Probe;
 use crate::resp::OwnedArgs;
 use crate::stopwatch::Pace;
 use crate::transaction::Transaction;
@@ -215,6 +216,7 @@ fn execute(call: &mut Call<'_>) -> Result<(), CommandError> {
     if transaction.is_broken {
         return Err(CommandError::ExecAbort);
     }
+    call.core.probes.hit_if(!undisturbed, Probe::WatchBroken);
     if !undisturbed && !Mutant::IgnoreWatch.is_chosen() {
         call.reply.null_array();
         return Ok(());

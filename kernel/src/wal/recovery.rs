@@ -68,11 +68,11 @@ impl Recovery {
         if header.number == number { Ok(header) } else { Err(damage("the segment's name is not its own")) }
     }
 
-    /// Reads the next segment. `next` is the header of the one behind it, if there is one.
+    /// Reads the next segment; returns where its records end. `next` is the header of the one behind it, if there is one.
     ///
     /// # Errors
     /// If something is missing that was synced, or does not belong here.
-    pub fn segment(&mut self, number: u64, bytes: &[u8], next: Option<&SegmentHeader>) -> Result<(), Damage> {
+    pub fn segment(&mut self, number: u64, bytes: &[u8], next: Option<&SegmentHeader>) -> Result<u64, Damage> {
         let damage = |offset, what: &str| Damage { file: file_name(number), offset, what: what.into() };
         let header = Self::header(self.checksum, number, bytes)?;
         if self.found.end.as_ref().is_some_and(|(last, _)| header.log != last.log) {
@@ -100,7 +100,7 @@ impl Recovery {
             return Err(damage(offset, "the record there was on disk and cannot be read"));
         }
         self.found.end = Some((header, offset));
-        Ok(())
+        Ok(offset)
     }
 
     /// What was found.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mneme_kernel::members::{Group, Member};
+use mneme_kernel::probe::Probe;
 use mneme_kernel::wal;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{ChangeMembers, Instant, Precondition, ServerState};
@@ -162,6 +163,7 @@ impl<E: Env> Keeper<E> {
         let is_near = seen.matched.is_some_and(|matched| matched + TRANSFER_LAG >= view.last)
             && seen.ago.is_some_and(|ago| ago < self.times.election_max);
         if !view.membership.voter_ids().any(|voter| voter == to) || !is_near {
+            self.env.probes().hit(Probe::TransferToLaggard);
             return Answer::Refused("it is no voter that has the log".into());
         }
         {
@@ -169,11 +171,10 @@ impl<E: Env> Keeper<E> {
             let (now, mut last) = (self.env.monotonic(), lock(&self.transferred));
             match *last {
                 Some((other, at)) if now - at < HAND_OVER_AGAIN => {
-                    let asked = other == to;
-                    return if asked {
-                        Answer::Done
-                    } else {
-                        Answer::Refused("another one is just asked to lead".into())
+                    self.env.probes().hit(Probe::TransferUnderWay);
+                    return match other == to {
+                        true => Answer::Done,
+                        false => Answer::Refused("another one is just asked to lead".into()),
                     };
                 }
                 _ => *last = Some((to, now)),
@@ -222,7 +223,10 @@ impl<E: Env> Keeper<E> {
             Ok(Some(change)) => {
                 tracing::info!(name = member.name, address = member.address, "a Keeper is admitted: {change}");
                 match self.apply_change(view.at, change, false).await {
-                    Ok(_) => Answer::Done,
+                    Ok(_) => {
+                        self.env.probes().hit(Probe::KeeperAdmitted);
+                        Answer::Done
+                    }
                     Err(why) => Answer::Refused(why),
                 }
             }
@@ -247,6 +251,7 @@ impl<E: Env> Keeper<E> {
             Ok(Removal::Leave { voters, ids }) => (voters, ids),
             Ok(Removal::Done) => return Answer::Removed { at: view.at.map_or(0, |at| at.index) },
             Ok(Removal::HandOver(to)) => {
+                self.env.probes().hit(Probe::RemovalHandsOver);
                 let member = view.membership.get_node(&to).map(|peer| peer.0.clone());
                 return match self.transfer(to).await {
                     Answer::Done => Answer::NotLeader(member),
@@ -266,7 +271,10 @@ impl<E: Env> Keeper<E> {
             self.apply_change(at, ChangeMembers::RemoveNodes(ids), true).await
         };
         match leave.await {
-            Ok(at) => Answer::Removed { at: at.index },
+            Ok(at) => {
+                self.env.probes().hit(Probe::KeeperRemoved);
+                Answer::Removed { at: at.index }
+            }
             Err(why) => Answer::Refused(format!("{name} could not be removed, ask again: {why}")),
         }
     }
@@ -317,10 +325,12 @@ impl<E: Env> Keeper<E> {
     pub(crate) async fn hear_removed(&self, at: u64) -> bool {
         let is_later = lock(&self.member_at).is_some_and(|member_at| member_at < at);
         if is_later && !self.was_removed() {
+            self.env.probes().hit(Probe::FoundRemoved);
             self.directory.note_keeper_removed(self.id).await;
             tracing::warn!("this Keeper is a member of the Raft group no more");
             self.removed.advance(1);
         }
+        self.env.probes().hit_if(!is_later, Probe::ToldRemovedByStale);
         is_later
     }
 
@@ -379,7 +389,10 @@ impl<E: Env> Keeper<E> {
             let changed = changing.await.map_err(|error| io::Error::other(error.to_string()))?;
             Ok(to_wal_id::<E::Runtime>(&changed.log_id))
         });
-        changed.await.map_err(|error| error.to_string())
+        changed.await.map_err(|error| {
+            self.env.probes().hit(Probe::MemberChangeFailed);
+            error.to_string()
+        })
     }
 
     /// This Keeper and its group as it knows them.
