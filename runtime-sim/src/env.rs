@@ -13,7 +13,7 @@ use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
 
 use crate::clock::{Clock, Skew};
-use crate::{SimDisk, SimRuntime, lock, sleep};
+use crate::{SimDisk, SimLink, SimRuntime, Weather, lock, sleep};
 
 /// What hashing a password takes; about that of Argon2id in production.
 const PASSWORD_HASHING: Duration = Duration::from_millis(20);
@@ -27,13 +27,31 @@ pub struct SimEnv {
     /// Of the machine, so they stay through the node's lives, and so does what is counted.
     clock: Arc<Clock>,
     probes: Arc<Probes>,
+    weather: Arc<Weather>,
     fatal: Arc<Mutex<Option<String>>>,
 }
 
 impl SimEnv {
     /// The first life of a node on the machine with that disk, which this mounts.
     pub fn new(disk: &SimDisk) -> SimEnv {
-        SimEnv { disk: disk.mount(), clock: Arc::default(), probes: Arc::default(), fatal: Arc::default() }
+        SimEnv {
+            disk: disk.mount(),
+            clock: Arc::default(),
+            probes: Arc::default(),
+            weather: Arc::default(),
+            fatal: Arc::default(),
+        }
+    }
+
+    /// The same in this weather.
+    #[must_use]
+    pub fn in_weather(self, weather: Arc<Weather>) -> SimEnv {
+        SimEnv { weather, ..self }
+    }
+
+    /// A connection that this machine has accepted.
+    pub fn accepted(&self, stream: madsim::net::TcpStream) -> SimLink {
+        SimLink::new(stream, self.weather.clone())
     }
 
     /// The next life of the node on the same machine: its clocks still off, the disk, perhaps another one now, mounted.
@@ -66,7 +84,7 @@ impl SimEnv {
 impl Env for SimEnv {
     type Runtime = SimRuntime;
     type Disk = SimDisk;
-    type Link = madsim::net::TcpStream;
+    type Link = SimLink;
 
     fn disk(&self) -> &SimDisk {
         &self.disk
@@ -77,7 +95,8 @@ impl Env for SimEnv {
     }
 
     async fn dial(&self, address: &str) -> std::io::Result<Self::Link> {
-        madsim::net::TcpStream::connect(address).await
+        let stream = madsim::net::TcpStream::connect(address).await?;
+        Ok(SimLink::new(stream, self.weather.clone()))
     }
 
     fn monotonic(&self) -> Monotonic {

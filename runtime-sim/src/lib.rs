@@ -14,11 +14,13 @@ mod env;
 mod runtime;
 pub mod sleep;
 pub mod watch;
+mod weather;
 
 pub use clock::Skew;
 pub use disk::{DiskImage, DiskOptions, DiskStats, Operation, SimDisk, SimFile, Sprung, Step, Trap};
 pub use env::SimEnv;
 pub use runtime::SimRuntime;
+pub use weather::{Condition, Direction, SimLink, Weather};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -10,12 +10,14 @@ use madsim::task::NodeId;
 use madsim::time::{Instant, sleep};
 use mneme_driver::env::Env;
 use mneme_kernel::probe::Probe;
+use mneme_runtime_sim::Weather;
 
 use crate::check::Checks;
 use crate::model::Between;
 use crate::topology::Role;
 use crate::world::{World, lock};
 
+mod changes;
 mod departures;
 mod faults;
 mod lives;
@@ -45,6 +47,7 @@ struct Parts {
     world: Arc<World>,
     machines: Vec<Arc<Machine>>,
     network: Network,
+    weather: Arc<Weather>,
     checks: Arc<Checks>,
     /// By client.
     clients: Mutex<Vec<NodeId>>,
@@ -54,8 +57,10 @@ impl Cluster {
     /// Makes the machines and starts the servers on them.
     pub fn start(world: Arc<World>) -> Cluster {
         let checks = Arc::new(Checks::default());
-        let machines = Machine::make_all(&world, &checks);
-        let parts = Parts { world, machines, network: Network::default(), checks, clients: Mutex::default() };
+        let weather = Arc::new(Weather::default());
+        weather.set_pieces(world.options.pieces);
+        let machines = Machine::make_all(&world, &checks, &weather);
+        let parts = Parts { world, machines, network: Network::default(), weather, checks, clients: Mutex::default() };
         let cluster = Cluster(Arc::new(parts));
         for machine in cluster.machines() {
             machine.begin_life();
@@ -68,7 +73,7 @@ impl Cluster {
     /// Makes the machine of a client.
     pub fn add_client(&self) -> NodeHandle {
         let mut clients = lock(&self.0.clients);
-        let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, clients.len() as u8 + 1));
+        let ip = client_ip(clients.len());
         let client = Handle::current().create_node().name(format!("client {}", clients.len())).ip(ip).build();
         clients.push(client.id());
         client
@@ -160,6 +165,7 @@ impl Cluster {
 
     /// Ends all faults.
     pub fn heal(&self) {
+        self.0.weather.clear();
         for machine in self.machines() {
             machine.heal_disk();
         }
@@ -178,9 +184,10 @@ impl Cluster {
         }
     }
 
-    /// Counts what the disks did.
+    /// Counts what the disks and the network did.
     pub fn count_disks(&self) {
         let world = self.world();
+        world.count("links torn in a message", self.0.weather.torn());
         for machine in self.keepers() {
             for stats in machine.disk_stats() {
                 world.event(format_args!("disk of {}: {stats:?}", machine.name()));
@@ -197,4 +204,9 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Where a client is.
+fn client_ip(number: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 1, number as u8 + 1))
 }

@@ -21,6 +21,7 @@ mod meta;
 mod model;
 mod mutants;
 mod nemesis;
+mod operators;
 mod options;
 mod readers;
 #[cfg(test)]

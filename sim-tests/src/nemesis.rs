@@ -46,17 +46,30 @@ pub enum Fault {
     Partition { shape: Shape, lasts: Duration },
     /// The same, again and again, each time for so long.
     Flapping { shape: Shape, period: Duration, times: u32 },
-    /// Packets are late and lost everywhere.
-    Storm { loss: f64, slowest: Duration, lasts: Duration },
+    /// Packets are late and lost everywhere; it may come and go by and by.
+    Storm { loss: f64, slowest: Duration, lasts: Duration, swells: bool },
+    /// All that one machine sends and is sent is late.
+    Slow { who: Who, late: Duration, lasts: Duration },
+    /// Much of what goes from one machine to another one is lost, and comes by the second or third try; the other way it
+    /// goes well.
+    Lossy { from: usize, to: usize, lost: f64, lasts: Duration },
+    /// Every link of a machine breaks in the middle of what is sent next over it.
+    BreakLinks { who: Who },
+    /// Proposals of some time ago come to the Keeper that leads once more, in any order.
+    Echo { draw: u64, times: u32 },
+    /// A server is replaced by the newest version.
+    Upgrade { machine: usize },
+    /// A server is stopped, and started with other settings.
+    Reconfigure { machine: usize, draw: u64 },
     /// Somebody sets a machine's wall clock; negative is back.
     JumpClock { who: Who, millis: i64 },
     /// Some of the disk's syncs fail.
     BadDisk { keeper: usize, lasts: Duration },
     /// Syncs take longer than usual, perhaps longer than a reply may wait.
     SlowDisk { keeper: usize, sync: Duration, lasts: Duration },
-    /// A bit flips while the server is stopped; `draw` says which.
+    /// Something on the disk is damaged while the server is stopped; `draw` says what and how.
     Damage { keeper: usize, draw: u64 },
-    /// A bit flips where it decides what a majority knows.
+    /// Something is damaged where it decides what a majority knows.
     DamageWhatDecides { keeper: usize, draw: u64, down: Duration },
     /// A machine's disk is lost with all that is on it.
     Wipe { keeper: usize, down: Duration },
@@ -64,8 +77,8 @@ pub enum Fault {
     FallBehind { machine: usize },
     /// A node is removed from the cluster, and joins again as a new one.
     Remove { machine: usize, draw: u64 },
-    /// There is no space beyond what is used.
-    FullDisk { keeper: usize, lasts: Duration },
+    /// There is no space beyond what is used, so often, with some in between.
+    FullDisk { keeper: usize, lasts: Duration, times: u32 },
     /// Some reads and writes fail, and some reads find the end too early.
     FailingDisk { keeper: usize, lasts: Duration },
     /// A life ends in the middle of something.
@@ -194,6 +207,28 @@ impl Fault {
                 loss: dice.log_uniform(0.001..=0.3),
                 slowest: dice.millis(1.0..=400.0),
                 lasts: dice.millis(100.0..=4_000.0),
+                swells: dice.chance(0.5),
+            }),
+            (weights.slow, |dice, options| Fault::Slow {
+                who: Who::draw(dice, options),
+                late: dice.millis(5.0..=1_000.0),
+                lasts: dice.millis(200.0..=5_000.0),
+            }),
+            (weights.lossy, |dice, options| {
+                let machines = options.topology.roles().len();
+                let from = dice.gen_range(0..machines);
+                let to = (from + dice.gen_range(1..machines)) % machines;
+                Fault::Lossy { from, to, lost: dice.gen_range(0.1..0.9), lasts: dice.millis(200.0..=5_000.0) }
+            }),
+            (weights.break_links, |dice, options| Fault::BreakLinks { who: Who::draw(dice, options) }),
+            (weights.echo, |dice, _| Fault::Echo { draw: dice.r#gen(), times: dice.gen_range(1..=6) }),
+            (weights.upgrade, |dice, options| {
+                let members = options.topology.members();
+                Fault::Upgrade { machine: members[dice.gen_range(0..members.len())] }
+            }),
+            (weights.reconfigure, |dice, options| Fault::Reconfigure {
+                machine: dice.gen_range(0..options.topology.roles().len()),
+                draw: dice.r#gen(),
             }),
             (weights.jump_clock, |dice, options| {
                 let millis = dice.log_uniform(1.0..=20_000.0) as i64;
@@ -227,6 +262,7 @@ impl Fault {
             (weights.full_disk, |dice, options| Fault::FullDisk {
                 keeper: keeper(dice, options),
                 lasts: dice.millis(100.0..=3_000.0),
+                times: dice.gen_range(1..=3),
             }),
             (weights.failing_disk, |dice, options| Fault::FailingDisk {
                 keeper: keeper(dice, options),
@@ -274,7 +310,19 @@ impl Fault {
                     sleep(period).await;
                 }
             }
-            Fault::Storm { loss, slowest, lasts } => cluster.storm(loss, slowest, lasts).await,
+            Fault::Storm { loss, slowest, lasts, swells } => cluster.storm(loss, slowest, lasts, swells).await,
+            Fault::Slow { who, late, lasts } => {
+                let Some(machine) = who.find(cluster) else { return };
+                cluster.slow_down(machine, late, lasts).await;
+            }
+            Fault::Lossy { from, to, lost, lasts } => cluster.lose_much(from, to, lost, lasts).await,
+            Fault::BreakLinks { who } => {
+                let Some(machine) = who.find(cluster) else { return };
+                cluster.break_links(machine);
+            }
+            Fault::Echo { draw, times } => cluster.echo(draw, times).await,
+            Fault::Upgrade { machine } => cluster.upgrade(machine).await,
+            Fault::Reconfigure { machine, draw } => cluster.reconfigure(machine, draw).await,
             Fault::JumpClock { who, millis } => {
                 let Some(machine) = who.find(cluster) else { return };
                 cluster.jump_clock(machine, millis);
@@ -286,7 +334,7 @@ impl Fault {
             Fault::Wipe { keeper, down } => cluster.wipe(keeper, down).await,
             Fault::FallBehind { machine } => cluster.fall_behind(machine).await,
             Fault::Remove { machine, draw } => cluster.remove(machine, draw).await,
-            Fault::FullDisk { keeper, lasts } => cluster.fill_disk(keeper, lasts).await,
+            Fault::FullDisk { keeper, lasts, times } => cluster.fill_disk(keeper, lasts, times).await,
             Fault::FailingDisk { keeper, lasts } => cluster.fail_operations(keeper, lasts).await,
             Fault::EndIn { keeper, moment: moment @ Moment::Install, trap, then, down } => {
                 cluster.end_in_install(keeper, moment.name(), trap, then, down).await;

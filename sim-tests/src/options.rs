@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use madsim::rand::Rng;
 use madsim::rand::seq::SliceRandom;
-use mneme_driver::keeper::Schedule;
+use mneme_driver::keeper::{RaftTimes, Schedule};
+use mneme_kernel::agreed::{NEWEST, OLDEST};
 use mneme_runtime_sim::{DiskOptions, Skew};
 
 use crate::dice::Dice;
@@ -26,6 +27,8 @@ pub struct Options {
     pub latency: Range<Duration>,
     /// Probability that a packet is lost and sent again.
     pub loss: f64,
+    /// Probability that a read from a link gives only a piece of what has come.
+    pub pieces: f64,
     /// Latency of the disk's syncs.
     pub sync: RangeInclusive<Duration>,
     /// When the server makes snapshots.
@@ -40,10 +43,18 @@ pub struct Options {
     pub lease: Duration,
     /// Whether it always asks.
     pub quorum_check: bool,
+    /// Raft's clock.
+    pub raft: RaftTimes,
+    /// Bytes that items may take; 0 is no limit.
+    pub max_memory: u64,
+    /// The newest format that each machine reads at first; a restart with a newer version raises it.
+    pub reads: Vec<u32>,
     /// How far each machine's clocks are off from the beginning.
     pub skews: Vec<Skew>,
     /// Whether users and databases come and go.
     pub changes_rights: bool,
+    /// Whether an operator asks for snapshots, digests, hand-overs and the like.
+    pub is_operated: bool,
 }
 
 /// What clients do.
@@ -149,6 +160,12 @@ pub struct FaultWeights {
     pub wipe: u32,
     pub fall_behind: u32,
     pub remove: u32,
+    pub slow: u32,
+    pub lossy: u32,
+    pub break_links: u32,
+    pub echo: u32,
+    pub upgrade: u32,
+    pub reconfigure: u32,
 }
 
 impl Options {
@@ -166,17 +183,19 @@ impl Options {
             latency: slowest_packet / 10..slowest_packet,
             loss: if dice.chance(0.3) { dice.log_uniform(0.001..=0.05) } else { 0.0 },
             sync: slowest_sync / 20..=slowest_sync,
-            snapshots: Schedule {
-                log_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
-                interval: dice.millis(500.0..=60_000.0),
-            },
-            segment_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
+            snapshots: draw_snapshots(&mut dice),
+            segment_bytes: draw_segment_bytes(&mut dice),
             level_timeout: dice.millis(300.0..=5_000.0),
             park_timeout: dice.millis(500.0..=10_000.0),
             lease: dice.millis(150.0..=3_000.0),
             quorum_check: dice.chance(0.1),
             skews: draw_skews(&mut dice, &topology),
             changes_rights: dice.chance(0.3),
+            pieces: if dice.chance(0.2) { dice.log_uniform(0.01..=0.5) } else { 0.0 },
+            raft: draw_raft(&mut dice),
+            max_memory: if dice.chance(0.1) { dice.log_uniform(500.0..=10_000.0) as u64 } else { 0 },
+            reads: draw_reads(&mut dice, &topology),
+            is_operated: dice.chance(0.4),
             topology,
         }
     }
@@ -203,6 +222,36 @@ impl Options {
         let often = self.faults.failed_operation;
         DiskOptions { failed_read: often, failed_write: often, short_read: often, ..self.sound_disk() }
     }
+}
+
+pub fn draw_snapshots(dice: &mut Dice) -> Schedule {
+    Schedule {
+        log_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
+        interval: dice.millis(500.0..=60_000.0),
+    }
+}
+
+pub fn draw_segment_bytes(dice: &mut Dice) -> u64 {
+    dice.log_uniform(2_000.0..=1_000_000.0) as u64
+}
+
+/// Mostly as in production; else faster or slower.
+fn draw_raft(dice: &mut Dice) -> RaftTimes {
+    let usual = RaftTimes::default();
+    let factor = if dice.chance(0.25) { dice.log_uniform(0.7..=3.0) } else { 1.0 };
+    RaftTimes {
+        heartbeat: usual.heartbeat.mul_f64(factor),
+        election_min: usual.election_min.mul_f64(factor),
+        election_max: usual.election_max.mul_f64(factor),
+    }
+}
+
+/// Now and then some members of a cluster are of an older version.
+fn draw_reads(dice: &mut Dice, topology: &Topology) -> Vec<u32> {
+    let is_mixed = !topology.is_solo() && dice.chance(0.15);
+    let members = topology.members();
+    let mut reads = |machine| if is_mixed && members.contains(&machine) && dice.chance(0.5) { OLDEST } else { NEWEST };
+    (0..topology.roles().len()).map(&mut reads).collect()
 }
 
 /// A rate that is wrong by more, in millionths, is not allowed for.
@@ -339,6 +388,12 @@ impl FaultWeights {
             wipe: 0,
             fall_behind: 0,
             remove: 0,
+            slow: 0,
+            lossy: 0,
+            break_links: 3,
+            echo: 3,
+            upgrade: 0,
+            reconfigure: 2,
         }
     }
 
@@ -367,6 +422,12 @@ impl FaultWeights {
             wipe: if spare { weight(4) } else { 0 },
             fall_behind: if topology.followers().is_empty() { 0 } else { weight(5) },
             remove: if spare { weight(6) } else { 0 },
+            slow: weight(5),
+            lossy: weight(5),
+            break_links: weight(6),
+            echo: weight(8),
+            upgrade: weight(3),
+            reconfigure: weight(3),
         }
     }
 }

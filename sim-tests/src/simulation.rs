@@ -14,6 +14,7 @@ use crate::check::linearizable::Finding;
 use crate::check::{durable, eventual, linearizable, walk};
 use crate::cluster::Cluster;
 use crate::last_look;
+use crate::operators;
 use crate::nemesis::Schedule;
 use crate::options::Options;
 use crate::readers;
@@ -121,6 +122,9 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
     }
     if world.options.changes_rights {
         clients.push(cluster.add_client().spawn(rights::run(cluster.clone())));
+    }
+    if world.options.is_operated {
+        clients.push(cluster.add_client().spawn(operators::run(cluster.clone())));
     }
     Schedule::draw(&world.options).carry_out(&cluster).await;
 

@@ -45,10 +45,16 @@ async fn count(client: &mut Client, dice: &mut Dice, number: u32, others: usize)
     let patience = dice.gen_range(1..800).to_string();
     let replicas = dice.gen_range(0..=others).to_string();
     let ok = Value::Simple("OK".into());
-    for command in [&["SELECT", DATABASE][..], &["SET", KEY, &number.to_string()]] {
+    let number = number.to_string();
+    let weakly = ["CONSISTENCY", "EVENTUAL", "SET", KEY, &number];
+    let set = if dice.chance(0.5) { &weakly[..] } else { &weakly[2..] };
+    for command in [&["SELECT", DATABASE][..], set] {
         if client.ask(command).await.ok()? != ok {
             return None;
         }
+    }
+    if dice.chance(0.3) {
+        sleep(dice.millis(1.0..=2_000.0)).await;
     }
     match client.ask_where_it_was(&["WAIT", &replicas, &patience]).await.ok()? {
         Value::Int(counted) => u64::try_from(counted).ok(),

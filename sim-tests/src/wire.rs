@@ -277,7 +277,8 @@ pub fn answer(command: &Command, value: &Value) -> Result<Answer, String> {
         Value::Error(text)
             if text.starts_with("LOADING ")
                 || text.starts_with("NOQUORUM not executed")
-                || text.starts_with("EXECABORT ") =>
+                || text.starts_with("EXECABORT ")
+                || text.starts_with("OOM command not allowed") =>
         {
             return Ok(Answer::Loading);
         }

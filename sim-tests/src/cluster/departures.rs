@@ -6,6 +6,7 @@ use std::time::Duration;
 use madsim::runtime::Handle;
 use madsim::time::Instant;
 use mneme_driver::departure::Removed;
+use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::removal::Departure;
 
 use super::machine::Machine;
@@ -117,6 +118,8 @@ impl Machine {
             self.count_removal();
             self.set_leaving(false);
             self.set_impaired(true);
+            // What joins later is no older than what is there.
+            lock(&self.settings).reads = NEWEST;
             self.lose_disk();
         }
     }

@@ -7,13 +7,15 @@ use madsim::runtime::Handle;
 use madsim::time::{Instant, sleep};
 use mneme_kernel::mutant::Mutant;
 use mneme_runtime_sim::sleep::timeout;
-use mneme_runtime_sim::{SimDisk, Sprung, Trap};
+use mneme_runtime_sim::{Condition, Direction, SimDisk, Sprung, Trap};
 
 use super::lives::REVIVAL;
 use super::machine::Hold;
-use super::{Cluster, Ending, WATCH};
+use super::{Cluster, Ending, WATCH, client_ip};
 use crate::world::lock;
 
+/// What the slowest packet takes at least.
+const SHORTEST_STORM: Duration = Duration::from_millis(1);
 /// How long a trap may take to catch something.
 const TRAPPING: Duration = Duration::from_secs(2);
 /// How long a Keeper is down at least, for others to go on without it, and how long a leader may take to purge its log.
@@ -97,9 +99,12 @@ impl Cluster {
         self.with_disk(machine, lasts, |disk| disk.set_options(options)).await;
     }
 
-    /// Lets the disk be full for a while.
-    pub async fn fill_disk(&self, machine: usize, lasts: Duration) {
-        self.with_disk(machine, lasts, |disk| disk.set_capacity(Some(0))).await;
+    /// Lets the disk be full for a while, so often.
+    pub async fn fill_disk(&self, machine: usize, lasts: Duration, times: u32) {
+        for _ in 0..times {
+            self.with_disk(machine, lasts, |disk| disk.set_capacity(Some(0))).await;
+            sleep(lasts / 4).await;
+        }
     }
 
     /// Lets reads and writes fail for a while, and reads find the end too early.
@@ -204,19 +209,56 @@ impl Cluster {
         self.set_client_link(client, machine, true);
     }
 
-    /// Lets packets be late and lost everywhere for a while.
-    pub async fn storm(&self, loss: f64, slowest: Duration, lasts: Duration) {
-        self.world().count("storms", 1);
-        NetSim::current().update_config(|network| {
-            network.packet_loss_rate = loss;
-            network.send_latency = slowest / 10..slowest;
-        });
-        sleep(lasts).await;
+    /// Lets packets be late and lost everywhere for a while. One that swells grows by and by, and ebbs as slowly.
+    pub async fn storm(&self, loss: f64, slowest: Duration, lasts: Duration, swells: bool) {
+        /// How strong it is, one after the other.
+        const TIDE: [f64; 7] = [0.1, 0.3, 0.6, 1.0, 0.6, 0.3, 0.1];
+        self.world().count(if swells { "storms that swell" } else { "storms" }, 1);
+        let strengths = if swells { &TIDE[..] } else { &[1.0] };
+        for strength in strengths {
+            NetSim::current().update_config(|network| {
+                let slowest = slowest.mul_f64(*strength).max(SHORTEST_STORM);
+                network.packet_loss_rate = loss * strength;
+                network.send_latency = slowest / 10..slowest;
+            });
+            sleep(lasts / strengths.len() as u32).await;
+        }
         let options = &self.world().options;
         NetSim::current().update_config(|network| {
             network.packet_loss_rate = options.loss;
             network.send_latency = options.latency.clone();
         });
+    }
+
+    /// Lets all that a machine sends and is sent be late for a while.
+    pub async fn slow_down(&self, machine: usize, late: Duration, lasts: Duration) {
+        self.world().count("slowed down", 1);
+        let own = self.machine(machine).ip();
+        let others = self.machines().iter().map(|other| other.ip()).filter(|other| *other != own);
+        let directions = others.flat_map(|other| [(own, other), (other, own)]).collect();
+        self.in_condition(directions, Condition { late, lost: 0.0 }, lasts).await;
+    }
+
+    /// Lets much of what goes in one direction be lost for a while.
+    pub async fn lose_much(&self, from: usize, to: usize, lost: f64, lasts: Duration) {
+        self.world().count("lossy in one direction", 1);
+        let direction = (self.machine(from).ip(), self.machine(to).ip());
+        self.in_condition(vec![direction], Condition { late: Duration::ZERO, lost }, lasts).await;
+    }
+
+    async fn in_condition(&self, directions: Vec<Direction>, condition: Condition, lasts: Duration) {
+        directions.iter().for_each(|direction| self.0.weather.set(*direction, condition));
+        sleep(lasts).await;
+        directions.iter().for_each(|direction| self.0.weather.set(*direction, Condition::default()));
+    }
+
+    /// Breaks every link of a machine in the middle of what is sent next, those of clients too.
+    pub fn break_links(&self, machine: usize) {
+        let own = self.machine(machine).ip();
+        let clients = (0..lock(&self.0.clients).len()).map(client_ip);
+        let others = self.machines().iter().map(|other| other.ip()).chain(clients).filter(|other| *other != own);
+        others.for_each(|other| self.0.weather.break_links(own, other));
+        self.world().count("links broken", 1);
     }
 }
 

@@ -9,7 +9,7 @@ use madsim::runtime::Handle;
 use madsim::time::{Instant, sleep};
 use mneme_driver::connection;
 use mneme_driver::env::{Env, Source};
-use mneme_driver::keeper::{Keeper, RaftTimes, StartError};
+use mneme_driver::keeper::{Keeper, StartError};
 use mneme_driver::keepers::FedContent;
 use mneme_driver::node::Node;
 use mneme_driver::server::{CoreOptions, KeeperOptions, Options, Server, Start};
@@ -19,6 +19,7 @@ use mneme_kernel::members::Member;
 use mneme_kernel::session::{Peer, Port};
 use mneme_runtime_sim::{DiskStats, SimEnv};
 
+use super::changes::Settings;
 use super::machine::Machine;
 use super::{PASSWORD, USER, WATCH};
 use crate::model::Between;
@@ -159,7 +160,7 @@ impl Machine {
         let listener = self.listen(self.cluster_address()).await;
         loop {
             let (stream, peer) = listener.accept().await.expect("a simulated listener has no errors");
-            let server = server.clone();
+            let (server, stream) = (server.clone(), env.accepted(stream));
             let name = peer.ip().to_string();
             // How a link ends is its dialler's concern.
             env.spawn("link", async move { drop(server.serve_link(stream, &name).await) });
@@ -171,6 +172,7 @@ impl Machine {
             let (stream, peer) = listener.accept().await.expect("a simulated listener has no errors");
             let source = Source::Address(peer.ip());
             let peer = Peer { address: peer.to_string(), local_address: self.client_address().to_string() };
+            let stream = env.accepted(stream);
             env.spawn("client", connection::serve(core.clone(), stream, Port::Main, peer, source));
         }
     }
@@ -181,6 +183,7 @@ impl Machine {
 
     fn server_options(&self, env: &SimEnv) -> Options {
         let options = &self.world.options;
+        let Settings { segment_bytes, snapshots, quorum_check, reads } = *lock(&self.settings);
         let config = Config {
             node: self.name(),
             address: self.cluster_address().to_string(),
@@ -189,29 +192,29 @@ impl Machine {
             level_timeout: options.level_timeout,
             park_timeout: options.park_timeout,
             replica: self.role() == Role::Replica,
-            reads: mneme_kernel::agreed::NEWEST,
+            reads,
             lease: options.lease,
             founds: false,
-            quorum_check: options.quorum_check,
+            quorum_check,
             seed: env.random(),
             started: env.monotonic(),
             process_id: 1,
             port: self.client_address().port(),
             max_clients: 10_000,
-            max_memory: 0,
+            max_memory: options.max_memory,
             parameters: Vec::new(),
         };
         let core = CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None };
         let keeper = KeeperOptions {
-            segment_bytes: options.segment_bytes,
-            snapshots: options.snapshots,
-            raft: RaftTimes::default(),
+            segment_bytes,
+            snapshots,
+            raft: options.raft,
         };
         Options {
             member: Member { name: self.name(), address: self.cluster_address().to_string() },
             core: self.role().has_data().then_some(core),
             keeper: self.role().has_keeper().then_some(keeper),
-            reads: mneme_kernel::agreed::NEWEST,
+            reads,
             start: if self.number() == 0 && !self.is_impaired() {
                 Start::Found { expect_keepers: options.topology.keepers().len() }
             } else {

@@ -12,8 +12,9 @@ use mneme_driver::env::Env;
 use mneme_driver::keeper::Keeper;
 use mneme_driver::node::Node;
 use mneme_driver::server::Server;
-use mneme_runtime_sim::{DiskStats, SimDisk, SimEnv};
+use mneme_runtime_sim::{DiskStats, SimDisk, SimEnv, Weather};
 
+use super::changes::Settings;
 use super::lives::Life;
 use crate::check::Checks;
 use crate::topology::Role;
@@ -56,18 +57,19 @@ pub struct Machine {
     removals: AtomicUsize,
     /// Folders on its disk with what a Keeper has moved aside as damaged.
     set_aside: AtomicUsize,
+    pub(super) settings: Mutex<Settings>,
 }
 
 impl Machine {
     /// Makes all machines of a cluster; nothing runs on them yet.
-    pub(super) fn make_all(world: &Arc<World>, checks: &Arc<Checks>) -> Vec<Arc<Machine>> {
+    pub(super) fn make_all(world: &Arc<World>, checks: &Arc<Checks>, weather: &Arc<Weather>) -> Vec<Arc<Machine>> {
         let roles = world.options.topology.roles();
         let machine = |number: usize| {
             let ip = address(number);
             let name = format!("node {}", number + 1);
             let node = Handle::current().create_node().name(name).ip(ip).build();
             let disk = SimDisk::new(world.options.sound_disk());
-            let env = SimEnv::new(&disk);
+            let env = SimEnv::new(&disk).in_weather(weather.clone());
             env.set_skew(world.options.skews[number]);
             let others = (0..roles.len()).filter(|other| *other != number);
             Arc::new(Machine {
@@ -91,6 +93,7 @@ impl Machine {
                 is_leaving: AtomicBool::new(false),
                 removals: AtomicUsize::new(0),
                 set_aside: AtomicUsize::new(0),
+                settings: Mutex::new(Settings::first(&world.options, number)),
             })
         };
         (0..roles.len()).map(machine).collect()
@@ -111,6 +114,10 @@ impl Machine {
 
     pub(super) fn node(&self) -> NodeId {
         self.node
+    }
+
+    pub(super) fn ip(&self) -> IpAddr {
+        self.ip
     }
 
     pub fn client_address(&self) -> SocketAddr {
