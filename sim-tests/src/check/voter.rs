@@ -2,12 +2,16 @@
 //! thesis, 2014, section 4.2.1). One that lacks more would count for a majority, and could not help to make one up.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use mneme_driver::keeper::KeeperStatus;
 
 /// How many looks ago the moment was, at 3 ms each: two ticks of the leader, which compares with what it had one tick
 /// before.
 const LOOKS: usize = 67;
+
+/// One that has not been heard for so long is not there.
+const CUT_OFF: Duration = Duration::from_millis(200);
 
 /// What has been seen of those who led.
 #[derive(Debug, Default)]
@@ -25,8 +29,14 @@ struct Leader {
 
 impl Voters {
     /// A look at a Keeper that runs and leads; how many learners have been made voters since the look before. A leader
-    /// that is new has made nobody one yet: what it knows of the others is not compared.
+    /// that is new has made nobody one yet: what it knows of the others is not compared. While one is cut off from the
+    /// majority, what it decided waits, and what it appends meanwhile is not what it decided by: that time does not count.
     pub fn sees(&mut self, leader: &KeeperStatus) -> Result<u64, String> {
+        let voters = leader.members.iter().filter(|member| member.votes);
+        let heard = voters.clone().filter(|voter| voter.heard.is_some_and(|ago| ago < CUT_OFF)).count();
+        if 2 * heard <= voters.count() {
+            return Ok(0);
+        }
         let known = self.leaders.entry((leader.id, leader.term)).or_default();
         known.lasts.push_back(leader.last);
         if known.lasts.len() > LOOKS {
@@ -62,8 +72,11 @@ mod tests {
 
     /// A leader whose log ends at `last`, and a member whose log reaches to `matched`.
     fn leader(last: u64, votes: bool, matched: Option<u64>) -> KeeperStatus {
-        let member = Member { name: "b".into(), address: "b:7379".into() };
-        let members = vec![MemberStatus { id: 2, member, votes, matched, heard: None }];
+        let member = |id, name: &str, votes, matched| {
+            let member = Member { name: name.into(), address: format!("{name}:7379") };
+            MemberStatus { id, member, votes, matched, heard: Some(Duration::ZERO) }
+        };
+        let members = vec![member(1, "a", true, Some(last)), member(2, "b", votes, matched)];
         KeeperStatus { id: 1, leader: Some(1), term: 5, members, last: Some(last), committed: None }
     }
 
@@ -82,6 +95,19 @@ mod tests {
         assert_eq!(led_for(2 * LOOKS).sees(&leader(last, true, Some(before))), Ok(1));
         assert!(led_for(2 * LOOKS).sees(&leader(last, true, Some(before - 1))).is_err());
         assert!(led_for(2 * LOOKS).sees(&leader(last, true, None)).is_err());
+    }
+
+    #[test]
+    fn while_its_leader_is_cut_off_nothing_changes() {
+        let mut voters = led_for(2 * LOOKS);
+        let cut_off = |last, votes, matched| {
+            let mut leader = leader(last, votes, matched);
+            leader.members.push(leader.members[0].clone());
+            leader.members.iter_mut().skip(1).for_each(|member| (member.votes, member.heard) = (true, None));
+            leader
+        };
+        (0..LOOKS as u64).for_each(|look| assert_eq!(voters.sees(&cut_off(900 + look, true, Some(1))), Ok(0)));
+        assert!(voters.sees(&leader(999, true, Some(1))).is_err(), "it lacks what was there before");
     }
 
     #[test]
