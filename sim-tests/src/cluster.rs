@@ -24,6 +24,7 @@ mod lives;
 mod loss;
 mod machine;
 mod network;
+mod suffices;
 mod watch;
 
 pub use lives::Ending;

@@ -96,6 +96,12 @@ async fn converge(cluster: &Cluster) -> Result<(), String> {
         }
         sleep(Duration::from_millis(3)).await;
     }
+    while let left @ [_, ..] = &*cluster.leftovers() {
+        if Instant::now() > end {
+            return Err(format!("something is left over {CONVERGENCE:?} after all faults: {}", left.join(", ")));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
     cluster.compare_data();
     cluster.count_feeds();
     cluster.world().count("converged", 1);

@@ -129,8 +129,8 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
     Schedule::draw(&world.options).carry_out(&cluster).await;
 
     cluster.event(format_args!("all faults end"));
-    cluster.heal();
     world.end();
+    cluster.serve_without_some().await?;
     cluster.until_up(RECOVERY).await?;
     for client in clients {
         client.await.map_err(|error| format!("a client ended: {error}"))?;

@@ -15,8 +15,8 @@ use crate::world::lock;
 const REPAIR: Duration = Duration::from_secs(20);
 
 impl Cluster {
-    /// Flips a bit on the disk while the server is stopped. Alone it must refuse to start and say why, or need nothing of
-    /// what was damaged; then the bit is flipped back. With others it must recover what is damaged from them.
+    /// Damages something on the disk while the server is stopped. Alone it must refuse to start and say why, or need nothing of
+    /// what was damaged; then it is as it was. With others it must recover what is damaged from them.
     pub async fn damage(&self, machine: usize, draw: u64) {
         let is_solo = self.world().options.topology.is_solo();
         if !is_solo && !self.can_spare(machine) {
@@ -31,7 +31,7 @@ impl Cluster {
             };
         }
         machine.end_life(Ending::Kill);
-        let Some((path, sound)) = self.flip_bit(&hold, draw) else { return machine.begin_life() };
+        let Some((path, sound)) = self.spoil(&hold, draw) else { return machine.begin_life() };
         if !is_solo {
             machine.set_impaired(true);
             machine.begin_life();
@@ -53,7 +53,7 @@ impl Cluster {
         machine.begin_life();
     }
 
-    /// Flips a bit on the disk when its log is what decides. Half of the other Keepers miss what the rest has committed,
+    /// Damages something on the disk when its log is what decides. Half of the other Keepers miss what the rest has committed,
     /// and come back together with the damaged one, which alone must not make up a majority with them; the other half,
     /// which has everything, is down meanwhile.
     pub async fn damage_what_decides(&self, machine: usize, draw: u64, down: Duration) {
@@ -74,7 +74,7 @@ impl Cluster {
         let has_stopped = hold.machine().stop().await;
         hold.machine().end_life(Ending::Kill);
         early.iter().for_each(|hold| hold.machine().end_life(Ending::Kill));
-        if has_stopped && self.flip_bit(&hold, draw).is_some() {
+        if has_stopped && self.spoil(&hold, draw).is_some() {
             hold.machine().set_impaired(true);
         }
         late.iter().chain([&hold]).for_each(|hold| hold.machine().begin_life());
@@ -86,13 +86,34 @@ impl Cluster {
         }
     }
 
-    /// Flips a bit of a stopped server's disk; returns which file it is in, and what was in that.
-    fn flip_bit(&self, hold: &Hold, draw: u64) -> Option<(String, Vec<u8>)> {
+    /// Spoils something on a stopped server's disk; returns which file it is in, and what was in that.
+    fn spoil(&self, hold: &Hold, draw: u64) -> Option<(String, Vec<u8>)> {
         let disk = hold.machine().disk();
-        let (path, sound, offset) = victim(&disk, draw)?;
+        let Victim { path, sound, end, offset } = victim(&disk, draw)?;
         let mut damaged = sound.clone();
-        damaged[offset] ^= 1 << (draw % 8);
-        self.event(format_args!("a bit of {path} of {} at {offset} is flipped", hold.machine().name()));
+        let len = SPOILT.min(end - offset);
+        let what = match (draw >> 40) % 4 {
+            // What was written last never got to the disk: new space is empty.
+            1 => {
+                damaged[offset..offset + len].fill(0);
+                "written in vain"
+            }
+            // Something else was written there, or is read from there.
+            2 => {
+                let other = (draw >> 44) as usize % (end - len + 1);
+                damaged.copy_within(other..other + len, offset);
+                "misdirected"
+            }
+            _ => {
+                damaged[offset] ^= 1 << (draw % 8);
+                "bits flipped"
+            }
+        };
+        if damaged == sound {
+            return None;
+        }
+        self.event(format_args!("{path} of {} is damaged at {offset}: {what}", hold.machine().name()));
+        self.world().count(what, 1);
         disk.write_file(&path, &damaged).expect("the file was read a moment ago");
         Some((path, sound))
     }
@@ -129,9 +150,20 @@ impl Cluster {
     }
 }
 
-/// A byte on a disk that the log attests as synced, or that a snapshot consists of: its file, the file's content, and
-/// its place.
-fn victim(disk: &SimDisk, draw: u64) -> Option<(String, Vec<u8>, usize)> {
+/// Bytes of what is lost or misdirected at once.
+const SPOILT: usize = 512;
+
+/// A byte on a disk that the log attests as synced, or that a snapshot consists of.
+struct Victim {
+    path: String,
+    /// The file's content.
+    sound: Vec<u8>,
+    /// Before here it must be as it is.
+    end: usize,
+    offset: usize,
+}
+
+fn victim(disk: &SimDisk, draw: u64) -> Option<Victim> {
     /// The last record of the log attests all before itself.
     const NOT_ATTESTED: usize = 64;
     let files = disk.list_files();
@@ -142,5 +174,5 @@ fn victim(disk: &SimDisk, draw: u64) -> Option<(String, Vec<u8>, usize)> {
     let content = disk.read_file(&path).ok()?;
     let end = content.iter().rposition(|byte| *byte != 0)? + 1;
     let end = if path.starts_with("log/") { end.saturating_sub(NOT_ATTESTED) } else { end };
-    (end > 0).then(|| (path, content, (draw >> 16) as usize % end))
+    (end > 0).then(|| Victim { path, sound: content, end, offset: (draw >> 16) as usize % end })
 }

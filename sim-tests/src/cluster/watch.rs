@@ -8,7 +8,7 @@ use mneme_driver::keeper::{Keeper, KeeperStatus};
 use mneme_driver::node::Node;
 use mneme_runtime_sim::SimEnv;
 
-use super::Cluster;
+use super::{Cluster, Machine};
 use crate::check::lease;
 use crate::world::lock;
 
@@ -16,6 +16,9 @@ use crate::world::lock;
 const OFTEN: Duration = Duration::from_millis(3);
 /// How often data is compared, in those.
 const COMPARED: u32 = 8;
+
+/// Files that are there only while something is made.
+const UNFINISHED: [&str; 3] = ["snapshot/incoming-", "snapshot/new-", "log/new-"];
 
 /// What the cluster has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,14 +125,43 @@ impl Cluster {
 
     /// Whether all Cores and Replicas have applied, and all Keepers committed, the same, and nothing is on its way.
     pub fn have_converged(&self) -> bool {
-        let applied = self.with_data().map(|machine| {
+        self.have_converged_among(|_| true)
+    }
+
+    /// The same of some.
+    pub fn have_converged_among(&self, counts: impl Fn(&Machine) -> bool) -> bool {
+        let applied = self.with_data().filter(|machine| counts(machine)).map(|machine| {
             let core = machine.running_core()?;
             core.with_core(|core| (core.accepted() == core.executed()).then(|| core.applied().0 + 1))
         });
-        let committed = self.keepers().map(|machine| Some(machine.running_keeper()?.committed().value()));
+        let keepers = self.keepers().filter(|machine| counts(machine));
+        let committed = keepers.map(|machine| Some(machine.running_keeper()?.committed().value()));
         let mut all = applied.chain(committed);
         let first = all.next().flatten();
         first.is_some() && all.all(|other| other == first)
+    }
+
+    /// What is left over where nothing is under way any more; empty if all is as it should be.
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for machine in self.machines() {
+            let mut note = |what: &str, count: usize| {
+                if count > 0 {
+                    found.push(format!("{}: {count} {what}", machine.name()));
+                }
+            };
+            if let Some(node) = machine.running_core() {
+                note("replies that have not left", node.replying());
+                node.with_core(|core| {
+                    note("batches on their way", core.in_flight());
+                    note("forwarded commands without a reply", core.forwarded_waiting());
+                    note("bytes of replies in the request table", core.kept_replies());
+                });
+            }
+            let is_unfinished = |path: &&String| UNFINISHED.iter().any(|unfinished| path.starts_with(unfinished));
+            note("unfinished files", machine.disk().list_files().iter().filter(is_unfinished).count());
+        }
+        found
     }
 
     /// Whether a Core has deleted keys in this life because their deadline had passed.
