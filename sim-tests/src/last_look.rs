@@ -96,7 +96,7 @@ async fn converge(cluster: &Cluster) -> Result<(), String> {
         }
         sleep(Duration::from_millis(3)).await;
     }
-    while let left @ [_, ..] = &*cluster.leftovers() {
+    while let left @ [_, ..] = &*cluster.leftovers().await {
         if Instant::now() > end {
             return Err(format!("something is left over {CONVERGENCE:?} after all faults: {}", left.join(", ")));
         }

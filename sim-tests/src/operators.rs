@@ -26,7 +26,7 @@ const WISHES: [(u32, (&str, &[&str])); 9] = [
 
 pub async fn run(cluster: Cluster) {
     let options = &cluster.world().options;
-    let mut dice = Dice::new(options.seed, 4_000);
+    let mut dice = Dice::new(options.seed, 6_000);
     let mut client = Client::new(cluster.clone(), dice.gen_range(0..8), options.clients.patience);
     for _ in 0..TURNS {
         if cluster.world().is_over() {

@@ -225,10 +225,7 @@ impl Options {
 }
 
 pub fn draw_snapshots(dice: &mut Dice) -> Schedule {
-    Schedule {
-        log_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64,
-        interval: dice.millis(500.0..=60_000.0),
-    }
+    Schedule { log_bytes: dice.log_uniform(2_000.0..=1_000_000.0) as u64, interval: dice.millis(500.0..=60_000.0) }
 }
 
 pub fn draw_segment_bytes(dice: &mut Dice) -> u64 {

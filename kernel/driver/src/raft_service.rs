@@ -17,6 +17,7 @@ use crate::env::{Env, Stream};
 use crate::keeper::Keeper;
 use crate::link::{self, FrameReader};
 use crate::raft_wire::{self as wire, Answer, Request};
+use crate::snapshot;
 use crate::transfer;
 use crate::types::{log_id, to_wal_vote, vote};
 
@@ -150,10 +151,15 @@ async fn receive_snapshot<E: Env, S: Stream>(
     };
     link::send(&mut writer, &Answer::Wanted).await?;
     tracing::info!(last, bytes = manifest.bytes(), "a snapshot comes from another Keeper");
-    let received = transfer::receive(keeper.env(), reader, &manifest, keeper.log().id(), keeper.progress()).await;
-    keeper.env().probes().hit_if(received.is_err(), Probe::TransferBroken);
-    let snapshot = received?;
-    let response = keeper.raft().install_full_snapshot(vote::<E::Runtime>(leader), snapshot).await;
-    let response = response.map_err(stopped)?;
-    link::send(&mut writer, &Answer::Installed(to_wal_vote::<E::Runtime>(&response.vote))).await
+    let installed = async {
+        let received = transfer::receive(keeper.env(), reader, &manifest, keeper.log().id(), keeper.progress()).await;
+        keeper.env().probes().hit_if(received.is_err(), Probe::TransferBroken);
+        keeper.raft().install_full_snapshot(vote::<E::Runtime>(leader), received?).await.map_err(stopped)
+    };
+    let installed = installed.await;
+    // One that broke off leaves files, and so does one that has nothing new for Raft, which does not put it in place then.
+    let is_over = keeper.progress().building.lock().await;
+    snapshot::remove_incoming(keeper.env()).await?;
+    drop(is_over);
+    link::send(&mut writer, &Answer::Installed(to_wal_vote::<E::Runtime>(&installed?.vote))).await
 }

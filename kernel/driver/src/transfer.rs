@@ -103,7 +103,7 @@ fn files(manifest: &Manifest) -> impl Iterator<Item = &PartitionFile> {
 }
 
 /// Takes the files of the sender's manifest from the link, as those of the Keeper `own`; returns what Raft is to put
-/// in place.
+/// in place. If that fails, some of the files are there.
 pub(crate) async fn receive<E: Env>(
     env: &E,
     mut reader: FrameReader<impl AsyncRead + Unpin>,
@@ -116,26 +116,29 @@ pub(crate) async fn receive<E: Env>(
     let (writing_env, offered) = (env.clone(), offered.clone());
     let mut expected: u64 = offered.bytes();
     env.spawn_background("transfer", async move {
-        let written = write_files(&writing_env, ready, &offered, own).await;
-        if written.is_err() {
-            let _ = snapshot::remove_incoming(&writing_env).await;
-        }
-        let _ = done.send(written);
+        let _ = done.send(write_files(&writing_env, ready, &offered, own).await);
     });
-    while expected > 0 {
-        let chunk = link::timeout(env, CHUNK_PATIENCE, reader.message::<Vec<u8>>()).await?;
-        let chunk = chunk.ok_or(io::ErrorKind::UnexpectedEof)?;
-        expected = expected
-            .checked_sub(chunk.len() as u64)
-            .filter(|_| !chunk.is_empty())
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not what the manifest says"))?;
-        if chunks.send(chunk).await.is_err() {
-            // It says below what was wrong.
-            break;
+    let taken = async {
+        while expected > 0 {
+            let chunk = link::timeout(env, CHUNK_PATIENCE, reader.message::<Vec<u8>>()).await?;
+            let chunk = chunk.ok_or(io::ErrorKind::UnexpectedEof)?;
+            expected = expected
+                .checked_sub(chunk.len() as u64)
+                .filter(|_| !chunk.is_empty())
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not what the manifest says"))?;
+            if chunks.send(chunk).await.is_err() {
+                // It says below what was wrong.
+                break;
+            }
         }
-    }
+        Ok::<(), io::Error>(())
+    };
+    let taken = taken.await;
     drop(chunks);
-    let (manifest, system) = written.await.map_err(|_| io::Error::other("its thread has ended"))??;
+    // It is waited for, whatever came: nothing is written any more when this returns.
+    let written = written.await.map_err(|_| io::Error::other("its thread has ended"))?;
+    taken?;
+    let (manifest, system) = written?;
     // One that is being made is finished first; none begins before this one is in place.
     let building = progress.building.clone().lock_owned().await;
     let meta = meta_of::<E>(&manifest, system)?;

@@ -205,11 +205,7 @@ impl Machine {
             parameters: Vec::new(),
         };
         let core = CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None };
-        let keeper = KeeperOptions {
-            segment_bytes,
-            snapshots,
-            raft: options.raft,
-        };
+        let keeper = KeeperOptions { segment_bytes, snapshots, raft: options.raft };
         Options {
             member: Member { name: self.name(), address: self.cluster_address().to_string() },
             core: self.role().has_data().then_some(core),

@@ -46,7 +46,9 @@ impl Cluster {
             let votes = |keeper: &Arc<mneme_driver::keeper::Keeper<_>>| {
                 keeper.status().members.iter().filter(|member| member.votes).count() == topology.keepers().len()
             };
-            !machine.is_impaired() && !machine.is_leaving() && machine.running_keeper().is_none_or(|keeper| votes(&keeper))
+            !machine.is_impaired()
+                && !machine.is_leaving()
+                && machine.running_keeper().is_none_or(|keeper| votes(&keeper))
         };
         if topology.spare_keepers() == 0 || !self.machines().iter().all(is_settled) {
             return Vec::new();
@@ -80,14 +82,14 @@ impl Cluster {
                 return Err(format!("it does not serve within {BOUND:?} of virtual time: {missing}"));
             }
             let living = self.machines().iter().filter(|machine| lives(machine));
-            let down: Vec<String> = living.filter(|machine| !machine.is_up()).map(|machine| machine.condition()).collect();
+            let down: Vec<String> =
+                living.filter(|machine| !machine.is_up()).map(|machine| machine.condition()).collect();
             if !down.is_empty() {
                 missing = down.join(", ");
                 sleep(WATCH).await;
                 continue;
             }
-            let cores: Vec<usize> =
-                self.cores().filter(|core| lives(core)).map(|machine| machine.number()).collect();
+            let cores: Vec<usize> = self.cores().filter(|core| lives(core)).map(|machine| machine.number()).collect();
             match self.write_at(cores[0]).await {
                 Ok(()) => break,
                 Err(why) => missing = why,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use madsim::time::sleep;
-use mneme_driver::env::Env;
+use mneme_driver::env::{Disk, Env};
 use mneme_driver::keeper::{Keeper, KeeperStatus};
 use mneme_driver::node::Node;
 use mneme_runtime_sim::SimEnv;
@@ -18,7 +18,7 @@ const OFTEN: Duration = Duration::from_millis(3);
 const COMPARED: u32 = 8;
 
 /// Files that are there only while something is made.
-const UNFINISHED: [&str; 3] = ["snapshot/incoming-", "snapshot/new-", "log/new-"];
+const UNFINISHED: [(&str, &str); 3] = [("snapshot", "incoming-"), ("snapshot", "new-"), ("log", "new-")];
 
 /// What the cluster has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Cluster {
     }
 
     /// What is left over where nothing is under way any more; empty if all is as it should be.
-    pub fn leftovers(&self) -> Vec<String> {
+    pub async fn leftovers(&self) -> Vec<String> {
         let mut found = Vec::new();
         for machine in self.machines() {
             let mut note = |what: &str, count: usize| {
@@ -158,8 +158,12 @@ impl Cluster {
                     note("bytes of replies in the request table", core.kept_replies());
                 });
             }
-            let is_unfinished = |path: &&String| UNFINISHED.iter().any(|unfinished| path.starts_with(unfinished));
-            note("unfinished files", machine.disk().list_files().iter().filter(is_unfinished).count());
+            let env = lock(&machine.life).env.clone();
+            for (folder, unfinished) in UNFINISHED {
+                let names = env.disk().list(folder).await.unwrap_or_default();
+                let left = names.iter().filter(|name| name.starts_with(unfinished));
+                found.extend(left.map(|name| format!("{}: {folder}/{name}", machine.name())));
+            }
         }
         found
     }
