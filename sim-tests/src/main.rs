@@ -10,11 +10,13 @@ compile_error!(
     "the simulation needs `--cfg madsim`; an environment `RUSTFLAGS` silently overrides the one in the alias"
 );
 
+mod appends;
 mod check;
 mod client;
 mod cluster;
 mod damage;
 mod dice;
+mod export;
 mod history;
 mod last_look;
 mod meta;
@@ -35,6 +37,7 @@ mod wire;
 mod workload;
 mod world;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -69,6 +72,18 @@ enum Command {
         /// Also show what the nodes log, for example `mneme_driver=debug`.
         #[arg(long)]
         log: Option<String>,
+    },
+    /// Runs one seed and prints what clients did and saw, as Jepsen writes it.
+    History {
+        seed: u64,
+        #[arg(long, value_enum, default_value_t = export::Format::Edn)]
+        format: export::Format,
+        /// That of the transactions on lists, which Elle can judge.
+        #[arg(long)]
+        appends: bool,
+        /// Where to, instead of printing it.
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
     /// Runs seeds in two processes, and twice in each: all must do exactly the same.
     Meta {
@@ -109,6 +124,7 @@ fn main() -> anyhow::Result<ExitCode> {
             log.into_iter().for_each(|filter| trace::show_logs(&filter));
             runs::replay(seed, trace)
         }
+        Command::History { seed, format, appends, out } => runs::history(seed, format, appends, out.as_deref()),
         Command::Meta { seeds, from } => meta::meta(from, seeds),
         Command::Damage { threads } => damage::damage(threads),
         Command::Mutants { seeds, only } => mutants::mutants(seeds, &only),
