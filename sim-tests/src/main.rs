@@ -92,11 +92,21 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         from: u64,
     },
-    /// Damages every record, block and manifest of a node's disk in every way, one at a time.
+    /// Damages every record, block and manifest of a node's disk in every way, one at a time: of a node alone, and of one
+    /// of three.
     Damage {
         /// How many nodes run at the same time.
         #[arg(long, default_value_t = 2)]
         threads: usize,
+        /// Which part of the cases of one node of three; only one part is tried, unless all are.
+        #[arg(long, default_value_t = 0)]
+        part: usize,
+        /// All of them, which takes minutes.
+        #[arg(long)]
+        all: bool,
+        /// Only one node of three, and no node alone.
+        #[arg(long)]
+        only_group: bool,
     },
     /// Puts mistakes into the system, one at a time; each must be caught.
     Mutants {
@@ -126,7 +136,10 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Command::History { seed, format, appends, out } => runs::history(seed, format, appends, out.as_deref()),
         Command::Meta { seeds, from } => meta::meta(from, seeds),
-        Command::Damage { threads } => damage::damage(threads),
+        Command::Damage { threads, part, all, only_group } => {
+            let part = if all { damage::Part::All } else { damage::Part::Number(part) };
+            damage::damage(threads, part, only_group)
+        }
         Command::Mutants { seeds, only } => mutants::mutants(seeds, &only),
         Command::Traces { seeds, from } => meta::print_traces(from, seeds),
         #[cfg(mneme_mutants)]

@@ -121,13 +121,30 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
     )
 }
 
-/// Whether damaging everything sees a mistake that is about damage; `true` of all others.
+/// Whether damaging everything sees a mistake that is about damage, of a node alone and of one of three; `true` of all
+/// others.
 #[cfg(mneme_mutants)]
 fn is_seen_by_damage(mutant: Mutant) -> anyhow::Result<bool> {
-    if !matches!(mutant, Mutant::CutCorruptRecord | Mutant::IgnoreBlockChecksum) {
-        return Ok(true);
+    let (alone, of_three) = match mutant {
+        Mutant::CutCorruptRecord => (true, true),
+        Mutant::IgnoreBlockChecksum => (true, false),
+        Mutant::VoteWithDamagedLog => (false, true),
+        _ => (false, false),
+    };
+    let mut is_seen = true;
+    if alone {
+        let failures = crate::damage::damage_all(2, 1, &mut Default::default())?;
+        println!("  damage: {} cases fail", failures.len());
+        is_seen &= !failures.is_empty();
     }
-    let failures = crate::damage::damage_all(2, 1, &mut Default::default())?;
-    println!("  damage: {} cases fail", failures.len());
-    Ok(!failures.is_empty())
+    if of_three {
+        let failures = crate::damage::damage_one_of_three(2, 1, crate::damage::Part::Number(0))?;
+        println!(
+            "  damage to one of three: {} cases fail, {:.300}",
+            failures.len(),
+            failures.first().map_or("", |of| of)
+        );
+        is_seen &= !failures.is_empty();
+    }
+    Ok(is_seen)
 }
