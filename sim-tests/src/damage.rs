@@ -50,7 +50,7 @@ enum Outcome {
 pub type Counts = BTreeMap<&'static str, (u64, u64)>;
 
 /// Into so many parts the cases of one node of three are divided; all take minutes.
-const PARTS: usize = 5;
+const PARTS: usize = 8;
 
 /// Which cases of one node of three.
 #[derive(Clone, Copy, Debug)]

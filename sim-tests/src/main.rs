@@ -116,6 +116,9 @@ enum Command {
         /// Only these.
         #[arg(long)]
         only: Vec<String>,
+        /// Only what this check sees counts.
+        #[arg(long)]
+        by: Option<String>,
     },
     /// Prints the traces of seeds, for `meta`.
     #[command(hide = true)]
@@ -123,7 +126,7 @@ enum Command {
     /// Makes a mistake until a check sees it, for `mutants`.
     #[cfg(mneme_mutants)]
     #[command(hide = true)]
-    Mutant { name: String, seeds: u64 },
+    Mutant { name: String, seeds: u64, by: Option<String> },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -140,9 +143,9 @@ fn main() -> anyhow::Result<ExitCode> {
             let part = if all { damage::Part::All } else { damage::Part::Number(part) };
             damage::damage(threads, part, only_group)
         }
-        Command::Mutants { seeds, only } => mutants::mutants(seeds, &only),
+        Command::Mutants { seeds, only, by } => mutants::mutants(seeds, &only, by.as_deref()),
         Command::Traces { seeds, from } => meta::print_traces(from, seeds),
         #[cfg(mneme_mutants)]
-        Command::Mutant { name, seeds } => mutants::mutant(&name, seeds),
+        Command::Mutant { name, seeds, by } => mutants::mutant(&name, seeds, by.as_deref()),
     }
 }
