@@ -24,6 +24,7 @@ use crate::simulation;
 use crate::world::lock;
 
 use self::cases::{Case, Damage};
+pub use self::group::Scenario;
 use self::history::{DATABASES, End, Items, Left};
 use self::node::{Client, Life, Refusal};
 
@@ -76,13 +77,13 @@ pub fn damage(threads: usize, part: Part, only_group: bool) -> anyhow::Result<Ex
     let start = Instant::now();
     let of_three = damage_one_of_three(threads, usize::MAX, part)?;
     println!("{} failures in {:.1} s", of_three.len(), start.elapsed().as_secs_f64());
-    failures.extend(of_three);
+    failures.extend(of_three.into_iter().map(|(scenario, why)| format!("one of three, {scenario:?}: {why}")));
     failures.iter().take(SHOWN).for_each(|failure| println!("FAILS: {failure:.500}"));
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Damages one node of three; returns what failed. With `enough` failures it stops.
-pub fn damage_one_of_three(threads: usize, enough: usize, part: Part) -> anyhow::Result<Vec<String>> {
+/// Damages one node of three; returns what failed. With `enough` failures in a scenario it goes on to the next.
+pub fn damage_one_of_three(threads: usize, enough: usize, part: Part) -> anyhow::Result<Vec<(Scenario, String)>> {
     let making = std::thread::spawn(|| runtime(5).block_on(group::Left::make()));
     let left = making.join().ok().context("making the history of three")?;
     let disk = left.disk();
@@ -94,7 +95,8 @@ pub fn damage_one_of_three(threads: usize, enough: usize, part: Part) -> anyhow:
     }
     println!("one of three: {records} records, {} files, {} of {all} cases", disk.list_files().len(), cases.len());
     let mut failures = Vec::new();
-    for scenario in group::Scenario::ALL {
+    for scenario in Scenario::ALL {
+        let before = failures.len();
         let (mut mended, mut refused, mut harmless) = (0, 0, 0);
         let tried = try_all(&cases, threads, enough, |chunk, seed| {
             runtime(seed).block_on(try_of_three(&left, chunk, scenario))
@@ -105,25 +107,18 @@ pub fn damage_one_of_three(threads: usize, enough: usize, part: Part) -> anyhow:
                 Ok(group::Outcome::Mended) => mended += 1,
                 Ok(group::Outcome::Refused) => refused += 1,
                 Ok(group::Outcome::Harmless) => harmless += 1,
-                Err(why) => failures.push(format!("one of three, {scenario:?}: {case}: {why}")),
+                Err(why) => failures.push((scenario, format!("{case}: {why}"))),
             }
         }
         println!("{scenario:?}: mended {mended}, refused {refused}, harmless {harmless}");
-        if failures.len() >= enough {
-            return Ok(failures);
-        }
-        if mended == 0 || harmless == 0 {
-            failures.push(format!("{scenario:?}: mended {mended} times and harmless {harmless} times"));
+        if failures.len() == before && (mended == 0 || harmless == 0) {
+            failures.push((scenario, format!("mended {mended} times and harmless {harmless} times")));
         }
     }
     Ok(failures)
 }
 
-async fn try_of_three(
-    left: &group::Left,
-    cases: &[Case],
-    scenario: group::Scenario,
-) -> Vec<Result<group::Outcome, String>> {
+async fn try_of_three(left: &group::Left, cases: &[Case], scenario: Scenario) -> Vec<Result<group::Outcome, String>> {
     let (mut group, mut outcomes) = (group::Group::new(), Vec::new());
     for case in cases {
         outcomes.push(group.try_case(left, case, scenario).await);

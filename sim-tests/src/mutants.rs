@@ -146,12 +146,11 @@ fn is_seen_by_damage(mutant: Mutant) -> anyhow::Result<bool> {
     }
     if of_three {
         let failures = crate::damage::damage_one_of_three(2, 1, crate::damage::Part::Number(0))?;
-        println!(
-            "  damage to one of three: {} cases fail, {:.300}",
-            failures.len(),
-            failures.first().map_or("", |of| of)
-        );
-        is_seen &= !failures.is_empty();
+        for scenario in crate::damage::Scenario::ALL {
+            let failed = failures.iter().filter(|(of, _)| *of == scenario).count();
+            println!("  damage to one of three, {scenario:?}: {failed} cases fail");
+            is_seen &= failed > 0;
+        }
     }
     Ok(is_seen)
 }
