@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use madsim::net::TcpStream;
@@ -13,10 +14,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::check::uncertain;
 use crate::cluster::{Cluster, PASSWORD, USER};
-use crate::history::{Level, LifeId, Memory, Outcome};
+use crate::history::{History, Level, LifeId, Memory, Outcome};
 use crate::model::{Command, Reply};
 use crate::topology::Role;
 use crate::wire::{self, Answer};
+use crate::world::World;
 
 /// Pause before a refused connection is tried again.
 const RECONNECT: Duration = Duration::from_millis(20);
@@ -33,6 +35,9 @@ pub struct Request {
     pub other_name: bool,
 }
 
+/// One of the world's histories.
+type Records = for<'a> fn(&'a World) -> MutexGuard<'a, History>;
+
 /// A client. It has at most one connection, and makes a new one when it needs it: with another Core if this one refused
 /// it or let it wait for too long.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ pub struct Client {
     connection: Option<Connection>,
     /// The machine that it turns to, if it is always the same one.
     stays_at: Option<usize>,
+    /// Where what it does goes into.
+    records: Records,
 }
 
 #[derive(Debug)]
@@ -62,12 +69,18 @@ struct Connection {
 impl Client {
     /// A client that turns to that Core first and gives up on a reply after `patience`.
     pub fn new(cluster: Cluster, core: usize, patience: Duration) -> Client {
-        Client { cluster, core, patience, user: (USER.into(), PASSWORD.into()), connection: None, stays_at: None }
+        let user = (USER.into(), PASSWORD.into());
+        Client { cluster, core, patience, user, connection: None, stays_at: None, records: World::history }
     }
 
     /// The same, always at this machine.
     pub fn staying_at(self, machine: usize) -> Client {
         Client { stays_at: Some(machine), ..self }
+    }
+
+    /// The same, with what it does in another history.
+    pub fn recording_in(self, records: Records) -> Client {
+        Client { records, ..self }
     }
 
     /// The same for another user.
@@ -82,7 +95,7 @@ impl Client {
             sleep(RECONNECT).await;
             return false;
         };
-        let heard = connection.converse(&self.cluster, self.patience, requests).await;
+        let heard = connection.converse(&self.cluster, self.records, self.patience, requests).await;
         match heard {
             true => self.connection = Some(connection),
             false => self.core += 1,
@@ -181,7 +194,13 @@ impl Connection {
         timeout(patience, self.read()).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 
-    async fn converse(&mut self, cluster: &Cluster, patience: Duration, requests: &[Request]) -> bool {
+    async fn converse(
+        &mut self,
+        cluster: &Cluster,
+        records: Records,
+        patience: Duration,
+        requests: &[Request],
+    ) -> bool {
         let world = cluster.world();
         let mut bytes = Vec::new();
         let mut ids = Vec::new();
@@ -190,7 +209,7 @@ impl Connection {
             let Request { command, level, .. } = request;
             let level = level.unwrap_or(Level::Quorum);
             world.event(format_args!("p{} calls {command:?} at {level:?} in {}", self.process, self.database));
-            ids.push(world.history().call(self.process, self.life, command.clone(), level, cluster.walls()));
+            ids.push(records(world).call(self.process, self.life, command.clone(), level, cluster.walls()));
         }
         world.count("operations", requests.len() as u64);
         let (asked, standby, memory) = (Instant::now(), self.standby(cluster), self.memory(cluster));
@@ -234,8 +253,8 @@ impl Connection {
             if matches!(outcome, Outcome::Acknowledged(_)) {
                 wire::names(request).into_iter().for_each(|name| world.count(name, 1));
             }
-            world.history().was_read_from(id, self.memory(cluster).filter(|same| memory == Some(*same)));
-            world.history().end(id, outcome, cluster.walls());
+            records(world).was_read_from(id, self.memory(cluster).filter(|same| memory == Some(*same)));
+            records(world).end(id, outcome, cluster.walls());
         }
         true
     }

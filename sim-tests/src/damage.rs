@@ -1,7 +1,9 @@
 //! Exhaustive damage to a single node: every record, every block and every manifest of its disk is damaged in every way,
-//! one at a time. The node must refuse to start and name the place, or hold exactly what it had acknowledged.
+//! one at a time. The node must refuse to start and name the place, or hold exactly what it had acknowledged. The same
+//! to one node of three ([`group`]), of which by default a part is tried.
 
 mod cases;
+mod group;
 pub mod history;
 pub mod node;
 
@@ -22,8 +24,9 @@ use crate::simulation;
 use crate::world::lock;
 
 use self::cases::{Case, Damage};
-use self::history::{DATABASES, End, Left};
-use self::node::{Life, Refusal};
+pub use self::group::Scenario;
+use self::history::{DATABASES, End, Items, Left};
+use self::node::{Client, Life, Refusal};
 
 /// Cases that share a runtime.
 const CHUNK: usize = 50;
@@ -42,24 +45,85 @@ enum Outcome {
     Refused,
     /// The node has started and holds everything.
     Harmless,
-    Failed(String),
 }
 
 /// By kind of damage: how often it was refused, and how often it was harmless.
 pub type Counts = BTreeMap<&'static str, (u64, u64)>;
 
-/// Damages everything, `threads` nodes at the same time, and says what came of it.
-pub fn damage(threads: usize) -> anyhow::Result<ExitCode> {
-    let start = Instant::now();
-    let mut counts = Counts::new();
-    let failures = damage_all(threads, usize::MAX, &mut counts)?;
-    println!("\n{:10} {:>8} {:>8} {:>8}", "damage", "cases", "refused", "harmless");
-    for (kind, (refused, harmless)) in &counts {
-        println!("{kind:10} {:8} {refused:8} {harmless:8}", refused + harmless);
+/// Into so many parts the cases of one node of three are divided; all take minutes.
+const PARTS: usize = 8;
+
+/// Which cases of one node of three.
+#[derive(Clone, Copy, Debug)]
+pub enum Part {
+    All,
+    /// Counted from 0; a greater number than there are parts begins anew.
+    Number(usize),
+}
+
+/// Damages everything, `threads` nodes or groups at the same time, and says what came of it: a single node, unless it is to
+/// be `only_group`, and this part of one node of three.
+pub fn damage(threads: usize, part: Part, only_group: bool) -> anyhow::Result<ExitCode> {
+    let mut failures = Vec::new();
+    if !only_group {
+        let (start, mut counts) = (Instant::now(), Counts::new());
+        failures.extend(damage_all(threads, usize::MAX, &mut counts)?);
+        println!("\n{:10} {:>8} {:>8} {:>8}", "damage", "cases", "refused", "harmless");
+        for (kind, (refused, harmless)) in &counts {
+            println!("{kind:10} {:8} {refused:8} {harmless:8}", refused + harmless);
+        }
+        println!("{} failures in {:.1} s\n", failures.len(), start.elapsed().as_secs_f64());
     }
-    println!("{} failures in {:.1} s", failures.len(), start.elapsed().as_secs_f64());
+    let start = Instant::now();
+    let of_three = damage_one_of_three(threads, usize::MAX, part)?;
+    println!("{} failures in {:.1} s", of_three.len(), start.elapsed().as_secs_f64());
+    failures.extend(of_three.into_iter().map(|(scenario, why)| format!("one of three, {scenario:?}: {why}")));
     failures.iter().take(SHOWN).for_each(|failure| println!("FAILS: {failure:.500}"));
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Damages one node of three; returns what failed. With `enough` failures in a scenario it goes on to the next.
+pub fn damage_one_of_three(threads: usize, enough: usize, part: Part) -> anyhow::Result<Vec<(Scenario, String)>> {
+    let making = std::thread::spawn(|| runtime(5).block_on(group::Left::make()));
+    let left = making.join().ok().context("making the history of three")?;
+    let disk = left.disk();
+    let (records, mut cases) = (cases::records(&disk)?, cases::all(&disk, &mut Dice::new(2, 0))?);
+    ensure!(records >= RECORDS, "one of three: only {records} records");
+    let all = cases.len();
+    if let Part::Number(number) = part {
+        cases = cases.into_iter().skip(number % PARTS).step_by(PARTS).collect();
+    }
+    println!("one of three: {records} records, {} files, {} of {all} cases", disk.list_files().len(), cases.len());
+    let mut failures = Vec::new();
+    for scenario in Scenario::ALL {
+        let before = failures.len();
+        let (mut mended, mut refused, mut harmless) = (0, 0, 0);
+        let tried = try_all(&cases, threads, enough, |chunk, seed| {
+            runtime(seed).block_on(try_of_three(&left, chunk, scenario))
+        });
+        for (case, outcome) in cases.iter().zip(tried) {
+            match outcome {
+                Ok(group::Outcome::Nothing) => {}
+                Ok(group::Outcome::Mended) => mended += 1,
+                Ok(group::Outcome::Refused) => refused += 1,
+                Ok(group::Outcome::Harmless) => harmless += 1,
+                Err(why) => failures.push((scenario, format!("{case}: {why}"))),
+            }
+        }
+        println!("{scenario:?}: mended {mended}, refused {refused}, harmless {harmless}");
+        if failures.len() == before && (mended == 0 || harmless == 0) {
+            failures.push((scenario, format!("mended {mended} times and harmless {harmless} times")));
+        }
+    }
+    Ok(failures)
+}
+
+async fn try_of_three(left: &group::Left, cases: &[Case], scenario: Scenario) -> Vec<Result<group::Outcome, String>> {
+    let (mut group, mut outcomes) = (group::Group::new(), Vec::new());
+    for case in cases {
+        outcomes.push(group.try_case(left, case, scenario).await);
+    }
+    outcomes
 }
 
 /// As [`damage`]; returns what failed. With `enough` failures it stops.
@@ -71,13 +135,14 @@ pub fn damage_all(threads: usize, enough: usize, counts: &mut Counts) -> anyhow:
         let records = cases::records(&disk)?;
         ensure!(left.name.contains("snapshot") || records >= RECORDS, "{}: only {records} records", left.name);
         println!("{}: {records} records, {} files, {} cases", left.name, disk.list_files().len(), cases.len());
-        for (case, outcome) in cases.iter().zip(try_all(&left, &cases, threads, enough)?) {
+        let tried = try_all(&cases, threads, enough, |chunk, seed| try_chunk(&left, chunk, seed));
+        for (case, outcome) in cases.iter().zip(tried) {
             let (refused, harmless) = counts.entry(case.damage.kind()).or_default();
             match outcome {
-                Outcome::Nothing => {}
-                Outcome::Refused => *refused += 1,
-                Outcome::Harmless => *harmless += 1,
-                Outcome::Failed(why) => failures.push(format!("{}: {case}: {why}", left.name)),
+                Ok(Outcome::Nothing) => {}
+                Ok(Outcome::Refused) => *refused += 1,
+                Ok(Outcome::Harmless) => *harmless += 1,
+                Err(why) => failures.push(format!("{}: {case}: {why}", left.name)),
             }
         }
         if failures.len() >= enough {
@@ -114,10 +179,16 @@ fn runtime(seed: u64) -> Runtime {
 }
 
 /// Tries cases in chunks, each in a thread of its own: what a thread initialises once, each chunk initialises anew.
-fn try_all(left: &Left, cases: &[Case], threads: usize, enough: usize) -> anyhow::Result<Vec<Outcome>> {
+/// Of a chunk that panics, nothing is known but that.
+fn try_all<O: Clone + Send>(
+    cases: &[Case],
+    threads: usize,
+    enough: usize,
+    try_chunk: impl Fn(&[Case], u64) -> Vec<Result<O, String>> + Sync,
+) -> Vec<Result<O, String>> {
     let chunks: Vec<&[Case]> = cases.chunks(CHUNK).collect();
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let done: Mutex<BTreeMap<usize, Vec<Outcome>>> = Mutex::default();
+    let done: Mutex<BTreeMap<usize, Vec<Result<O, String>>>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -128,25 +199,26 @@ fn try_all(left: &Left, cases: &[Case], threads: usize, enough: usize) -> anyhow
                         return;
                     }
                     let tried = std::thread::scope(|scope| {
-                        scope.spawn(|| simulation::caught(|| try_chunk(left, chunk, FIRST_SEED + number as u64))).join()
+                        scope.spawn(|| simulation::caught(|| try_chunk(chunk, FIRST_SEED + number as u64))).join()
                     });
                     let outcomes = tried.unwrap_or_else(|_| Err("a panic while panicking".into()));
-                    let outcomes = outcomes.unwrap_or_else(|panic| vec![Outcome::Failed(panic); chunk.len()]);
-                    let failures = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Failed(_))).count();
+                    let outcomes = outcomes.unwrap_or_else(|panic| vec![Err(panic); chunk.len()]);
+                    let failures = outcomes.iter().filter(|outcome| outcome.is_err()).count();
                     failed.fetch_add(failures, Ordering::Relaxed);
                     lock(&done).insert(number, outcomes);
                 }
             });
         }
     });
-    Ok(done.into_inner()?.into_values().flatten().collect())
+    let done = std::mem::take(&mut *lock(&done));
+    done.into_values().flatten().collect()
 }
 
-fn try_chunk(left: &Left, cases: &[Case], seed: u64) -> Vec<Outcome> {
+fn try_chunk(left: &Left, cases: &[Case], seed: u64) -> Vec<Result<Outcome, String>> {
     runtime(seed).block_on(async {
         let mut outcomes = Vec::new();
         for case in cases {
-            outcomes.push(try_case(left, case).await.unwrap_or_else(Outcome::Failed));
+            outcomes.push(try_case(left, case).await);
         }
         outcomes
     })
@@ -161,7 +233,8 @@ async fn try_case(left: &Left, case: &Case) -> Result<Outcome, String> {
     for attempt in ["first", "second"] {
         match Life::start(&disk).await {
             Ok(life) => {
-                look(&life, left).await.map_err(|wrong| format!("at the {attempt} start: {wrong}"))?;
+                let looked = look(&mut life.client().await.map_err(|error| error.to_string())?, &left.items).await;
+                looked.map_err(|wrong| format!("at the {attempt} start: {wrong}"))?;
                 life.kill();
             }
             Err(Refusal { why, is_damage: true }) if attempt == "first" && names_the_place(&why, case) => {
@@ -182,11 +255,10 @@ fn names_the_place(why: &str, case: &Case) -> bool {
 }
 
 /// Every acknowledged value is there, and nothing else is.
-async fn look(life: &Life, left: &Left) -> Result<(), String> {
+async fn look(client: &mut Client, items: &Items) -> Result<(), String> {
     let failed = |error: std::io::Error| error.to_string();
-    let mut client = life.client().await.map_err(failed)?;
     for database in DATABASES {
-        let items: Vec<_> = left.items.iter().filter(|((of, _), _)| *of == database).collect();
+        let items: Vec<_> = items.iter().filter(|((of, _), _)| *of == database).collect();
         let number = database.to_string();
         let mut commands = vec![vec!["SELECT", number.as_str()], vec!["DBSIZE"]];
         commands.extend(items.iter().map(|((_, key), _)| vec!["GET", key.as_str()]));

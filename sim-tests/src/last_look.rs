@@ -5,6 +5,7 @@ use std::time::Duration;
 use madsim::time::{Instant, sleep};
 use mneme_kernel::resp::Value;
 
+use crate::appends;
 use crate::client::{Client, Request};
 use crate::cluster::{Cluster, Ending};
 use crate::model::{Command, Key};
@@ -138,6 +139,9 @@ async fn read_everything(cluster: &Cluster, core: usize) -> Result<(), String> {
             return Err("a server without faults leaves a read without an answer".to_owned());
         }
         sleep(Duration::from_millis(1)).await;
+    }
+    if !appends::read_all(cluster, core, PATIENCE).await {
+        return Err("a server without faults does not say what is in the lists".to_owned());
     }
     Ok(())
 }

@@ -20,8 +20,8 @@ const THREADS: usize = 2;
 const FLAGS: &str = r#"build.rustflags=["--cfg","madsim","--cfg","mneme_mutants"]"#;
 
 /// Builds this program with all mistakes in it, and has it make each until a check sees it, in `seeds` seeds at most.
-/// If some are named, only those.
-pub fn mutants(seeds: u64, only: &[String]) -> anyhow::Result<ExitCode> {
+/// If some are named, only those; if a check is named, only what that one sees counts.
+pub fn mutants(seeds: u64, only: &[String], by: Option<&str>) -> anyhow::Result<ExitCode> {
     if let Some(unknown) = only.iter().find(|only| Mutant::ALL.iter().all(|(name, _)| name != only)) {
         bail!("there is no mutant {unknown}");
     }
@@ -39,7 +39,11 @@ pub fn mutants(seeds: u64, only: &[String]) -> anyhow::Result<ExitCode> {
     let (next, start, escaped) = (AtomicUsize::new(0), Instant::now(), Mutex::new(Vec::new()));
     let run_all = || -> anyhow::Result<()> {
         while let Some(name) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let run = Command::new(&program).args(["mutant", name, &seeds.to_string()]).stderr(Stdio::null()).output();
+            let run = Command::new(&program)
+                .args(["mutant", name, &seeds.to_string()])
+                .args(by)
+                .stderr(Stdio::null())
+                .output();
             let output = run.with_context(|| format!("starting {program}"))?;
             print!("{}", String::from_utf8_lossy(&output.stdout));
             if !output.status.success() {
@@ -57,9 +61,9 @@ pub fn mutants(seeds: u64, only: &[String]) -> anyhow::Result<ExitCode> {
     Ok(if escaped.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Makes one mistake, seed by seed, until a check sees it.
+/// Makes one mistake, seed by seed, until a check sees it, or this one.
 #[cfg(mneme_mutants)]
-pub fn mutant(name: &str, seeds: u64) -> anyhow::Result<ExitCode> {
+pub fn mutant(name: &str, seeds: u64, by: Option<&str>) -> anyhow::Result<ExitCode> {
     let named = Mutant::ALL.into_iter().find(|(known, _)| *known == name);
     let (_, mutant) = named.with_context(|| format!("there is no mutant {name}"))?;
     crate::simulation::warm_up();
@@ -69,7 +73,10 @@ pub fn mutant(name: &str, seeds: u64) -> anyhow::Result<ExitCode> {
     for seed in (1..).filter(is_wanted).take(seeds as usize) {
         let mut report = crate::simulation::run(seed, false);
         // Giving up a search sees nothing.
-        report.violations.retain(|violation| violation.check != crate::simulation::UNDECIDED);
+        report.violations.retain(|violation| match by {
+            Some(by) => violation.check == by,
+            None => violation.check != crate::simulation::UNDECIDED,
+        });
         if report.violations.is_empty() {
             continue;
         }
@@ -82,7 +89,7 @@ pub fn mutant(name: &str, seeds: u64) -> anyhow::Result<ExitCode> {
                 println!("  {}: {}", violation.check, violation.what.lines().next().unwrap_or_default());
             }
         }
-        return Ok(if is_seen_by_damage(mutant)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if by.is_some() || is_seen_by_damage(mutant)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     println!("{name}: NOT caught within {seeds} seeds, {:.1} s", start.elapsed().as_secs_f64());
     Ok(ExitCode::FAILURE)
@@ -121,13 +128,29 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
     )
 }
 
-/// Whether damaging everything sees a mistake that is about damage; `true` of all others.
+/// Whether damaging everything sees a mistake that is about damage, of a node alone and of one of three; `true` of all
+/// others.
 #[cfg(mneme_mutants)]
 fn is_seen_by_damage(mutant: Mutant) -> anyhow::Result<bool> {
-    if !matches!(mutant, Mutant::CutCorruptRecord | Mutant::IgnoreBlockChecksum) {
-        return Ok(true);
+    let (alone, of_three) = match mutant {
+        Mutant::CutCorruptRecord => (true, true),
+        Mutant::IgnoreBlockChecksum => (true, false),
+        Mutant::VoteWithDamagedLog => (false, true),
+        _ => (false, false),
+    };
+    let mut is_seen = true;
+    if alone {
+        let failures = crate::damage::damage_all(2, 1, &mut Default::default())?;
+        println!("  damage: {} cases fail", failures.len());
+        is_seen &= !failures.is_empty();
     }
-    let failures = crate::damage::damage_all(2, 1, &mut Default::default())?;
-    println!("  damage: {} cases fail", failures.len());
-    Ok(!failures.is_empty())
+    if of_three {
+        let failures = crate::damage::damage_one_of_three(2, 1, crate::damage::Part::Number(0))?;
+        for scenario in crate::damage::Scenario::ALL {
+            let failed = failures.iter().filter(|(of, _)| *of == scenario).count();
+            println!("  damage to one of three, {scenario:?}: {failed} cases fail");
+            is_seen &= failed > 0;
+        }
+    }
+    Ok(is_seen)
 }

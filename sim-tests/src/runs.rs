@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use mneme_kernel::probe::Probe;
 
+use crate::export;
 use crate::nemesis::Schedule;
 use crate::options::Options;
 use crate::simulation::{self, Report};
@@ -16,7 +19,7 @@ use crate::world::{Counts, lock};
 
 /// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
 const SEEDS_FOR_ALL: u64 = 100;
-const MUST_HAPPEN: [&str; 69] = [
+const MUST_HAPPEN: [&str; 70] = [
     "acknowledged",
     "all down at once",
     "answered at EVENTUAL",
@@ -48,6 +51,7 @@ const MUST_HAPPEN: [&str; 69] = [
     "leader isolated",
     "link cut",
     "lives",
+    "lists read at the end",
     "lives from a snapshot",
     "LOADING",
     "machine deaf",
@@ -151,6 +155,22 @@ pub fn replay(seed: u64, trace: bool) -> anyhow::Result<ExitCode> {
     }
     print_violations(&report);
     Ok(ExitCode::FAILURE)
+}
+
+/// Runs one seed and writes its history to a file, or prints it.
+pub fn history(seed: u64, format: export::Format, appends: bool, out: Option<&Path>) -> anyhow::Result<ExitCode> {
+    simulation::warm_up();
+    let report = simulation::run(seed, false);
+    let text = match appends {
+        true => format.write(&report.transactions),
+        false => format.write(&report.operations),
+    };
+    match out {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?,
+        // Whoever closes the pipe has seen enough.
+        None => drop(io::stdout().write_all(text.as_bytes())),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_violations(report: &Report) {

@@ -10,9 +10,11 @@ use madsim::net::NetSim;
 use madsim::runtime::Runtime;
 use madsim::time::Instant;
 
+use crate::appends::{self, Transaction};
 use crate::check::linearizable::Finding;
-use crate::check::{durable, eventual, linearizable, walk};
+use crate::check::{append, durable, eventual, linearizable, walk};
 use crate::cluster::Cluster;
+use crate::history::Operation;
 use crate::last_look;
 use crate::nemesis::Schedule;
 use crate::operators;
@@ -39,6 +41,10 @@ pub struct Report {
     pub counts: Counts,
     /// How often each rare state was reached, of those that were.
     pub marks: Counts,
+    /// What clients saw.
+    pub operations: Vec<Operation>,
+    /// What those saw who append to lists.
+    pub transactions: Vec<Transaction>,
     pub virtual_time: Duration,
     /// Real time.
     pub took: Duration,
@@ -72,12 +78,19 @@ pub fn run(seed: u64, keeps_trace: bool) -> Report {
         Err(Finding::Undecided(why)) => world.check(UNDECIDED, Err(why)),
     }
     world.check("walk", walk::check(&operations));
+    let appended = world.appends().finish();
+    world.check("append", append::check(&appended));
+    let transactions: Vec<Transaction> =
+        appended.iter().filter_map(|operation| Transaction::of(operation).ok()).collect();
+    world.count("lists read at the end", append::last_reads(&transactions) as u64);
     let trace = world.trace();
     Report {
         seed,
         violations: world.violations(),
         counts: world.counts(),
         marks: world.marks(),
+        operations,
+        transactions,
         virtual_time,
         took: start.elapsed(),
         trace_hash: trace.hash(),
@@ -125,6 +138,11 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
     }
     if world.options.is_operated {
         clients.push(cluster.add_client().spawn(operators::run(cluster.clone())));
+    }
+    if appends::are_safe(&world.options) {
+        clients.extend(
+            (0..appends::CLIENTS).map(|number| cluster.add_client().spawn(appends::run(cluster.clone(), number))),
+        );
     }
     Schedule::draw(&world.options).carry_out(&cluster).await;
 

@@ -26,6 +26,7 @@ pub struct World {
     pub options: Options,
     trace: Mutex<Trace>,
     history: Mutex<History>,
+    appends: Mutex<History>,
     violations: Mutex<Vec<Violation>>,
     counts: Mutex<Counts>,
     marks: Mutex<Counts>,
@@ -46,6 +47,8 @@ impl World {
             options,
             trace: Mutex::new(Trace::new(keeps_trace)),
             history: Mutex::new(History::new(remains)),
+            // It hears of nobody's death.
+            appends: Mutex::new(History::new(Remains::Elsewhere)),
             violations: Mutex::default(),
             counts: Mutex::default(),
             marks: Mutex::default(),
@@ -65,6 +68,11 @@ impl World {
 
     pub fn history(&self) -> MutexGuard<'_, History> {
         lock(&self.history)
+    }
+
+    /// What clients of [`crate::appends`] did: with it, the search for a linearization would take long.
+    pub fn appends(&self) -> MutexGuard<'_, History> {
+        lock(&self.appends)
     }
 
     /// Notes what a check found; the same thing once.

@@ -1,6 +1,6 @@
 //! One invariant a file (DESIGN.md section 8).
 //!
-//! [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`durable`], [`linearizable`],
+//! [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`append`], [`durable`], [`linearizable`],
 //! [`eventual`], [`uncertain`] and [`walk`] know only what clients have seen. Beside them, `wait` (who is counted has it)
 //! stands in [`crate::waits`], and `replica` (no other node knows of one), `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
 //! healed serves within a bounded time), `undecided` (a search for a linearization that was given up) and `panic` stand where they are found out, in [`crate::cluster`] and
@@ -8,6 +8,7 @@
 
 use std::sync::Mutex;
 
+pub mod append;
 pub mod digest;
 pub mod durable;
 pub mod eventual;

@@ -31,23 +31,23 @@ pub enum End {
 /// The databases that are used.
 pub const DATABASES: [u16; 2] = [0, 3];
 /// Longer than an idle log waits before it attests its last sync.
-const IDLE: Duration = Duration::from_millis(100);
+pub const IDLE: Duration = Duration::from_millis(100);
 
 /// Two snapshots, and about a thousand records of the log behind them.
 pub async fn long_log(end: End) -> Left {
     let mut history = History::new(60, 20);
     let (life, mut client) = history.begin().await;
-    history.write(&mut client, 80).await;
+    history.writer.write(&mut client, 80).await;
     save(&mut client).await;
-    history.write(&mut client, 40).await;
+    history.writer.write(&mut client, 40).await;
     save(&mut client).await;
-    history.write(&mut client, 20).await;
+    history.writer.write(&mut client, 20).await;
     life.kill();
     let (life, mut client) = history.begin().await;
-    history.write(&mut client, 140).await;
+    history.writer.write(&mut client, 140).await;
     life.stop().await;
     let (life, mut client) = history.begin().await;
-    history.write(&mut client, 140).await;
+    history.writer.write(&mut client, 140).await;
     let name = if end == End::Stop { "a long log, stopped" } else { "a long log, killed" };
     history.finish(name, life, end).await
 }
@@ -57,28 +57,24 @@ pub async fn large_snapshot(end: End) -> Left {
     let mut history = History::new(280, 8_000);
     let (life, mut client) = history.begin().await;
     for key in 0..280 {
-        history.set(&mut client, key).await;
+        history.writer.set(&mut client, key).await;
     }
     save(&mut client).await;
-    history.set(&mut client, 17).await;
+    history.writer.set(&mut client, 17).await;
     save(&mut client).await;
-    history.write(&mut client, 5).await;
+    history.writer.write(&mut client, 5).await;
     let name = if end == End::Stop { "a large snapshot, stopped" } else { "a large snapshot, killed" };
     history.finish(name, life, end).await
 }
 
 struct History {
     disk: SimDisk,
-    keys: u64,
-    /// Bytes of a value, at least.
-    value: usize,
-    version: u64,
-    items: Items,
+    writer: Writer,
 }
 
 impl History {
     fn new(keys: u64, value: usize) -> History {
-        History { disk: SimDisk::new(fast()), keys, value, version: 0, items: Items::new() }
+        History { disk: SimDisk::new(fast()), writer: Writer::new(keys, value) }
     }
 
     async fn begin(&self) -> (Life, Client) {
@@ -87,8 +83,34 @@ impl History {
         (life, client)
     }
 
+    async fn finish(self, name: &'static str, life: Life, end: End) -> Left {
+        madsim::time::sleep(IDLE).await;
+        match end {
+            End::Stop => life.stop().await,
+            End::Kill => life.kill(),
+        }
+        write_back(&self.disk).await.expect("the disk is sound");
+        Left { name, image: self.disk.image(), items: self.writer.items }
+    }
+}
+
+/// Who writes, and what has been acknowledged.
+#[derive(Debug)]
+pub struct Writer {
+    keys: u64,
+    /// Bytes of a value, at least.
+    value: usize,
+    version: u64,
+    pub items: Items,
+}
+
+impl Writer {
+    pub fn new(keys: u64, value: usize) -> Writer {
+        Writer { keys, value, version: 0, items: Items::new() }
+    }
+
     /// Writes so many times, each acknowledged before the next; most set a key, some delete one.
-    async fn write(&mut self, client: &mut Client, times: u64) {
+    pub async fn write(&mut self, client: &mut Client, times: u64) {
         for _ in 0..times {
             let key = self.version * 7_919 % self.keys;
             if self.version % 10 == 9 { self.delete(client, key).await } else { self.set(client, key).await }
@@ -116,16 +138,6 @@ impl History {
         acknowledged(client, &["SELECT", &database.to_string()]).await;
         (database, format!("key:{key}"))
     }
-
-    async fn finish(self, name: &'static str, life: Life, end: End) -> Left {
-        madsim::time::sleep(IDLE).await;
-        match end {
-            End::Stop => life.stop().await,
-            End::Kill => life.kill(),
-        }
-        write_back(&self.disk).await.expect("the disk is sound");
-        Left { name, image: self.disk.image(), items: self.items }
-    }
 }
 
 async fn save(client: &mut Client) {
@@ -138,7 +150,7 @@ async fn acknowledged(client: &mut Client, command: &[&str]) {
 }
 
 /// The machine runs on after its process has died: sooner or later everything written is on the disk.
-async fn write_back(disk: &SimDisk) -> io::Result<()> {
+pub async fn write_back(disk: &SimDisk) -> io::Result<()> {
     let disk = disk.mount();
     for folder in ["log", "snapshot"] {
         for file in disk.list(folder).await? {

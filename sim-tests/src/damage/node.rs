@@ -51,7 +51,8 @@ impl Life {
         let start = {
             let env = env.clone();
             node.spawn(async move {
-                let options = options(&env);
+                let member = Member { name: "one".into(), address: "one:7379".into() };
+                let options = options(&env, member, Start::Found { expect_keepers: 1 });
                 Server::start(env, options).await
             })
         };
@@ -71,27 +72,15 @@ impl Life {
 
     /// A client that has authenticated.
     pub async fn client(&self) -> io::Result<Client> {
-        let (near, far) = tokio::io::duplex(1 << 20);
-        let node = self.server.node().expect("it runs a Core").clone();
-        drop(self.spawn(connection::serve(node, far, Port::Main, Peer::default(), Source::Machine))?);
-        let mut client = Client { stream: near, received: Vec::new() };
-        match client.ask(&["AUTH", USER, PASSWORD]).await? {
-            Value::Simple(_) => Ok(client),
-            refused => Err(io::Error::other(format!("AUTH is answered {refused:?}"))),
-        }
+        Client::of(self.machine, &self.server).await
     }
 
     /// Stops in order.
     pub async fn stop(self) {
         let server = self.server.clone();
-        let stopped = self.spawn(async move { server.stop().await });
+        let stopped = spawn(self.machine, async move { server.stop().await });
         stopped.expect("it runs").await.expect("a node that is asked to stop does so");
         self.kill();
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<JoinHandle<()>> {
-        let machine = Handle::current().get_node(self.machine);
-        machine.map(|machine| machine.spawn(task)).ok_or_else(|| io::Error::other("the node has ended"))
     }
 
     /// The process dies.
@@ -100,10 +89,16 @@ impl Life {
     }
 }
 
-fn options(env: &SimEnv) -> Options {
+fn spawn(machine: NodeId, task: impl Future<Output = ()> + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let machine = Handle::current().get_node(machine);
+    machine.map(|machine| machine.spawn(task)).ok_or_else(|| io::Error::other("the node has ended"))
+}
+
+/// A node with a Core and a Keeper.
+pub fn options(env: &SimEnv, member: Member, start: Start) -> Options {
     let config = Config {
-        node: "one".into(),
-        address: "one:7379".into(),
+        node: member.name.clone(),
+        address: member.address.clone(),
         default_user: USER.into(),
         default_level: Level::Quorum,
         level_timeout: Duration::from_secs(5),
@@ -121,7 +116,6 @@ fn options(env: &SimEnv) -> Options {
         max_memory: 0,
         parameters: Vec::new(),
     };
-    let member = Member { name: "one".into(), address: "one:7379".into() };
     // Snapshots are made when they are asked for.
     let snapshots = Schedule { log_bytes: u64::MAX, interval: Duration::MAX };
     Options {
@@ -129,7 +123,7 @@ fn options(env: &SimEnv) -> Options {
         core: Some(CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None }),
         keeper: Some(KeeperOptions { segment_bytes: SEGMENT_BYTES, snapshots, raft: RaftTimes::default() }),
         reads: mneme_kernel::agreed::NEWEST,
-        start: Start::Found { expect_keepers: 1 },
+        start,
     }
 }
 
@@ -141,6 +135,18 @@ pub struct Client {
 }
 
 impl Client {
+    /// A client of this server's Core, which runs on that machine; it has authenticated.
+    pub async fn of(machine: NodeId, server: &Server<SimEnv>) -> io::Result<Client> {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let node = server.node().expect("it runs a Core").clone();
+        drop(spawn(machine, connection::serve(node, far, Port::Main, Peer::default(), Source::Machine))?);
+        let mut client = Client { stream: near, received: Vec::new() };
+        match client.ask(&["AUTH", USER, PASSWORD]).await? {
+            Value::Simple(_) => Ok(client),
+            refused => Err(io::Error::other(format!("AUTH is answered {refused:?}"))),
+        }
+    }
+
     pub async fn ask(&mut self, command: &[&str]) -> io::Result<Value> {
         let answers = self.ask_all(&[command.to_vec()]).await?;
         answers.into_iter().next().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
