@@ -181,7 +181,14 @@ impl Cluster {
     }
 
     /// Ends the life when an operation hangs in the trap, and begins the next one.
-    async fn end_when(&self, mut sprung: Sprung, hold: &Hold, what: &'static str, ending: Ending, down: Duration) {
+    pub(super) async fn end_when(
+        &self,
+        mut sprung: Sprung,
+        hold: &Hold,
+        what: &'static str,
+        ending: Ending,
+        down: Duration,
+    ) {
         let machine = hold.machine();
         let end = Instant::now() + TRAPPING;
         while Instant::now() < end {

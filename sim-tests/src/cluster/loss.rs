@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use madsim::time::{Instant, sleep};
-use mneme_runtime_sim::SimDisk;
+use mneme_runtime_sim::{Operation, SimDisk, Trap};
 
 use super::faults::FALLING_BEHIND;
 use super::lives::{REVIVAL, STOP};
@@ -34,7 +34,13 @@ impl Cluster {
         let Some((path, sound)) = self.spoil(&hold, draw) else { return machine.begin_life() };
         if !is_solo {
             machine.set_impaired(true);
+            // Some are ended while they move aside what is damaged.
+            let trap = Trap { after: &[], operation: Operation::Rename, prefix: "damaged-", skip: (draw >> 52) % 3 };
+            let sprung = (draw >> 50).is_multiple_of(4).then(|| machine.disk().trap(trap));
             machine.begin_life();
+            if let Some(sprung) = sprung {
+                self.end_when(sprung, &hold, "ended in setting aside", Ending::PowerCut, REVIVAL).await;
+            }
             return self.await_repair(&hold, "damage repaired").await;
         }
         machine.begin_life();
