@@ -14,6 +14,7 @@ use crate::model::Between;
 use crate::topology::Role;
 use crate::world::{World, lock};
 
+mod condition;
 mod departures;
 mod faults;
 mod lives;

@@ -6,10 +6,12 @@ use std::time::Duration;
 use madsim::rand::Rng;
 use madsim::time::sleep;
 use mneme_runtime_sim::Trap;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, Ending};
 use crate::dice::Dice;
 use crate::options::Options;
+use crate::timeline::Lane;
 
 mod moment;
 mod partition;
@@ -18,7 +20,7 @@ use moment::Moment;
 use partition::Shape;
 
 /// A machine, by what it is at the time of the fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Who {
     Machine(usize),
     /// The one with the primary.
@@ -28,7 +30,7 @@ pub enum Who {
 }
 
 /// A fault.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Fault {
     /// The server's process dies; the machine runs on.
     Kill { who: Who, down: Duration },
@@ -69,12 +71,19 @@ pub enum Fault {
     /// Some reads and writes fail, and some reads find the end too early.
     FailingDisk { keeper: usize, lasts: Duration },
     /// A life ends in the middle of something.
-    EndIn { keeper: usize, moment: Moment, trap: Trap, then: Ending, down: Duration },
+    EndIn {
+        keeper: usize,
+        moment: Moment,
+        #[serde(with = "moment::written")]
+        trap: Trap,
+        then: Ending,
+        down: Duration,
+    },
 }
 
 /// Faults, each with the time that passes before it.
-#[derive(Clone, Debug)]
-pub struct Schedule(Vec<(Duration, Fault)>);
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Schedule(pub Vec<(Duration, Fault)>);
 
 impl Schedule {
     pub fn draw(options: &Options) -> Schedule {
@@ -95,14 +104,14 @@ impl Schedule {
     pub async fn carry_out(&self, cluster: &Cluster) {
         let is_solo = cluster.world().options.topology.is_solo();
         let mut happening = Vec::new();
-        for (gap, fault) in &self.0 {
+        for (number, (gap, fault)) in self.0.iter().enumerate() {
             sleep(*gap).await;
             cluster.event(format_args!("nemesis: {fault:?}"));
             if is_solo {
-                fault.happen(cluster).await;
+                fault.happen_as(number, cluster).await;
             } else {
                 let (fault, cluster) = (*fault, cluster.clone());
-                happening.push(madsim::task::spawn(async move { fault.happen(&cluster).await }));
+                happening.push(madsim::task::spawn(async move { fault.happen_as(number, &cluster).await }));
             }
         }
         for fault in happening {
@@ -246,6 +255,13 @@ impl Fault {
         draw(dice, options)
     }
 
+    /// Happens as the fault of this number in the schedule.
+    async fn happen_as(self, number: usize, cluster: &Cluster) {
+        cluster.world().shows(Lane::Fault(number), Some(format!("{self:?}")));
+        self.happen(cluster).await;
+        cluster.world().shows(Lane::Fault(number), None);
+    }
+
     async fn happen(self, cluster: &Cluster) {
         match self {
             Fault::Kill { who, down } => {
@@ -317,9 +333,9 @@ async fn partition(cluster: &Cluster, shape: Shape, lasts: Duration) {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut at = Duration::ZERO;
-        for (gap, fault) in &self.0 {
+        for (number, (gap, fault)) in self.0.iter().enumerate() {
             at += *gap;
-            writeln!(f, "{:8.3} s of running  {fault:?}", at.as_secs_f64())?;
+            writeln!(f, "{number:>4} {:8.3} s of running  {fault:?}", at.as_secs_f64())?;
         }
         Ok(())
     }

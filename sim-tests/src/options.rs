@@ -1,5 +1,6 @@
 //! Everything that differs between seeds. This is the only place where a seed chooses a knob.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -8,18 +9,23 @@ use madsim::rand::Rng;
 use madsim::rand::seq::SliceRandom;
 use mneme_driver::keeper::Schedule;
 use mneme_runtime_sim::{DiskOptions, Skew};
+use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
 use crate::topology::Topology;
 
 /// The knobs of one run. Ranges are wide, so that seeds differ in kind and not only in detail (swarm testing: Groce et
 /// al., ISSTA 2012).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Options {
     pub seed: u64,
+    /// What is not drawn beforehand draws from this: latencies, losses, what a disk keeps, whose turn it is.
+    pub chance: u64,
     pub topology: Topology,
-    /// How long faults happen; then everything heals.
+    /// How long faults are drawn for; when the last is over, everything heals.
     pub duration: Duration,
+    /// How long faults and commands go on at least. A seed leaves it to its faults.
+    pub lasts: Duration,
     pub clients: ClientOptions,
     pub faults: FaultOptions,
     /// Latency of a packet, one way.
@@ -29,6 +35,7 @@ pub struct Options {
     /// Latency of the disk's syncs.
     pub sync: RangeInclusive<Duration>,
     /// When the server makes snapshots.
+    #[serde(with = "SnapshotSchedule")]
     pub snapshots: Schedule,
     /// Bytes of a segment of the server's log.
     pub segment_bytes: u64,
@@ -44,12 +51,26 @@ pub struct Options {
     pub skews: Vec<Skew>,
     /// Whether users and databases come and go.
     pub changes_rights: bool,
+    /// Whether clients read at `EVENTUAL`, each at one node.
+    pub reads_everywhere: bool,
+    /// Whether a client counts by `WAIT` who has what it wrote.
+    pub counts_waits: bool,
+}
+
+/// [`Schedule`] in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Schedule")]
+struct SnapshotSchedule {
+    log_bytes: u64,
+    interval: Duration,
 }
 
 /// What clients do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClientOptions {
     pub count: u64,
+    /// Those of them that do nothing. No seed has any.
+    pub silent: BTreeSet<u64>,
     /// Commands that all clients together send at most.
     pub commands: usize,
     /// Numbered databases in use; each has keys of its own.
@@ -78,7 +99,7 @@ pub struct ClientOptions {
 }
 
 /// Weights of the kinds of commands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Mix {
     pub set: u32,
     pub get: u32,
@@ -112,7 +133,7 @@ pub struct Mix {
 pub const TEXTS: u16 = 100;
 
 /// What goes wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FaultOptions {
     /// Time between two faults.
     pub gap: RangeInclusive<Duration>,
@@ -127,7 +148,7 @@ pub struct FaultOptions {
 }
 
 /// Weights of the kinds of faults.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct FaultWeights {
     pub kill: u32,
     pub power_cut: u32,
@@ -160,7 +181,9 @@ impl Options {
         let duration = dice.millis(3_000.0..=15_000.0);
         Options {
             seed,
+            chance: seed,
             duration,
+            lasts: Duration::ZERO,
             clients: ClientOptions::draw(&mut dice, &topology, duration),
             faults: FaultOptions::draw(&mut dice, &topology),
             latency: slowest_packet / 10..slowest_packet,
@@ -177,6 +200,8 @@ impl Options {
             quorum_check: dice.chance(0.1),
             skews: draw_skews(&mut dice, &topology),
             changes_rights: dice.chance(0.3),
+            reads_everywhere: true,
+            counts_waits: true,
             topology,
         }
     }
@@ -259,6 +284,7 @@ impl ClientOptions {
         let most = if joined || mix.block > 0 { 160.0 } else { 300.0 };
         ClientOptions {
             count: dice.gen_range(1..=8),
+            silent: BTreeSet::new(),
             // Every database is searched for a linearization as one: the work for that is bounded here.
             commands: usize::from(databases) * dice.log_uniform(60.0..=most) as usize,
             databases,
