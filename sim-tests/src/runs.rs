@@ -152,6 +152,7 @@ impl Subject {
         if twice {
             let again = simulation::run_plan(self.plan.clone(), false);
             report.violations.extend(difference(&report, &again));
+            report.took += again.took;
         }
         report
     }

@@ -88,13 +88,11 @@ pub fn run_plan(plan: Plan, keeps_trace: bool) -> Report {
         Err(Finding::Undecided(why)) => world.check(UNDECIDED, Err(why)),
     }
     world.check_history("walk", walk::check(&operations));
-    let last = world.history().times().last().copied().unwrap_or_default();
-    let record = keeps_trace.then(|| Record {
+    let record = keeps_trace.then(|| {
+        let (timeline, times) = (world.timeline(), world.history().times().to_vec());
         // After a panic nobody knows when the run ended.
-        bands: world.timeline().bands(virtual_time.max(last)),
-        failures: world.timeline().failures().to_vec(),
-        times: world.history().times().to_vec(),
-        operations,
+        let end = virtual_time.max(times.last().copied().unwrap_or_default());
+        Record { bands: timeline.bands(end), failures: timeline.failures().to_vec(), operations, times }
     });
     let trace = world.trace();
     Report {
