@@ -134,12 +134,11 @@ fn tiles(summary: &Summary) -> String {
     let (together, one) = summary.speed();
     let last = summary.from + summary.seeds.saturating_sub(1);
     let seeds = if summary.seeds == 0 { "none".into() } else { format!("{} to {last}", summary.from) };
-    let minutes = summary.took().as_secs_f64() / 60.0;
     let tiles = [
         (grouped(summary.seeds), format!("seeds, {seeds}")),
         (grouped(summary.regressions), "kept runs again".into()),
-        (format!("{:.1} h", summary.virtual_time / 3_600.0), "of virtual time".into()),
-        (format!("{minutes:.1} min"), "of real time".into()),
+        (spoken(summary.virtual_time), "of virtual time".into()),
+        (spoken(summary.took), "of real time".into()),
         (format!("{together:.0} ×"), format!("as fast as real time; {one:.0} × on each core")),
         (grouped(summary.times("operations")), "operations of clients".into()),
         (format!("{:.0}", summary.load()), "of them in a second of virtual time".into()),
@@ -180,6 +179,15 @@ fn tallies(mut tallies: Vec<(&str, Tally)>, runs: u64, is_expected: &dyn Fn(&str
         [escaped(what), shown, grouped(tally.runs), format!("{:.1} %", 100.0 * share), bar(share)]
     };
     table(["", "#times", "#in runs", "#of all", ""], tallies.into_iter().map(row))
+}
+
+/// Seconds, in the unit that people would say.
+fn spoken(seconds: f64) -> String {
+    match seconds {
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7_200.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3_600.0),
+    }
 }
 
 /// A number in groups of three digits.

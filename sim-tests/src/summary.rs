@@ -1,7 +1,6 @@
 //! What came of many runs: the result of a campaign, as it is printed, kept in a file, and shown as a page.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -129,10 +128,6 @@ impl Summary {
             ["acknowledged", "answered at EVENTUAL", "LOADING", "NOQUORUM"].iter().map(|what| self.times(what)).sum();
         let all = self.times("operations");
         100.0 * all.saturating_sub(known) as f64 / all.max(1) as f64
-    }
-
-    pub fn took(&self) -> Duration {
-        Duration::from_secs_f64(self.took)
     }
 }
 

@@ -103,7 +103,9 @@ impl Drawing {
             escaped(times),
             ROW - 4.0
         ));
-        if width > 7.0 * label.len() as f64 + 4.0 {
+        // Its first word is better than nothing.
+        let words = [label, label.split(' ').next().unwrap_or_default()];
+        if let Some(label) = words.into_iter().find(|label| width > 7.0 * label.len() as f64 + 4.0) {
             self.push(format_args!(
                 "<text class=\"in\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 x + 3.0,
