@@ -150,7 +150,10 @@ impl Subject {
 fn main() -> anyhow::Result<ExitCode> {
     simulation::keep_panics();
     match Arguments::parse().command {
-        Command::Run(campaign) => runs::run(&campaign),
+        Command::Run(campaign) => match make(campaign.mutant.as_deref())? {
+            Some(ended) => Ok(ended),
+            None => runs::run(&campaign),
+        },
         Command::Replay { subject, trace, log, out } => {
             let (plan, mutant) = subject.find()?;
             if let Some(ended) = make(mutant.as_deref())? {

@@ -133,6 +133,9 @@ pub struct Campaign {
     /// Writes the result to this file, for `cargo sim report`.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// With this mistake made on purpose.
+    #[arg(long, value_name = "NAME")]
+    pub mutant: Option<String>,
 }
 
 /// One that is to be run.
@@ -158,9 +161,10 @@ impl Subject {
     }
 
     /// Runs it once more, and writes all there is to know of it to a folder.
-    fn record(&self, out: &Path, report: &Report) -> anyhow::Result<Option<Violation>> {
+    fn record(&self, campaign: &Campaign, report: &Report) -> anyhow::Result<Option<Violation>> {
         let again = simulation::run_plan(self.plan.clone(), true);
-        failure::write(&out.join(&self.name), &kept(&self.plan, None, report), &again)?;
+        let kept = kept(&self.plan, campaign.mutant.clone(), report);
+        failure::write(&campaign.out.join(&self.name), &kept, &again)?;
         Ok(difference(report, &again))
     }
 }
@@ -231,7 +235,7 @@ pub fn run(campaign: &Campaign) -> anyhow::Result<ExitCode> {
             if !report.violations.is_empty() {
                 let is_new = report.violations.iter().any(|violation| lock(&summary).seen(violation) < FOLDERS);
                 if is_new {
-                    report.violations.extend(subject.record(&campaign.out, &report)?);
+                    report.violations.extend(subject.record(campaign, &report)?);
                 }
                 stops.fetch_or(!campaign.keep_going, Ordering::Relaxed);
                 print_violations(&subject.name, &report, is_new.then_some(&*campaign.out));
