@@ -120,7 +120,7 @@ fn render(summary: &Summary) -> String {
 fn verdict(summary: &Summary) -> String {
     let runs = summary.seeds + summary.regressions;
     if summary.failed > 0 {
-        return format!("<p class=\"bad\">{} of {runs} runs fail.</p>\n", summary.failed);
+        return format!("<p class=\"bad\">{} of {runs} runs failed.</p>\n", summary.failed);
     }
     let missing: Vec<String> = missing(summary).into_iter().map(escaped).collect();
     let mut text = format!("<p class=\"good\">All {runs} runs pass.</p>\n");
@@ -156,7 +156,7 @@ fn failures(causes: &[Cause]) -> String {
     for Cause { check, cause, runs, named, example } in causes {
         let more = if (named.len() as u64) < *runs { " …" } else { "" };
         text += &format!(
-            "<p><span class=\"bad\">{}</span> in {runs} runs: {}</p>\n<p class=\"quiet\">{}{more}</p>\n<pre>{}</pre>\n",
+            "<p><span class=\"bad\">{}</span> {runs} ×: {}</p>\n<p class=\"quiet\">{}{more}</p>\n<pre>{}</pre>\n",
             escaped(check),
             escaped(cause),
             escaped(named.join(", ")),

@@ -238,7 +238,10 @@ pub fn run(campaign: &Campaign) -> anyhow::Result<ExitCode> {
                     report.violations.extend(subject.record(campaign, &report)?);
                 }
                 stops.fetch_or(!campaign.keep_going, Ordering::Relaxed);
-                print_violations(&subject.name, &report, is_new.then_some(&*campaign.out));
+                print_failures(&subject.name, &report);
+                if is_new {
+                    println!("all there is to know: {}", campaign.out.join(&subject.name).display());
+                }
             }
             let mut summary = lock(&summary);
             summary.regressions += u64::from(kept.is_some());
@@ -301,7 +304,7 @@ pub fn replay(plan: &Plan, mutant: Option<String>, trace: bool, out: Option<&Pat
         println!("seed {} passes", report.seed);
         return Ok(ExitCode::SUCCESS);
     }
-    print_violations(&report.seed.to_string(), &report, None);
+    print_failures(&report.seed.to_string(), &report);
     Ok(ExitCode::FAILURE)
 }
 
@@ -361,13 +364,9 @@ fn asked() -> String {
     std::env::args().skip(1).collect::<Vec<_>>().join(" ")
 }
 
-fn print_violations(name: &str, report: &Report, out: Option<&Path>) {
+fn print_failures(name: &str, report: &Report) {
     for Violation { check, what, .. } in &report.violations {
         println!("seed {name} FAILS ({check}): {what}");
-    }
-    match out {
-        Some(out) => println!("all there is to know: {}", out.join(name).display()),
-        None => println!("again: cargo sim replay {name}"),
     }
 }
 
@@ -408,10 +407,10 @@ fn print(summary: &Summary) {
     let happened: Vec<String> = happened.map(|(what, tally)| format!("{what}: {}", tally.times)).collect();
     println!("{}", happened.join(", "));
     if !summary.failures.is_empty() {
-        println!("{} runs fail, by cause:", summary.failed);
+        println!("failed: {}, by cause:", summary.failed);
     }
     for failure in &summary.failures {
-        println!("  {} runs ({}): {}", failure.runs, failure.check, failure.cause);
+        println!("  {} × ({}): {}", failure.runs, failure.check, failure.cause);
         println!("    {}", failure.named.join(", "));
     }
 }

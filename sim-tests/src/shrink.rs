@@ -106,16 +106,16 @@ impl Shrinking {
             before = format!("{:?}", self.plan);
             self.drop_faults();
             self.drop_clients();
-            self.repeat("fewer commands", fewer_commands);
-            self.repeat("a shorter time", shorter);
+            while self.attempt("fewer commands", |plan| fewer_commands(&mut plan.options)) {}
+            while self.attempt("a shorter time", shorter) {}
             for (what, step) in NOISE.into_iter().chain(TASKS) {
-                self.attempt(what, step);
+                self.attempt(what, |plan| step(&mut plan.options));
             }
             for number in 0..self.plan.options.skews.len() {
-                self.attempt("a clock that is right", |options| right_clock(&mut options.skews[number]));
+                self.attempt("a clock that is right", |plan| right_clock(&mut plan.options.skews[number]));
             }
             for kind in KINDS {
-                self.attempt("a kind of command less", |options| zero(kind(&mut options.clients.mix)));
+                self.attempt("a kind of command less", |plan| zero(kind(&mut plan.options.clients.mix)));
             }
         }
     }
@@ -180,13 +180,9 @@ impl Shrinking {
         }
     }
 
-    fn repeat(&mut self, what: &str, step: Step) {
-        while self.attempt(what, step) {}
-    }
-
-    fn attempt(&mut self, what: &str, step: impl Fn(&mut Options) -> bool) -> bool {
+    fn attempt(&mut self, what: &str, step: impl Fn(&mut Plan) -> bool) -> bool {
         let mut plan = self.plan.clone();
-        if self.is_over() || !step(&mut plan.options) {
+        if self.is_over() || !step(&mut plan) {
             return false;
         }
         let fails = self.fails(plan);
@@ -260,10 +256,15 @@ fn fewer_commands(options: &mut Options) -> bool {
     std::mem::replace(&mut clients.commands, fewer) > fewer
 }
 
-fn shorter(options: &mut Options) -> bool {
+/// Half as long; if faults take more time than that, they come twice as fast.
+fn shorter(plan: &mut Plan) -> bool {
     const LEAST: Duration = Duration::from_millis(50);
-    options.lasts /= 2;
-    options.lasts > LEAST
+    let Schedule(faults) = &mut plan.schedule;
+    plan.options.lasts /= 2;
+    if faults.iter().map(|(gap, _)| *gap).sum::<Duration>() > plan.options.lasts {
+        faults.iter_mut().for_each(|(gap, _)| *gap /= 2);
+    }
+    plan.options.lasts > LEAST
 }
 
 const NOISE: [(&str, Step); 5] = [
@@ -355,12 +356,13 @@ mod tests {
     #[test]
     fn each_step_comes_to_an_end() {
         for seed in 0..50 {
-            let mut options = Options::from_seed(seed);
-            options.lasts = options.duration;
-            for step in
-                [fewer_commands, shorter].into_iter().chain(NOISE.into_iter().chain(TASKS).map(|(_, step)| step))
-            {
-                assert!((0..64).any(|_| !step(&mut options)), "seed {seed}");
+            let mut plan = Plan::from_seed(seed);
+            plan.options.lasts = plan.options.duration;
+            assert!((0..64).any(|_| !shorter(&mut plan)), "seed {seed}");
+            let options = &mut plan.options;
+            let steps = NOISE.into_iter().chain(TASKS).map(|(_, step)| step);
+            for step in steps.chain([fewer_commands as Step]) {
+                assert!((0..64).any(|_| !step(options)), "seed {seed}");
             }
         }
     }

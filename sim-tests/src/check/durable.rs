@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn what_was_acknowledged_is_read() {
         assert_eq!(check(&[set(1, 1, done()), read(10, Some(1))]), Ok(()));
-        assert!(check(&[set(1, 1, done()), read(10, None)]).is_err_and(|why| why.contains("lost")));
+        assert!(check(&[set(1, 1, done()), read(10, None)]).is_err_and(|why| why.what.contains("lost")));
         assert!(check(&[set(1, 1, done()), set(3, 2, done()), read(10, Some(1))]).is_err());
         assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Unknown), read(10, Some(1))]), Ok(()));
         assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Refused), read(10, Some(1))]), Ok(()));
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_before_it_was_written() {
-        assert!(check(&[read(1, Some(7))]).is_err_and(|why| why.contains("never written")));
+        assert!(check(&[read(1, Some(7))]).is_err_and(|why| why.what.contains("never written")));
         assert!(check(&[read(1, Some(7)), set(10, 7, done())]).is_err());
     }
 }

@@ -271,7 +271,7 @@ mod tests {
         ];
         assert_eq!(check(&history), Ok(()));
         history.push(operation(7, 8, Command::Get(KEY), read(1)));
-        assert!(matches!(check(&history), Err(Finding::Broken(why)) if why.contains("7 to 8")));
+        assert!(matches!(check(&history), Err(Finding::Broken(why)) if why.what.contains("7 to 8")));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub fn page(plan: &Plan, report: &Report, record: &Record) -> String {
     drawing.load(record);
     drawing.broken(report, record);
     content += &format!("<h2>When</h2>\n<div class=\"scroll\">\n{}</div>\n", drawing.finish());
-    content += "<p class=\"quiet\">Blue: is primary. Green: leads the Keepers. Grey: does not serve. Orange: does not hear \
+    content += "<p class=\"quiet\">Blue: is primary, in this epoch. Green: leads the Keepers, in this term. Grey: does not serve. Orange: does not hear \
                 others. Violet: a fault, by its number. Red: a check failed. More is said where the pointer rests.</p>\n";
     content += "<h2>Faults</h2>\n";
     content += &faults(plan, record);
