@@ -23,6 +23,11 @@ test *ARGS:
 sim SEEDS="300" *ARGS:
     cargo sim run --seeds {{SEEDS}} {{ARGS}}
 
+# Fresh seeds for a stated time, failures by cause, and a page of what came of it: just sim-night 30m
+sim-night TIME="8h" *ARGS:
+    cargo sim run --for {{TIME}} --fresh "$(git rev-parse HEAD)-$(date +%F-%T)" --keep-going --regressions --report target/sim-night.json {{ARGS}}; status=$?; \
+        cargo sim report target/sim-night.json && exit $status
+
 # Every record, block and manifest of a node's disk, damaged in every way
 damage:
     cargo sim damage
@@ -34,6 +39,10 @@ kill-test ROUNDS="50":
 # One seed again
 replay SEED *ARGS:
     cargo sim replay {{SEED}} {{ARGS}}
+
+# The fewest faults and commands with which a seed still fails
+shrink SEED *ARGS:
+    cargo sim shrink {{SEED}} {{ARGS}}
 
 # Whether a seed decides everything, and whether the checks see mistakes
 trust-sim:

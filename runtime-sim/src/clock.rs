@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use madsim::time::TimeHandle;
 use mneme_kernel::time::{Monotonic, Wall};
+use serde::{Deserialize, Serialize};
 
 use crate::lock;
 
 const MILLION: i128 = 1_000_000;
 
 /// How far a machine's clocks are off; none of it changes when a process ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skew {
     /// How far the wall clock is ahead of the simulation's, in milliseconds; negative is behind.
     pub wall: i64,

@@ -18,6 +18,7 @@ use crate::topology::Role;
 use crate::world::{World, lock};
 
 mod changes;
+mod condition;
 mod departures;
 mod faults;
 mod lives;

@@ -6,10 +6,12 @@
 //! memory in a crash-recovery model", ICDCS 2004).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mneme_kernel::ids::Incarnation;
 
 use crate::model::{Between, Command, Reply};
+use crate::timeline;
 
 /// A moment. Later ones are greater, and no two are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +134,8 @@ pub enum Remains {
 pub struct History {
     remains: Remains,
     last: Stamp,
+    /// By stamp, when in virtual time it was given.
+    times: Vec<Duration>,
     operations: Vec<Operation>,
     deaths: BTreeMap<LifeId, Death>,
     /// When a wall clock was set, and what to.
@@ -148,6 +152,7 @@ impl History {
         History {
             remains,
             last: Stamp::default(),
+            times: vec![Duration::ZERO],
             operations: Vec::new(),
             deaths: BTreeMap::new(),
             jumps: Vec::new(),
@@ -157,7 +162,13 @@ impl History {
 
     fn stamp(&mut self) -> Stamp {
         self.last.0 += 1;
+        self.times.push(timeline::now());
         self.last
+    }
+
+    /// By stamp, when in virtual time it was given.
+    pub fn times(&self) -> &[Duration] {
+        &self.times
     }
 
     /// Notes that a client sends a command, while the servers' wall clocks say `walls`.

@@ -1,5 +1,5 @@
-//! Seeded fault simulations of the whole system: `cargo sim run --seeds 300`, `cargo sim replay SEED`, `cargo sim meta`,
-//! `cargo sim damage`, `cargo sim mutants`.
+//! Seeded fault simulations of the whole system: `cargo sim run --seeds 300`, `cargo sim replay SEED`,
+//! `cargo sim shrink SEED`, `cargo sim report FILE`, `cargo sim meta`, `cargo sim damage`, `cargo sim mutants`.
 //!
 //! A seed decides everything: what clients ask for, what goes wrong and when, how long each packet and each sync takes.
 //! [`simulation`] is one run; [`options`] is what seeds choose; [`nemesis`] is what goes wrong; [`check`] is what must
@@ -17,6 +17,7 @@ mod cluster;
 mod damage;
 mod dice;
 mod export;
+mod failure;
 mod history;
 mod last_look;
 mod meta;
@@ -25,12 +26,18 @@ mod mutants;
 mod nemesis;
 mod operators;
 mod options;
+mod page;
+mod plan;
 mod readers;
 #[cfg(test)]
 mod recovery;
+mod report;
 mod rights;
 mod runs;
+mod shrink;
 mod simulation;
+mod summary;
+mod timeline;
 mod topology;
 mod trace;
 mod waits;
@@ -38,10 +45,13 @@ mod wire;
 mod workload;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use plan::{Kept, Plan};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo sim", about, version)]
@@ -53,26 +63,41 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs many seeds and stops at the first that fails.
-    Run {
-        /// How many.
-        #[arg(long, default_value_t = 100)]
-        seeds: u64,
-        /// The first.
-        #[arg(long, default_value_t = 1)]
-        from: u64,
-        /// How many run at the same time.
-        #[arg(long, default_value_t = 2)]
-        threads: usize,
-    },
+    Run(runs::Campaign),
     /// Runs one seed again and shows its options and its schedule of faults.
     Replay {
-        seed: u64,
+        #[command(flatten)]
+        subject: Subject,
         /// Also show every event.
         #[arg(long)]
         trace: bool,
         /// Also show what the nodes log, for example `mneme_driver=debug`.
         #[arg(long)]
         log: Option<String>,
+        /// Also writes all there is to know of it to this folder.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+    /// Makes a failing run as small as it can be while the same check fails.
+    Shrink {
+        #[command(flatten)]
+        subject: Subject,
+        /// The check, if not the first that fails.
+        #[arg(long)]
+        check: Option<String>,
+        #[command(flatten)]
+        effort: shrink::Effort,
+        /// Where the smallest plan goes [default: shrunk.json in the seed's folder below target/sim-failures].
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
+    },
+    /// Shows the result of a campaign as a page.
+    Report {
+        /// What `run --report` wrote.
+        file: PathBuf,
+        /// Where the page goes [default: beside the result].
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
     /// Runs one seed and prints what clients did and saw, as Jepsen writes it.
     History {
@@ -110,43 +135,82 @@ enum Command {
         only_group: bool,
     },
     /// Puts mistakes into the system, one at a time; each must be caught.
-    Mutants {
-        /// Within how many seeds.
-        #[arg(long, default_value_t = 1000)]
-        seeds: u64,
-        /// Only these.
-        #[arg(long)]
-        only: Vec<String>,
-        /// Only what this check sees counts.
-        #[arg(long)]
-        by: Option<String>,
-    },
+    Mutants(mutants::Trial),
     /// Prints the traces of seeds, for `meta`.
     #[command(hide = true)]
     Traces { seeds: u64, from: u64 },
     /// Makes a mistake until a check sees it, for `mutants`.
     #[cfg(mneme_mutants)]
     #[command(hide = true)]
-    Mutant { name: String, seeds: u64, by: Option<String> },
+    Mutant { name: String, seeds: u64, from: u64, by: Option<String> },
+}
+
+/// Which run.
+#[derive(Debug, Args)]
+struct Subject {
+    /// A seed's.
+    #[arg(required_unless_present = "plan")]
+    seed: Option<u64>,
+    /// That of a plan which was kept, with the mistake that it was kept for.
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    plan: Option<PathBuf>,
+    /// With this mistake made on purpose.
+    #[arg(long, value_name = "NAME")]
+    mutant: Option<String>,
+}
+
+impl Subject {
+    /// The plan, and the mistake.
+    fn find(self) -> anyhow::Result<(Plan, Option<String>)> {
+        Ok(match self.plan {
+            Some(path) => {
+                let Kept { plan, mutant, .. } = Kept::read(&path)?;
+                (plan, self.mutant.or(mutant))
+            }
+            None => (Plan::from_seed(self.seed.context("neither a seed nor a plan")?), self.mutant),
+        })
+    }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     simulation::keep_panics();
     match Arguments::parse().command {
-        Command::Run { seeds, from, threads } => runs::run(from, seeds, threads),
-        Command::Replay { seed, trace, log } => {
+        Command::Run(campaign) => match make(campaign.mutant.as_deref())? {
+            Some(ended) => Ok(ended),
+            None => runs::run(&campaign),
+        },
+        Command::Replay { subject, trace, log, out } => {
+            let (plan, mutant) = subject.find()?;
+            if let Some(ended) = make(mutant.as_deref())? {
+                return Ok(ended);
+            }
             log.into_iter().for_each(|filter| trace::show_logs(&filter));
-            runs::replay(seed, trace)
+            runs::replay(&plan, mutant, trace, out.as_deref())
         }
+        Command::Shrink { subject, check, effort, save } => {
+            let (plan, mutant) = subject.find()?;
+            if let Some(ended) = make(mutant.as_deref())? {
+                return Ok(ended);
+            }
+            let save = save
+                .unwrap_or_else(|| Path::new(failure::FOLDER).join(plan.options.seed.to_string()).join("shrunk.json"));
+            shrink::shrink(plan, check, mutant, effort, &save)
+        }
+        Command::Report { file, html } => report::report(&file, html.as_deref()),
         Command::History { seed, format, appends, out } => runs::history(seed, format, appends, out.as_deref()),
         Command::Meta { seeds, from } => meta::meta(from, seeds),
         Command::Damage { threads, part, all, only_group } => {
             let part = if all { damage::Part::All } else { damage::Part::Number(part) };
             damage::damage(threads, part, only_group)
         }
-        Command::Mutants { seeds, only, by } => mutants::mutants(seeds, &only, by.as_deref()),
+        Command::Mutants(trial) => mutants::mutants(&trial),
         Command::Traces { seeds, from } => meta::print_traces(from, seeds),
         #[cfg(mneme_mutants)]
-        Command::Mutant { name, seeds, by } => mutants::mutant(&name, seeds, by.as_deref()),
+        Command::Mutant { name, seeds, from, by } => mutants::mutant(&name, seeds, from, by.as_deref()),
     }
+}
+
+/// Sees to it that a mistake is made, if one is asked for; how it ended, if another process did all that is asked for.
+fn make(mutant: Option<&str>) -> anyhow::Result<Option<ExitCode>> {
+    mutant.map_or(Ok(None), mutants::make)
 }

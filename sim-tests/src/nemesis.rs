@@ -6,10 +6,12 @@ use std::time::Duration;
 use madsim::rand::Rng;
 use madsim::time::sleep;
 use mneme_runtime_sim::Trap;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, Ending};
 use crate::dice::Dice;
 use crate::options::Options;
+use crate::timeline::Lane;
 
 mod moment;
 mod partition;
@@ -18,7 +20,7 @@ use moment::Moment;
 use partition::Shape;
 
 /// A machine, by what it is at the time of the fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Who {
     Machine(usize),
     /// The one with the primary.
@@ -28,7 +30,7 @@ pub enum Who {
 }
 
 /// A fault.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Fault {
     /// The server's process dies; the machine runs on.
     Kill { who: Who, down: Duration },
@@ -47,7 +49,13 @@ pub enum Fault {
     /// The same, again and again, each time for so long.
     Flapping { shape: Shape, period: Duration, times: u32 },
     /// Packets are late and lost everywhere; it may come and go by and by.
-    Storm { loss: f64, slowest: Duration, lasts: Duration, swells: bool },
+    Storm {
+        loss: f64,
+        slowest: Duration,
+        lasts: Duration,
+        #[serde(default)]
+        swells: bool,
+    },
     /// All that one machine sends and is sent is late.
     Slow { who: Who, late: Duration, lasts: Duration },
     /// Much of what goes from one machine to another one is lost, and comes by the second or third try; the other way it
@@ -78,16 +86,28 @@ pub enum Fault {
     /// A node is removed from the cluster, and joins again as a new one.
     Remove { machine: usize, draw: u64 },
     /// There is no space beyond what is used, so often, with some in between.
-    FullDisk { keeper: usize, lasts: Duration, times: u32 },
+    FullDisk {
+        keeper: usize,
+        lasts: Duration,
+        #[serde(default = "once")]
+        times: u32,
+    },
     /// Some reads and writes fail, and some reads find the end too early.
     FailingDisk { keeper: usize, lasts: Duration },
     /// A life ends in the middle of something.
-    EndIn { keeper: usize, moment: Moment, trap: Trap, then: Ending, down: Duration },
+    EndIn {
+        keeper: usize,
+        moment: Moment,
+        #[serde(with = "moment::written")]
+        trap: Trap,
+        then: Ending,
+        down: Duration,
+    },
 }
 
 /// Faults, each with the time that passes before it.
-#[derive(Clone, Debug)]
-pub struct Schedule(Vec<(Duration, Fault)>);
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Schedule(pub Vec<(Duration, Fault)>);
 
 impl Schedule {
     pub fn draw(options: &Options) -> Schedule {
@@ -108,20 +128,25 @@ impl Schedule {
     pub async fn carry_out(&self, cluster: &Cluster) {
         let is_solo = cluster.world().options.topology.is_solo();
         let mut happening = Vec::new();
-        for (gap, fault) in &self.0 {
+        for (number, (gap, fault)) in self.0.iter().enumerate() {
             sleep(*gap).await;
             cluster.event(format_args!("nemesis: {fault:?}"));
             if is_solo {
-                fault.happen(cluster).await;
+                fault.happen_as(number, cluster).await;
             } else {
                 let (fault, cluster) = (*fault, cluster.clone());
-                happening.push(madsim::task::spawn(async move { fault.happen(&cluster).await }));
+                happening.push(madsim::task::spawn(async move { fault.happen_as(number, &cluster).await }));
             }
         }
         for fault in happening {
             fault.await.expect("a fault is not cancelled");
         }
     }
+}
+
+/// For plans from before it could be several times.
+fn once() -> u32 {
+    1
 }
 
 impl Who {
@@ -282,6 +307,13 @@ impl Fault {
         draw(dice, options)
     }
 
+    /// Happens as the fault of this number in the schedule.
+    async fn happen_as(self, number: usize, cluster: &Cluster) {
+        cluster.world().shows(Lane::Fault(number), Some(format!("{self:?}")));
+        self.happen(cluster).await;
+        cluster.world().shows(Lane::Fault(number), None);
+    }
+
     async fn happen(self, cluster: &Cluster) {
         match self {
             Fault::Kill { who, down } => {
@@ -365,9 +397,9 @@ async fn partition(cluster: &Cluster, shape: Shape, lasts: Duration) {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut at = Duration::ZERO;
-        for (gap, fault) in &self.0 {
+        for (number, (gap, fault)) in self.0.iter().enumerate() {
             at += *gap;
-            writeln!(f, "{:8.3} s of running  {fault:?}", at.as_secs_f64())?;
+            writeln!(f, "{number:>4} {:8.3} s of running  {fault:?}", at.as_secs_f64())?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Everything that differs between seeds. This is the only place where a seed chooses a knob.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -9,18 +10,23 @@ use madsim::rand::seq::SliceRandom;
 use mneme_driver::keeper::{RaftTimes, Schedule};
 use mneme_kernel::agreed::{NEWEST, OLDEST};
 use mneme_runtime_sim::{DiskOptions, Skew};
+use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
 use crate::topology::Topology;
 
 /// The knobs of one run. Ranges are wide, so that seeds differ in kind and not only in detail (swarm testing: Groce et
 /// al., ISSTA 2012).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Options {
     pub seed: u64,
+    /// What is not drawn beforehand draws from this: latencies, losses, what a disk keeps, whose turn it is.
+    pub chance: u64,
     pub topology: Topology,
-    /// How long faults happen; then everything heals.
+    /// How long faults are drawn for; when the last is over, everything heals.
     pub duration: Duration,
+    /// How long faults and commands go on at least. A seed leaves it to its faults.
+    pub lasts: Duration,
     pub clients: ClientOptions,
     pub faults: FaultOptions,
     /// Latency of a packet, one way.
@@ -28,10 +34,12 @@ pub struct Options {
     /// Probability that a packet is lost and sent again.
     pub loss: f64,
     /// Probability that a read from a link gives only a piece of what has come.
+    #[serde(default)]
     pub pieces: f64,
     /// Latency of the disk's syncs.
     pub sync: RangeInclusive<Duration>,
     /// When the server makes snapshots.
+    #[serde(with = "SnapshotSchedule")]
     pub snapshots: Schedule,
     /// Bytes of a segment of the server's log.
     pub segment_bytes: u64,
@@ -44,23 +52,51 @@ pub struct Options {
     /// Whether it always asks.
     pub quorum_check: bool,
     /// Raft's clock.
+    #[serde(with = "Raft", default)]
     pub raft: RaftTimes,
     /// Bytes that items may take; 0 is no limit.
+    #[serde(default)]
     pub max_memory: u64,
-    /// The newest format that each machine reads at first; a restart with a newer version raises it.
+    /// The newest format that each machine reads at first, where that is not the newest of all; a restart with a newer version
+    /// raises it.
+    #[serde(default)]
     pub reads: Vec<u32>,
     /// How far each machine's clocks are off from the beginning.
     pub skews: Vec<Skew>,
     /// Whether users and databases come and go.
     pub changes_rights: bool,
     /// Whether an operator asks for snapshots, digests, hand-overs and the like.
+    #[serde(default)]
     pub is_operated: bool,
+    /// Whether clients read at `EVENTUAL`, each at one node.
+    pub reads_everywhere: bool,
+    /// Whether a client counts by `WAIT` who has what it wrote.
+    pub counts_waits: bool,
+}
+
+/// [`RaftTimes`] in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RaftTimes")]
+struct Raft {
+    heartbeat: Duration,
+    election_min: Duration,
+    election_max: Duration,
+}
+
+/// [`Schedule`] in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Schedule")]
+struct SnapshotSchedule {
+    log_bytes: u64,
+    interval: Duration,
 }
 
 /// What clients do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClientOptions {
     pub count: u64,
+    /// Those of them that do nothing. No seed has any.
+    pub silent: BTreeSet<u64>,
     /// Commands that all clients together send at most.
     pub commands: usize,
     /// Numbered databases in use; each has keys of its own.
@@ -89,7 +125,7 @@ pub struct ClientOptions {
 }
 
 /// Weights of the kinds of commands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Mix {
     pub set: u32,
     pub get: u32,
@@ -123,7 +159,7 @@ pub struct Mix {
 pub const TEXTS: u16 = 100;
 
 /// What goes wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FaultOptions {
     /// Time between two faults.
     pub gap: RangeInclusive<Duration>,
@@ -138,7 +174,7 @@ pub struct FaultOptions {
 }
 
 /// Weights of the kinds of faults.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct FaultWeights {
     pub kill: u32,
     pub power_cut: u32,
@@ -160,11 +196,17 @@ pub struct FaultWeights {
     pub wipe: u32,
     pub fall_behind: u32,
     pub remove: u32,
+    #[serde(default)]
     pub slow: u32,
+    #[serde(default)]
     pub lossy: u32,
+    #[serde(default)]
     pub break_links: u32,
+    #[serde(default)]
     pub echo: u32,
+    #[serde(default)]
     pub upgrade: u32,
+    #[serde(default)]
     pub reconfigure: u32,
 }
 
@@ -177,7 +219,9 @@ impl Options {
         let duration = dice.millis(3_000.0..=15_000.0);
         Options {
             seed,
+            chance: seed,
             duration,
+            lasts: Duration::ZERO,
             clients: ClientOptions::draw(&mut dice, &topology, duration),
             faults: FaultOptions::draw(&mut dice, &topology),
             latency: slowest_packet / 10..slowest_packet,
@@ -196,6 +240,8 @@ impl Options {
             max_memory: if dice.chance(0.1) { dice.log_uniform(500.0..=10_000.0) as u64 } else { 0 },
             reads: draw_reads(&mut dice, &topology),
             is_operated: dice.chance(0.4),
+            reads_everywhere: true,
+            counts_waits: true,
             topology,
         }
     }
@@ -305,6 +351,7 @@ impl ClientOptions {
         let most = if joined || mix.block > 0 { 160.0 } else { 300.0 };
         ClientOptions {
             count: dice.gen_range(1..=8),
+            silent: BTreeSet::new(),
             // Every database is searched for a linearization as one: the work for that is bounded here.
             commands: usize::from(databases) * dice.log_uniform(60.0..=most) as usize,
             databases,

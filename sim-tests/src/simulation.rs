@@ -8,7 +8,7 @@ use std::time::Duration;
 use madsim::Config;
 use madsim::net::NetSim;
 use madsim::runtime::Runtime;
-use madsim::time::Instant;
+use madsim::time::{Instant, sleep};
 
 use crate::appends::{self, Transaction};
 use crate::check::linearizable::Finding;
@@ -16,11 +16,11 @@ use crate::check::{append, durable, eventual, linearizable, walk};
 use crate::cluster::Cluster;
 use crate::history::Operation;
 use crate::last_look;
-use crate::nemesis::Schedule;
 use crate::operators;
-use crate::options::Options;
+use crate::plan::Plan;
 use crate::readers;
 use crate::rights;
+use crate::timeline::{Band, Lane};
 use crate::waits;
 use crate::workload;
 use crate::world::{Counts, Violation, World};
@@ -52,13 +52,30 @@ pub struct Report {
     pub trace_hash: u64,
     /// The trace, if it was asked for.
     pub trace: Option<String>,
+    /// What else there is to see, if the trace was asked for.
+    pub record: Option<Record>,
 }
 
-/// Runs a seed. In a thread of its own: what a thread initialises once, each run initialises anew.
+/// What a run leaves for people to look at.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub bands: Vec<Band>,
+    /// When checks failed during the run, and which.
+    pub failures: Vec<(Duration, &'static str)>,
+    /// By stamp, when in virtual time it was given.
+    pub times: Vec<Duration>,
+}
+
+/// Runs a seed.
 pub fn run(seed: u64, keeps_trace: bool) -> Report {
+    run_plan(Plan::from_seed(seed), keeps_trace)
+}
+
+/// Runs a plan. In a thread of its own: what a thread initialises once, each run initialises anew.
+pub fn run_plan(plan: Plan, keeps_trace: bool) -> Report {
     let start = std::time::Instant::now();
-    let options = Options::from_seed(seed);
-    let world = Arc::new(World::new(options, keeps_trace));
+    let seed = plan.options.seed;
+    let world = Arc::new(World::new(plan, keeps_trace));
     let shared = world.clone();
     let thread = std::thread::Builder::new().name(format!("seed {seed}"));
     let running = thread.spawn(move || caught(|| simulate(&shared)));
@@ -70,19 +87,25 @@ pub fn run(seed: u64, keeps_trace: bool) -> Report {
         Duration::ZERO
     });
     let operations = world.history().finish();
-    world.check("durable", durable::check(&operations));
-    world.check("eventual", eventual::check(&operations));
+    world.check_history("durable", durable::check(&operations));
+    world.check_history("eventual", eventual::check(&operations));
     match linearizable::check(&operations) {
         Ok(()) => {}
-        Err(Finding::Broken(why)) => world.check("linearizable", Err(why)),
+        Err(Finding::Broken(why)) => world.check_history("linearizable", Err(why)),
         Err(Finding::Undecided(why)) => world.check(UNDECIDED, Err(why)),
     }
-    world.check("walk", walk::check(&operations));
+    world.check_history("walk", walk::check(&operations));
     let appended = world.appends().finish();
     world.check("append", append::check(&appended));
     let transactions: Vec<Transaction> =
         appended.iter().filter_map(|operation| Transaction::of(operation).ok()).collect();
     world.count("lists read at the end", append::last_reads(&transactions) as u64);
+    let record = keeps_trace.then(|| {
+        let (timeline, times) = (world.timeline(), world.history().times().to_vec());
+        // After a panic nobody knows when the run ended.
+        let end = virtual_time.max(times.last().copied().unwrap_or_default());
+        Record { bands: timeline.bands(end), failures: timeline.failures().to_vec(), times }
+    });
     let trace = world.trace();
     Report {
         seed,
@@ -95,6 +118,7 @@ pub fn run(seed: u64, keeps_trace: bool) -> Report {
         took: start.elapsed(),
         trace_hash: trace.hash(),
         trace: trace.text().map(str::to_owned),
+        record,
     }
 }
 
@@ -107,7 +131,7 @@ fn simulate(world: &Arc<World>) -> Duration {
     let mut config = Config::default();
     config.net.send_latency = world.options.latency.clone();
     config.net.packet_loss_rate = world.options.loss;
-    let mut runtime = Runtime::with_seed_and_config(world.options.seed, config);
+    let mut runtime = Runtime::with_seed_and_config(world.options.chance, config);
     runtime.set_time_limit(LIMIT);
     runtime.block_on(async {
         let start = Instant::now();
@@ -125,12 +149,21 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
         // Founding is not what is tested here.
         cluster.until_up(RECOVERY).await.map_err(|late| format!("at the start: {late}"))?;
     }
-    let mut clients: Vec<_> = (0..world.options.clients.count)
-        .map(|number| cluster.add_client().spawn(workload::run(cluster.clone(), number)))
-        .collect();
-    let with_data: Vec<usize> = cluster.with_data().map(|machine| machine.number()).collect();
-    clients.extend(with_data.iter().map(|at| cluster.add_client().spawn(readers::run(cluster.clone(), *at))));
-    if cluster.cores().count() > 1 {
+    let start = Instant::now();
+    world.shows(Lane::Running, Some("faults and commands".to_owned()));
+    let mut clients = Vec::new();
+    for number in 0..world.options.clients.count {
+        // One that does nothing has its machine all the same: faults name clients by number.
+        let machine = cluster.add_client();
+        if !world.options.clients.silent.contains(&number) {
+            clients.push(machine.spawn(workload::run(cluster.clone(), number)));
+        }
+    }
+    if world.options.reads_everywhere {
+        let with_data: Vec<usize> = cluster.with_data().map(|machine| machine.number()).collect();
+        clients.extend(with_data.iter().map(|at| cluster.add_client().spawn(readers::run(cluster.clone(), *at))));
+    }
+    if world.options.counts_waits && cluster.cores().count() > 1 {
         clients.push(cluster.add_client().spawn(waits::run(cluster.clone())));
     }
     if world.options.changes_rights {
@@ -144,8 +177,13 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
             (0..appends::CLIENTS).map(|number| cluster.add_client().spawn(appends::run(cluster.clone(), number))),
         );
     }
-    Schedule::draw(&world.options).carry_out(&cluster).await;
+    world.schedule.carry_out(&cluster).await;
+    let left = world.options.lasts.saturating_sub(start.elapsed());
+    if !left.is_zero() {
+        sleep(left).await;
+    }
 
+    world.shows(Lane::Running, None);
     cluster.event(format_args!("all faults end"));
     world.end();
     cluster.serve_without_some().await?;

@@ -1,11 +1,12 @@
 //! Which processes a cluster consists of.
 
 use madsim::rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
 
 /// What a machine's process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// A Core; the Keepers are elsewhere.
     Core,
@@ -36,7 +37,7 @@ impl Role {
 const SHARES: [(u32, u8); 8] = [(45, 0), (20, 1), (8, 2), (14, 3), (5, 4), (5, 5), (3, 6), (3, 7)];
 
 /// The processes of a cluster, one a machine. The first founds it, the others join.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topology(Vec<Role>);
 
 impl Topology {

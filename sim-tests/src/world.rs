@@ -5,8 +5,12 @@ use std::fmt::Arguments;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::history::{History, Remains};
+use crate::check::Found;
+use crate::history::{History, Remains, Stamp};
+use crate::nemesis::Schedule;
 use crate::options::Options;
+use crate::plan::Plan;
+use crate::timeline::{Lane, Timeline};
 use crate::trace::Trace;
 
 /// A promise that was not kept.
@@ -15,6 +19,8 @@ pub struct Violation {
     /// The check that saw it: the name of its file below `check/`.
     pub check: &'static str,
     pub what: String,
+    /// The operation that shows it, if one does.
+    pub at: Option<Stamp>,
 }
 
 /// How often each kind of event happened, by its name.
@@ -24,7 +30,9 @@ pub type Counts = BTreeMap<&'static str, u64>;
 #[derive(Debug)]
 pub struct World {
     pub options: Options,
+    pub schedule: Schedule,
     trace: Mutex<Trace>,
+    timeline: Mutex<Timeline>,
     history: Mutex<History>,
     appends: Mutex<History>,
     violations: Mutex<Vec<Violation>>,
@@ -41,11 +49,13 @@ struct Numbers {
 }
 
 impl World {
-    pub fn new(options: Options, keeps_trace: bool) -> World {
+    pub fn new(Plan { options, schedule }: Plan, keeps_trace: bool) -> World {
         let remains = if options.topology.is_solo() { Remains::Disk } else { Remains::Elsewhere };
         World {
             options,
+            schedule,
             trace: Mutex::new(Trace::new(keeps_trace)),
+            timeline: Mutex::new(Timeline::new(keeps_trace)),
             history: Mutex::new(History::new(remains)),
             // It hears of nobody's death.
             appends: Mutex::new(History::new(Remains::Elsewhere)),
@@ -60,6 +70,20 @@ impl World {
     /// Adds an event to the trace.
     pub fn event(&self, event: Arguments<'_>) {
         lock(&self.trace).event(event);
+    }
+
+    /// Notes what is so in a lane of the timeline from now on.
+    pub fn shows(&self, lane: Lane, now_so: Option<String>) {
+        lock(&self.timeline).shows(lane, now_so);
+    }
+
+    /// Whether there is anybody to look at it.
+    pub fn keeps_timeline(&self) -> bool {
+        lock(&self.timeline).keeps()
+    }
+
+    pub fn timeline(&self) -> MutexGuard<'_, Timeline> {
+        lock(&self.timeline)
     }
 
     pub fn trace(&self) -> MutexGuard<'_, Trace> {
@@ -77,10 +101,22 @@ impl World {
 
     /// Notes what a check found; the same thing once.
     pub fn check(&self, check: &'static str, found: Result<(), String>) {
-        let Err(what) = found else { return };
-        let violation = Violation { check, what };
+        if let Err(what) = found {
+            self.note(Violation { check, what, at: None });
+        }
+    }
+
+    /// The same, of what a check finds in the history when all is over.
+    pub fn check_history(&self, check: &'static str, found: Result<(), Found>) {
+        if let Err(Found { what, at }) = found {
+            self.note(Violation { check, what, at: Some(at) });
+        }
+    }
+
+    fn note(&self, violation: Violation) {
         let mut violations = lock(&self.violations);
         if !violations.contains(&violation) {
+            lock(&self.timeline).fails(violation.check);
             violations.push(violation);
         }
     }

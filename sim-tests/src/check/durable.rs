@@ -6,16 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use super::Found;
 use crate::history::{Level, Memory, Operation, Outcome, Stamp};
 use crate::model::{self, Command, Database, Datum, Key, Lifetime, Presence, Reply};
 
-pub fn check(operations: &[Operation]) -> Result<(), String> {
+pub fn check(operations: &[Operation]) -> Result<(), Found> {
     nothing_is_invented(operations)?;
     nothing_acknowledged_is_lost(operations)
 }
 
 /// Every text that was read, also at `EVENTUAL`, had been written to that key.
-fn nothing_is_invented(operations: &[Operation]) -> Result<(), String> {
+fn nothing_is_invented(operations: &[Operation]) -> Result<(), Found> {
     let mut written: BTreeMap<(Option<Key>, Datum), Stamp> = BTreeMap::new();
     // What commands move is looked for everywhere.
     let moves = operations.iter().any(|operation| operation.command.moves());
@@ -31,7 +32,8 @@ fn nothing_is_invented(operations: &[Operation]) -> Result<(), String> {
             let invented = matches!(datum, Datum::Word(_))
                 && written.get(&(place(key), datum.clone())).is_none_or(|called| *called > operation.ended);
             if invented {
-                return Err(format!("{datum} was read from key {key:?} and never written there: {operation:?}"));
+                let what = format!("{datum} was read from key {key:?} and never written there: {operation:?}");
+                return Err(Found { what, at: operation.ended });
             }
         }
     }
@@ -57,7 +59,7 @@ pub fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
 
 /// A read that follows an acknowledged write, with nothing between that may have changed the key, finds what it left; one
 /// at `EVENTUAL` if the write was acknowledged at `ALL`.
-fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> {
+fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), Found> {
     for read in operations {
         let (Command::Get(key), Some(reply)) = (&read.command, read.answered()) else { continue };
         let changes = || {
@@ -80,7 +82,8 @@ fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), String> 
             .iter()
             .any(|left| !model::apply(left, &read.command, read.clock, Some(reply)).is_empty());
         if !kept {
-            return Err(format!("an acknowledged write is lost:\n    {last:?}\n    was followed by\n    {read:?}"));
+            let what = format!("an acknowledged write is lost:\n    {last:?}\n    was followed by\n    {read:?}");
+            return Err(Found { what, at: read.ended });
         }
     }
     Ok(())
@@ -118,7 +121,7 @@ mod tests {
     #[test]
     fn what_was_acknowledged_is_read() {
         assert_eq!(check(&[set(1, 1, done()), read(10, Some(1))]), Ok(()));
-        assert!(check(&[set(1, 1, done()), read(10, None)]).is_err_and(|why| why.contains("lost")));
+        assert!(check(&[set(1, 1, done()), read(10, None)]).is_err_and(|why| why.what.contains("lost")));
         assert!(check(&[set(1, 1, done()), set(3, 2, done()), read(10, Some(1))]).is_err());
         assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Unknown), read(10, Some(1))]), Ok(()));
         assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Refused), read(10, Some(1))]), Ok(()));
@@ -133,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_before_it_was_written() {
-        assert!(check(&[read(1, Some(7))]).is_err_and(|why| why.contains("never written")));
+        assert!(check(&[read(1, Some(7))]).is_err_and(|why| why.what.contains("never written")));
         assert!(check(&[read(1, Some(7)), set(10, 7, done())]).is_err());
     }
 }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::Found;
 use super::durable::read_by;
 use crate::history::{Level, Memory, Operation, Outcome};
 use crate::model::{Command, Datum, Key, Lifetime, Presence, Reply};
 
-pub fn check(operations: &[Operation]) -> Result<(), String> {
+pub fn check(operations: &[Operation]) -> Result<(), Found> {
     if operations.iter().any(|operation| operation.command.moves()) {
         // Then what stands where was perhaps written elsewhere.
         return Ok(());
@@ -34,7 +35,8 @@ pub fn check(operations: &[Operation]) -> Result<(), String> {
                 && before == memory
                 && write.ended < newer.called
             {
-                return Err(format!("{read:?} went back to\n    {write:?} after it had found\n    {newer:?}"));
+                let what = format!("{read:?} went back to\n    {write:?} after it had found\n    {newer:?}");
+                return Err(Found { what, at: read.ended });
             }
         }
         if let (Command::Get(key), Reply::Nil) = (&read.command, reply)
@@ -43,7 +45,8 @@ pub fn check(operations: &[Operation]) -> Result<(), String> {
             && lasts(&write.command)
             && !is_removed(operations, *key, write, read)
         {
-            return Err(format!("{read:?} found nothing after it had found\n    {write:?}"));
+            let what = format!("{read:?} found nothing after it had found\n    {write:?}");
+            return Err(Found { what, at: read.ended });
         }
     }
     Ok(())

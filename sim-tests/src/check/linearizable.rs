@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use porcupine_rs::CheckResult;
 
-use crate::history::{Operation, Outcome};
+use super::Found;
+use crate::history::{Operation, Outcome, Stamp};
 use crate::model::{self, Between, Command, Database, Reply};
 
 /// How long the search may take, in real time. It usually takes milliseconds. Where mistakes are made on purpose, the next
 /// seed tells more than a long search.
-const PATIENCE: Duration = Duration::from_secs(if cfg!(mneme_mutants) { 10 } else { 60 });
+const PATIENCE: Duration = Duration::from_secs(if cfg!(mneme_mutants) { 10 } else { 20 });
 
 /// Why operations do not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// No order explains them.
-    Broken(String),
+    Broken(Found),
     /// Whether one does was not found out in time: a seed that proves nothing, and shows no mistake either.
     Undecided(String),
 }
@@ -85,7 +86,7 @@ fn history(operations: &[&Operation]) -> Vec<porcupine_rs::Operation<Model>> {
 }
 
 /// Finds the shortest beginning of a history that cannot be explained, and shows its end.
-fn explain(databases: &BTreeSet<u16>, history: &[porcupine_rs::Operation<Model>]) -> String {
+fn explain(databases: &BTreeSet<u16>, history: &[porcupine_rs::Operation<Model>]) -> Found {
     /// How many operations before the impossible one are shown.
     const SHOWN: usize = 12;
     // An operation that had not ended by then may not have happened.
@@ -119,10 +120,11 @@ fn explain(databases: &BTreeSet<u16>, history: &[porcupine_rs::Operation<Model>]
             format!("\n    {:>6} to {:<6} {}", operation.call_time, ending(operation.return_time), operation.op)
         })
         .collect();
-    format!(
+    let what = format!(
         "no order explains the operations on databases {databases:?} up to the one that ends at {end}; the last of those on its keys:{}",
         shown.into_iter().rev().collect::<String>()
-    )
+    );
+    Found { what, at: Stamp(end as u64) }
 }
 
 fn ending(at: i64) -> String {
@@ -269,7 +271,7 @@ mod tests {
         ];
         assert_eq!(check(&history), Ok(()));
         history.push(operation(7, 8, Command::Get(KEY), read(1)));
-        assert!(matches!(check(&history), Err(Finding::Broken(why)) if why.contains("7 to 8")));
+        assert!(matches!(check(&history), Err(Finding::Broken(why)) if why.what.contains("7 to 8")));
     }
 
     #[test]

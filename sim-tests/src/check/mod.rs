@@ -8,6 +8,8 @@
 
 use std::sync::Mutex;
 
+use crate::history::Stamp;
+
 pub mod append;
 pub mod digest;
 pub mod durable;
@@ -20,6 +22,14 @@ pub mod term;
 pub mod uncertain;
 pub mod voter;
 pub mod walk;
+
+/// What a check finds in a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub what: String,
+    /// When the operation ended that shows it.
+    pub at: Stamp,
+}
 
 /// What the checks that look into the nodes remember in a run.
 #[derive(Debug, Default)]

@@ -1,16 +1,18 @@
 //! A full SCAN finds every key that was there from its beginning to its end, and none that nobody wrote: the promise of
 //! Redis's documentation of SCAN.
 
+use super::Found;
 use crate::history::{Operation, Outcome};
 use crate::model::{Command, Key, Lifetime, Presence, Reply};
 
-pub fn check(operations: &[Operation]) -> Result<(), String> {
+pub fn check(operations: &[Operation]) -> Result<(), Found> {
     for walk in operations {
         let (Command::Walk(database), Some(Reply::Keys(seen))) = (&walk.command, walk.acknowledged()) else { continue };
         for number in seen {
             let key = Key { database: *database, number: *number };
             if !operations.iter().any(|other| other.called < walk.ended && other.command.may_change(key)) {
-                return Err(format!("a walk shows key {key:?}, which nobody wrote: {walk:?}"));
+                let what = format!("a walk shows key {key:?}, which nobody wrote: {walk:?}");
+                return Err(Found { what, at: walk.ended });
             }
         }
         let written = operations.iter().filter(|write| write.ended < walk.called && write.acknowledged().is_some());
@@ -28,7 +30,8 @@ pub fn check(operations: &[Operation]) -> Result<(), String> {
                     && other.ended > write.called
             };
             if !operations.iter().any(|other| may_remove(&other)) {
-                return Err(format!("a walk misses key {key:?}, which was there:\n    {write:?}\n    {walk:?}"));
+                let what = format!("a walk misses key {key:?}, which was there:\n    {write:?}\n    {walk:?}");
+                return Err(Found { what, at: walk.ended });
             }
         }
     }

@@ -18,6 +18,7 @@ use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
 use mneme_kernel::session::{Peer, Port};
 use mneme_runtime_sim::{DiskStats, SimEnv};
+use serde::{Deserialize, Serialize};
 
 use super::changes::Settings;
 use super::machine::Machine;
@@ -34,7 +35,7 @@ pub(super) const STOP: Duration = Duration::from_secs(30);
 const STOP_WITH_OTHERS: Duration = Duration::from_secs(3);
 
 /// How a life ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// The process dies; what it wrote is still in the machine's memory.
     Kill,

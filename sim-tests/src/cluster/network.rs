@@ -37,6 +37,10 @@ impl Network {
         }
     }
 
+    pub(super) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        lock(&self.0).contains_key(&(from, to))
+    }
+
     pub(super) fn heal(&self) {
         for (from, to) in std::mem::take(&mut *lock(&self.0)).into_keys() {
             NetSim::current().unclog_link(from, to);

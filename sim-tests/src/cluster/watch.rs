@@ -43,6 +43,7 @@ impl Cluster {
     }
 
     fn look_at_leaders(&self) {
+        self.show_conditions();
         let world = self.world();
         let mut leases = Vec::new();
         for machine in self.cores() {

@@ -2,12 +2,13 @@
 
 use madsim::rand::Rng;
 use mneme_runtime_sim::{Operation, Step, Trap};
+use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
 use crate::options::Options;
 
 /// What a life ends in the middle of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
     Snapshot,
     Rotation,
@@ -30,11 +31,12 @@ const INSTALL: [Step; 7] = [
 ];
 
 impl Moment {
+    const ALL: [Moment; 5] = [Moment::Snapshot, Moment::Rotation, Moment::Purge, Moment::Recovery, Moment::Install];
+
     pub fn draw(dice: &mut Dice, options: &Options) -> Moment {
-        let moments = [Moment::Snapshot, Moment::Rotation, Moment::Purge, Moment::Recovery, Moment::Install];
         // Alone there is nobody to get a snapshot from.
-        let possible = moments.len() - usize::from(options.topology.is_solo());
-        moments[dice.gen_range(0..possible)]
+        let possible = Moment::ALL.len() - usize::from(options.topology.is_solo());
+        Moment::ALL[dice.gen_range(0..possible)]
     }
 
     /// The operations that make it up.
@@ -89,5 +91,45 @@ impl Moment {
             Moment::Recovery => "ended in recovery",
             Moment::Install => "ended in an install",
         }
+    }
+}
+
+/// A trap in a file. Its steps are found again among the moments' own.
+pub mod written {
+    use mneme_runtime_sim::{Step, Trap};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Moment;
+
+    #[derive(Serialize, Deserialize)]
+    struct Written {
+        /// How many steps of the moment come before.
+        after: usize,
+        operation: String,
+        prefix: String,
+        skip: u64,
+    }
+
+    pub fn serialize<S: Serializer>(trap: &Trap, serializer: S) -> Result<S::Ok, S::Error> {
+        let Trap { after, operation, prefix, skip } = *trap;
+        let (operation, prefix) = (format!("{operation:?}"), prefix.to_owned());
+        Written { after: after.len(), operation, prefix, skip }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trap, D::Error> {
+        let written = Written::deserialize(deserializer)?;
+        let is_it =
+            |(operation, prefix): &Step| format!("{operation:?}") == written.operation && *prefix == written.prefix;
+        // Only the last moment has traps that come after others.
+        let moments = Moment::ALL.into_iter().rev().map(Moment::operations);
+        let found = moments.into_iter().find_map(|steps| match written.after {
+            0 => steps.iter().find(|step| is_it(step)).map(|step| (&steps[..0], *step)),
+            after => steps.get(after).filter(|step| is_it(step)).map(|step| (&steps[..after], *step)),
+        });
+        let Some((after, (operation, prefix))) = found else {
+            return Err(D::Error::custom(format!("no moment has {} of {}", written.operation, written.prefix)));
+        };
+        Ok(Trap { after, operation, prefix, skip: written.skip })
     }
 }

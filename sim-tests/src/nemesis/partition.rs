@@ -2,6 +2,7 @@
 //! what it cannot know.
 
 use madsim::rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::Who;
 use crate::cluster::{Cluster, Cut};
@@ -9,7 +10,7 @@ use crate::dice::Dice;
 use crate::options::Options;
 
 /// How the network falls apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shape {
     /// Two halves; whose bit is set is in one of them.
     Halves(u32),
