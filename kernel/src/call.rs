@@ -289,7 +289,13 @@ impl Call<'_> {
                 self.then = Then::Retry;
                 return Ok(Level::Quorum);
             }
-            Err(error) => return Err(transactions::refused(self, Some(command), error)),
+            Err(error) => {
+                if command.name == "discard" {
+                    // It has discarded all the same: else what its client sends next would be queued.
+                    transactions::discard(self);
+                }
+                return Err(transactions::refused(self, Some(command), error));
+            }
         }
         let queued = self.session.transaction.is_some() && !command.is_transactional();
         let admitted = self.check_rights(number, command).and_then(|()| self.admit(command, queued));

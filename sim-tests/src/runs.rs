@@ -176,6 +176,7 @@ impl Subject {
             let again = simulation::run_plan(self.plan.clone(), false);
             report.violations.extend(difference(&report, &again));
             report.took += again.took;
+            report.virtual_time += again.virtual_time;
         }
         report
     }

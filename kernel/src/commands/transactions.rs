@@ -108,14 +108,19 @@ pub(crate) fn queue(call: &mut Call<'_>, number: usize, command: &'static Comman
     Ok(())
 }
 
+/// Ends the transaction and the watching here.
+pub(crate) fn discard(call: &mut Call<'_>) {
+    call.session.transaction = None;
+    unwatch(call);
+}
+
 /// What a command is answered that the server refuses: for EXEC, that nothing of the transaction was executed, and that
 /// there is none any more. As in Redis, even if there was none.
 pub(crate) fn refused(call: &mut Call<'_>, command: Option<&Command>, error: CommandError) -> CommandError {
     if !command.is_some_and(Command::runs_transaction) {
         return error;
     }
-    call.session.transaction = None;
-    unwatch(call);
+    discard(call);
     let text = error.to_string();
     CommandError::ExecRefused(text.strip_prefix("ERR ").unwrap_or(&text).into())
 }

@@ -436,6 +436,34 @@ fn a_deposed_core_answers_no_more() {
     );
 }
 
+/// Else what its client sends next would be a part of the transaction.
+#[test]
+fn a_discard_that_comes_too_early_has_discarded_all_the_same() {
+    script!(
+        r#"
+    > a: SET k v
+      a waits for batch 1
+    > b: MULTI
+      b gets +OK
+    > close
+      propose batch 1: put k "v"
+    > another claims
+      void from 1 to 2
+      accepted 2
+      deposed by epoch 5
+      propose hello of node-1
+      a gets -LOADING another primary took over before this command was on disk; it has no effect
+    > b: DISCARD
+    > after 10000 ms
+      propose hello of node-1
+      b gets -LOADING there is no primary to execute this command; it was not executed, send it again
+    > b: CONSISTENCY EVENTUAL GET k
+    > after 10000 ms
+      b gets -LOADING there is no primary to execute this command; it was not executed, send it again
+    "#
+    );
+}
+
 #[test]
 fn a_new_life_answers_once_its_claim_is_accepted() {
     script!(
