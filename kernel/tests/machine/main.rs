@@ -455,7 +455,6 @@ fn a_discard_that_comes_too_early_has_discarded_all_the_same() {
       a gets -LOADING another primary took over before this command was on disk; it has no effect
     > b: DISCARD
     > after 10000 ms
-      propose hello of node-1
       b gets -LOADING there is no primary to execute this command; it was not executed, send it again
     > b: CONSISTENCY EVENTUAL GET k
     > after 10000 ms
