@@ -108,8 +108,9 @@ pub fn mutants(trial: &Trial) -> anyhow::Result<ExitCode> {
             let asked = ["mutant", name, &trial.seeds.to_string(), &from.to_string()];
             let run = Command::new(&program).args(asked).args(&trial.by).stderr(Stdio::null()).output();
             let output = run.with_context(|| format!("starting {}", program.display()))?;
-            let verdict: Verdict =
-                serde_json::from_slice(&output.stdout).with_context(|| format!("{name}: no verdict"))?;
+            // Damage says more before it.
+            let last = output.stdout.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+            let verdict: Verdict = serde_json::from_slice(last).with_context(|| format!("{name}: no verdict"))?;
             verdict.print();
             lock(&verdicts).push(verdict);
         }
