@@ -194,7 +194,7 @@ fn difference(once: &Report, again: &Report) -> Option<Violation> {
         return None;
     }
     let what = format!(
-        "run again it does not do the same: trace {:016x} and {:016x}, violations {one:?} and {other:?}",
+        "run again it does not do the same:\n    trace {:016x} and {:016x}\n    violations {one:?} and {other:?}",
         once.trace_hash, again.trace_hash
     );
     Some(Violation { check: DETERMINISM, what, at: None })
@@ -235,7 +235,9 @@ pub fn run(campaign: &Campaign) -> anyhow::Result<ExitCode> {
             if !report.violations.is_empty() {
                 let is_new = report.violations.iter().any(|violation| lock(&summary).seen(violation) < FOLDERS);
                 if is_new {
-                    report.violations.extend(subject.record(campaign, &report)?);
+                    let other = subject.record(campaign, &report)?;
+                    let is_known = report.violations.iter().any(|violation| violation.check == DETERMINISM);
+                    report.violations.extend(other.filter(|_| !is_known));
                 }
                 stops.fetch_or(!campaign.keep_going, Ordering::Relaxed);
                 print_failures(&subject.name, &report);
