@@ -14,8 +14,9 @@ use crate::summary::{Cause, Summary, Tally};
 const MARK: &str = "mark: ";
 
 /// What the nemesis has done, by the names under which it is counted.
-const FAULTS: [&str; 48] = [
+const FAULTS: [&str; 61] = [
     "all down at once",
+    "bits flipped",
     "bridge cut",
     "clients held back",
     "clients killed",
@@ -24,11 +25,13 @@ const FAULTS: [&str; 48] = [
     "damage not needed",
     "damage refused",
     "damage repaired",
+    "echoes",
     "ended in a purge",
     "ended in a rotation",
     "ended in a snapshot",
     "ended in an install",
     "ended in recovery",
+    "ended in setting aside",
     "ended itself",
     "epochs that began in a partition",
     "fell behind",
@@ -39,10 +42,14 @@ const FAULTS: [&str; 48] = [
     "killed",
     "leader isolated",
     "link cut",
+    "links broken",
+    "links torn in a message",
+    "lossy in one direction",
     "machine deaf",
     "machine isolated",
     "machine mute",
     "made to lag",
+    "misdirected",
     "names lost",
     "no space",
     "outages",
@@ -52,17 +59,23 @@ const FAULTS: [&str; 48] = [
     "primary isolated",
     "reads cut short",
     "reads failed",
+    "reconfigured",
     "removal refused",
     "removed",
     "ring cut",
+    "served without some",
     "set aside",
+    "slowed down",
     "stopped in order",
     "storms",
+    "storms that swell",
     "syncs failed",
+    "upgraded",
     "what decides repaired",
     "writes dropped",
     "writes failed",
     "writes torn",
+    "written in vain",
 ];
 
 /// Reads a result and writes its page.
