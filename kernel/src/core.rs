@@ -1213,11 +1213,6 @@ impl Core {
         self.origin_life
     }
 
-    /// Bytes of replies that are kept for the Cores that may ask for them again.
-    pub fn kept_replies(&self) -> usize {
-        self.system.requests.all_bytes()
-    }
-
     /// This life's number.
     pub fn incarnation(&self) -> Option<Incarnation> {
         self.incarnation

@@ -62,10 +62,14 @@ pub fn read_by(operation: &Operation) -> Vec<(Key, Datum)> {
 fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), Found> {
     for read in operations {
         let (Command::Get(key), Some(reply)) = (&read.command, read.answered()) else { continue };
+        // One that came to nothing may have been seen at `EVENTUAL` as long as nobody knew that.
+        let counts_not = |other: &Operation| {
+            other.outcome == Outcome::Refused && (read.acknowledged().is_some() || other.ended < read.called)
+        };
         let changes = || {
-            operations.iter().filter(|other| {
-                other.command.may_change(*key) && other.outcome != Outcome::Refused && other.called < read.ended
-            })
+            operations
+                .iter()
+                .filter(|other| other.command.may_change(*key) && !counts_not(other) && other.called < read.ended)
         };
         let Some(last) = changes().filter(|change| change.ended < read.called).max_by_key(|change| change.ended) else {
             continue;

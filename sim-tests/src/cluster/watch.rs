@@ -156,7 +156,6 @@ impl Cluster {
                 node.with_core(|core| {
                     note("batches on their way", core.in_flight());
                     note("forwarded commands without a reply", core.forwarded_waiting());
-                    note("bytes of replies in the request table", core.kept_replies());
                 });
             }
             let env = lock(&machine.life).env.clone();

@@ -115,6 +115,8 @@ impl<E: Env> Keeper<E> {
             && metrics.cluster_committed.is_some()
             && metrics.last_applied >= metrics.cluster_committed
             && !admission::is_wanted_as_voter(membership, self.id)
+            // While a change is under way, a majority of those before it must live too, and one may be this one's lost disk.
+            && membership.get_joint_config().len() == 1
     }
 
     /// What the Core beside shows of the group.
