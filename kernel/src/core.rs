@@ -993,10 +993,10 @@ impl Core {
     /// Whether writers must wait: the pipeline is full, or a digest is being taken.
     pub(crate) fn holds_writes(&self, now: Monotonic) -> bool {
         let Role::Primary(reign) = &self.role else { return true };
-        let for_digest = self.hold_writes_until.is_some_and(|until| now < until);
-        self.probes.hit_if(reign.is_full(), Probe::PipelineFull);
+        let (is_full, for_digest) = (reign.is_full(), self.hold_writes_until.is_some_and(|until| now < until));
+        self.probes.hit_if(is_full, Probe::PipelineFull);
         self.probes.hit_if(for_digest, Probe::HeldForDigest);
-        reign.is_full() || for_digest
+        is_full || for_digest
     }
 
     /// Has connections closed from now on when all that has arrived on them is run and answered.

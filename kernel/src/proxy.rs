@@ -246,12 +246,10 @@ impl Core {
             proxies.ready.push(FromPrimary::Refused { number, epoch });
             return true;
         }
-        let was_executed =
-            number <= self.served.highest(origin, request.session) || self.find_answered(origin, request).is_some();
-        if was_executed {
-            let here = number <= self.served.highest(origin, request.session);
-            self.probes.hit(if here { Probe::DeduplicatedInReign } else { Probe::DeduplicatedByLog });
-        }
+        let in_reign = number <= self.served.highest(origin, request.session);
+        let was_executed = in_reign || self.find_answered(origin, request).is_some();
+        self.probes.hit_if(in_reign, Probe::DeduplicatedInReign);
+        self.probes.hit_if(was_executed && !in_reign, Probe::DeduplicatedByLog);
         if was_executed && !Mutant::ExecuteAgain.is_chosen() {
             self.answer_again(now.monotonic, proxies, request);
             return true;

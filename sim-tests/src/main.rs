@@ -16,6 +16,7 @@ mod client;
 mod cluster;
 mod damage;
 mod dice;
+mod expected;
 mod export;
 mod failure;
 mod history;

@@ -49,13 +49,7 @@ pub enum Fault {
     /// The same, again and again, each time for so long.
     Flapping { shape: Shape, period: Duration, times: u32 },
     /// Packets are late and lost everywhere; it may come and go by and by.
-    Storm {
-        loss: f64,
-        slowest: Duration,
-        lasts: Duration,
-        #[serde(default)]
-        swells: bool,
-    },
+    Storm { loss: f64, slowest: Duration, lasts: Duration, swells: bool },
     /// All that one machine sends and is sent is late.
     Slow { who: Who, late: Duration, lasts: Duration },
     /// Much of what goes from one machine to another one is lost, and comes by the second or third try; the other way it
@@ -86,12 +80,7 @@ pub enum Fault {
     /// A node is removed from the cluster, and joins again as a new one.
     Remove { machine: usize, draw: u64 },
     /// There is no space beyond what is used, so often, with some in between.
-    FullDisk {
-        keeper: usize,
-        lasts: Duration,
-        #[serde(default = "once")]
-        times: u32,
-    },
+    FullDisk { keeper: usize, lasts: Duration, times: u32 },
     /// Some reads and writes fail, and some reads find the end too early.
     FailingDisk { keeper: usize, lasts: Duration },
     /// A life ends in the middle of something.
@@ -142,11 +131,6 @@ impl Schedule {
             fault.await.expect("a fault is not cancelled");
         }
     }
-}
-
-/// For plans from before it could be several times.
-fn once() -> u32 {
-    1
 }
 
 impl Who {

@@ -34,7 +34,6 @@ pub struct Options {
     /// Probability that a packet is lost and sent again.
     pub loss: f64,
     /// Probability that a read from a link gives only a piece of what has come.
-    #[serde(default)]
     pub pieces: f64,
     /// Latency of the disk's syncs.
     pub sync: RangeInclusive<Duration>,
@@ -52,21 +51,18 @@ pub struct Options {
     /// Whether it always asks.
     pub quorum_check: bool,
     /// Raft's clock.
-    #[serde(with = "Raft", default)]
+    #[serde(with = "Raft")]
     pub raft: RaftTimes,
     /// Bytes that items may take; 0 is no limit.
-    #[serde(default)]
     pub max_memory: u64,
     /// The newest format that each machine reads at first, where that is not the newest of all; a restart with a newer version
     /// raises it.
-    #[serde(default)]
     pub reads: Vec<u32>,
     /// How far each machine's clocks are off from the beginning.
     pub skews: Vec<Skew>,
     /// Whether users and databases come and go.
     pub changes_rights: bool,
     /// Whether an operator asks for snapshots, digests, hand-overs and the like.
-    #[serde(default)]
     pub is_operated: bool,
     /// Whether clients read at `EVENTUAL`, each at one node.
     pub reads_everywhere: bool,
@@ -196,17 +192,11 @@ pub struct FaultWeights {
     pub wipe: u32,
     pub fall_behind: u32,
     pub remove: u32,
-    #[serde(default)]
     pub slow: u32,
-    #[serde(default)]
     pub lossy: u32,
-    #[serde(default)]
     pub break_links: u32,
-    #[serde(default)]
     pub echo: u32,
-    #[serde(default)]
     pub upgrade: u32,
-    #[serde(default)]
     pub reconfigure: u32,
 }
 

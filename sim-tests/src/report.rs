@@ -6,77 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::expected::{self, FAULTS, MARK, SOMETIMES, missing};
 use crate::page::{bar, escaped, page, table};
-use crate::runs::{MUST_HAPPEN, missing};
 use crate::summary::{Cause, Summary, Tally};
-
-/// What names of marks begin with: rare states that a run has reached.
-const MARK: &str = "mark: ";
-
-/// What the nemesis has done, by the names under which it is counted.
-const FAULTS: [&str; 61] = [
-    "all down at once",
-    "bits flipped",
-    "bridge cut",
-    "clients held back",
-    "clients killed",
-    "clock set",
-    "Cores cut from Keepers",
-    "damage not needed",
-    "damage refused",
-    "damage repaired",
-    "echoes",
-    "ended in a purge",
-    "ended in a rotation",
-    "ended in a snapshot",
-    "ended in an install",
-    "ended in recovery",
-    "ended in setting aside",
-    "ended itself",
-    "epochs that began in a partition",
-    "fell behind",
-    "flapped",
-    "halves cut",
-    "joined anew",
-    "joins after a removal",
-    "killed",
-    "leader isolated",
-    "link cut",
-    "links broken",
-    "links torn in a message",
-    "lossy in one direction",
-    "machine deaf",
-    "machine isolated",
-    "machine mute",
-    "made to lag",
-    "misdirected",
-    "names lost",
-    "no space",
-    "outages",
-    "pause outlasted the lease",
-    "paused",
-    "power cut",
-    "primary isolated",
-    "reads cut short",
-    "reads failed",
-    "reconfigured",
-    "removal refused",
-    "removed",
-    "ring cut",
-    "served without some",
-    "set aside",
-    "slowed down",
-    "stopped in order",
-    "storms",
-    "storms that swell",
-    "syncs failed",
-    "upgraded",
-    "what decides repaired",
-    "writes dropped",
-    "writes failed",
-    "writes torn",
-    "written in vain",
-];
 
 /// Reads a result and writes its page.
 ///
@@ -106,9 +38,10 @@ fn render(summary: &Summary) -> String {
         tallies.filter(|(what, _)| wanted(what)).collect()
     };
     let is_mark = |what: &str| what.starts_with(MARK);
-    let is_fault = |what: &str| FAULTS.contains(&what);
+    let is_fault = |what: &str| FAULTS.contains(&what) || SOMETIMES.contains(&what);
     let is_command = |what: &str| crate::wire::COMMANDS.contains(&what);
-    let expected = |what: &str| MUST_HAPPEN.contains(&what) || is_command(what);
+    let all: Vec<String> = expected::all().collect();
+    let expected = |what: &str| all.iter().any(|expected| expected == what);
     content += "<h2>Faults that fired, and what they led to</h2>\n";
     content += &tallies(of(&is_fault), runs, &expected);
     content +=

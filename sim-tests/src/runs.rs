@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use mneme_kernel::probe::Probe;
 
+use crate::expected;
 use crate::export;
 use crate::failure;
 use crate::plan::{Kept, Plan};
@@ -19,95 +20,6 @@ use crate::simulation::{self, Report, UNDECIDED};
 use crate::summary::Summary;
 use crate::world::{Counts, Violation, lock};
 
-/// What must have happened at least once in this many seeds: a simulation whose faults do not fire proves nothing.
-const SEEDS_FOR_ALL: u64 = 100;
-pub const MUST_HAPPEN: [&str; 70] = [
-    "acknowledged",
-    "all down at once",
-    "answered at EVENTUAL",
-    "bridge cut",
-    "clients held back",
-    "clients killed",
-    "clock set",
-    "converged",
-    "Cores cut from Keepers",
-    "damage refused",
-    "damage repaired",
-    "data compared",
-    "databases made",
-    "digests compared",
-    "ended in a purge",
-    "ended in a rotation",
-    "ended in a snapshot",
-    "ended in an install",
-    "ended in recovery",
-    "ended itself",
-    "entries compared",
-    "epochs that began in a partition",
-    "fell behind",
-    "flapped",
-    "halves cut",
-    "joined anew",
-    "joins after a removal",
-    "killed",
-    "leader isolated",
-    "link cut",
-    "lives",
-    "lists read at the end",
-    "lives from a snapshot",
-    "LOADING",
-    "machine deaf",
-    "machine isolated",
-    "machine mute",
-    "made to lag",
-    "names kept",
-    "names lost",
-    "no space",
-    "operations",
-    "outages",
-    "pause outlasted the lease",
-    "paused",
-    "power cut",
-    "primary isolated",
-    "promoted",
-    "reads cut short",
-    "reads failed",
-    "reigns",
-    "Replicas",
-    "Replicas fed by a follower",
-    "removed",
-    "rights changed",
-    "rights refused",
-    "rights used",
-    "ring cut",
-    "set aside",
-    "stopped in order",
-    "storms",
-    "syncs failed",
-    "terms that began in a partition",
-    "UNCERTAIN",
-    "waits counted",
-    "what decides repaired",
-    "writes dropped",
-    "writes failed",
-    "writes kept",
-    "writes torn",
-];
-
-/// With so many seeds every rare state must have been reached, but for these: each is reached in less than one seed of a
-/// hundred.
-const SEEDS_FOR_MARKS: u64 = 1_000;
-const TOO_RARE: [Probe; 9] = [
-    Probe::BatchGap,
-    Probe::PipelineFull,
-    Probe::RemovalFenced,
-    Probe::ReplacedBeforeSync,
-    Probe::Replaced,
-    Probe::SnapshotFeedBroken,
-    Probe::TransferBroken,
-    Probe::TransferRefused,
-    Probe::TransferUnderWay,
-];
 /// At most one seed of so many may be left undecided: it shows no mistake, and proves nothing.
 const DECIDED: u64 = 100;
 
@@ -286,40 +198,24 @@ pub fn run(campaign: &Campaign) -> anyhow::Result<ExitCode> {
     })?;
     let mut summary = summary.into_inner()?;
     summary.took = start.elapsed().as_secs_f64();
-    for expected in MUST_HAPPEN.into_iter().chain(crate::wire::COMMANDS) {
-        summary.happened.entry(expected.to_owned()).or_default();
-    }
-    for probe in Probe::ALL {
-        summary.happened.entry(mark(probe.name())).or_default();
+    for what in expected::all().chain(Probe::ALL.map(|probe| expected::mark(probe.name()))) {
+        summary.happened.entry(what).or_default();
     }
     print(&summary);
     if let Some(path) = &campaign.report {
         let text = serde_json::to_string_pretty(&summary)? + "\n";
         fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     }
-    let missing = missing(&summary);
+    let missing = expected::missing(&summary);
     if summary.undecided * DECIDED > summary.seeds.max(DECIDED) {
         println!("{} of {} seeds are not decided", summary.undecided, summary.seeds);
         return Ok(ExitCode::FAILURE);
     }
-    if summary.failed == 0 && summary.seeds >= SEEDS_FOR_ALL && !missing.is_empty() {
+    if summary.failed == 0 && !missing.is_empty() {
         println!("in {} seeds this never happened: {}", summary.seeds, missing.join(", "));
         return Ok(ExitCode::FAILURE);
     }
     Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The name of a rare state among what happened.
-pub fn mark(name: &str) -> String {
-    format!("mark: {name}")
-}
-
-/// What should have happened and did not.
-pub fn missing(summary: &Summary) -> Vec<&'static str> {
-    let is_long = summary.seeds >= SEEDS_FOR_MARKS;
-    let marks = Probe::ALL.into_iter().filter(|probe| is_long && !TOO_RARE.contains(probe));
-    let expected = MUST_HAPPEN.into_iter().chain(crate::wire::COMMANDS).filter(|what| summary.times(what) == 0);
-    expected.chain(marks.map(Probe::name).filter(|name| summary.times(&mark(name)) == 0)).collect()
 }
 
 /// Runs a seed or a plan and shows all there is to know of it; also writes that to a folder if one is given.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::runs::mark;
+use crate::expected::mark;
 use crate::simulation::Report;
 use crate::world::Violation;
 

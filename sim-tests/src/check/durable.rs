@@ -104,6 +104,8 @@ fn leaves_one_state(command: &Command) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use mneme_kernel::ids::Incarnation;
+
     use super::*;
     use crate::history::operation;
 
@@ -129,6 +131,18 @@ mod tests {
         assert!(check(&[set(1, 1, done()), set(3, 2, done()), read(10, Some(1))]).is_err());
         assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Unknown), read(10, Some(1))]), Ok(()));
         assert_eq!(check(&[set(1, 1, done()), set(3, 2, Outcome::Refused), read(10, Some(1))]), Ok(()));
+    }
+
+    #[test]
+    fn what_comes_to_nothing_may_be_seen_at_eventual_until_that_is_known() {
+        let memory = Some(Memory::Core(Incarnation(3)));
+        let everywhere = Operation { level: Level::All, ..set(1, 1, done()) };
+        let in_vain = |ended| Operation { ended: Stamp(ended), ..set(3, 2, Outcome::Refused) };
+        let outcome = Outcome::Executed(Reply::Datum(Datum::Word(2)));
+        let seen = Operation { level: Level::Eventual, outcome, memory, ..read(10, Some(2)) };
+        assert_eq!(check(&[everywhere.clone(), in_vain(20), seen.clone()]), Ok(()));
+        assert!(check(&[everywhere.clone(), in_vain(5), seen]).is_err(), "it was known by then");
+        assert!(check(&[everywhere, in_vain(20), read(10, Some(2))]).is_err(), "not at QUORUM");
     }
 
     #[test]

@@ -26,12 +26,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn first(options: &Options, machine: usize) -> Settings {
         let Options { segment_bytes, snapshots, quorum_check, .. } = *options;
-        Settings {
-            segment_bytes,
-            snapshots,
-            quorum_check,
-            reads: options.reads.get(machine).copied().unwrap_or(NEWEST),
-        }
+        Settings { segment_bytes, snapshots, quorum_check, reads: options.reads[machine] }
     }
 }
 

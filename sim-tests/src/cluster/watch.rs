@@ -6,6 +6,7 @@ use madsim::time::sleep;
 use mneme_driver::env::{Disk, Env};
 use mneme_driver::keeper::{Keeper, KeeperStatus};
 use mneme_driver::node::Node;
+use mneme_kernel::probe::Probe;
 use mneme_runtime_sim::SimEnv;
 
 use super::{Cluster, Machine};
@@ -72,7 +73,9 @@ impl Cluster {
             world.check("term", found.map(drop));
             // While it is suspended its log stands still, and no time passes for it.
             if leads.is_some() && !machine.is_paused() {
-                let promoted = lock(&self.0.checks.voters).sees(&keeper.status());
+                let probes = machine.clock.probes();
+                let decided = probes.count(Probe::VoterPromoted) + probes.count(Probe::VoterReplaced);
+                let promoted = lock(&self.0.checks.voters).sees(&keeper.status(), decided);
                 world.count("promoted", *promoted.as_ref().unwrap_or(&0));
                 world.check("voter", promoted.map(drop));
             }
