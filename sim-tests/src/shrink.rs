@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use mneme_driver::keeper::RaftTimes;
+use mneme_kernel::agreed::NEWEST;
 use mneme_runtime_sim::Skew;
 
 use crate::nemesis::{Fault, Schedule};
@@ -267,7 +269,17 @@ fn shorter(plan: &mut Plan) -> bool {
     plan.options.lasts > LEAST
 }
 
-const NOISE: [(&str, Step); 5] = [
+const NOISE: [(&str, Step); 9] = [
+    ("reads from links give all that has come", |options| std::mem::take(&mut options.pieces) > 0.0),
+    ("Raft's usual clock", |options| {
+        let usual = RaftTimes::default();
+        std::mem::replace(&mut options.raft, usual).heartbeat != usual.heartbeat
+    }),
+    ("no limit of memory", |options| std::mem::take(&mut options.max_memory) > 0),
+    ("all of the newest version", |options| {
+        let newest = vec![NEWEST; options.reads.len()];
+        std::mem::replace(&mut options.reads, newest.clone()) != newest
+    }),
     ("no packet is lost", |options| std::mem::replace(&mut options.loss, 0.0) > 0.0),
     ("all packets take the same time", |options| {
         let all = options.latency.start..options.latency.start + Duration::from_nanos(1);
@@ -291,7 +303,8 @@ const NOISE: [(&str, Step); 5] = [
     }),
 ];
 
-const TASKS: [(&str, Step); 9] = [
+const TASKS: [(&str, Step); 10] = [
+    ("no operator", |options| std::mem::take(&mut options.is_operated)),
     ("no changes of rights", |options| std::mem::take(&mut options.changes_rights)),
     ("nobody counts by WAIT", |options| std::mem::take(&mut options.counts_waits)),
     ("nobody reads everywhere", |options| std::mem::take(&mut options.reads_everywhere)),

@@ -150,6 +150,7 @@ impl Group {
     ) -> Result<Option<Refusal>, String> {
         if scenario == Scenario::SoundComesLater {
             self.start(&[DAMAGED, LAGGING], disks, join);
+            // They need not be: of what is asked here, that nothing wrong is read, it is enough that some time passes.
             let _ = self.until_ready(disks, AWAY).await;
             self.look(left).await.map_err(|wrong| format!("without the sound one, {wrong}"))?;
             self.start(&[SOUND], disks, join);
