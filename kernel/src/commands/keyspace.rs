@@ -10,6 +10,9 @@ use crate::effect::Effect;
 use crate::glob;
 use crate::ids::{DbId, DbNumber};
 
+/// How many keys RANDOMKEY looks at where those that have expired must not be deleted; as in Redis.
+const RANDOM_TRIES: u32 = 100;
+
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "keys",
@@ -51,12 +54,17 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "Returns a random key name from the database.",
         run: |call| {
             let db = call.db();
+            let mut tries = 0;
             loop {
                 let bits = call.core.random();
-                let Some(key) = call.core.store.database(db).random(bits).map(Box::from) else { break };
-                // One that has expired is deleted, so this ends.
-                if let [key] = &*alive(call, db, alloc::vec![key]) {
-                    call.reply.bulk(key);
+                let Some(key) = call.core.store.database(db).random(bits).map(Box::<[u8]>::from) else { break };
+                // One that has expired is deleted by a primary. Others must not: then one that has may be all there is, and it
+                // is named in the end, as by Redis's replicas.
+                tries += 1;
+                let is_last = !call.core.serves() && tries == RANDOM_TRIES;
+                if call.get_in(db, &key).is_some() || is_last {
+                    call.depend_on_database(db);
+                    call.reply.bulk(&key);
                     return Ok(());
                 }
             }

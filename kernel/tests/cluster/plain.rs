@@ -131,14 +131,14 @@ fn a_renewal_in_a_snapshot_is_waited_for_from_when_the_snapshot_is_read() {
     }
 }
 
-#[test]
-fn a_replica_answers_reads_once_it_has_caught_up_and_takes_nothing_else() {
+/// A Replica that has what a primary has executed.
+fn replica_of(commands: &[u8]) -> Core {
     let mut primary = primary(support::config());
     let mut log = vec![];
     let mut client = primary.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
     tell(&mut primary, Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
     authenticate(&mut primary, &mut client);
-    client.input().extend_from_slice(b"SET k v\r\n");
+    client.input().extend_from_slice(commands);
     client.run(&mut primary, NOW);
     log.push(proposal(&tell(&mut primary, Input::CloseBatch)));
 
@@ -155,6 +155,23 @@ fn a_replica_answers_reads_once_it_has_caught_up_and_takes_nothing_else() {
         commit(&mut replica, index as u64 + 1, entry);
     }
     tell(&mut replica, Input::Group(Group { committed: 4, ..Group::default() }));
+    replica
+}
+
+/// It must not delete it, and looked for another one for ever.
+#[test]
+fn a_replica_names_a_key_at_random_though_all_have_expired() {
+    let mut replica = replica_of(b"SET k v PX 1\r\n");
+    let mut client = replica.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    authenticate(&mut replica, &mut client);
+    client.input().extend_from_slice(b"GET k\r\nRANDOMKEY\r\n");
+    client.run(&mut replica, Now { wall: Wall(NOW.wall.0 + 10), ..NOW });
+    assert_eq!(String::from_utf8_lossy(client.ready()), "$-1\r\n$1\r\nk\r\n");
+}
+
+#[test]
+fn a_replica_answers_reads_once_it_has_caught_up_and_takes_nothing_else() {
+    let mut replica = replica_of(b"SET k v\r\n");
     assert_eq!(replica.role_name(), "replica");
     assert_eq!(replica.lag(), 0);
 
