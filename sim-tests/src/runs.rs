@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -20,6 +20,8 @@ use crate::simulation::{self, Report, UNDECIDED};
 use crate::summary::Summary;
 use crate::world::{Counts, Violation, lock};
 
+/// How long a run may take in real time; it takes a fraction of a second, and searches of its history a minute at most.
+const STUCK: Duration = Duration::from_secs(300);
 /// At most one seed of so many may be left undecided: it shows no mistake, and proves nothing.
 const DECIDED: u64 = 100;
 
@@ -133,6 +135,32 @@ fn difference(once: &Report, again: &Report) -> Option<Violation> {
     Some(Violation { check: DETERMINISM, what, at: None })
 }
 
+/// Ends this process, and says why, if a run does not come to its end: a loop without an end stops no virtual clock.
+struct Watch {
+    ended: mpsc::Sender<()>,
+}
+
+impl Watch {
+    fn over(name: &str) -> Watch {
+        let (ended, heard) = mpsc::channel();
+        let name = name.to_owned();
+        std::thread::spawn(move || {
+            if heard.recv_timeout(STUCK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                println!("seed {name} FAILS (end): it has not come to its end in {STUCK:?} of real time");
+                std::process::exit(1);
+            }
+        });
+        Watch { ended }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Nobody hears it that has given up.
+        let _ = self.ended.send(());
+    }
+}
+
 /// Runs a campaign.
 pub fn run(campaign: &Campaign) -> anyhow::Result<ExitCode> {
     let regressions = match &campaign.regressions {
@@ -164,7 +192,9 @@ pub fn run(campaign: &Campaign) -> anyhow::Result<ExitCode> {
                     &drawn
                 }
             };
+            let watch = Watch::over(&subject.name);
             let mut report = subject.run(campaign.twice);
+            drop(watch);
             let before = report.violations.len();
             report.violations.retain(|violation| violation.check != UNDECIDED);
             if report.violations.len() < before {
