@@ -273,6 +273,11 @@ impl Machine {
         }
     }
 
+    /// Whether an operation of its disk has failed in this life, though there was space.
+    pub(super) fn disk_has_failed(&self) -> bool {
+        failures(&self.disk().stats()) > lock(&self.life).failures
+    }
+
     /// Whether a sync of a folder has failed. What programs see of its names may then differ for ever from what is
     /// durable; the file systems of Linux take no more changes until they are mounted anew.
     fn needs_reboot(&self) -> bool {

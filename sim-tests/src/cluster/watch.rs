@@ -161,6 +161,10 @@ impl Cluster {
                     note("forwarded commands without a reply", core.forwarded_waiting());
                 });
             }
+            if machine.disk_has_failed() {
+                // What could not be removed goes with the next snapshot, or the next start.
+                continue;
+            }
             let env = lock(&machine.life).env.clone();
             for (folder, unfinished) in UNFINISHED {
                 let names = env.disk().list(folder).await.unwrap_or_default();
