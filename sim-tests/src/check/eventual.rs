@@ -112,7 +112,7 @@ mod tests {
         let found = read(5, Some(2), FIRST);
         let writes = [set(1, 1), set(3, 2), Operation { command: Command::GetDelete(KEY), ..found.clone() }];
         let behind = read(7, Some(1), FIRST);
-        assert_eq!(check(&[&writes[..], &[behind.clone()]].concat()), Ok(()));
+        assert_eq!(check(&[&writes[..], std::slice::from_ref(&behind)].concat()), Ok(()));
         assert!(check(&[&writes[..2], &[found, behind]].concat()).is_err());
     }
 
