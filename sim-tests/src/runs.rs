@@ -17,7 +17,7 @@ use crate::export;
 use crate::failure;
 use crate::plan::{Kept, Plan};
 use crate::simulation::{self, Report, UNDECIDED};
-use crate::summary::Summary;
+use crate::summary::{Busy, Summary};
 use crate::world::{Counts, Violation, lock};
 
 /// How long a run may take in real time; it takes a fraction of a second, and searches of its history a minute at most.
@@ -388,6 +388,14 @@ fn print(summary: &Summary) {
         "{together:.1} s of virtual time a second, {one:.1} on each core; {:.1} operations of clients in a second of virtual time",
         summary.load()
     );
+    let Busy { runs, operations, virtual_time, took_together } = summary.busy;
+    if runs > 0 {
+        println!(
+            "{:.1} s of virtual time a second on a core in the {runs} busiest, with {:.1} operations",
+            virtual_time / took_together,
+            operations as f64 / virtual_time
+        );
+    }
     let happened = summary.happened.iter().filter(|(_, tally)| tally.times > 0);
     let happened: Vec<String> = happened.map(|(what, tally)| format!("{what}: {}", tally.times)).collect();
     println!("{}", happened.join(", "));

@@ -10,6 +10,8 @@ use crate::world::Violation;
 
 /// So many of the slowest runs are named.
 const SLOWEST: usize = 10;
+/// Operations of clients in a second of virtual time, at least, in a busy run.
+pub const BUSY: f64 = 100.0;
 /// So many failing runs of one cause are named.
 const NAMED: usize = 20;
 
@@ -35,11 +37,22 @@ pub struct Summary {
     pub took: f64,
     /// Real time of all runs, one after the other.
     pub took_together: f64,
+    pub busy: Busy,
     /// What happened, by its name.
     pub happened: BTreeMap<String, Tally>,
     pub failures: Vec<Cause>,
     /// The slowest first.
     pub slowest: Vec<Slow>,
+}
+
+/// The runs in which clients were busy: what the simulator does under load. Times are in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Busy {
+    pub runs: u64,
+    pub operations: u64,
+    pub virtual_time: f64,
+    /// Real time of all of them, one after the other.
+    pub took_together: f64,
 }
 
 /// How often something happened.
@@ -77,6 +90,13 @@ impl Summary {
         let virtual_time = report.virtual_time.as_secs_f64();
         self.virtual_time += virtual_time;
         self.took_together += report.took.as_secs_f64();
+        let operations = report.counts.get("operations").copied().unwrap_or_default();
+        if operations as f64 >= BUSY * virtual_time {
+            self.busy.runs += 1;
+            self.busy.operations += operations;
+            self.busy.virtual_time += virtual_time;
+            self.busy.took_together += report.took.as_secs_f64();
+        }
         for (what, count) in &report.counts {
             let tally = self.happened.entry((*what).to_owned()).or_default();
             tally.times += count;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use madsim::time::sleep;
 use mneme_driver::env::{Disk, Env};
-use mneme_driver::keeper::{Keeper, KeeperStatus};
 use mneme_driver::node::Node;
 use mneme_kernel::probe::Probe;
 use mneme_runtime_sim::SimEnv;
@@ -65,7 +64,7 @@ impl Cluster {
         self.look_at_replicas();
         for machine in self.keepers() {
             let Some(keeper) = machine.running_keeper() else { continue };
-            let (term, leads) = (keeper.term(), leads(&keeper));
+            let (term, leads) = (keeper.term(), keeper.leads_in());
             let found = lock(&self.0.checks.terms).sees(keeper.id(), term, leads);
             if found == Ok(true) {
                 world.event(format_args!("{} leads in term {leads:?}", machine.name()));
@@ -198,17 +197,8 @@ impl Cluster {
     pub fn leader(&self) -> Option<usize> {
         let leading = self.keepers().filter_map(|machine| {
             let keeper = machine.running_keeper()?;
-            leads(&keeper).map(|term| (term, machine.number()))
+            keeper.leads_in().map(|term| (term, machine.number()))
         });
         leading.max().map(|(_, number)| number)
     }
-}
-
-/// The term in which a Keeper leads, if it does.
-fn leads(keeper: &Keeper<SimEnv>) -> Option<u64> {
-    if !keeper.leads() {
-        return None;
-    }
-    let KeeperStatus { id, leader, term, .. } = keeper.status();
-    (leader == Some(id)).then_some(term)
 }

@@ -94,6 +94,14 @@ impl<E: Env> Keeper<E> {
         self.raft.metrics().borrow_watched().state == ServerState::Leader
     }
 
+    /// The term in which this Keeper leads, as far as it knows.
+    pub fn leads_in(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(self.id);
+        leads.then_some(metrics.current_term)
+    }
+
     /// Completes when this Keeper is a member that has what the leader had committed, and votes if it is to.
     pub async fn caught_up(&self) {
         let mut metrics = self.raft.metrics();
@@ -342,7 +350,10 @@ impl<E: Env> Keeper<E> {
 
     /// What a leader decides about members by; `None` if this one does not lead.
     pub(crate) fn view(&self) -> Option<View> {
-        let metrics = self.metrics();
+        self.view_of(&self.metrics())
+    }
+
+    fn view_of(&self, metrics: &MetricsOf<E>) -> Option<View> {
         let since = (*lock(&self.leads_since))?;
         if metrics.state != ServerState::Leader {
             return None;
@@ -362,7 +373,7 @@ impl<E: Env> Keeper<E> {
         let silence = Silence { patience: self.times.election_max * 4, led_for: self.env.monotonic() - since };
         let last = metrics.last_log_index.unwrap_or_default();
         let at = metrics.membership_config.log_id().as_ref().map(to_wal_id::<E::Runtime>);
-        let has_majority = self.has_lease(&metrics);
+        let has_majority = self.has_lease(metrics);
         Some(View { membership, seen, silence, last, has_majority, at })
     }
 
@@ -402,7 +413,7 @@ impl<E: Env> Keeper<E> {
         let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
         let voters: BTreeSet<u64> = membership.voter_ids().collect();
-        let seen = self.view().map(|view| view.seen).unwrap_or_default();
+        let seen = self.view_of(&metrics).map(|view| view.seen).unwrap_or_default();
         let members = membership
             .nodes()
             .map(|(id, peer)| {
