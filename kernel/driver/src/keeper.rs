@@ -129,7 +129,7 @@ pub struct Keeper<E: Env> {
     transferred: Mutex<Option<(u64, Monotonic)>>,
     /// Held while the members change.
     changing: AsyncMutex<()>,
-    /// The newest configuration that it is a member by, or was, as the index of its entry.
+    /// The newest committed configuration that it is a member by, or was, as the index of its entry.
     member_at: Mutex<Option<u64>>,
     /// 1 once it is a member no more.
     removed: Watermark,
@@ -270,7 +270,7 @@ impl<E: Env> Keeper<E> {
     /// Takes its place; `others` are the addresses of Keepers that it has known.
     async fn begin(self: &Arc<Self>, start: &Start, others: Vec<String>) -> Result<(), RaftStopped> {
         let is_member = self.raft.is_initialized().await.map_err(|error| RaftStopped(error.to_string()))?;
-        self.note_membership(&self.metrics().membership_config);
+        self.note_membership(&self.metrics().committed_membership_config);
         // Where there is a group, an empty log is one that was lost.
         let founds = !is_member && others.is_empty() && matches!(start, Start::Found { .. });
         if founds {
@@ -319,8 +319,8 @@ impl<E: Env> Keeper<E> {
                 if !members.is_empty() {
                     self.addresses.learn(members);
                 }
-                self.note_membership(&now.membership_config);
                 let committed = &now.committed_membership_config;
+                self.note_membership(committed);
                 if committed.membership().get_node(&self.id).is_none() {
                     removed_at = committed.log_id().as_ref().map(|id| id.index);
                 }

@@ -69,6 +69,8 @@ struct Entries<F> {
     /// The index of the first slot.
     first: u64,
     slots: VecDeque<Slot>,
+    /// Behind which index everything is cut off, where the disk has not been told.
+    truncated: Option<Option<u64>>,
     files: BTreeMap<u64, SegmentFile<F>>,
     cached_bytes: usize,
     /// The feed has handed out everything before this one.
@@ -123,6 +125,7 @@ impl<E: Env> Log<E> {
             placed_bytes: recovered.entries.iter().map(|(_, place)| place.len).sum(),
             cached_from: first + slots.len() as u64,
             slots,
+            truncated: None,
             files: files.iter().map(|(n, file)| (*n, SegmentFile { file: file.clone(), header: None })).collect(),
         });
         let index = Arc::new(Index { entries, full: AtomicBool::new(false), measures: Mutex::default() });
@@ -132,10 +135,11 @@ impl<E: Env> Log<E> {
         env.spawn_thread("log", writer.run(receiver));
         let log = Self { env: env.clone(), id, requests, index };
         if let Some(snapshot) = snapshot
-            && newest(&recovered).is_none_or(|newest| newest < snapshot.last.index)
+            && is_replaced(&recovered, snapshot.last)
         {
             // The last life ended between a snapshot that came from another Keeper and the purge.
             env.probes().hit(Probe::InstallCompleted);
+            lock(&log.index.entries).truncate_after(None);
             log.purge_to(snapshot.last).await;
         }
         Ok(log)
@@ -216,8 +220,13 @@ impl<E: Env> Log<E> {
 
     /// Forgets the entries up to this one, which a snapshot contains; completes when that is on stable storage.
     pub(crate) async fn purge_to(&self, id: WalId) {
-        lock(&self.index.entries).purge(id);
-        self.write(vec![Write::Purge(id)], || {});
+        {
+            let mut entries = lock(&self.index.entries);
+            entries.purge(id);
+            let truncated = entries.truncated.take().map(Write::TruncateAfter);
+            // Under the lock: nothing may be appended between.
+            self.write(truncated.into_iter().chain([Write::Purge(id)]).collect(), || {});
+        }
         self.flushed().await;
     }
 
@@ -335,10 +344,18 @@ fn check_together(recovered: &Recovered, snapshot: Option<&Manifest>) -> Result<
             "the log begins behind entry {}, the snapshot ends with entry {last}",
             purged.unwrap_or_default()
         )),
-        _ if newest(recovered).is_none_or(|newest| newest < last) && recovered.installed != Some(snapshot.last) => {
-            wrong(format!("the snapshot ends with entry {last}, the log before it"))
+        _ if is_replaced(recovered, snapshot.last) && recovered.installed != Some(snapshot.last) => {
+            wrong(format!("the snapshot ends with entry {last}, the log before it or with another one"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether a snapshot that ends with this entry took the place of a log that ends before it, or has another entry there.
+fn is_replaced(recovered: &Recovered, last: WalId) -> bool {
+    match recovered.entries.iter().find(|(id, _)| id.index == last.index) {
+        Some((id, _)) => *id != last,
+        None => newest(recovered).is_none_or(|newest| newest < last.index),
     }
 }
 
@@ -413,6 +430,7 @@ impl<F> Entries<F> {
             }
         }
         self.cached_from = self.cached_from.min(self.end());
+        self.truncated = Some(self.truncated.map_or(index, |before| before.min(index)));
         unsynced
     }
 
@@ -554,26 +572,25 @@ impl<E: Env> RaftLogStorage<Types<E::Runtime>> for Log<E> {
         I: IntoIterator<Item = Entry<E::Runtime>> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut records = Vec::new();
         let now = self.env.monotonic();
-        {
-            let mut index = lock(&self.index.entries);
-            for entry in entries {
-                let id = types::to_wal_id::<E::Runtime>(&entry.log_id);
-                index.append(id, entry.payload.clone(), now);
-                records.push(Write::Entry(id, entry.payload));
-            }
+        let mut index = lock(&self.index.entries);
+        let mut records: Vec<Write> = index.truncated.take().map(Write::TruncateAfter).into_iter().collect();
+        for entry in entries {
+            let id = types::to_wal_id::<E::Runtime>(&entry.log_id);
+            index.append(id, entry.payload.clone(), now);
+            records.push(Write::Entry(id, entry.payload));
         }
         self.write(records, move || callback.io_completed(Ok(())));
         Ok(())
     }
 
+    /// On disk only with what comes next: openraft cuts off all that it does not know to be committed before it installs a
+    /// snapshot that conflicts with any of it, and if the process ends between, what was acknowledged must still be there.
     async fn truncate_after(&mut self, last: Option<LogId<E::Runtime>>) -> io::Result<()> {
         let index = last.map(|id| id.index);
         let probes = self.env.probes();
         probes.hit(Probe::LogTruncated);
         probes.hit_if(lock(&self.index.entries).truncate_after(index), Probe::ReplacedBeforeSync);
-        self.write(vec![Write::TruncateAfter(index)], || {});
         Ok(())
     }
 

@@ -314,6 +314,8 @@ impl<E: Env> Node<E> {
         while self.replying.load(Ordering::Relaxed) > 0 && self.env.monotonic() < until {
             self.env.sleep(Duration::from_millis(5)).await;
         }
+        // A read without a lease asks for one more, and its client may have gone.
+        self.until_accepted(self.with_core(|core| core.executed())).await;
     }
 
     /// Lets no more clients in, and has each connection closed when what it has asked for is answered: its client finds

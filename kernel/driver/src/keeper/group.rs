@@ -72,11 +72,13 @@ pub(crate) struct View {
 }
 
 impl<E: Env> Keeper<E> {
-    /// Whether the group knows this Keeper, and where it is.
+    /// Whether the group knows this Keeper, and where it is. Who was never a member counts what is committed: an admission may
+    /// come to nothing, and no later leader says anything to one that it does not know.
     pub(crate) fn is_known(&self) -> bool {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        metrics.membership_config.membership().get_node(&self.id).is_some_and(|peer| peer.0 == self.member)
+        let config = if self.was_member() { &metrics.membership_config } else { &metrics.committed_membership_config };
+        config.membership().get_node(&self.id).is_some_and(|peer| peer.0 == self.member)
     }
 
     /// The members of the group, by id.
@@ -309,7 +311,7 @@ impl<E: Env> Keeper<E> {
         }
     }
 
-    /// Whether it is a member by what its log says, or was.
+    /// Whether it is a member for certain, or was.
     pub(crate) fn was_member(&self) -> bool {
         lock(&self.member_at).is_some()
     }
@@ -323,11 +325,12 @@ impl<E: Env> Keeper<E> {
         &self.removed
     }
 
-    /// Notes whether this Keeper is a member by a configuration.
-    pub(super) fn note_membership(&self, config: &StoredMembershipOf<E>) {
-        if config.membership().get_node(&self.id).is_some() {
-            // Not the highest: one that was not committed may have been replaced by an older one's successor.
-            *lock(&self.member_at) = config.log_id().as_ref().map(|id| id.index);
+    /// Notes whether this Keeper is a member by a configuration that is committed.
+    pub(super) fn note_membership(&self, committed: &StoredMembershipOf<E>) {
+        if committed.membership().get_node(&self.id).is_some() {
+            let at = committed.log_id().as_ref().map(|id| id.index);
+            let mut member_at = lock(&self.member_at);
+            *member_at = at.max(*member_at);
         }
     }
 
