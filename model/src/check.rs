@@ -7,8 +7,10 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 /// A protocol in a scenario, right or with one mistake.
 pub trait Subject:
-    Model<State: Clone + Debug + PartialEq + std::hash::Hash + Send + Sync, Action: Clone + Debug + Display + PartialEq + Send + Sync>
-    + Clone
+    Model<
+        State: Clone + Debug + PartialEq + std::hash::Hash + Send + Sync,
+        Action: Clone + Debug + Display + PartialEq + Send + Sync,
+    > + Clone
     + Send
     + Sync
     + 'static
@@ -132,7 +134,7 @@ impl<S: Subject> Violation<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keepers::Group;
+    use crate::keepers::{self, Group};
     use crate::marks;
     use crate::mutant::Mutant;
     use crate::protocol::Protocol;
@@ -162,5 +164,22 @@ mod tests {
         let violation = findings.violation.expect("it is caught");
         // Execute, Reply: the write is not in the log yet.
         assert_eq!((violation.property, violation.steps.len()), ("an acknowledged write is in the log", 2));
+    }
+
+    #[test]
+    fn the_keepers_hold_and_a_mistake_of_theirs_is_caught() {
+        let findings = explore(&scenario::<Group>("keepers-lost-disk"), 1);
+        assert!(findings.violation.is_none() && findings.missed.is_empty(), "{:?}", findings.missed);
+        let subject = scenario::<Group>("keepers-lost-disk").with(keepers::mutant::Mutant::KeepIdWhenWiped);
+        let violation = hunt(&subject).violation.expect("it is caught");
+        assert!(violation.is_harm());
+    }
+
+    #[test]
+    fn each_name_means_one_thing() {
+        let scenarios = || Protocol::all().into_iter().map(|subject| subject.name());
+        assert!(Group::all().iter().all(|group| scenarios().all(|name| name != group.name())));
+        let mutants = || Protocol::MUTANTS.iter().map(|(mutant, _)| mutant_name(mutant));
+        assert!(Group::MUTANTS.iter().all(|(mutant, _)| mutants().all(|name| name != mutant_name(mutant))));
     }
 }

@@ -12,7 +12,11 @@ pub enum Action {
     Vote(Node, Node),
     /// The leader sends all of its log that the other one lacks, and what is committed. `synced`: it is on the other's disk,
     /// and the leader hears of it; else the other one has it in memory alone.
-    Append { from: Node, to: Node, synced: bool },
+    Append {
+        from: Node,
+        to: Node,
+        synced: bool,
+    },
     /// The leader's own log is on its disk.
     Sync(Node),
     /// The leader takes an entry from a Core.
@@ -24,7 +28,10 @@ pub enum Action {
     /// The leader ends a change of the voters, its own or a former leader's.
     End(Node),
     /// An operator asks the node `by` to remove a machine's Keeper.
-    Remove { machine: Node, by: Node },
+    Remove {
+        machine: Node,
+        by: Node,
+    },
     /// The leader does the next that this needs: voters change, or members leave, or it says why not.
     Leave(Node),
     /// The operator gets an answer.
@@ -32,7 +39,10 @@ pub enum Action {
     /// The first one hears from the second one that it is a member no more.
     FindOut(Node, Node),
     /// Its process ends; with `loses_tail` what was not synced is lost.
-    Crash { machine: Node, loses_tail: bool },
+    Crash {
+        machine: Node,
+        loses_tail: bool,
+    },
     Restart(Node),
     /// It loses its disk, and goes on with an empty one.
     Lose(Node),

@@ -172,3 +172,40 @@ impl fmt::Display for Config {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(machines: &[u8]) -> Ids {
+        machines.iter().map(|machine| Id::first(Node(*machine))).collect()
+    }
+
+    #[test]
+    fn while_voters_change_a_majority_of_both_decides() {
+        let all = Config { voters: ids(&[0, 1, 2]), members: ids(&[0, 1, 2, 3, 4]), ..Config::default() };
+        let joint = all.towards(ids(&[2, 3, 4]));
+        assert!(!joint.is_quorum(ids(&[0, 1])) && !joint.is_quorum(ids(&[3, 4])));
+        assert!(joint.is_quorum(ids(&[1, 2, 3])));
+        assert!(!Config::default().is_quorum(ids(&[0, 1])), "nobody votes");
+    }
+
+    #[test]
+    fn only_an_old_id_leaves_by_the_end_of_a_change() {
+        let all = Config { voters: ids(&[0, 1, 2, 3, 4]), members: ids(&[0, 1, 2, 3, 4]), ..Config::default() };
+        assert_eq!(all.towards(ids(&[0, 1, 2])).ended().members, all.members);
+        let (old, new) = (Id::first(Node(4)), Id::first(Node(4)).next());
+        let members = all.members.and(Ids::from_iter([new]));
+        let replacement = Config { members, ..all }.towards(ids(&[0, 1, 2, 3]).and(Ids::from_iter([new])));
+        assert!(replacement.votes(old) && replacement.votes(new));
+        assert_eq!(replacement.ended().members, ids(&[0, 1, 2, 3]).and(Ids::from_iter([new])));
+    }
+
+    #[test]
+    fn a_new_id_wants_the_place_of_the_old_one() {
+        let new = Id::first(Node(1)).next();
+        let config = Config { voters: ids(&[0, 1, 2]), members: ids(&[0, 1, 2, 3]), ..Config::default() };
+        assert!(!config.wants(Id::first(Node(3))), "a fourth one learns");
+        assert!(Config { members: config.members.and(Ids::from_iter([new])), ..config }.wants(new));
+    }
+}

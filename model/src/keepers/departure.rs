@@ -21,10 +21,11 @@ enum Step {
 impl Group {
     pub(super) fn departure_actions(&self, state: &State, machine: Node, actions: &mut Vec<Action>) {
         let keeper = state.keeper(machine);
-        if state.left.removals > 0 && state.leaving.is_none() {
+        if let Some((leaving, by)) = self.scenario.removal.filter(|(_, by)| state.may_remove && *by == machine) {
             let known = keeper.committed_config().map_or(Ids::default(), |(_, config)| config.members);
-            let named = state.machines().filter(|&other| other != machine && !known.of(other).is_empty());
-            actions.extend(named.map(|other| Action::Remove { machine: other, by: machine }));
+            if !known.of(leaving).is_empty() {
+                actions.push(Action::Remove { machine: leaving, by });
+            }
         }
         if let Some(leaving) = state.leaving {
             match leaving.gone_at {
@@ -43,11 +44,11 @@ impl Group {
     }
 
     pub(super) fn remove(&self, state: &mut State, machine: Node, by: Node) {
-        state.left.removals -= 1;
+        state.may_remove = false;
         let named = |config: Option<Config>| config.map_or(Ids::default(), |config| config.members.of(machine));
         let ids = named(state.keeper(by).committed_config().map(|(_, config)| config));
         let there = named(state.configs().last());
-        state.leaving = Some(Leaving { machine, ids, there, by, gone_at: None });
+        state.leaving = Some(Leaving { machine, ids, there, by, begun: None, gone_at: None });
         state.asked = state.asked.and(ids);
         state.keeper_mut(machine).is_impaired |= ids.has(state.keeper(machine).id);
     }
@@ -57,13 +58,17 @@ impl Group {
         match self.step(state, leader, leaving) {
             Some(Step::Gone) => {
                 let at = config(&state.keeper(leader).log).map(|(at, _)| at);
-                state.leaving = Some(Leaving { gone_at: at, ..leaving });
+                state.leaving = Some(Leaving { begun: None, gone_at: at, ..leaving });
             }
             Some(Step::Refuse) => {
                 state.leaving = None;
                 state.asked = state.asked.without(leaving.ids);
             }
-            Some(Step::Voters(voters)) => self.change_voters(state, leader, voters),
+            Some(Step::Voters(voters)) => {
+                let Keeper { id, term, .. } = *state.keeper(leader);
+                state.leaving = Some(Leaving { begun: Some((id, term)), ..leaving });
+                self.change_voters(state, leader, voters);
+            }
             Some(Step::Members(members)) => {
                 let config = Config { members, ..state.keeper(leader).config() };
                 self.lead(state, leader, Content::Members(config));

@@ -19,6 +19,9 @@ impl Group {
             return;
         }
         if !keeper.is_up {
+            if self.scenario.stays_down(machine) {
+                return;
+            }
             actions.push(Action::Restart(machine));
         } else if state.left.crashes > 0 && self.scenario.crash.is_none_or(|only| only == machine) {
             actions.push(Action::Crash { machine, loses_tail: false });
@@ -91,9 +94,5 @@ fn end_process(keeper: &mut Keeper) {
 
 /// Whether another one leads a group of which a majority answers.
 fn others_lead(state: &State, machine: Node) -> bool {
-    state.machines().filter(|&other| other != machine).map(|other| state.keeper(other)).any(|leader| {
-        let answers = |keeper: &&Keeper| keeper.runs() && keeper.term <= leader.term;
-        let answering = state.keepers.iter().filter(answers).map(|keeper| keeper.id).collect();
-        leader.runs() && leader.has_begun() && leader.config().is_quorum(answering)
-    })
+    state.machines().any(|other| other != machine && state.keeper(other).runs() && state.has_majority(other))
 }

@@ -11,6 +11,14 @@ pub struct Mark {
     pub is_reached: fn(&Group, &State) -> bool,
 }
 
+pub const DEPOSED: Mark = Mark {
+    name: "two lead, and the newer one has committed",
+    is_reached: |_, state| {
+        let leaders = || state.keepers.iter().filter(|keeper| keeper.leads());
+        leaders().any(|leader| leader.has_begun() && leaders().any(|other| other.term < leader.term))
+    },
+};
+
 pub const REPLACED: Mark = Mark {
     name: "a new disk has the place of a lost one, and all are as they were",
     is_reached: |_, state| {
@@ -68,13 +76,14 @@ pub const REMOVED: Mark = Mark {
 
 pub const REFUSED: Mark = Mark {
     name: "a removal is refused",
-    is_reached: |_, state| state.left.removals == 0 && state.leaving.is_none() && state.asked.is_empty(),
+    is_reached: |_, state| !state.may_remove && state.leaving.is_none() && state.asked.is_empty(),
 };
 
 pub const FOUND_OUT: Mark = Mark {
     name: "a Keeper finds out before the operator has an answer",
     is_reached: |_, state| {
-        let is_of = |leaving: Leaving| state.keepers.iter().any(|keeper| keeper.was_removed && leaving.ids.has(keeper.id));
+        let is_of =
+            |leaving: Leaving| state.keepers.iter().any(|keeper| keeper.was_removed && leaving.ids.has(keeper.id));
         state.leaving.is_some_and(is_of)
     },
 };

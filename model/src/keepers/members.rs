@@ -23,12 +23,13 @@ impl Group {
             other.runs() && self.asks(other) && !known.has(other.id)
         };
         let is_joint = keeper.config().is_joint();
-        if keeper.has_begun() && (!is_joint || self.is(Mutant::AdmissionEndsChange)) {
+        let removes = state.leaving.is_some_and(|leaving| leaving.begun == Some((keeper.id, keeper.term)));
+        if state.has_majority(leader) && !removes && (!is_joint || self.is(Mutant::AdmissionEndsChange)) {
             actions.extend(state.machines().filter(admits).map(|machine| Action::Admit(leader, machine)));
         }
         if is_joint {
             actions.push(Action::End(leader));
-        } else if self.promotion(state, leader).is_some() {
+        } else if !removes && self.promotion(state, leader).is_some() {
             actions.push(Action::Promote(leader));
         }
     }

@@ -44,7 +44,7 @@ impl Mutant {
     pub const ALL: [(Mutant, &'static str); 17] = [
         (Mutant::KeepIdWhenWiped, "keepers-lost-disk"),
         (Mutant::CutDamage, "keepers-damage"),
-        (Mutant::ForgetVote, "keepers-power-cut"),
+        (Mutant::ForgetVote, "keepers-votes"),
         (Mutant::AcknowledgeUnsynced, "keepers-power-cut"),
         (Mutant::NewMajorityAlone, "keepers-grow"),
         (Mutant::ChangeInOneStep, "keepers-grow"),
@@ -55,9 +55,9 @@ impl Mutant {
         (Mutant::LeaderIsReady, "keepers-lost-disk"),
         (Mutant::ReadyByUncommitted, "keepers-power-cut"),
         (Mutant::MemberByUncommitted, "keepers-power-cut"),
-        (Mutant::DeadTakenForAlive, "keepers-removal"),
-        (Mutant::FormerIdRemoved, "keepers-removal"),
-        (Mutant::AdmitAgain, "keepers-removal"),
+        (Mutant::DeadTakenForAlive, "keepers-removal-dead"),
+        (Mutant::FormerIdRemoved, "keepers-removal-lost"),
+        (Mutant::AdmitAgain, "keepers-removal-lost"),
         (Mutant::ComeBack, "keepers-removal"),
     ];
 }

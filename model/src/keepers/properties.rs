@@ -4,7 +4,7 @@ use stateright::Property;
 
 use crate::keepers::Group;
 use crate::keepers::config::{Config, Id, Ids};
-use crate::keepers::state::{Entry, Keeper, Role, State, config, is_as_new};
+use crate::keepers::state::{Entry, Keeper, Role, State, config, is_as_new, may_campaign};
 use crate::numbers::Node;
 
 /// What an operator or a client comes to see; the others say why.
@@ -36,7 +36,8 @@ pub fn always() -> Vec<Property<Group>> {
         Property::always(UNHEARD, members_are_heard),
         Property::always(RETURN, |_, state: &State| {
             let members: Vec<Ids> = state.configs().map(|config| config.members).collect();
-            let gone = |at: usize| members[..at].iter().copied().fold(Ids::default(), Ids::and).without(members[at - 1]);
+            let gone =
+                |at: usize| members[..at].iter().copied().fold(Ids::default(), Ids::and).without(members[at - 1]);
             (1..members.len()).all(|at| members[at].common(gone(at)).is_empty())
         }),
         Property::always(TOLD, |_, state: &State| !state.is_told_wrong),
@@ -85,10 +86,12 @@ fn electable_are_complete(_: &Group, state: &State) -> bool {
 fn electable(state: &State, lost: Option<Node>, is_cut: bool) -> impl Iterator<Item = (&[Entry], bool)> {
     let len = move |keeper: &Keeper| if is_cut { usize::from(keeper.synced) } else { keeper.log.len() };
     let remain = state.keepers.iter().filter(move |keeper| keeper.may_run() && Some(keeper.id.machine()) != lost);
-    let logs: Vec<_> = remain.map(|keeper| (keeper.id, &keeper.log[..len(keeper)])).collect();
-    logs.clone().into_iter().map(move |(id, log)| {
-        let granted: Ids = logs.iter().filter(|(_, other)| is_as_new(log, other)).map(|(id, _)| *id).collect();
-        let is_elected = config(log).is_some_and(|(_, config)| config.votes(id) && config.is_quorum(granted));
+    let known = move |keeper: &Keeper| if is_cut { 0 } else { keeper.committed };
+    let logs: Vec<_> = remain.map(|keeper| (keeper.id, &keeper.log[..len(keeper)], known(keeper))).collect();
+    logs.clone().into_iter().map(move |(id, log, known)| {
+        let granted: Ids = logs.iter().filter(|(_, other, _)| is_as_new(log, other)).map(|(id, ..)| *id).collect();
+        let is_quorum = config(log).is_some_and(|(_, config)| config.is_quorum(granted));
+        let is_elected = is_quorum && may_campaign(id, log, known);
         (log, is_elected)
     })
 }
@@ -96,7 +99,9 @@ fn electable(state: &State, lost: Option<Node>, is_cut: bool) -> impl Iterator<I
 /// Who does not ask to be admitted was, or will be by the entry that it has.
 fn members_are_heard(group: &Group, state: &State) -> bool {
     let leaders = state.keepers.iter().filter(|keeper| keeper.runs() && keeper.leads());
-    let Some(leader) = leaders.max_by_key(|leader| leader.term).filter(|leader| leader.has_begun()) else { return true };
+    let Some(leader) = leaders.max_by_key(|leader| leader.term).filter(|leader| leader.has_begun()) else {
+        return true;
+    };
     let members = state.configs().map(|config| config.members).fold(leader.config().members, Ids::and);
     let is_alone = |keeper: &&Keeper| keeper.runs() && !group.asks(keeper) && !members.has(keeper.id);
     !state.keepers.iter().any(|keeper| is_alone(&keeper))
@@ -145,9 +150,8 @@ fn promises_are_kept(_: &Group, state: &State) -> bool {
         }),
         Role::Leads(matched) => matched.iter().all(|(id, has)| {
             let has = usize::from(*has);
-            of(*id, keeper.term).is_none_or(|other| {
-                usize::from(other.synced) >= has && other.log[..has] == keeper.log[..has]
-            })
+            of(*id, keeper.term)
+                .is_none_or(|other| usize::from(other.synced) >= has && other.log[..has] == keeper.log[..has])
         }),
     })
 }

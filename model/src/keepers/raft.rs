@@ -12,7 +12,7 @@ use crate::numbers::Node;
 impl Group {
     pub(super) fn raft_actions(&self, state: &State, machine: Node, actions: &mut Vec<Action>) {
         let keeper = state.keeper(machine);
-        if state.left.campaigns > 0 && !keeper.leads() && keeper.config().votes(keeper.id) {
+        if state.left.campaigns > 0 && !keeper.leads() && keeper.may_campaign() {
             actions.push(Action::Campaign(machine));
         }
         let others = || state.machines().filter(move |&other| other != machine);

@@ -13,16 +13,23 @@ pub struct Scenario {
     pub machines: u8,
     /// The first so many are voters when it begins, and A leads; the others ask to be admitted.
     pub founders: u8,
-    /// Of the founders, the last so many are down, and start when they like.
+    /// Of the founders, the last so many are down and stay so.
     pub down: u8,
     /// What is written may be in memory alone for a while, and a crash may lose it.
     pub has_tails: bool,
     /// Nobody but this one crashes.
     pub crash: Option<Node>,
+    /// Whom an operator has removed, and the node that is asked.
+    pub removal: Option<(Node, Node)>,
     pub budget: Budget,
     /// What must be reached.
     pub marks: &'static [Mark],
 }
+
+const A: Node = Node(0);
+const B: Node = Node(1);
+const C: Node = Node(2);
+const E: Node = Node(4);
 
 impl Scenario {
     pub fn all() -> Vec<Scenario> {
@@ -34,10 +41,17 @@ impl Scenario {
             down: 0,
             has_tails: false,
             crash: None,
+            removal: None,
             budget: none,
             marks: &[],
         };
         vec![
+            Scenario {
+                name: "keepers-votes",
+                budget: Budget { campaigns: 2, data: 1, crashes: 1, ..none },
+                marks: &[marks::DEPOSED],
+                ..base.clone()
+            },
             Scenario {
                 name: "keepers-lost-disk",
                 budget: Budget { campaigns: 1, losses: 2, data: 1, ..none },
@@ -61,14 +75,37 @@ impl Scenario {
                 name: "keepers-grow",
                 founders: 1,
                 has_tails: true,
-                budget: Budget { campaigns: 2, crashes: 1, ..none },
+                crash: Some(A),
+                budget: Budget { campaigns: 1, crashes: 1, ..none },
                 marks: &[marks::GROWN],
                 ..base.clone()
             },
             Scenario {
                 name: "keepers-removal",
-                budget: Budget { campaigns: 1, losses: 1, removals: 1, ..none },
-                marks: &[marks::REMOVED, marks::REFUSED, marks::FOUND_OUT],
+                removal: Some((C, B)),
+                budget: Budget { campaigns: 1, ..none },
+                marks: &[marks::REMOVED, marks::FOUND_OUT, marks::CHANGE_INHERITED],
+                ..base.clone()
+            },
+            Scenario {
+                name: "keepers-removal-leader",
+                removal: Some((A, B)),
+                budget: Budget { campaigns: 1, ..none },
+                marks: &[marks::REMOVED],
+                ..base.clone()
+            },
+            Scenario {
+                name: "keepers-removal-lost",
+                removal: Some((C, B)),
+                budget: Budget { losses: 1, ..none },
+                marks: &[marks::REMOVED, marks::REPLACED],
+                ..base.clone()
+            },
+            Scenario {
+                name: "keepers-removal-dead",
+                removal: Some((B, A)),
+                budget: Budget { losses: 1, ..none },
+                marks: &[marks::REMOVED, marks::REFUSED],
                 ..base.clone()
             },
             Scenario {
@@ -76,9 +113,10 @@ impl Scenario {
                 machines: 6,
                 founders: 5,
                 down: 2,
-                crash: Some(Node(0)),
-                budget: Budget { campaigns: 1, removals: 1, ..none },
-                marks: &[marks::REMOVED, marks::CHANGE_INHERITED, marks::FOURTH_LEARNS],
+                crash: Some(A),
+                removal: Some((E, B)),
+                budget: Budget { campaigns: 1, crashes: 1, ..none },
+                marks: &[marks::CHANGE_INHERITED, marks::FOURTH_LEARNS],
                 ..base
             },
         ]
@@ -87,6 +125,10 @@ impl Scenario {
     /// Disks that may be lost at a time.
     pub fn spare(&self) -> usize {
         usize::from(self.machines - 1) / 2
+    }
+
+    pub fn stays_down(&self, machine: Node) -> bool {
+        (self.founders - self.down..self.founders).contains(&machine.0)
     }
 
     /// The group runs: its first configuration is committed, and everybody knows.
@@ -98,7 +140,7 @@ impl Scenario {
         let leader = first(0);
         let keeper = |machine| match machine < self.founders {
             true => Keeper {
-                is_up: machine + self.down < self.founders,
+                is_up: !self.stays_down(Node(machine)),
                 term: 1,
                 vote: Some(leader),
                 log: log.clone(),
@@ -121,6 +163,7 @@ impl Scenario {
             leaders: vec![(1, leader)],
             leaving: None,
             asked: Ids::default(),
+            may_remove: self.removal.is_some(),
             is_told_wrong: false,
             left: self.budget,
         }

@@ -15,6 +15,8 @@ pub struct State {
     pub is_changed: bool,
     /// Who was elected, in which term.
     pub leaders: Vec<(u8, Id)>,
+    /// The operator has not asked yet.
+    pub may_remove: bool,
     pub leaving: Option<Leaving>,
     /// Whom an operator has had removed.
     pub asked: Ids,
@@ -83,6 +85,8 @@ pub struct Leaving {
     pub there: Ids,
     /// The node that sees to it.
     pub by: Node,
+    /// The leader and its term that has begun to remove them: it does nothing else about members until they are gone.
+    pub begun: Option<(Id, u8)>,
     /// So many entries its log must have until it can tell.
     pub gone_at: Option<u8>,
 }
@@ -97,7 +101,6 @@ pub struct Budget {
     pub losses: u8,
     /// Disks that are damaged below what was synced.
     pub damages: u8,
-    pub removals: u8,
 }
 
 impl State {
@@ -117,6 +120,14 @@ impl State {
     pub fn is_alive(&self, id: Id) -> bool {
         let keeper = self.keeper(id.machine());
         keeper.id == id && keeper.runs()
+    }
+
+    /// It leads, knows that an entry of its own is committed, and a majority answers it.
+    pub fn has_majority(&self, leader: Node) -> bool {
+        let leader = self.keeper(leader);
+        let answers = |keeper: &&Keeper| keeper.runs() && keeper.term <= leader.term;
+        let answering = self.keepers.iter().filter(answers).map(|keeper| keeper.id).collect();
+        leader.has_begun() && leader.config().is_quorum(answering)
     }
 
     /// The committed configurations, the oldest first.
@@ -185,6 +196,12 @@ impl Keeper {
         config(&self.log).is_some_and(|(at, _)| at <= self.committed)
     }
 
+    /// Whether it may ask for votes: who votes no more by a configuration that is not committed may have to lead once more, for
+    /// it may be the only one that has that.
+    pub fn may_campaign(&self) -> bool {
+        may_campaign(self.id, &self.log, self.committed)
+    }
+
     pub fn append(&mut self, content: Content) {
         self.log.push(Entry { term: self.term, content });
     }
@@ -194,6 +211,13 @@ impl Keeper {
 pub fn config(log: &[Entry]) -> Option<(u8, Config)> {
     let at = log.iter().rposition(|entry| entry.config().is_some())?;
     Some((at as u8 + 1, log[at].config()?))
+}
+
+/// As [`Keeper::may_campaign`], with a part of what it has and knows.
+pub fn may_campaign(id: Id, log: &[Entry], committed: u8) -> bool {
+    let Some((at, newest)) = config(log) else { return false };
+    let before = config(&log[..usize::from(at) - 1]).filter(|_| at > committed);
+    newest.votes(id) || before.is_some_and(|(_, before)| before.votes(id))
 }
 
 /// Whether the first log is no older than the second: then the second one's Keeper may vote for the first one's.
