@@ -58,7 +58,7 @@ impl Group {
         match self.step(state, leader, leaving) {
             Some(Step::Gone) => {
                 let at = config(&state.keeper(leader).log).map(|(at, _)| at);
-                state.leaving = Some(Leaving { begun: None, gone_at: at, ..leaving });
+                state.leaving = Some(Leaving { gone_at: at, ..leaving });
             }
             Some(Step::Refuse) => {
                 state.leaving = None;
@@ -106,7 +106,8 @@ impl Group {
         }
         let alive = left.iter().filter(|id| is_alive(id)).count();
         if alive <= left.len() / 2 {
-            return Some(Step::Refuse);
+            // What was done stays done: it is refused only while nothing may have been.
+            return leaving.begun.is_none().then_some(Step::Refuse);
         }
         (!ids.has(keeper.id)).then(|| Step::Voters(left.into_iter().collect()))
     }

@@ -23,7 +23,8 @@ impl Group {
             other.runs() && self.asks(other) && !known.has(other.id)
         };
         let is_joint = keeper.config().is_joint();
-        let removes = state.leaving.is_some_and(|leaving| leaving.begun == Some((keeper.id, keeper.term)));
+        let own = Some((keeper.id, keeper.term));
+        let removes = state.leaving.is_some_and(|leaving| leaving.begun == own && leaving.gone_at.is_none());
         if state.has_majority(leader) && !removes && (!is_joint || self.is(Mutant::AdmissionEndsChange)) {
             actions.extend(state.machines().filter(admits).map(|machine| Action::Admit(leader, machine)));
         }

@@ -54,14 +54,14 @@ impl Scenario {
             },
             Scenario {
                 name: "keepers-lost-disk",
-                budget: Budget { campaigns: 1, losses: 2, data: 1, ..none },
+                budget: Budget { campaigns: 2, losses: 2, data: 1, ..none },
                 marks: &[marks::REPLACED, marks::CHANGE_INHERITED, marks::READY_AGAIN],
                 ..base.clone()
             },
             Scenario {
                 name: "keepers-power-cut",
                 has_tails: true,
-                budget: Budget { campaigns: 1, losses: 1, crashes: 1, ..none },
+                budget: Budget { campaigns: 2, losses: 1, crashes: 1, ..none },
                 marks: &[marks::REPLACED, marks::OVERWRITTEN],
                 ..base.clone()
             },
@@ -83,28 +83,28 @@ impl Scenario {
             Scenario {
                 name: "keepers-removal",
                 removal: Some((C, B)),
-                budget: Budget { campaigns: 1, ..none },
+                budget: Budget { campaigns: 2, data: 1, crashes: 1, ..none },
                 marks: &[marks::REMOVED, marks::FOUND_OUT, marks::CHANGE_INHERITED],
                 ..base.clone()
             },
             Scenario {
                 name: "keepers-removal-leader",
                 removal: Some((A, B)),
-                budget: Budget { campaigns: 1, ..none },
+                budget: Budget { campaigns: 2, data: 1, crashes: 1, ..none },
                 marks: &[marks::REMOVED],
                 ..base.clone()
             },
             Scenario {
                 name: "keepers-removal-lost",
                 removal: Some((C, B)),
-                budget: Budget { losses: 1, ..none },
+                budget: Budget { campaigns: 1, losses: 1, ..none },
                 marks: &[marks::REMOVED, marks::REPLACED],
                 ..base.clone()
             },
             Scenario {
                 name: "keepers-removal-dead",
                 removal: Some((B, A)),
-                budget: Budget { losses: 1, ..none },
+                budget: Budget { campaigns: 1, losses: 1, ..none },
                 marks: &[marks::REMOVED, marks::REFUSED],
                 ..base.clone()
             },

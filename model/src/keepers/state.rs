@@ -85,7 +85,7 @@ pub struct Leaving {
     pub there: Ids,
     /// The node that sees to it.
     pub by: Node,
-    /// The leader and its term that has begun to remove them: it does nothing else about members until they are gone.
+    /// The leader and its term that began to remove them last: it does nothing else about members until they are gone.
     pub begun: Option<(Id, u8)>,
     /// So many entries its log must have until it can tell.
     pub gone_at: Option<u8>,
