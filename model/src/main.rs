@@ -53,7 +53,7 @@ fn explore_all() -> bool {
     print_head();
     explore(Protocol::all(), &mut sum);
     explore(Group::all(), &mut sum);
-    println!("{:18} {:>9} {:>6} {:>6.1} s\n", "", sum.states, "", sum.seconds);
+    println!("{:22} {:>9} {:>6} {:>6.1} s\n", "", sum.states, "", sum.seconds);
     sum.holds
 }
 
@@ -66,7 +66,7 @@ fn explore_one<S: Subject>(name: &str) -> Option<bool> {
 }
 
 fn print_head() {
-    println!("{:18} {:>9} {:>6} {:>8} {:>11}", "scenario", "states", "depth", "time", "properties");
+    println!("{:22} {:>9} {:>6} {:>8} {:>11}", "scenario", "states", "depth", "time", "properties");
 }
 
 /// One scenario after the other, each with all processors.
@@ -75,7 +75,7 @@ fn explore<S: Subject>(subjects: Vec<S>, sum: &mut Sum) {
         let findings = check::explore(&subject, processors());
         let Findings { states, depth, properties, .. } = findings;
         let seconds = findings.time.as_secs_f64();
-        println!("{:18} {states:>9} {depth:>6} {seconds:>6.1} s {properties:>11}", subject.name());
+        println!("{:22} {states:>9} {depth:>6} {seconds:>6.1} s {properties:>11}", subject.name());
         for mark in &findings.missed {
             println!("    never reached: {mark}");
         }
@@ -90,7 +90,7 @@ fn explore<S: Subject>(subjects: Vec<S>, sum: &mut Sum) {
 
 /// Several mutants at a time, each with one thread, so that what is found is a shortest way. Whether all are caught.
 fn hunt_all() -> bool {
-    println!("{:28} {:18} {:>5}  violated", "mutant", "scenario", "steps");
+    println!("{:28} {:22} {:>5}  violated", "mutant", "scenario", "steps");
     let ahead = Mutex::new(hunts::<Protocol>().chain(hunts::<Group>()).collect::<VecDeque<_>>());
     let next = || ahead.lock().expect("no mutant panics").pop_front();
     let all_caught = || {
@@ -114,9 +114,9 @@ fn hunts<S: Subject>() -> impl Iterator<Item = Box<dyn FnOnce() -> bool + Send>>
             let name = mutant_name(mutant);
             match &findings.violation {
                 Some(violation) => {
-                    println!("{name:28} {scenario:18} {:>5}  {}", violation.steps.len(), violation.property);
+                    println!("{name:28} {scenario:22} {:>5}  {}", violation.steps.len(), violation.property);
                 }
-                None => println!("{name:28} {scenario:18}     -  NOT CAUGHT in {} states", findings.states),
+                None => println!("{name:28} {scenario:22}     -  NOT CAUGHT in {} states", findings.states),
             }
             findings.violation.is_some()
         })

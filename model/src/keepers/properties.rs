@@ -96,12 +96,11 @@ fn electable(state: &State, lost: Option<Node>, is_cut: bool) -> impl Iterator<I
     })
 }
 
-/// Who does not ask to be admitted was, or will be by the entry that it has.
+/// Who does not ask to be admitted was, or will be by an entry of the newest leader.
 fn members_are_heard(group: &Group, state: &State) -> bool {
-    let leaders = state.keepers.iter().filter(|keeper| keeper.runs() && keeper.leads());
-    let Some(leader) = leaders.max_by_key(|leader| leader.term).filter(|leader| leader.has_begun()) else {
-        return true;
-    };
+    let newest = state.leaders.iter().map(|(term, _)| *term).max();
+    let leads = |keeper: &&Keeper| keeper.runs() && keeper.has_begun() && Some(keeper.term) == newest;
+    let Some(leader) = state.keepers.iter().find(leads) else { return true };
     let members = state.configs().map(|config| config.members).fold(leader.config().members, Ids::and);
     let is_alone = |keeper: &&Keeper| keeper.runs() && !group.asks(keeper) && !members.has(keeper.id);
     !state.keepers.iter().any(|keeper| is_alone(&keeper))

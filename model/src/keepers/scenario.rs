@@ -83,14 +83,14 @@ impl Scenario {
             Scenario {
                 name: "keepers-removal",
                 removal: Some((C, B)),
-                budget: Budget { campaigns: 2, data: 1, crashes: 1, ..none },
+                budget: Budget { campaigns: 2, crashes: 1, ..none },
                 marks: &[marks::REMOVED, marks::FOUND_OUT, marks::CHANGE_INHERITED],
                 ..base.clone()
             },
             Scenario {
                 name: "keepers-removal-leader",
                 removal: Some((A, B)),
-                budget: Budget { campaigns: 2, data: 1, crashes: 1, ..none },
+                budget: Budget { campaigns: 2, crashes: 1, ..none },
                 marks: &[marks::REMOVED],
                 ..base.clone()
             },
