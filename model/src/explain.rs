@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::verdict;
 
 /// The steps, what each came to, and the log at the end.
-pub fn explain(protocol: &Protocol, violation: &Violation) -> String {
+pub fn explain(protocol: &Protocol, violation: &Violation<Protocol>) -> String {
     let mut text = format!("violated: {}\n\n", violation.property);
     let mut before = &violation.start;
     for ((action, after), number) in violation.steps.iter().zip(1..) {

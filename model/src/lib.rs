@@ -1,5 +1,6 @@
-//! A model of Mneme's protocol (`docs/PROTOCOL.md`): primary, epochs, leases, gate, forwarding. It is explored
-//! exhaustively, within the bounds of each scenario, and shares no code with the kernel.
+//! A model of Mneme's protocol (`docs/PROTOCOL.md`), in two parts: the Cores' (primary, epochs, leases, gate, forwarding)
+//! over a log that is right, and that of the [`keepers`] that make the log. Both are explored exhaustively, within the bounds
+//! of each scenario, and share no code with the kernel.
 
 pub mod action;
 pub mod check;
@@ -8,6 +9,7 @@ pub mod entry;
 pub mod explain;
 mod follow;
 pub mod history;
+pub mod keepers;
 mod lead;
 pub mod lease;
 pub mod marks;

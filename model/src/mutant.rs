@@ -111,16 +111,4 @@ impl Mutant {
         (Mutant::ReplacedOriginServed, "forward-restart"),
         (Mutant::DeniedEarly, "forward-again"),
     ];
-
-    /// As the command line names it: `LongLease` is `long-lease`.
-    pub fn name(self) -> String {
-        let mut name = String::new();
-        for c in format!("{self:?}").chars() {
-            if c.is_uppercase() && !name.is_empty() {
-                name.push('-');
-            }
-            name.extend(c.to_lowercase());
-        }
-        name
-    }
 }

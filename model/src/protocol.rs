@@ -5,6 +5,8 @@
 use stateright::{Model, Property};
 
 use crate::action::Action;
+use crate::check::{Subject, Violation};
+use crate::explain;
 use crate::mutant::Mutant;
 use crate::numbers::{Node, Request};
 use crate::op::Op;
@@ -83,5 +85,27 @@ impl Model for Protocol {
     fn properties(&self) -> Vec<Property<Self>> {
         let marks = self.scenario.marks.iter().map(|mark| Property::sometimes(mark.name, mark.is_reached));
         properties::always().into_iter().chain(marks).collect()
+    }
+}
+
+impl Subject for Protocol {
+    type Mutant = Mutant;
+    const MUTANTS: &[(Mutant, &str)] = &Mutant::ALL;
+    const HARM: &[&str] = &properties::SEEN_BY_CLIENTS;
+
+    fn all() -> Vec<Self> {
+        Scenario::all().into_iter().map(|scenario| Self { scenario, mutant: None }).collect()
+    }
+
+    fn name(&self) -> &'static str {
+        self.scenario.name
+    }
+
+    fn with(self, mutant: Mutant) -> Self {
+        Self { mutant: Some(mutant), ..self }
+    }
+
+    fn explain(&self, violation: &Violation<Self>) -> String {
+        explain::explain(self, violation)
     }
 }
