@@ -14,6 +14,8 @@
 
 mod entries;
 mod said;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

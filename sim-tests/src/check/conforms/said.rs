@@ -84,11 +84,30 @@ pub fn compare(said: &Said, core: &Core, base: u64, installed: u64) -> Result<()
     }
     match kernel == model {
         true => Ok(()),
-        false => Err(format!("it is not what the model says it is\n    it is  {kernel:?}\n    model: {model:?}")),
+        false => {
+            let differing = kernel.differing(&model).join(", ");
+            Err(format!("not as in the model: {differing}\n    it says {kernel:?}\n    model:  {model:?}"))
+        }
     }
 }
 
 impl Facts {
+    fn differing(&self, other: &Facts) -> Vec<&'static str> {
+        let compared = [
+            ("applied", self.applied == other.applied),
+            ("epoch", self.epoch == other.epoch),
+            ("holder", self.holder == other.holder),
+            ("next_seq", self.next_seq == other.next_seq),
+            ("last_renewal", self.last_renewal == other.last_renewal),
+            ("last_number", self.last_number == other.last_number),
+            ("is_released", self.is_released == other.is_released),
+            ("incarnation", self.incarnation == other.incarnation),
+            ("reign", self.reign == other.reign),
+            ("executes", self.executes == other.executes),
+        ];
+        compared.into_iter().filter(|(_, same)| !same).map(|(what, _)| what).collect()
+    }
+
     fn of_kernel(said: &Said, base: u64) -> Self {
         let Verdicts { epoch, holder, next_seq, last_renewal, renewal, released } = said.verdicts;
         let reign = || Reign { accepted: said.accepted.wrapping_sub(base), batches_in_flight: said.in_flight };
