@@ -211,8 +211,14 @@ mod tests {
     }
 
     #[test]
+    fn a_release_renews_nothing() {
+        let verdicts = replay(&[claim(0, 0), batch(1, 1), release(1, 2)], None).verdicts;
+        assert_eq!((verdicts.last_renewal, verdicts.is_released), (Index(2), true));
+    }
+
+    #[test]
     fn a_hello_changes_nothing() {
         let hello = Entry::Hello { node: Node(1), nonce: 1 };
-        check(&[(claim(0, 0), Accepted), (hello, Accepted), (claim(1, 1), Accepted)]);
+        check(&[(claim(0, 0), Accepted), (hello, Accepted), (Entry::Other, Accepted), (claim(1, 1), Accepted)]);
     }
 }
