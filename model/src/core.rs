@@ -11,7 +11,7 @@ use crate::verdict::{Replay, Verdicts};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Core {
     /// How many lives this node has had, this one included. Known to the process alone: the nonce of its `Hello`.
-    pub life: u8,
+    pub life: u16,
     pub is_up: bool,
     /// The `Hello` that was proposed, until it comes back.
     pub greeting: Option<Entry>,
@@ -100,7 +100,7 @@ pub enum Outcome {
 
 impl Core {
     /// A process that just started, with the newest snapshot in memory.
-    pub fn start(life: u8, applied: Index, replay: Replay) -> Self {
+    pub fn start(life: u16, applied: Index, replay: Replay) -> Self {
         let Replay { verdicts, data, table, .. } = replay;
         Self {
             life,

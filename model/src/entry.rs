@@ -10,7 +10,7 @@ use crate::table::{Record, Table};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entry {
     /// A Core begins a life; the entry's index is its incarnation. The nonce tells its proposer that it is its own.
-    Hello { node: Node, nonce: u8 },
+    Hello { node: Node, nonce: u16 },
     /// A Core asks to be primary (rule 1).
     Claim { node: Node, incarnation: Incarnation, previous_epoch: Epoch, last_renewal: Index },
     /// A primary renews its lease without a batch (rule 2).
@@ -19,6 +19,8 @@ pub enum Entry {
     Batch { epoch: Epoch, seq: Seq, writes: Vec<Write>, records: Vec<Record> },
     /// A primary hands over (rule 5).
     Release { epoch: Epoch, seq: Seq },
+    /// Whatever else stands in a real log and concerns none of this. No Core here proposes it.
+    Other,
 }
 
 /// An effect: physical, so that whoever applies it cannot come to another result.
@@ -39,7 +41,7 @@ impl Entry {
                 writes.iter().for_each(|write| data.put(write.key, write.value));
                 records.iter().for_each(|record| table.record(record));
             }
-            Entry::Claim { .. } | Entry::Renew { .. } | Entry::Release { .. } => {}
+            Entry::Claim { .. } | Entry::Renew { .. } | Entry::Release { .. } | Entry::Other => {}
         }
     }
 }
@@ -62,6 +64,7 @@ impl fmt::Display for Entry {
                 write!(f, "}}")
             }
             Entry::Release { epoch, seq } => write!(f, "Release {{epoch {epoch}, seq {seq}}}"),
+            Entry::Other => write!(f, "Other"),
         }
     }
 }

@@ -39,6 +39,7 @@ impl Protocol {
                     core.incarnation = Some(Incarnation(index.0));
                 }
             }
+            Entry::Other => {}
             Entry::Claim { node: claimer, incarnation, .. } => {
                 core.waited = 0;
                 let same_life = core.incarnation == Some(*incarnation) || self.is(Mutant::ClaimWithoutIncarnation);
@@ -88,7 +89,7 @@ impl Protocol {
         // The snapshot contains the `Hello`s too.
         if let Some(place) = hellos.iter().position(|entry| core.greeting.as_ref() == Some(entry)) {
             core.greeting = None;
-            core.incarnation = Some(Incarnation(place as u8 + 1));
+            core.incarnation = Some(Incarnation(place as u16 + 1));
         }
         self.settle(state, node);
     }

@@ -123,7 +123,7 @@ impl Core {
     }
 
     /// What it has proposed and not seen accepted.
-    fn unaccepted(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn unaccepted(&self) -> impl Iterator<Item = &Entry> {
         let in_flight = self.reign.iter().flat_map(|reign| &reign.in_flight);
         self.greeting.iter().chain(self.claiming.iter().chain(in_flight).map(|sent| &sent.entry))
     }

@@ -22,5 +22,6 @@ pub mod scenario;
 mod serve;
 pub mod state;
 pub mod table;
+pub mod trace;
 pub mod verdict;
 mod world;

@@ -1,4 +1,5 @@
-//! Numbers that must not be mistaken for each other, as in the kernel's `ids`; one byte, because states are many.
+//! Numbers that must not be mistaken for each other, as in the kernel's `ids`; two bytes, because states are many and a run's
+//! log is long ([`crate::trace`]).
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub u8);
+        pub struct $name(pub u16);
 
         impl $name {
             #[must_use]

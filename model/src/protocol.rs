@@ -34,6 +34,35 @@ impl Protocol {
     pub fn home(&self, request: Request) -> Node {
         self.scenario.clients[usize::from(request.client)].0
     }
+
+    /// Does what the action says, which must be possible.
+    pub(crate) fn take_step(&self, state: &mut State, action: Action) {
+        match action {
+            Action::Execute(node, request) => self.execute_own(state, node, request),
+            Action::Reply(node, request) => self.reply(state, node, request),
+            Action::Forward(node, request) => self.forward(state, node, request),
+            Action::Receive(forward) => self.receive(state, forward),
+            Action::GiveUp(node, request) => self.give_up(state, node, request),
+
+            Action::Claim(node) => self.claim(state, node),
+            Action::Renew(node) => self.renew(state, node),
+            Action::CloseBatch(node) => self.close_batch(state, node),
+            Action::Resend(node) => self.resend(state, node),
+            Action::Release(node) => self.release(state, node),
+
+            Action::Deliver(node) => self.deliver(state, node),
+            Action::Install(node) => self.install(state, node),
+
+            Action::Commit(entry) => self.commit(state, entry),
+            Action::Snapshot => self.snapshot(state),
+            Action::LeaseEnds(index) => state.ended = index,
+            Action::Tick(counted) => self.tick(state, &counted),
+            Action::Pause(node) => self.pause(state, node),
+            Action::Begin(node) => self.begin(state, node),
+            Action::Crash(node) => self.crash(state, node),
+            Action::Restart(node) => self.restart(state, node),
+        }
+    }
 }
 
 impl Model for Protocol {
@@ -54,31 +83,7 @@ impl Model for Protocol {
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         let mut state = state.clone();
-        match action {
-            Action::Execute(node, request) => self.execute_own(&mut state, node, request),
-            Action::Reply(node, request) => self.reply(&mut state, node, request),
-            Action::Forward(node, request) => self.forward(&mut state, node, request),
-            Action::Receive(forward) => self.receive(&mut state, forward),
-            Action::GiveUp(node, request) => self.give_up(&mut state, node, request),
-
-            Action::Claim(node) => self.claim(&mut state, node),
-            Action::Renew(node) => self.renew(&mut state, node),
-            Action::CloseBatch(node) => self.close_batch(&mut state, node),
-            Action::Resend(node) => self.resend(&mut state, node),
-            Action::Release(node) => self.release(&mut state, node),
-
-            Action::Deliver(node) => self.deliver(&mut state, node),
-            Action::Install(node) => self.install(&mut state, node),
-
-            Action::Commit(entry) => self.commit(&mut state, entry),
-            Action::Snapshot => self.snapshot(&mut state),
-            Action::LeaseEnds(index) => state.ended = index,
-            Action::Tick(counted) => self.tick(&mut state, &counted),
-            Action::Pause(node) => self.pause(&mut state, node),
-            Action::Begin(node) => self.begin(&mut state, node),
-            Action::Crash(node) => self.crash(&mut state, node),
-            Action::Restart(node) => self.restart(&mut state, node),
-        }
+        self.take_step(&mut state, action);
         Some(state)
     }
 

@@ -267,13 +267,13 @@ impl Scenario {
         let log = if self.is_running { self.running_log() } else { vec![] };
         let known = verdict::replay(&log, mutant);
         let core = |node| match self.is_running {
-            true => self.running(node, Index(log.len() as u8), known.clone()),
+            true => self.running(node, Index(log.len() as u16), known.clone()),
             false => Core::start(1, Index(0), Replay::default()),
         };
         State {
             cores: (0..self.cores).map(core).collect(),
             clients: vec![Client { sent: 0, open: vec![] }; self.clients.len()],
-            snapshot: Index(if self.is_running { self.cores } else { 0 }),
+            snapshot: Index(if self.is_running { self.cores.into() } else { 0 }),
             log,
             proposals: BTreeSet::new(),
             forwards: BTreeSet::new(),
@@ -297,7 +297,7 @@ impl Scenario {
     fn running(&self, node: u8, applied: Index, known: Replay) -> Core {
         let lease = Lease { basis: applied, age: 0 };
         let reign = (node == A.0).then(|| Reign::new(known.verdicts.epoch, lease, self.clients.len()));
-        let incarnation = Some(Incarnation(node + 1));
+        let incarnation = Some(Incarnation(u16::from(node) + 1));
         Core { incarnation, reign, ..Core::start(1, applied, known) }
     }
 }

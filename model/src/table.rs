@@ -10,7 +10,7 @@ use crate::op::Reply;
 pub struct Table {
     replies: BTreeMap<Request, Kept>,
     /// The newest life of each node.
-    lives: BTreeMap<Node, u8>,
+    lives: BTreeMap<Node, u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +33,7 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     pub node: Node,
-    pub life: u8,
+    pub life: u16,
 }
 
 impl Table {
@@ -42,7 +42,7 @@ impl Table {
     }
 
     /// A node began another life: nobody asks for the replies of the one before. A `Hello` that was sent twice begins one.
-    pub fn hello(&mut self, node: Node, life: u8) {
+    pub fn hello(&mut self, node: Node, life: u16) {
         if self.is_unknown(Origin { node, life }) {
             self.lives.insert(node, life);
             self.replies.retain(|_, kept| kept.origin != node);

@@ -49,7 +49,7 @@ impl Verdicts {
 
     fn of(&self, entry: &Entry, mutant: Option<Mutant>) -> Verdict {
         match *entry {
-            Entry::Hello { .. } => Verdict::Accepted,
+            Entry::Hello { .. } | Entry::Other => Verdict::Accepted,
             Entry::Claim { previous_epoch, last_renewal, .. } => {
                 let saw_all = last_renewal == self.last_renewal || mutant == Some(Mutant::ClaimWithoutRenewal);
                 match previous_epoch == self.epoch && (self.is_released || saw_all) {
@@ -78,7 +78,7 @@ impl Verdicts {
 
     fn accept(&mut self, index: Index, entry: &Entry) {
         match *entry {
-            Entry::Hello { .. } => return,
+            Entry::Hello { .. } | Entry::Other => return,
             Entry::Claim { node, incarnation, .. } => {
                 self.epoch = Epoch(index.0);
                 self.holder = Some((node, incarnation));
@@ -91,6 +91,8 @@ impl Verdicts {
             Entry::Release { seq, .. } => {
                 self.next_seq = seq.next();
                 self.is_released = true;
+                // It renews nothing.
+                return;
             }
         }
         self.last_renewal = index;
@@ -124,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    fn claim(previous_epoch: u8, last_renewal: u8) -> Entry {
+    fn claim(previous_epoch: u16, last_renewal: u16) -> Entry {
         Entry::Claim {
             node: Node(0),
             incarnation: Incarnation(1),
@@ -133,15 +135,15 @@ mod tests {
         }
     }
 
-    fn renew(epoch: u8, number: u8) -> Entry {
+    fn renew(epoch: u16, number: u16) -> Entry {
         Entry::Renew { epoch: Epoch(epoch), number: Number(number) }
     }
 
-    fn batch(epoch: u8, seq: u8) -> Entry {
+    fn batch(epoch: u16, seq: u16) -> Entry {
         Entry::Batch { epoch: Epoch(epoch), seq: Seq(seq), writes: vec![], records: vec![] }
     }
 
-    fn release(epoch: u8, seq: u8) -> Entry {
+    fn release(epoch: u16, seq: u16) -> Entry {
         Entry::Release { epoch: Epoch(epoch), seq: Seq(seq) }
     }
 
@@ -209,8 +211,14 @@ mod tests {
     }
 
     #[test]
+    fn a_release_renews_nothing() {
+        let verdicts = replay(&[claim(0, 0), batch(1, 1), release(1, 2)], None).verdicts;
+        assert_eq!((verdicts.last_renewal, verdicts.is_released), (Index(2), true));
+    }
+
+    #[test]
     fn a_hello_changes_nothing() {
         let hello = Entry::Hello { node: Node(1), nonce: 1 };
-        check(&[(claim(0, 0), Accepted), (hello, Accepted), (claim(1, 1), Accepted)]);
+        check(&[(claim(0, 0), Accepted), (hello, Accepted), (Entry::Other, Accepted), (claim(1, 1), Accepted)]);
     }
 }

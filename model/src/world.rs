@@ -72,7 +72,7 @@ impl Protocol {
 
     pub(crate) fn snapshot(&self, state: &mut State) {
         state.left.snapshots -= 1;
-        state.snapshot = Index(state.log.len() as u8);
+        state.snapshot = Index(state.log.len() as u16);
     }
 
     pub(crate) fn tick(&self, state: &mut State, counted: &[u8]) {

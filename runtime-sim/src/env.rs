@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use madsim::runtime::Handle;
 use mneme_driver::env::{Env, Source};
+use mneme_driver::observer::Observer;
 use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
@@ -28,6 +29,7 @@ pub struct SimEnv {
     clock: Arc<Clock>,
     probes: Arc<Probes>,
     weather: Arc<Weather>,
+    observer: Option<Arc<dyn Observer>>,
     fatal: Arc<Mutex<Option<String>>>,
 }
 
@@ -39,6 +41,7 @@ impl SimEnv {
             clock: Arc::default(),
             probes: Arc::default(),
             weather: Arc::default(),
+            observer: None,
             fatal: Arc::default(),
         }
     }
@@ -47,6 +50,12 @@ impl SimEnv {
     #[must_use]
     pub fn in_weather(self, weather: Arc<Weather>) -> SimEnv {
         SimEnv { weather, ..self }
+    }
+
+    /// The same with somebody who sees what the node does in all its lives.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> SimEnv {
+        SimEnv { observer: Some(observer), ..self }
     }
 
     /// A connection that this machine has accepted.
@@ -92,6 +101,10 @@ impl Env for SimEnv {
 
     fn probes(&self) -> &Arc<Probes> {
         &self.probes
+    }
+
+    fn observer(&self) -> Option<&dyn Observer> {
+        self.observer.as_deref()
     }
 
     async fn dial(&self, address: &str) -> std::io::Result<Self::Link> {

@@ -251,6 +251,7 @@ impl Connection {
             };
             world.count(counted, 1);
             if matches!(outcome, Outcome::Acknowledged(_)) {
+                cluster.acknowledges(&request.command);
                 wire::names(request).into_iter().for_each(|name| world.count(name, 1));
             }
             records(world).was_read_from(id, self.memory(cluster).filter(|same| memory == Some(*same)));

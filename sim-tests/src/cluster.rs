@@ -25,6 +25,7 @@ mod lives;
 mod loss;
 mod machine;
 mod network;
+mod observed;
 mod suffices;
 mod watch;
 
@@ -58,7 +59,7 @@ struct Parts {
 impl Cluster {
     /// Makes the machines and starts the servers on them.
     pub fn start(world: Arc<World>) -> Cluster {
-        let checks = Arc::new(Checks::default());
+        let checks = Arc::new(Checks::new(world.options.topology.roles().len()));
         let weather = Arc::new(Weather::default());
         weather.set_pieces(world.options.pieces);
         let machines = Machine::make_all(&world, &checks, &weather);

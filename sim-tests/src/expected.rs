@@ -74,8 +74,9 @@ pub const FAULTS: [&str; 59] = [
 pub const SOMETIMES: [&str; 2] = ["damage not needed", "removal refused"];
 
 /// What else must happen.
-const OTHERS: [&str; 27] = [
+const OTHERS: [&str; 29] = [
     "acknowledged",
+    "acknowledged in the model",
     "answered at EVENTUAL",
     "converged",
     "data compared",
@@ -88,6 +89,7 @@ const OTHERS: [&str; 27] = [
     "lives",
     "lives from a snapshot",
     "LOADING",
+    "model steps",
     "names kept",
     "operations",
     "promoted",

@@ -197,6 +197,7 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
     };
     cluster.count_disks();
     cluster.count_marks();
+    cluster.count_model_steps();
     world.event(format_args!("{} messages passed", NetSim::current().stat().msg_count));
     result
 }

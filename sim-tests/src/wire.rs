@@ -297,7 +297,8 @@ pub fn key_number(name: &[u8]) -> Option<u16> {
     std::str::from_utf8(name).ok()?.strip_prefix("key:")?.parse().ok()
 }
 
-fn datum(bytes: &[u8]) -> Option<Datum> {
+/// What is stored in these bytes; `None` if no client has written them so.
+pub fn datum(bytes: &[u8]) -> Option<Datum> {
     let Some(word) = bytes.strip_prefix(b"w") else { return Some(Datum::of_bytes(bytes)) };
     let word = std::str::from_utf8(word).ok()?;
     let mut parts = word.splitn(3, ':');

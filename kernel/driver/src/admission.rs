@@ -94,9 +94,17 @@ pub(crate) fn admission(
     id: u64,
     member: &Member,
 ) -> Result<Option<Change>, String> {
+    let known = membership.get_node(&id).map(|peer| &peer.0);
+    if known == Some(member) {
+        return Ok(None);
+    }
+    if membership.get_joint_config().len() > 1 {
+        // This would end that change, and drop who votes no more.
+        return Err("the Keepers that vote are just changing: ask again".into());
+    }
     let joining = BTreeMap::from([(id, Peer(member.clone()))]);
-    if let Some(known) = membership.get_node(&id) {
-        return Ok((known.0 != *member).then_some(Change::SetNodes(joining)));
+    if known.is_some() {
+        return Ok(Some(Change::SetNodes(joining)));
     }
     let namesakes: BTreeSet<u64> =
         membership.nodes().filter(|(_, peer)| peer.0.name == member.name).map(|(id, _)| *id).collect();
@@ -293,6 +301,17 @@ mod tests {
             }
         }
         (voters.into_iter().collect(), nodes.into_iter().collect())
+    }
+
+    #[test]
+    fn nobody_is_admitted_while_the_voters_change() {
+        let nodes = [1, 2, 3, 4].map(|id| (id, Peer(member(&format!("k{id}")))));
+        let joint = Membership::new(vec![BTreeSet::from([1, 2, 3]), BTreeSet::from([1, 2])], BTreeMap::from(nodes));
+        let joint = joint.expect("voters are members");
+        let asks = |id, name: &str| admission(&joint, &seen(&[]), SILENCE, id, &member(name));
+        assert!(asks(5, "k5").is_err_and(|why| why.contains("ask again")));
+        assert!(asks(4, "elsewhere").is_err(), "one that has moved");
+        assert!(matches!(asks(4, "k4"), Ok(None)), "it is a member");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::env::Env;
 use crate::keeper::StartError;
 use crate::keepers::{Fed, FedContent, FedEntry, FedSnapshot, LoadError};
 use crate::node::Node;
+use crate::observer;
 use crate::sync::{lock, try_lock};
 use crate::types::Proposal;
 use crate::wal::OpenError;
@@ -233,7 +234,7 @@ impl<'a, E: Env> Loop<'a, E> {
         let node = self.node;
         let (told, everywhere) = {
             let mut core = lock_core(node).await;
-            (core.handle(node.now(), input, &mut self.outputs), core.everywhere())
+            (observer::handle(&node.env, &mut core, input, &mut self.outputs), core.everywhere())
         };
         node.mark_everywhere(everywhere);
         if let Err(BadEntry { .. }) = &told {

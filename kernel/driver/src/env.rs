@@ -15,6 +15,8 @@ use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::observer::Observer;
+
 /// A bidirectional byte stream to a client or another node.
 ///
 /// Only tokio's *traits* are used: madsim's sockets implement them too.
@@ -42,6 +44,11 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
 
     /// Where it is counted which rare states the node comes to.
     fn probes(&self) -> &Arc<Probes>;
+
+    /// Who sees what the node does, if anybody.
+    fn observer(&self) -> Option<&dyn Observer> {
+        None
+    }
 
     /// Connects to another node at its cluster address, `host:port`. In production both sides have shown a certificate of
     /// the cluster's CA when this returns. Nothing is known of the peer before it has answered something, and it may never

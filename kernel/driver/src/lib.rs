@@ -30,6 +30,7 @@ pub mod link;
 pub mod log;
 pub mod measures;
 pub mod node;
+pub mod observer;
 mod outage;
 mod peers;
 mod raft_service;

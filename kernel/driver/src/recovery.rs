@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
-use mneme_kernel::core::{BadEntry, Core, Input, Now};
+use mneme_kernel::core::{BadEntry, Core, Input};
 use mneme_kernel::ids::Index;
 use mneme_kernel::members::Members;
 use mneme_kernel::snapshot::{Manifest, SystemPartition, manifest_file};
@@ -15,6 +15,7 @@ use mneme_kernel::wal::LogId;
 
 use crate::courier::Courier;
 use crate::env::Env;
+use crate::observer;
 use crate::snapshot::{Reading, SnapshotError, blocks, read_partition, read_system};
 use crate::subscription::RemoteSnapshot;
 use crate::sync::lock;
@@ -169,9 +170,8 @@ async fn load_from_disk<E: Env>(
 }
 
 pub(crate) fn tell<E: Env>(env: &E, core: &Mutex<Core>, input: Input<'_>) -> Result<(), BadEntry> {
-    let now = Now { wall: env.wall(), monotonic: env.monotonic() };
     let mut outputs = Vec::new();
-    let told = lock(core).handle(now, input, &mut outputs);
+    let told = observer::handle(env, &mut lock(core), input, &mut outputs);
     debug_assert!(outputs.is_empty(), "a Core that is being filled wants nothing: {outputs:?}");
     told
 }

@@ -19,6 +19,9 @@ pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
     loop {
         node.env.sleep(LOOK).await;
         if let Some((epoch, number)) = lease.renew(node.env.monotonic()) {
+            if let Some(observer) = node.env.observer() {
+                observer.renews(epoch, number);
+            }
             let renewal = Arc::new(Entry::Renew { epoch, number }.encode());
             if node.keepers.propose(Proposal::new(renewal)).await.is_err() {
                 // Raft has stopped: so does this process, and the Core's loop says why.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use futures::lock::{Mutex as AsyncMutex, OwnedMutexGuard};
 use futures::{Stream, StreamExt};
+use mneme_kernel::ids::Index;
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::probe::Probe;
 use mneme_kernel::snapshot::{Manifest, SystemPartition};
@@ -202,6 +203,13 @@ impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
         while let Some(entry) = entries.next().await {
             let (entry, responder) = entry?;
             let index = entry.log_id.index;
+            if let Some(observer) = self.env.observer() {
+                let proposal = match &entry.payload {
+                    EntryPayload::Normal(proposal) => Some(&*proposal.0),
+                    EntryPayload::Blank | EntryPayload::Membership(_) => None,
+                };
+                observer.committed(Index(index), proposal);
+            }
             {
                 let mut state = lock(&self.state);
                 state.last = Some(entry.log_id);

@@ -1,6 +1,6 @@
 //! One invariant a file (DESIGN.md section 8).
 //!
-//! [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`append`], [`durable`], [`linearizable`],
+//! [`conforms`], [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`append`], [`durable`], [`linearizable`],
 //! [`eventual`], [`uncertain`] and [`walk`] know only what clients have seen. Beside them, `wait` (who is counted has it)
 //! stands in [`crate::waits`], and `replica` (no other node knows of one), `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
 //! healed serves within a bounded time), `undecided` (a search for a linearization that was given up) and `panic` stand where they are found out, in [`crate::cluster`] and
@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use crate::history::Stamp;
 
 pub mod append;
+pub mod conforms;
 pub mod digest;
 pub mod durable;
 pub mod eventual;
@@ -32,11 +33,26 @@ pub struct Found {
 }
 
 /// What the checks that look into the nodes remember in a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Checks {
+    pub conforms: Mutex<conforms::Conforms>,
     pub digests: Mutex<digest::Digests>,
     pub entries: Mutex<log::Entries>,
     pub reigns: Mutex<reign::Reigns>,
     pub terms: Mutex<term::Terms>,
     pub voters: Mutex<voter::Voters>,
+}
+
+impl Checks {
+    /// Of a run on so many machines.
+    pub fn new(machines: usize) -> Self {
+        Self {
+            conforms: Mutex::new(conforms::Conforms::new(machines)),
+            digests: Mutex::default(),
+            entries: Mutex::default(),
+            reigns: Mutex::default(),
+            terms: Mutex::default(),
+            voters: Mutex::default(),
+        }
+    }
 }

@@ -16,6 +16,7 @@ use mneme_runtime_sim::{DiskStats, SimDisk, SimEnv, Weather};
 
 use super::changes::Settings;
 use super::lives::Life;
+use super::observed::Observed;
 use crate::check::Checks;
 use crate::topology::Role;
 use crate::world::{World, lock};
@@ -69,7 +70,8 @@ impl Machine {
             let name = format!("node {}", number + 1);
             let node = Handle::current().create_node().name(name).ip(ip).build();
             let disk = SimDisk::new(world.options.sound_disk());
-            let env = SimEnv::new(&disk).in_weather(weather.clone());
+            let observer = Observed { world: world.clone(), checks: checks.clone(), machine: number };
+            let env = SimEnv::new(&disk).in_weather(weather.clone()).observed_by(Arc::new(observer));
             env.set_skew(world.options.skews[number]);
             let others = (0..roles.len()).filter(|other| *other != number);
             Arc::new(Machine {

@@ -115,11 +115,9 @@ impl<E: Env> Keeper<E> {
         }
     }
 
+    /// By what it knows to be committed, and also if it leads: another disk may be lost from now on.
     fn is_ready(&self, metrics: &MetricsOf<E>) -> bool {
-        let membership = metrics.membership_config.membership();
-        if metrics.current_leader == Some(self.id) {
-            return true;
-        }
+        let membership = metrics.committed_membership_config.membership();
         metrics.current_leader.is_some()
             && membership.get_node(&self.id).is_some()
             && metrics.cluster_committed.is_some()
