@@ -13,10 +13,12 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, TlsCertificates};
 use tokio::time::sleep;
 
-use crate::cluster::{PASSWORD, USER, node};
+use crate::cluster::{PASSWORD, Role, USER, node};
+use crate::memory;
 use crate::options::System;
 use crate::run::{Ended, Run, Sample, now};
 use crate::values;
+use crate::workload::Workload;
 
 /// Pause before another connection is tried.
 const RECONNECT: Duration = Duration::from_millis(50);
@@ -54,7 +56,13 @@ impl std::fmt::Debug for Connection {
 impl Client {
     pub fn new(run: Arc<Run>, number: usize) -> Client {
         let dice = run.dice(1000 + number as u64);
-        let habit = [Habit::Primary, Habit::Standby, Habit::Any][number % 3];
+        let replica = run.cluster.nodes.iter().find(|node| node.role() == Role::Replica);
+        let habit = match replica {
+            Some(replica) if run.options.workload == Workload::Levels && number % 4 == 3 => {
+                Habit::Always(replica.number())
+            }
+            _ => [Habit::Primary, Habit::Standby, Habit::Any][number % 3],
+        };
         Client { run, dice, habit, connection: None }
     }
 
@@ -73,6 +81,11 @@ impl Client {
         let outcomes = connection.converse(&self.run, requests).await?;
         self.connection = Some(connection);
         Some(outcomes)
+    }
+
+    /// Whether it is with a Replica, which only answers reads at `EVENTUAL`.
+    pub fn only_reads(&self) -> bool {
+        matches!(self.habit, Habit::Always(node) if self.run.cluster.nodes[node].role() == Role::Replica)
     }
 
     /// Drops its connection.
@@ -126,14 +139,14 @@ async fn open(run: &Run, node: usize) -> redis::RedisResult<MultiplexedConnectio
 impl Connection {
     async fn converse(&mut self, run: &Run, requests: &[Request]) -> Option<Vec<Outcome>> {
         let mut pipeline = Pipeline::new();
-        let mut counts = Vec::new();
-        for request in requests {
-            let messages = wire::messages(request);
-            counts.push(messages.len());
-            for message in messages {
-                let (name, arguments) = message.split_first().expect("a command has a name");
-                pipeline.cmd(&String::from_utf8_lossy(name)).arg(arguments);
-            }
+        let is_weak = |request: &Request| request.level == Some(Level::Eventual) && request.command.is_read();
+        // What they are read from is asked before and behind them.
+        let asks_memory = run.cluster.system == System::Mneme && requests.iter().any(is_weak);
+        let status: Vec<Vec<Vec<u8>>> = vec![vec![b"CLUSTER".to_vec(), b"STATUS".to_vec()]; usize::from(asks_memory)];
+        let messages: Vec<Vec<Vec<Vec<u8>>>> = requests.iter().map(wire::messages).collect();
+        for message in status.iter().chain(messages.iter().flatten()).chain(&status) {
+            let (name, arguments) = message.split_first().expect("a command has a name");
+            pipeline.cmd(&String::from_utf8_lossy(name)).arg(arguments);
         }
         let level = |request: &Request| request.level.unwrap_or(Level::Quorum);
         let called = now();
@@ -145,7 +158,7 @@ impl Connection {
             requests.iter().map(&mut call).collect()
         };
         let began = Instant::now();
-        let heard = self.redis.send_packed_commands(&pipeline, 0, counts.iter().sum()).await;
+        let heard = self.redis.send_packed_commands(&pipeline, 0, pipeline.len()).await;
         let sample = |request: &Request, kind| {
             let (level, is_read) = (level(request), request.command.is_read());
             run.sample(Sample { called, took: began.elapsed(), level, is_read, kind });
@@ -154,11 +167,15 @@ impl Connection {
             requests.iter().for_each(|request| sample(request, Ended::Unknown));
             return None;
         };
-        let mut values = values.into_iter();
+        let memory = match values.as_slice() {
+            [before, .., after] if asks_memory => memory::between(before, after),
+            _ => None,
+        };
+        let mut values = values.into_iter().skip(status.len());
         let (mut history, walls) = (run.history(), run.walls());
         let mut outcomes = Vec::new();
-        for ((request, id), count) in requests.iter().zip(ids).zip(counts) {
-            let last = values.by_ref().take(count).last()?;
+        for ((request, id), messages) in requests.iter().zip(ids).zip(messages) {
+            let last = values.by_ref().take(messages.len()).last()?;
             let outcome = outcome(request, last).unwrap_or_else(|wrong| {
                 run.wrong(format!("{:?}: {wrong}", request.command));
                 Outcome::Unknown
@@ -169,6 +186,7 @@ impl Connection {
                 Outcome::Uncertain | Outcome::Weaker | Outcome::Unknown => Ended::Unknown,
             };
             sample(request, kind);
+            history.was_read_from(id, memory.filter(|_| is_weak(request)));
             history.end(id, outcome.clone(), walls);
             outcomes.push(outcome);
         }

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -30,7 +30,6 @@ pub struct Hosts {
     count: usize,
     /// `None` on loopback.
     switch: Option<Switch>,
-    mounts: std::sync::Mutex<Vec<PathBuf>>,
 }
 
 impl Hosts {
@@ -40,7 +39,7 @@ impl Hosts {
     /// If namespaces may be made and this does not work all the same.
     pub fn new(count: usize, on_loopback: bool) -> anyhow::Result<Hosts> {
         remove_stale()?;
-        let mut hosts = Hosts { count, switch: None, mounts: Default::default() };
+        let mut hosts = Hosts { count, switch: None };
         if on_loopback {
             return Ok(hosts);
         }
@@ -81,11 +80,6 @@ impl Hosts {
         }
     }
 
-    /// All hosts.
-    pub fn all(&self) -> std::ops::Range<usize> {
-        0..self.count
-    }
-
     /// Has the calling thread open its sockets on that host from now on.
     ///
     /// # Errors
@@ -112,23 +106,15 @@ impl Hosts {
     pub fn mount(&self, host: usize, folder: &Path, bytes: u64) -> anyhow::Result<()> {
         fs::create_dir_all(folder)?;
         let options = format!("size={bytes}");
-        run(
-            "mount",
-            ["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(), name(host).as_ref(), folder.as_os_str()],
-        )?;
-        self.mounts.lock().expect("nobody panics with it").push(folder.to_owned());
-        Ok(())
+        let (host, folder) = (name(host), folder.as_os_str());
+        run("mount", ["-t".as_ref(), "tmpfs".as_ref(), "-o".as_ref(), options.as_ref(), host.as_ref(), folder])
     }
 }
 
 impl Drop for Hosts {
     fn drop(&mut self) {
-        for folder in self.mounts.lock().expect("nobody panics with it").drain(..) {
-            warn(run("umount", ["-l".as_ref(), folder.as_os_str()]));
-        }
-        if self.switch.take().is_some() {
-            (0..self.count).for_each(|host| warn(remove(&name(host))));
-        }
+        drop(self.switch.take());
+        warn(remove_stale());
     }
 }
 
@@ -194,7 +180,7 @@ fn remove(namespace: &str) -> anyhow::Result<()> {
     ip(["netns", "delete", namespace])
 }
 
-/// Removes namespaces and file systems of runs that are over.
+/// Removes namespaces and file systems of this run, and of runs that are over.
 fn remove_stale() -> anyhow::Result<()> {
     let is_stale = |name: &str| {
         let run = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-')?.split('-').next());
@@ -202,14 +188,12 @@ fn remove_stale() -> anyhow::Result<()> {
     };
     let names = fs::read_dir("/run/netns").into_iter().flatten().flatten().map(|entry| entry.file_name());
     for name in names.filter_map(|name| name.into_string().ok()).filter(|name| is_stale(name)) {
-        eprintln!("removing {name}, which a run that is over has left");
         remove(&name)?;
     }
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     for (source, folder) in
         mounts.lines().filter_map(|line| line.split_once(' ')).filter(|(source, _)| is_stale(source))
     {
-        eprintln!("unmounting {source}, which a run that is over has left");
         run("umount", ["-l", folder.split(' ').next().unwrap_or_default()].map(OsStr::new))?;
     }
     Ok(())

@@ -41,10 +41,6 @@ impl Verdict {
     fn found(&mut self, check: &'static str, came: Result<(), Found>) {
         self.add(check, came.map_err(|Found { what, at }| Wrong { what, at: Some(at), is_undecided: false }));
     }
-
-    pub fn is_valid(&self) -> bool {
-        self.checks.values().all(Result::is_ok)
-    }
 }
 
 /// Judges a history, in the order of its calls.

@@ -10,6 +10,7 @@ mod cluster;
 mod hosts;
 mod judge;
 mod matrix;
+mod memory;
 mod nemesis;
 mod options;
 mod report;

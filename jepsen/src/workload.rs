@@ -57,6 +57,7 @@ impl Work {
     /// What a client does next.
     pub async fn turn(&self, client: &mut Client) {
         let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let reads = client.only_reads();
         let dice = &mut client.dice;
         let key = key(turn / (ACTIVE * TURNS) * ACTIVE + dice.random_range(0..ACTIVE));
         let chance = dice.random::<f64>();
@@ -65,7 +66,7 @@ impl Work {
                 if chance < 0.15 && self.workload == Workload::Register {
                     return self.compare_and_set(client, key).await;
                 }
-                if chance < 0.55 { Command::Get(key) } else { self.set(key, Lifetime::Forever) }
+                if chance < 0.55 || reads { Command::Get(key) } else { self.set(key, Lifetime::Forever) }
             }
             Workload::Append => self.transaction(client, turn),
             Workload::Set => match chance {
@@ -175,6 +176,9 @@ fn accounts(bank: u32) -> Vec<Key> {
 }
 
 fn level(client: &mut Client) -> Level {
+    if client.only_reads() {
+        return Level::Eventual;
+    }
     match client.dice.random_range(0..10) {
         0..5 => Level::Eventual,
         5..8 => Level::Quorum,
