@@ -105,7 +105,8 @@ impl Client {
         Some(Connection { redis, process: self.run.cluster.new_process(), life })
     }
 
-    fn choose(&mut self) -> usize {
+    /// The node that it would turn to now.
+    pub fn choose(&mut self) -> usize {
         let primary = self.run.cluster.view().primary;
         let cores: Vec<usize> = self.run.cluster.cores().map(|node| node.number()).collect();
         let others: Vec<usize> = cores.iter().copied().filter(|core| Some(*core) != primary).collect();
@@ -119,16 +120,28 @@ impl Client {
     }
 }
 
-async fn open(run: &Run, node: usize) -> redis::RedisResult<MultiplexedConnection> {
+/// A connection to that node, as the administrator.
+///
+/// # Errors
+/// What redis-rs says.
+pub async fn open(run: &Run, node: usize) -> redis::RedisResult<MultiplexedConnection> {
+    open_as(run, node, USER, PASSWORD).await
+}
+
+/// A connection to that node, as this user.
+///
+/// # Errors
+/// What redis-rs says.
+pub async fn open_as(run: &Run, node: usize, user: &str, password: &str) -> redis::RedisResult<MultiplexedConnection> {
     let address = run.cluster.nodes[node].address();
     let port = node::CLIENTS;
     let client = match run.cluster.system {
         System::Mneme => {
-            let url = format!("rediss://{USER}:{PASSWORD}@{address}:{port}/0?protocol=resp3");
+            let url = format!("rediss://{user}:{password}@{address}:{port}/0?protocol=resp3");
             let certificates = TlsCertificates { client_tls: None, root_cert: Some(run.ca.clone()) };
             redis::Client::build_with_tls(url, certificates)?
         }
-        System::Redis => redis::Client::open(format!("redis://:{PASSWORD}@{address}:{port}/0?protocol=resp3"))?,
+        System::Redis => redis::Client::open(format!("redis://:{password}@{address}:{port}/0?protocol=resp3"))?,
     };
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))

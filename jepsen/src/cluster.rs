@@ -11,9 +11,11 @@ use tokio::time::sleep;
 use crate::hosts::Hosts;
 use crate::options::{Options, System, Topology};
 
+pub use digest::digests_agree;
 pub use node::{Node, Role, Taken, told};
 pub use watch::{View, watch};
 
+mod digest;
 mod http;
 pub mod node;
 mod watch;
@@ -44,6 +46,11 @@ impl Cluster {
         if options.system == System::Mneme && !programs.as_ref().is_ok_and(|bin| bin.join("mneme-core").exists()) {
             bail!("{}: no mneme-core there; `cargo build --release` makes it", options.bin_dir.display());
         }
+        let mut flags = options.server_flag.clone();
+        if options.nemesis.contains(&crate::nemesis::Kind::DiskFull) {
+            // Or small disks would stay full.
+            flags.push("--snapshot-log-bytes=48mb".into());
+        }
         let keepers = roles.iter().filter(|(_, role)| role.has_keeper()).count();
         let members: Vec<String> =
             (1..=roles.len()).map(|host| format!("{}:{}", hosts.address(host), node::CLUSTER)).collect();
@@ -65,7 +72,7 @@ impl Cluster {
                     // A founder that has lost its data joins the others.
                     members: members.clone(),
                     keepers,
-                    flags: options.server_flag.clone(),
+                    flags: flags.clone(),
                     fakes_clock: fakes_clocks,
                 },
             )

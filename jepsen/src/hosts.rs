@@ -27,7 +27,6 @@ const PREFIX: &str = "mneme-jepsen";
 /// All hosts of a run. Dropping it removes them, with every process that still runs there.
 #[derive(Debug)]
 pub struct Hosts {
-    count: usize,
     /// `None` on loopback.
     switch: Option<Switch>,
 }
@@ -39,7 +38,7 @@ impl Hosts {
     /// If namespaces may be made and this does not work all the same.
     pub fn new(count: usize, on_loopback: bool) -> anyhow::Result<Hosts> {
         remove_stale()?;
-        let mut hosts = Hosts { count, switch: None };
+        let mut hosts = Hosts { switch: None };
         if on_loopback {
             return Ok(hosts);
         }
@@ -191,9 +190,7 @@ fn remove_stale() -> anyhow::Result<()> {
         remove(&name)?;
     }
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    for (source, folder) in
-        mounts.lines().filter_map(|line| line.split_once(' ')).filter(|(source, _)| is_stale(source))
-    {
+    for (_, folder) in mounts.lines().filter_map(|line| line.split_once(' ')).filter(|(source, _)| is_stale(source)) {
         run("umount", ["-l", folder.split(' ').next().unwrap_or_default()].map(OsStr::new))?;
     }
     Ok(())

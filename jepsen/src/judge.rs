@@ -50,6 +50,8 @@ pub fn judge(workload: Workload, operations: &[Operation], verdict: &mut Verdict
             let came = append::check(operations);
             verdict.add("append", came.map_err(|what| Wrong { what, at: None, is_undecided: false }));
         }
+        // Users have been judged already.
+        Workload::Users => {}
         Workload::Counter => verdict.found("counter", counter::check(operations)),
         Workload::Register
         | Workload::Set

@@ -57,6 +57,7 @@ fn runs(options: &Options) -> Vec<(Workload, Kind, Topology)> {
             Kind::Transfer,
             Kind::Clock,
             Kind::DataLost,
+            Kind::Flapping,
             Kind::PartitionRing,
         ];
         return workloads

@@ -18,7 +18,7 @@ use crate::cluster::{self, Cluster};
 use crate::hosts::{self, Hosts};
 use crate::judge;
 use crate::nemesis;
-use crate::options::{self, Options};
+use crate::options::{self, Options, System};
 use crate::report::{self, Report};
 use crate::workload::Work;
 
@@ -45,6 +45,8 @@ pub struct Run {
     bands: Mutex<Bands>,
     /// Replies that no command of their kind has.
     wrong: Mutex<Vec<String>>,
+    /// What users were told that they had done, and may not do.
+    rights: Mutex<Vec<String>>,
     /// Only one Keeper's disk may be damaged at a time.
     pub damage: tokio::sync::Mutex<()>,
     over: AtomicBool,
@@ -94,6 +96,11 @@ impl Run {
     /// Notes a reply that its command does not have.
     pub fn wrong(&self, what: String) {
         lock(&self.wrong).push(what);
+    }
+
+    /// Notes that somebody was told to have done what he may not do.
+    pub fn rights_broken(&self, what: String) {
+        lock(&self.rights).push(what);
     }
 
     /// Notes what is so in a lane from now on.
@@ -226,6 +233,7 @@ async fn all(
         samples: Mutex::default(),
         bands: Mutex::default(),
         wrong: Mutex::default(),
+        rights: Mutex::default(),
         damage: tokio::sync::Mutex::default(),
         over: AtomicBool::new(false),
         options,
@@ -253,7 +261,12 @@ async fn all(
     run.band("final reads", Some("at every Core".into()));
     found.note("final reads", last_reads(&run).await);
     run.band("final reads", None);
-    found.note("answers", lock(&run.wrong).first().map_or(Ok(()), |what| Err(anyhow::anyhow!("{what}"))));
+    if run.cluster.system == System::Mneme {
+        found.note("digest", cluster::digests_agree(&run).await);
+    }
+    let first = |list: &Mutex<Vec<String>>| lock(list).first().map_or(Ok(()), |what| Err(anyhow::anyhow!("{what}")));
+    found.note("answers", first(&run.wrong));
+    found.note("rights", first(&run.rights));
     found.note("fatal", unasked_ends(&run));
     watch.abort();
     for node in &run.cluster.nodes {

@@ -10,6 +10,8 @@ use rand::Rng;
 
 use crate::client::{Client, request};
 
+mod users;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// GET, SET, and compare-and-set by WATCH, MULTI, EXEC, on a few keys at a time
@@ -26,6 +28,8 @@ pub enum Workload {
     Deadlines,
     /// Registers of up to a megabyte
     Large,
+    /// Users that come, lose rights, and go, with connections to any node
+    Users,
     /// Registers at EVENTUAL, QUORUM and ALL
     Levels,
 }
@@ -68,6 +72,7 @@ impl Work {
                 }
                 if chance < 0.55 || reads { Command::Get(key) } else { self.set(key, Lifetime::Forever) }
             }
+            Workload::Users => return users::life(client, turn).await,
             Workload::Append => self.transaction(client, turn),
             Workload::Set => match chance {
                 // One that is probably there.
@@ -149,6 +154,7 @@ impl Work {
         let keys = match self.workload {
             Workload::Set => turns,
             Workload::Append => (turns / (4 * TURNS) + 1) * 4,
+            Workload::Users => 0,
             Workload::Counter => u32::from(COUNTERS),
             Workload::Bank => {
                 return (0..=turns / (ACTIVE * TURNS)).map(|bank| request(Command::MultiGet(accounts(bank)))).collect();

@@ -38,6 +38,11 @@ impl Role {
         matches!(self, Role::Both | Role::Core | Role::Redis)
     }
 
+    /// Whether clients can talk to it, if only to read.
+    pub fn answers_clients(self) -> bool {
+        self != Role::Keeper
+    }
+
     pub fn has_keeper(self) -> bool {
         matches!(self, Role::Both | Role::Keeper)
     }

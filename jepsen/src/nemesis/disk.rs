@@ -18,7 +18,7 @@ use crate::hosts::Hosts;
 use crate::run::Run;
 
 /// Room for a few segments of the log.
-const DISK: u64 = 256 << 20;
+const DISK: u64 = 320 << 20;
 /// Exit code of a server whose data is damaged or foreign.
 const DAMAGED: i32 = 3;
 

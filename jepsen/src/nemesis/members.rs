@@ -51,7 +51,10 @@ pub async fn change(run: &Run, lane: &str, dice: &mut StdRng) -> anyhow::Result<
     match node.ended().and_then(|status| status.code()) {
         Some(REMOVED) => {}
         // It stays a member, or is one that does not know yet: whoever says that it is done would be wrong.
-        _ if done.is_none_or(|status| !status.success()) => return Ok(run.band(lane, None)),
+        _ if done.is_none_or(|status| !status.success()) => {
+            run.band(lane, None);
+            return Ok(());
+        }
         other => bail!("{} was removed and has ended with {other:?}", node.name()),
     }
     run.history().death(node.number(), run.walls());
