@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::analysis::{self, Service};
 use crate::judge::{self, Verdict};
-use crate::options;
+use crate::options::{self, System};
 use crate::run::{Band, Run, Sample};
 use crate::workload::Workload;
 
@@ -67,7 +67,10 @@ pub fn write(
     let report = Report {
         folder: run.folder.clone(),
         system: options::name(&run.options.system),
-        topology: options::name(&run.options.topology),
+        topology: match run.options.system {
+            System::Mneme => options::name(&run.options.topology),
+            System::Redis => "one server".to_owned(),
+        },
         workload: options::name(&run.options.workload),
         nemesis: run.options.nemesis.iter().map(options::name).collect(),
         seed: run.seed,

@@ -11,6 +11,7 @@ use mneme_checks::history::{History, Level, Remains};
 use mneme_checks::model::Between;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::client::Client;
@@ -206,9 +207,11 @@ async fn course(
     cluster: Cluster,
     hosts: Arc<Hosts>,
 ) -> anyhow::Result<Report> {
+    let mut told = signal(SignalKind::terminate())?;
     tokio::select! {
         report = all(options, seed, folder, cluster, hosts) => report,
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = told.recv() => bail!("ended by a signal"),
     }
 }
 
@@ -277,7 +280,9 @@ async fn all(
     let operations = history.finish();
     judge::judge(run.options.workload, &operations, &mut found);
     let report = report::write(&run, &operations, history.times(), &lock(&run.samples), from..until, found)?;
-    if report.is_valid() && !run.options.keep {
+    // Small disks go by themselves.
+    let is_on_disk = !run.options.nemesis.contains(&nemesis::Kind::DiskFull);
+    if report.is_valid() && !run.options.keep && is_on_disk {
         forget_data(&run.folder);
     }
     Ok(report)
