@@ -39,25 +39,25 @@ pub async fn life(client: &mut Client, number: u32) {
 
 /// Whether it is answered, and not by an error.
 async fn is_done(client: &Client, connection: &mut MultiplexedConnection, words: &[&str]) -> bool {
-    ask(client, connection, words).await.is_ok()
-}
-
-async fn must_not(client: &Client, connection: &mut MultiplexedConnection, words: &[&str], who: &str) {
-    if let Ok(value) = ask(client, connection, words).await {
-        client.run.rights_broken(format!("{words:?} of {who} is answered {value:?}, at {:.3} s", now().as_secs_f64()));
-    }
-}
-
-async fn ask(client: &Client, connection: &mut MultiplexedConnection, words: &[&str]) -> RedisResult<Value> {
     let (called, began) = (now(), Instant::now());
-    let mut command = redis::cmd(words[0]);
-    command.arg(&words[1..]);
-    let answer: RedisResult<Value> = command.query_async(connection).await;
+    let answer = ask(connection, words).await;
     let kind = match &answer {
         Ok(_) => Ended::Ok,
         Err(error) if error.code().is_some() => Ended::Refused,
         Err(_) => Ended::Unknown,
     };
-    client.run.sample(Sample { called, took: began.elapsed(), level: Level::Quorum, is_read: words[0] == "GET", kind });
-    answer
+    client.run.sample(Sample { called, took: began.elapsed(), level: Level::Quorum, is_read: false, kind });
+    answer.is_ok()
+}
+
+async fn must_not(client: &Client, connection: &mut MultiplexedConnection, words: &[&str], who: &str) {
+    if let Ok(value) = ask(connection, words).await {
+        client.run.rights_broken(format!("{words:?} of {who} is answered {value:?}, at {:.3} s", now().as_secs_f64()));
+    }
+}
+
+async fn ask(connection: &mut MultiplexedConnection, words: &[&str]) -> RedisResult<Value> {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query_async(connection).await
 }
