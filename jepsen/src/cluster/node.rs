@@ -130,7 +130,8 @@ impl Node {
 
     /// The node for the caller alone; `None` if somebody has it.
     pub fn take(&self) -> Option<Taken<'_>> {
-        (!self.taken.swap(true, Ordering::Acquire)).then_some(Taken(self))
+        // Made only if it is ours: dropping one gives the node back.
+        (!self.taken.swap(true, Ordering::Acquire)).then(|| Taken(self))
     }
 
     pub fn folder(&self) -> PathBuf {
@@ -316,5 +317,25 @@ pub fn ca(node: &Node) -> PathBuf {
 impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_taken_stays_so_until_it_is_given_back() {
+        let address = Ipv4Addr::LOCALHOST;
+        let place = Place { name: "n1".into(), number: 0, host: 1, address, role: Role::Both };
+        let (programs, folder) = (PathBuf::new(), PathBuf::new());
+        let (join, members, flags) = (None, Vec::new(), Vec::new());
+        let settings = Settings { programs, folder, join, members, keepers: 1, flags, fakes_clock: false };
+        let node = Node::new(place, settings);
+        let taken = node.take();
+        assert!(taken.is_some());
+        assert!(node.take().is_none() && node.take().is_none());
+        drop(taken);
+        assert!(node.take().is_some());
     }
 }

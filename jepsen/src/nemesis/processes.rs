@@ -86,7 +86,7 @@ pub async fn rolling(run: &Run, lane: &str) -> anyhow::Result<()> {
         if run.is_over() {
             break;
         }
-        let Some(_taken) = node.take() else { continue };
+        let Some(_taken) = node.take().filter(|_| node.runs()) else { continue };
         run.band(lane, Some(node.name().to_owned()));
         stop(run, node).await?;
         node.start(&run.hosts)?;
