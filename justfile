@@ -60,6 +60,11 @@ model *ARGS:
 deny:
     ./scripts/deny
 
+# Real clusters under real faults, each workload against each nemesis (root; about an hour): just jepsen --time 15 --workloads append
+jepsen *ARGS:
+    cargo build --locked --release
+    cargo run --locked --release --package jepsen -- matrix --time 10 --rate 300 {{ARGS}}
+
 # Compare with redis-server on this machine
 bench-redis *ARGS:
     ./scripts/bench-redis {{ARGS}}

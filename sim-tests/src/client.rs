@@ -17,23 +17,11 @@ use crate::cluster::{Cluster, PASSWORD, USER};
 use crate::history::{History, Level, LifeId, Memory, Outcome};
 use crate::model::{Command, Reply};
 use crate::topology::Role;
-use crate::wire::{self, Answer};
+use crate::wire::{self, Answer, Request};
 use crate::world::World;
 
 /// Pause before a refused connection is tried again.
 const RECONNECT: Duration = Duration::from_millis(20);
-
-/// A command that is to be sent.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub command: Command,
-    /// `None` is the server's default, `QUORUM`.
-    pub level: Option<Level>,
-    /// Bytes of each text that it writes.
-    pub text: usize,
-    /// Whether it goes by its other name, if it has two.
-    pub other_name: bool,
-}
 
 /// One of the world's histories.
 type Records = for<'a> fn(&'a World) -> MutexGuard<'a, History>;

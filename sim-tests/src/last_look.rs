@@ -6,11 +6,12 @@ use madsim::time::{Instant, sleep};
 use mneme_kernel::resp::Value;
 
 use crate::appends;
-use crate::client::{Client, Request};
+use crate::client::Client;
 use crate::cluster::{Cluster, Ending};
 use crate::model::{Command, Key};
 use crate::options::TEXTS;
 use crate::simulation::RECOVERY;
+use crate::wire::Request;
 
 /// How long a client waits for a reply when nothing is wrong any more.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -17,17 +17,13 @@ mod cluster;
 mod damage;
 mod dice;
 mod expected;
-mod export;
 mod failure;
-mod history;
 mod last_look;
 mod meta;
-mod model;
 mod mutants;
 mod nemesis;
 mod operators;
 mod options;
-mod page;
 mod plan;
 mod readers;
 #[cfg(test)]
@@ -42,7 +38,6 @@ mod timeline;
 mod topology;
 mod trace;
 mod waits;
-mod wire;
 mod workload;
 mod world;
 
@@ -51,6 +46,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use mneme_checks::{export, history, model, page, wire};
 
 use plan::{Kept, Plan};
 

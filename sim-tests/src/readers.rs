@@ -3,11 +3,12 @@
 use madsim::rand::Rng;
 use mneme_runtime_sim::sleep::sleep;
 
-use crate::client::{Client, Request};
+use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::history::Level;
 use crate::model::{Command, Key};
+use crate::wire::Request;
 use crate::workload::OWN_KEYS;
 
 /// How often one reads at most, and how many keys at a time.

@@ -4,12 +4,13 @@ use madsim::rand::Rng;
 use madsim::rand::seq::SliceRandom;
 use mneme_runtime_sim::sleep::sleep;
 
-use crate::client::{Client, Request};
+use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::history::Level;
 use crate::model::{Command, Datum, DeadlineCondition, Key, Lifetime, Presence};
 use crate::options::{ClientOptions, TEXTS};
+use crate::wire::Request;
 
 /// The number of the first key that one client writes to alone.
 pub const OWN_KEYS: u16 = 1_000;

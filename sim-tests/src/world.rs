@@ -10,7 +10,7 @@ use crate::history::{History, Remains, Stamp};
 use crate::nemesis::Schedule;
 use crate::options::Options;
 use crate::plan::Plan;
-use crate::timeline::{Lane, Timeline};
+use crate::timeline::{self, Lane, Timeline};
 use crate::trace::Trace;
 
 /// A promise that was not kept.
@@ -56,9 +56,9 @@ impl World {
             schedule,
             trace: Mutex::new(Trace::new(keeps_trace)),
             timeline: Mutex::new(Timeline::new(keeps_trace)),
-            history: Mutex::new(History::new(remains)),
+            history: Mutex::new(History::new(remains, timeline::now)),
             // It hears of nobody's death.
-            appends: Mutex::new(History::new(Remains::Elsewhere)),
+            appends: Mutex::new(History::new(Remains::Elsewhere, timeline::now)),
             violations: Mutex::default(),
             counts: Mutex::default(),
             marks: Mutex::default(),

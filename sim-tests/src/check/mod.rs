@@ -1,36 +1,24 @@
 //! One invariant a file (DESIGN.md section 8).
 //!
-//! [`conforms`], [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`append`], [`durable`], [`linearizable`],
-//! [`eventual`], [`uncertain`] and [`walk`] know only what clients have seen. Beside them, `wait` (who is counted has it)
+//! [`conforms`], [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`append`], [`durable`],
+//! [`linearizable`], [`eventual`], [`uncertain`] and [`walk`] know only what clients have seen; all of those but [`uncertain`] judge real
+//! processes too, and stand in [`mneme_checks`]. Beside them, `wait` (who is counted has it)
 //! stands in [`crate::waits`], and `replica` (no other node knows of one), `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
 //! healed serves within a bounded time), `undecided` (a search for a linearization that was given up) and `panic` stand where they are found out, in [`crate::cluster`] and
 //! [`crate::simulation`].
 
 use std::sync::Mutex;
 
-use crate::history::Stamp;
+pub use mneme_checks::check::{Found, append, durable, eventual, linearizable, walk};
 
-pub mod append;
 pub mod conforms;
 pub mod digest;
-pub mod durable;
-pub mod eventual;
 pub mod lease;
-pub mod linearizable;
 pub mod log;
 pub mod reign;
 pub mod term;
 pub mod uncertain;
 pub mod voter;
-pub mod walk;
-
-/// What a check finds in a history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub what: String,
-    /// When the operation ended that shows it.
-    pub at: Stamp,
-}
 
 /// What the checks that look into the nodes remember in a run.
 #[derive(Debug)]

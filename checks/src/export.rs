@@ -8,10 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::Request;
 use crate::history::{Level, NEVER, Operation, Outcome, Stamp};
 use crate::model::{Command, Datum, Reply};
-use crate::wire;
+use crate::wire::{self, Request};
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Format {

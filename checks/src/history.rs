@@ -1,6 +1,6 @@
 //! What clients did and what they learnt, in the order in which it happened.
 //!
-//! Virtual times can be equal; a [`Stamp`] never is. An operation whose fate its client does not know stays open for ever:
+//! Times can be equal; a [`Stamp`] never is. An operation whose fate its client does not know stays open for ever:
 //! some other node may have it still. Where there is no other node it ends with the life of the server that got it: what
 //! a life has not executed, no later life does (persistent atomicity: Guerraoui and Levy, "Robust emulations of shared
 //! memory in a crash-recovery model", ICDCS 2004).
@@ -11,7 +11,6 @@ use std::time::Duration;
 use mneme_kernel::ids::Incarnation;
 
 use crate::model::{Between, Command, Reply};
-use crate::timeline;
 
 /// A moment. Later ones are greater, and no two are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,8 +132,10 @@ pub enum Remains {
 #[derive(Debug)]
 pub struct History {
     remains: Remains,
+    /// How long the run has lasted.
+    clock: fn() -> Duration,
     last: Stamp,
-    /// By stamp, when in virtual time it was given.
+    /// By stamp, how long the run had lasted when it was given.
     times: Vec<Duration>,
     operations: Vec<Operation>,
     deaths: BTreeMap<LifeId, Death>,
@@ -148,9 +149,10 @@ pub struct History {
 pub struct OperationId(usize);
 
 impl History {
-    pub fn new(remains: Remains) -> History {
+    pub fn new(remains: Remains, clock: fn() -> Duration) -> History {
         History {
             remains,
+            clock,
             last: Stamp::default(),
             times: vec![Duration::ZERO],
             operations: Vec::new(),
@@ -162,11 +164,11 @@ impl History {
 
     fn stamp(&mut self) -> Stamp {
         self.last.0 += 1;
-        self.times.push(timeline::now());
+        self.times.push((self.clock)());
         self.last
     }
 
-    /// By stamp, when in virtual time it was given.
+    /// By stamp, how long the run had lasted when it was given.
     pub fn times(&self) -> &[Duration] {
         &self.times
     }
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_unknown_operation_ends_with_the_life_that_got_it() {
-        let mut history = History::new(Remains::Disk);
+        let mut history = History::new(Remains::Disk, || Duration::ZERO);
         let [lost, _] = [0, 1].map(|process| history.call(process, ONLY, Command::Size(0), Level::Quorum, at(500)));
         history.death(0, at(600));
         history.call(3, ONLY, Command::Size(0), Level::Quorum, at(600));
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn with_other_nodes_it_stays_open_for_ever() {
-        let mut history = History::new(Remains::Elsewhere);
+        let mut history = History::new(Remains::Elsewhere, || Duration::ZERO);
         let [answered, uncertain, _] =
             [0, 1, 2].map(|process| history.call(process, ONLY, Command::Size(0), Level::Quorum, at(500)));
         history.end(uncertain, Outcome::Uncertain, at(510));
@@ -292,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_during_an_operation_lowers_its_bound() {
-        let mut history = History::new(Remains::Disk);
+        let mut history = History::new(Remains::Disk, || Duration::ZERO);
         let id = history.call(0, ONLY, Command::Size(0), Level::Quorum, at(500));
         history.jump(510, 100);
         history.end(id, Outcome::Refused, at(110));

@@ -2,9 +2,20 @@
 
 use mneme_kernel::resp::Value;
 
-use crate::client::Request;
 use crate::history::Level;
 use crate::model::{Command, Datum, DeadlineCondition, Key, Lifetime, Presence, Reply};
+
+/// A command that is to be sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub command: Command,
+    /// `None` is the server's default, `QUORUM`.
+    pub level: Option<Level>,
+    /// Bytes of each text that it writes.
+    pub text: usize,
+    /// Whether it goes by its other name, if it has two.
+    pub other_name: bool,
+}
 
 /// What a request sends, message by message; the answer to the last one is its answer.
 pub fn messages(request: &Request) -> Vec<Vec<Vec<u8>>> {

@@ -1,0 +1,162 @@
+//! Whether what clients saw may be: the rules of `mneme-checks`, each key apart where keys have nothing to do with each other.
+
+use std::collections::BTreeMap;
+
+use mneme_checks::check::linearizable::Finding;
+use mneme_checks::check::{Found, append, counter, durable, eventual, linearizable};
+use mneme_checks::history::{NEVER, Operation, Stamp};
+use mneme_checks::model::{Command, Key};
+
+use crate::workload::{Workload, sum};
+
+/// What came of each check.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    pub checks: BTreeMap<&'static str, Result<(), Wrong>>,
+}
+
+/// Why a check fails.
+#[derive(Clone, Debug)]
+pub struct Wrong {
+    pub what: String,
+    /// The operation that shows it ended then.
+    pub at: Option<Stamp>,
+    /// Not wrong, but nobody found out in time.
+    pub is_undecided: bool,
+}
+
+impl Verdict {
+    /// Notes what came of a check; what was wrong first stays.
+    pub fn note(&mut self, check: &'static str, came: anyhow::Result<()>) {
+        self.add(check, came.map_err(|why| Wrong { what: format!("{why:#}"), at: None, is_undecided: false }));
+    }
+
+    fn add(&mut self, check: &'static str, came: Result<(), Wrong>) {
+        let entry = self.checks.entry(check).or_insert(Ok(()));
+        if entry.is_ok() {
+            *entry = came;
+        }
+    }
+
+    fn found(&mut self, check: &'static str, came: Result<(), Found>) {
+        self.add(check, came.map_err(|Found { what, at }| Wrong { what, at: Some(at), is_undecided: false }));
+    }
+}
+
+/// Judges a history, in the order of its calls.
+pub fn judge(workload: Workload, operations: &[Operation], verdict: &mut Verdict) {
+    match workload {
+        Workload::Append => {
+            let came = append::check(operations);
+            verdict.add("append", came.map_err(|what| Wrong { what, at: None, is_undecided: false }));
+        }
+        // Users have been judged already.
+        Workload::Users => {}
+        Workload::Counter => verdict.found("counter", counter::check(operations)),
+        Workload::Register
+        | Workload::Set
+        | Workload::Bank
+        | Workload::Deadlines
+        | Workload::Large
+        | Workload::Levels => {
+            for part in apart(operations) {
+                verdict.found("durable", durable::check(&part));
+                verdict.found("eventual", eventual::check(&part));
+                match linearizable::check(&part) {
+                    Ok(()) => verdict.add("linearizable", Ok(())),
+                    Err(Finding::Broken(found)) => verdict.found("linearizable", Err(found)),
+                    Err(Finding::Undecided(what)) => {
+                        verdict.add("undecided", Err(Wrong { what, at: None, is_undecided: true }));
+                    }
+                }
+            }
+        }
+    }
+    if workload == Workload::Bank {
+        verdict.found("sum", sums(operations));
+    }
+}
+
+/// Transfers leave the sum of a bank as it was: nothing.
+fn sums(operations: &[Operation]) -> Result<(), Found> {
+    for read in operations.iter().filter(|operation| matches!(operation.command, Command::MultiGet(_))) {
+        if let Some(reply) = read.acknowledged()
+            && sum(reply) != Some(0)
+        {
+            return Err(Found {
+                what: format!("the sum of all accounts is {:?}: {read:?}", sum(reply)),
+                at: read.ended,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The operations of keys that no operation joins, each in its order.
+pub fn apart(operations: &[Operation]) -> Vec<Vec<Operation>> {
+    let mut groups = Groups::default();
+    for operation in operations {
+        groups.join(&operation.command.keys());
+    }
+    let mut parts: BTreeMap<Key, Vec<Operation>> = BTreeMap::new();
+    for operation in operations {
+        if let Some(key) = operation.command.keys().first() {
+            parts.entry(groups.root(*key)).or_default().push(operation.clone());
+        }
+    }
+    parts.into_values().collect()
+}
+
+/// Disjoint sets of keys, each known by one of them.
+#[derive(Debug, Default)]
+struct Groups(BTreeMap<Key, Key>);
+
+impl Groups {
+    fn root(&mut self, key: Key) -> Key {
+        let mut root = key;
+        while let Some(above) = self.0.get(&root).copied().filter(|above| *above != root) {
+            root = above;
+        }
+        self.0.insert(key, root);
+        root
+    }
+
+    fn join(&mut self, keys: &[Key]) {
+        let Some(first) = keys.first() else { return };
+        let root = self.root(*first);
+        for key in keys {
+            let other = self.root(*key);
+            self.0.insert(other, root);
+        }
+    }
+}
+
+/// The shortest beginning of the operations on one key, or on keys that hang together, that is still wrong.
+pub fn smallest(operations: &[Operation], wrong: &Wrong) -> Vec<Operation> {
+    let Some(at) = wrong.at else { return Vec::new() };
+    let whose = apart(operations).into_iter().find(|part| part.iter().any(|operation| operation.ended == at));
+    let mut part = whose.unwrap_or_default();
+    part.retain(|operation| operation.called <= at);
+    for operation in part.iter_mut().filter(|operation| operation.ended > at) {
+        operation.ended = NEVER;
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_a_transaction_joins_are_judged_together() {
+        let key = |number| Key { database: 0, number };
+        let mut groups = Groups::default();
+        groups.join(&[key(1), key(2)]);
+        groups.join(&[key(3)]);
+        groups.join(&[key(4), key(3), key(2)]);
+        groups.join(&[key(5)]);
+        let roots = [1, 2, 3, 4].map(|number| groups.root(key(number)));
+        assert!(roots.iter().all(|root| *root == roots[0]));
+        assert_ne!(groups.root(key(5)), roots[0]);
+    }
+}
