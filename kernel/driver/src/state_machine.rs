@@ -23,6 +23,7 @@ use crate::log::Log;
 use crate::snapshot::{self, InUse, Reading};
 use crate::sync::lock;
 use crate::types::{LogId, Types, from_members, log_id};
+use crate::wal;
 use crate::watermark::Watermark;
 
 type Config<E> = Types<<E as Env>::Runtime>;
@@ -241,7 +242,13 @@ impl<E: Env> RaftStateMachine<Config<E>> for Applied<E> {
         if !Mutant::InstallUnannounced.is_chosen() {
             self.log.announce(manifest.last).await;
         }
-        snapshot::publish(&self.env, &manifest).await?;
+        while let Err(error) = snapshot::publish(&self.env, &manifest).await {
+            if !wal::is_full(&error) {
+                return Err(error);
+            }
+            // The log waits for space too.
+            self.env.sleep(wal::FULL_PAUSE).await;
+        }
         // What the log has up to there may be another leader's, never committed: the feed must not find it.
         self.env.probes().hit_if(self.log.first() < self.log.end(), Probe::InstalledOverEntries);
         self.log.purge_to(manifest.last).await;

@@ -29,7 +29,7 @@ const GROUP_BYTES: usize = 8 << 20;
 const KEPT_BYTES: usize = 2 << 20;
 
 /// How long to wait before a full disk is tried again.
-const FULL_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const FULL_PAUSE: Duration = Duration::from_millis(100);
 
 /// After how long without a request the log is idle.
 const IDLE: Duration = Duration::from_millis(5);
@@ -84,11 +84,13 @@ enum WriteError {
 
 impl WriteError {
     fn of_write(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error),
-            _ => Self::Fatal(error),
-        }
+        if is_full(&error) { Self::Full(error) } else { Self::Fatal(error) }
     }
+}
+
+/// Whether there is no space.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Something to write.
