@@ -65,6 +65,10 @@ jepsen *ARGS:
     cargo build --locked --release
     cargo run --locked --release --package jepsen -- matrix --time 10 --rate 300 {{ARGS}}
 
+# Whether the checks of real clusters find mistakes that are made on purpose (root)
+jepsen-proof:
+    ./scripts/jepsen-proof
+
 # Compare with redis-server on this machine
 bench-redis *ARGS:
     ./scripts/bench-redis {{ARGS}}

@@ -42,7 +42,19 @@ pub fn keeper() -> ExitCode {
     }
 }
 
+/// Makes the mistake that `MNEME_MUTANT` names, so that `jepsen/` can show that it finds it.
+#[cfg(mneme_mutants)]
+fn make_mistake() {
+    use mneme_kernel::mutant::{Mutant, choose};
+
+    let Ok(wanted) = std::env::var("MNEME_MUTANT") else { return };
+    let known = Mutant::ALL.into_iter().find(|(name, _)| *name == wanted);
+    choose(known.unwrap_or_else(|| panic!("MNEME_MUTANT: there is no mutant {wanted}")).1);
+}
+
 fn run(program: Program, options: Options) -> ExitCode {
+    #[cfg(mneme_mutants)]
+    make_mistake();
     match server::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

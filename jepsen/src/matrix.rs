@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use crate::hosts::Hosts;
 use crate::nemesis::Kind;
 use crate::options::{self, Options as Test, Topology};
 use crate::workload::Workload;
@@ -33,7 +34,16 @@ pub struct Options {
 /// If one cannot be done.
 pub fn run(options: Options) -> anyhow::Result<bool> {
     let mut rows = Vec::new();
+    let has_network = !options.test.loopback && Hosts::new(1, false)?.switch().is_some();
     for (workload, nemesis, topology) in runs(&options) {
+        if nemesis.needs_network() && !has_network {
+            println!(
+                "{} against {}: left out, there are no network namespaces",
+                options::name(&workload),
+                options::name(&nemesis)
+            );
+            continue;
+        }
         let row = one(&options.test, workload, nemesis, topology)?;
         println!("{row}");
         rows.push(row);

@@ -17,7 +17,7 @@ use crate::export;
 use crate::failure;
 use crate::plan::{Kept, Plan};
 use crate::simulation::{self, Report, UNDECIDED};
-use crate::summary::{Busy, Summary};
+use crate::summary::{BUSY, Busy, Summary};
 use crate::world::{Counts, Violation, lock};
 
 /// How long a run may take in real time; it takes a fraction of a second, and searches of its history a minute at most.
@@ -90,6 +90,8 @@ impl Subject {
             let again = simulation::run_plan(self.plan.clone(), false);
             report.violations.extend(difference(&report, &again));
             report.took += again.took;
+            report.judging += again.judging;
+            report.load += again.load;
             report.virtual_time += again.virtual_time;
         }
         report
@@ -388,11 +390,12 @@ fn print(summary: &Summary) {
         "{together:.1} s of virtual time a second, {one:.1} on each core; {:.1} operations of clients in a second of virtual time",
         summary.load()
     );
-    let Busy { runs, operations, virtual_time, took_together } = summary.busy;
+    println!("{:.0} % of the time went into judging what clients saw", 100.0 * summary.judging / summary.took_together);
+    let Busy { runs, operations, virtual_time, simulating } = summary.busy;
     if runs > 0 {
         println!(
-            "{:.1} s of virtual time a second on a core in the {runs} busiest, with {:.1} operations",
-            virtual_time / took_together,
+            "without it {:.1} s of virtual time a second on a core in the {runs} runs with at least {BUSY} operations, {:.1} on average",
+            virtual_time / simulating,
             operations as f64 / virtual_time
         );
     }

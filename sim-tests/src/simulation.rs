@@ -46,8 +46,11 @@ pub struct Report {
     /// What those saw who append to lists.
     pub transactions: Vec<Transaction>,
     pub virtual_time: Duration,
-    /// Real time.
+    /// Real time, and how much of it went into judging what clients saw.
     pub took: Duration,
+    pub judging: Duration,
+    /// Operations of clients in that time: those of both, where it was run twice.
+    pub load: u64,
     /// Differs when anything in the run did.
     pub trace_hash: u64,
     /// The trace, if it was asked for.
@@ -86,6 +89,7 @@ pub fn run_plan(plan: Plan, keeps_trace: bool) -> Report {
         world.check("panic", Err(panic));
         Duration::ZERO
     });
+    let simulated = start.elapsed();
     let operations = world.history().finish();
     world.check_history("durable", durable::check(&operations));
     world.check_history("eventual", eventual::check(&operations));
@@ -107,15 +111,18 @@ pub fn run_plan(plan: Plan, keeps_trace: bool) -> Report {
         Record { bands: timeline.bands(end), failures: timeline.failures().to_vec(), times }
     });
     let trace = world.trace();
+    let counts = world.counts();
     Report {
         seed,
         violations: world.violations(),
-        counts: world.counts(),
+        load: counts.get("operations").copied().unwrap_or_default(),
+        counts,
         marks: world.marks(),
         operations,
         transactions,
         virtual_time,
         took: start.elapsed(),
+        judging: start.elapsed() - simulated,
         trace_hash: trace.hash(),
         trace: trace.text().map(str::to_owned),
         record,

@@ -33,10 +33,14 @@ pub struct Summary {
     /// Runs whose history was too large to be searched.
     pub undecided: u64,
     pub virtual_time: f64,
+    /// Operations of clients in it.
+    pub operations: u64,
     /// Real time, from first to last.
     pub took: f64,
     /// Real time of all runs, one after the other.
     pub took_together: f64,
+    /// How much of that went into judging what clients saw.
+    pub judging: f64,
     pub busy: Busy,
     /// What happened, by its name.
     pub happened: BTreeMap<String, Tally>,
@@ -45,14 +49,14 @@ pub struct Summary {
     pub slowest: Vec<Slow>,
 }
 
-/// The runs in which clients were busy: what the simulator does under load. Times are in seconds.
+/// The runs in which clients were busy: how fast the simulator is under load. Times are in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Busy {
     pub runs: u64,
     pub operations: u64,
     pub virtual_time: f64,
-    /// Real time of all of them, one after the other.
-    pub took_together: f64,
+    /// Real time of all of them, one after the other, without judging.
+    pub simulating: f64,
 }
 
 /// How often something happened.
@@ -90,12 +94,13 @@ impl Summary {
         let virtual_time = report.virtual_time.as_secs_f64();
         self.virtual_time += virtual_time;
         self.took_together += report.took.as_secs_f64();
-        let operations = report.counts.get("operations").copied().unwrap_or_default();
-        if operations as f64 >= BUSY * virtual_time {
+        self.judging += report.judging.as_secs_f64();
+        self.operations += report.load;
+        if report.load as f64 >= BUSY * virtual_time {
             self.busy.runs += 1;
-            self.busy.operations += operations;
+            self.busy.operations += report.load;
             self.busy.virtual_time += virtual_time;
-            self.busy.took_together += report.took.as_secs_f64();
+            self.busy.simulating += (report.took - report.judging).as_secs_f64();
         }
         for (what, count) in &report.counts {
             let tally = self.happened.entry((*what).to_owned()).or_default();
@@ -147,7 +152,7 @@ impl Summary {
 
     /// Operations of clients in a second of virtual time.
     pub fn load(&self) -> f64 {
-        self.times("operations") as f64 / self.virtual_time.max(f64::EPSILON)
+        self.operations as f64 / self.virtual_time.max(f64::EPSILON)
     }
 
     /// Of how many operations in a hundred nobody knows the fate.

@@ -190,6 +190,8 @@ impl Node {
         command.env_clear().env("MNEME_ADMIN_PASSWORD", PASSWORD).env("MNEME_CLUSTER_SECRET", SECRET);
         command.args(["--node", self.name(), "--cluster-listen", &address(CLUSTER), "--admin-listen", &address(ADMIN)]);
         command.arg("--data").arg(self.data());
+        // Only servers that are built with mistakes look at it.
+        command.envs(std::env::var_os("MNEME_MUTANT").map(|mutant| ("MNEME_MUTANT", mutant)));
         if self.role() != Role::Keeper {
             command.args(["--listen", &address(CLIENTS), "--read-listen", &address(READERS)]);
         }

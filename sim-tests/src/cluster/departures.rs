@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use madsim::runtime::Handle;
-use madsim::time::Instant;
+use madsim::time::{Instant, sleep};
 use mneme_driver::departure::Removed;
 use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::removal::Departure;
 
 use super::machine::Machine;
-use super::{Cluster, WATCH};
+use super::{Cluster, Ending, WATCH};
 use crate::world::lock;
 
 /// How long it is tried to remove a node; all faults are over before.
@@ -19,8 +19,8 @@ const TRYING: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Cluster {
-    /// Has one of the other Cores remove a machine's node: asks until it is done, or refused before anything was done. The
-    /// node finds out and ends itself; its disk is replaced, and it joins as a new one.
+    /// Has one of the other Cores remove a machine's node, which may be down until then: asks until it is done, or refused
+    /// before anything was done. The node finds out and ends itself; its disk is replaced, and it joins as a new one.
     pub async fn remove(&self, machine: usize, draw: u64) {
         let has_other_cores = self.cores().any(|core| core.number() != machine);
         if !self.can_spare(machine) || !has_other_cores {
@@ -31,18 +31,24 @@ impl Cluster {
         // What is on its disk counts no more.
         leaving.set_impaired(true);
         leaving.set_leaving(true);
-        self.event(format_args!("{} is to be removed", leaving.name()));
-        if self.until_removed(leaving, draw).await {
+        let is_down = draw.is_multiple_of(2);
+        self.event(format_args!("{} is to be removed{}", leaving.name(), if is_down { ", and is down" } else { "" }));
+        if is_down {
+            self.world().count("removed while down", 1);
+            leaving.end_life(Ending::Kill);
+        }
+        if self.until_removed(leaving, draw, is_down).await {
             self.world().count("removed", 1);
         } else {
             self.world().count("removal refused", 1);
             leaving.set_impaired(false);
+            leaving.run_for(AGAIN).await;
         }
         leaving.set_leaving(false);
     }
 
     /// Whether it was removed and has found out; if not, it was refused.
-    async fn until_removed(&self, leaving: &Arc<Machine>, draw: u64) -> bool {
+    async fn until_removed(&self, leaving: &Arc<Machine>, draw: u64, mut is_down: bool) -> bool {
         let (end, before) = (Instant::now() + TRYING, leaving.removals());
         let (mut may_have_begun, mut is_done) = (false, false);
         for turn in draw.. {
@@ -55,10 +61,10 @@ impl Cluster {
                 return true;
             }
             if !is_done {
-                match self.ask_to_remove(leaving, turn).await {
+                match self.ask_to_remove(leaving, turn, is_down).await {
                     Some(Ok(())) => {
                         self.event(format_args!("{} is removed, it is said", leaving.name()));
-                        is_done = true;
+                        (is_done, is_down) = (true, false);
                     }
                     Some(Err(why)) => {
                         self.event(format_args!("{} is not removed: {why}", leaving.name()));
@@ -71,13 +77,13 @@ impl Cluster {
                 }
                 may_have_begun = true;
             }
-            leaving.run_for(AGAIN).await;
+            pass(leaving, is_down, AGAIN).await;
         }
         unreachable!("there is always another turn")
     }
 
     /// What a Core answers that is asked to remove a machine's node; `None` if it gives no answer.
-    async fn ask_to_remove(&self, leaving: &Arc<Machine>, turn: u64) -> Option<Result<(), String>> {
+    async fn ask_to_remove(&self, leaving: &Arc<Machine>, turn: u64, is_down: bool) -> Option<Result<(), String>> {
         let others: Vec<_> = self.cores().filter(|core| core.number() != leaving.number()).collect();
         let asked = others.get(turn as usize % others.len().max(1))?;
         let core = asked.running_core()?;
@@ -92,10 +98,15 @@ impl Cluster {
                 return None;
             }
             // It may die meanwhile, as of anything else.
-            leaving.run_for(WATCH).await;
+            pass(leaving, is_down, WATCH).await;
         }
         asking.await.ok()
     }
+}
+
+/// Lets time pass on a machine whose server is down, or is started again when it dies.
+async fn pass(machine: &Arc<Machine>, is_down: bool, duration: Duration) {
+    if is_down { sleep(duration).await } else { machine.run_for(duration).await }
 }
 
 /// What is said where a node of an older version keeps the cluster from removing any.
