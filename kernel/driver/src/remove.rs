@@ -164,13 +164,25 @@ async fn ask_in_turn<E: Env>(node: &Node<E>, addresses: &[String], leaving: &Lea
 async fn remove_core<E: Env>(node: &Node<E>, leaving: &Leaving<'_>, until: Monotonic) -> Result<(), String> {
     let name = leaving.name;
     loop {
-        let (life, primary, is_last) = {
+        let (is_whole, life, primary, is_last) = {
             let core = lock_core(node).await;
             let is_last = core.cores().iter().count() == 1;
             let known = core.cores().get(name).filter(|known| Some(known.identity()) == leaving.core);
-            (known.map(|known| known.incarnation), core.primary().map(|(primary, _)| primary.to_owned()), is_last)
+            let life = known.map(|known| known.incarnation);
+            (core.is_hot(), life, core.primary().map(|(primary, _)| primary.to_owned()), is_last)
         };
-        let Some(incarnation) = life else { return Ok(()) };
+        // A memory that is just read anew knows of nobody.
+        let incarnation = match life {
+            Some(incarnation) => incarnation,
+            None if is_whole => return Ok(()),
+            None if node.env.monotonic() >= until => {
+                return Err("this node does not know all that the log says yet: ask again, or another node".into());
+            }
+            None => {
+                node.env.sleep(AGAIN).await;
+                continue;
+            }
+        };
         if is_last {
             return Err(format!("{name} has the only Core by now: nobody else could serve clients"));
         }

@@ -31,7 +31,9 @@ impl Cluster {
         // What is on its disk counts no more.
         leaving.set_impaired(true);
         leaving.set_leaving(true);
-        let is_down = draw.is_multiple_of(2);
+        // Somebody must be there to be asked.
+        let stays = |core: &Arc<Machine>| core.number() != machine && !core.is_leaving();
+        let is_down = draw.is_multiple_of(2) && self.cores().any(stays);
         self.event(format_args!("{} is to be removed{}", leaving.name(), if is_down { ", and is down" } else { "" }));
         if is_down {
             self.world().count("removed while down", 1);
@@ -68,6 +70,8 @@ impl Cluster {
                     }
                     Some(Err(why)) => {
                         self.event(format_args!("{} is not removed: {why}", leaving.name()));
+                        // Another Core may have begun, and its answer was lost.
+                        is_down &= !why.contains(NOBODY);
                         // In an older format nothing can have begun.
                         if why.contains(OLDER_FORMAT) || !may_have_begun && is_refusal(&why) {
                             return false;
@@ -112,9 +116,12 @@ async fn pass(machine: &Arc<Machine>, is_down: bool, duration: Duration) {
 /// What is said where a node of an older version keeps the cluster from removing any.
 const OLDER_FORMAT: &str = "reads format";
 
+/// What is said of a node that has been removed, or never was there.
+const NOBODY: &str = "there is no node";
+
 /// Whether it is refused before anything is done.
 fn is_refusal(why: &str) -> bool {
-    ["would vote", "the only", "there is no node"].iter().any(|text| why.contains(text))
+    ["would vote", "the only", NOBODY].iter().any(|text| why.contains(text))
 }
 
 impl Machine {
