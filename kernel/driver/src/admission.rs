@@ -174,8 +174,7 @@ pub(crate) async fn join<E: Env>(keeper: Arc<Keeper<E>>, nodes: Vec<String>) {
     let mut hint: Option<String> = None;
     while !keeper.has_stopped() && !keeper.is_known() && !keeper.was_removed() {
         let (id, member) = (keeper.id(), own.clone());
-        let comes_back = keeper.was_member() && !Mutant::ComeBack.is_chosen();
-        let question = if comes_back { Ask::Moved { id, member } } else { Ask::Admit { id, member } };
+        let question = if keeper.was_member() { Ask::Moved { id, member } } else { Ask::Admit { id, member } };
         // It may have moved and lead already.
         if keeper.leads() && keeper.admit(keeper.id(), own.clone()).await == Answer::Done {
             keeper.env().sleep(pause).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mneme_kernel::members::{Group, Member};
+use mneme_kernel::mutant::Mutant;
 use mneme_kernel::probe::Probe;
 use mneme_kernel::wal;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -311,7 +312,7 @@ impl<E: Env> Keeper<E> {
 
     /// Whether it is a member for certain, or was.
     pub(crate) fn was_member(&self) -> bool {
-        lock(&self.member_at).is_some()
+        lock(&self.member_at).is_some() && !Mutant::ComeBack.is_chosen()
     }
 
     pub(crate) fn was_removed(&self) -> bool {
