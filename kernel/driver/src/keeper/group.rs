@@ -226,6 +226,10 @@ impl<E: Env> Keeper<E> {
 
     /// Takes a Keeper into the group, if this one leads.
     pub(crate) async fn admit(&self, id: u64, member: Member) -> Answer {
+        if self.members().iter().any(|(known, _)| *known == id) {
+            // A change that is under way may wait for just this one, which has moved.
+            self.addresses.moved(id, &member.address);
+        }
         let _changing = self.changing.lock().await;
         // One that is cut off must not tell anybody that it is a member.
         let Some(view) = self.view().filter(|view| view.has_majority) else { return self.not_leader() };
