@@ -28,7 +28,8 @@ impl Cluster {
         }
         let Some(hold) = self.take(machine) else { return };
         let leaving = hold.machine();
-        // What is on its disk counts no more.
+        // What is on its disk counts no more. It may be empty already.
+        let was_impaired = leaving.is_impaired();
         leaving.set_impaired(true);
         leaving.set_leaving(true);
         // Somebody must be there to be asked.
@@ -43,7 +44,7 @@ impl Cluster {
             self.world().count("removed", 1);
         } else {
             self.world().count("removal refused", 1);
-            leaving.set_impaired(false);
+            leaving.set_impaired(was_impaired);
             leaving.run_for(AGAIN).await;
         }
         leaving.set_leaving(false);
