@@ -196,26 +196,21 @@ pub fn test(mut options: Options) -> anyhow::Result<Report> {
         })
         .enable_all()
         .build()?;
-    let course = runtime.spawn(course(options, seed, folder, cluster, hosts));
+    let course = runtime.spawn(unless_told(course(options, seed, folder, cluster, hosts)));
     runtime.block_on(course)?
 }
 
-async fn course(
-    options: Options,
-    seed: u64,
-    folder: PathBuf,
-    cluster: Cluster,
-    hosts: Arc<Hosts>,
-) -> anyhow::Result<Report> {
+/// Does this, unless the process is told to end meanwhile.
+async fn unless_told(course: impl Future<Output = anyhow::Result<Report>>) -> anyhow::Result<Report> {
     let mut told = signal(SignalKind::terminate())?;
     tokio::select! {
-        report = all(options, seed, folder, cluster, hosts) => report,
+        report = course => report,
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
         _ = told.recv() => bail!("ended by a signal"),
     }
 }
 
-async fn all(
+async fn course(
     options: Options,
     seed: u64,
     folder: PathBuf,

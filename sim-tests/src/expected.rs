@@ -8,7 +8,7 @@ use crate::summary::Summary;
 const SEEDS: u64 = 1_000;
 
 /// What the nemesis does, and what comes of it, by the names under which it is counted.
-pub const FAULTS: [&str; 59] = [
+pub const FAULTS: [&str; 60] = [
     "all down at once",
     "bits flipped",
     "bridge cut",
@@ -54,6 +54,7 @@ pub const FAULTS: [&str; 59] = [
     "reads failed",
     "reconfigured",
     "removed",
+    "removed while down",
     "ring cut",
     "served without some",
     "set aside",

@@ -11,11 +11,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tun_rs::{AsyncDevice, SyncDevice};
 
 /// Packets are dropped when the ones before them take longer than this to leave.
 const LONGEST_QUEUE: Duration = Duration::from_millis(500);
+/// Packets on their way in one direction of one link; more are dropped.
+const PACKETS: usize = 4096;
 
 /// What happens to packets in one direction of one link.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -181,8 +183,8 @@ fn run(devices: Vec<Arc<AsyncDevice>>, rules: Arc<Mutex<Rules>>) {
 }
 
 /// A queue whose packets leave in their order.
-fn queue(to: Arc<AsyncDevice>) -> UnboundedSender<Delayed> {
-    let (sender, mut packets): (_, UnboundedReceiver<Delayed>) = unbounded_channel();
+fn queue(to: Arc<AsyncDevice>) -> Sender<Delayed> {
+    let (sender, mut packets): (_, Receiver<Delayed>) = channel(PACKETS);
     tokio::spawn(async move {
         while let Some((at, packet)) = packets.recv().await {
             if at > Instant::now() {
@@ -195,19 +197,14 @@ fn queue(to: Arc<AsyncDevice>) -> UnboundedSender<Delayed> {
     sender
 }
 
-async fn forward(
-    from: usize,
-    device: Arc<AsyncDevice>,
-    queues: Vec<UnboundedSender<Delayed>>,
-    rules: Arc<Mutex<Rules>>,
-) {
+async fn forward(from: usize, device: Arc<AsyncDevice>, queues: Vec<Sender<Delayed>>, rules: Arc<Mutex<Rules>>) {
     let mut buffer = vec![0; 65_536];
     loop {
         let Ok(len) = device.recv(&mut buffer).await else { return };
         let Some(to) = destination(&buffer[..len]).filter(|to| *to < queues.len()) else { continue };
         if let Some(at) = lock(&rules).arrival(from, to, len, Instant::now()) {
-            // It is gone only when the switch ends.
-            let _ = queues[to].send((at, buffer[..len].to_vec()));
+            // A queue that is full drops it, as a network may.
+            let _ = queues[to].try_send((at, buffer[..len].to_vec()));
         }
     }
 }
