@@ -69,6 +69,8 @@ pub struct Request {
     pub acknowledged: u64,
     /// What it leans on and was lost with a primary.
     pub lost: Lost,
+    /// Its session watches keys. If not, what the primary has watched for it is to be forgotten.
+    pub watches: bool,
 }
 
 /// What an earlier primary knew of a session, and this one does not.

@@ -50,6 +50,7 @@ impl Core {
             queue: queue.into_iter().map(|queued| queued.args).collect(),
             acknowledged: 0,
             lost: Lost::Nothing,
+            watches: session.remote_watch.is_some(),
         };
         session.forwarded += 1;
         session.has_proxy = true;
@@ -266,6 +267,9 @@ impl Core {
             session.user = Some(request.user.clone());
             session.stamp = request.stamp;
             session.rights = None;
+        }
+        if !request.watches {
+            self.watches.unwatch(&mut session.watching);
         }
         if request.lost == Lost::Writes {
             session.weak_since = Some(Epoch::ZERO);

@@ -192,6 +192,7 @@ fn forwarded_commands_are_written_as_ever() {
         queue: Vec::new(),
         acknowledged: 298,
         lost: Lost::Nothing,
+        watches: false,
     };
     let queue = vec![args(&["GET", "k"])];
     let exec =

@@ -9,7 +9,6 @@ use crate::level::Level;
 use crate::limits;
 use crate::mutant::Mutant;
 use crate::probe::Probe;
-use crate::resp::OwnedArgs;
 use crate::stopwatch::Pace;
 use crate::transaction::Transaction;
 
@@ -108,7 +107,7 @@ pub(crate) fn queue(call: &mut Call<'_>, number: usize, command: &'static Comman
     Ok(())
 }
 
-/// Ends the transaction and the watching here.
+/// Ends the transaction and the watching.
 pub(crate) fn discard(call: &mut Call<'_>) {
     call.session.transaction = None;
     unwatch(call);
@@ -134,12 +133,12 @@ pub(crate) fn answer_here(call: &mut Call<'_>, command: &Command) -> Option<Resu
         "exec" if !in_transaction => Some(Err(CommandError::Other("EXEC without MULTI"))),
         "exec" if call.session.transaction.as_ref().is_some_and(|transaction| transaction.is_broken) => {
             call.session.transaction = None;
-            forget_watched(call);
+            unwatch(call);
             Some(Err(CommandError::ExecAbort))
         }
         "exec" if watches_elsewhere(call) => {
             call.session.transaction = None;
-            forget_watched(call);
+            unwatch(call);
             call.reply.null_array();
             Some(Ok(()))
         }
@@ -148,7 +147,7 @@ pub(crate) fn answer_here(call: &mut Call<'_>, command: &Command) -> Option<Resu
             if command.name == "discard" {
                 call.session.transaction = None;
             }
-            forget_watched(call);
+            unwatch(call);
             call.reply.ok();
             Some(Ok(()))
         }
@@ -168,33 +167,25 @@ fn watches_elsewhere(call: &Call<'_>) -> bool {
 pub(crate) fn forward(call: &mut Call<'_>, command: &Command, level: Level) -> u64 {
     // A HELLO may stand before it in the pipeline.
     call.session.protocol = call.reply.protocol;
-    if command.name == "watch" {
-        let watch = call.core.origin.watch(call.core.epoch());
-        call.session.remote_watch.get_or_insert(watch);
-    }
     if let Some(transaction) = call.session.transaction.as_ref().filter(|_| command.runs_transaction()) {
         call.session.awaits_db |= transaction.queue.iter().any(|queued| queued.command.name == "select");
     }
     let args = if command.name == "user" { user::without_password(call) } else { call.args.into() };
     let number = call.core.forward(call.session, args, level, call.monotonic);
+    if command.name == "watch" {
+        let watch = call.core.origin.watch(call.core.epoch());
+        call.session.remote_watch.get_or_insert(watch);
+    }
     if command.runs_transaction() {
         call.session.remote_watch = None;
     }
     number
 }
 
-/// Ends the watching, here and at the primary.
-fn forget_watched(call: &mut Call<'_>) {
-    unwatch(call);
-    if call.session.remote_watch.take().is_some() {
-        let unwatch = OwnedArgs::from_words(&[b"UNWATCH"]);
-        // Its reply has no place in the gate: the client has one already.
-        call.core.forward(call.session, unwatch, Level::Quorum, call.monotonic);
-    }
-}
-
+/// Ends the watching, here and at the primary: the session's next command tells it.
 fn unwatch(call: &mut Call<'_>) {
     call.core.watches.unwatch(&mut call.session.watching);
+    call.session.remote_watch = None;
 }
 
 /// Ends the transaction; whether nothing that was watched has changed.

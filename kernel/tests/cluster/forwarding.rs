@@ -178,10 +178,6 @@ fn a_watch_of_another_epoch_ends_the_transaction_in_both_protocols() {
       b@2 gets "_\r\n"
     > 2 forwards
     > 2 forwards
-      2 asks 2 in epoch 8, 7: UNWATCH
-      2 asks 2 in epoch 8, 8: UNWATCH
-      2 answers 2 7: "+OK\r\n"
-      2 answers 2 8: "+OK\r\n"
       c@2 gets "*-1\r\n"
       d@2 gets "_\r\n"
     "#
@@ -244,20 +240,17 @@ fn a_watch_is_lost_with_the_link() {
       a@2 gets +OK
       a@2 gets +QUEUED
       a@2 gets "*-1\r\n"
-    > 2 forwards
-      2 asks 1 in epoch 5, 2: UNWATCH
-      1 answers 2 2: "+OK\r\n"
     > a@2: WATCH k | MULTI | GET k | EXEC
     > 2 sends
-      2 asks 1 in epoch 5, 3: WATCH k
-      2 asks 1 in epoch 5, 4: EXEC of 1
+      2 asks 1 in epoch 5, 2: WATCH k
+      2 asks 1 in epoch 5, 3: EXEC of 1
     > 2 loses its link
     > 2 forwards
-      2 asks 1 to resume sessions 1 from 3
-      2 asks 1 in epoch 5, 3: WATCH k
-      2 asks 1 in epoch 5, 4: EXEC of 1
-      1 answers 2 4: "*-1\r\n"
-      1 answers 2 3: "+OK\r\n"
+      2 asks 1 to resume sessions 1 from 2
+      2 asks 1 in epoch 5, 2: WATCH k
+      2 asks 1 in epoch 5, 3: EXEC of 1
+      1 answers 2 3: "*-1\r\n"
+      1 answers 2 2: "+OK\r\n"
       a@2 gets +OK
       a@2 gets +OK
       a@2 gets +QUEUED
@@ -277,9 +270,6 @@ fn unwatch_and_discard_reach_the_primary() {
       a@2 gets +OK
     > a@2: UNWATCH
       a@2 gets +OK
-    > 2 forwards
-      2 asks 1 in epoch 5, 2: UNWATCH
-      1 answers 2 2: "+OK\r\n"
     > b@1: SET k v
       b@1 waits for batch 1
     > 1 closes
@@ -291,15 +281,13 @@ fn unwatch_and_discard_reach_the_primary() {
       a@2 gets +OK
       a@2 gets +QUEUED
     > 2 forwards
-      2 asks 1 in epoch 5, 3: EXEC of 1
-      1 answers 2 3: "*1\r\n$1\r\nv\r\n"
+      2 asks 1 in epoch 5, 2: EXEC of 1
+      1 answers 2 2: "*1\r\n$1\r\nv\r\n"
       a@2 gets Array([Bulk([118])])
     > a@2: WATCH k | MULTI | DISCARD
     > 2 forwards
-      2 asks 1 in epoch 5, 4: WATCH k
-      2 asks 1 in epoch 5, 5: UNWATCH
-      1 answers 2 4: "+OK\r\n"
-      1 answers 2 5: "+OK\r\n"
+      2 asks 1 in epoch 5, 3: WATCH k
+      1 answers 2 3: "+OK\r\n"
       a@2 gets +OK
       a@2 gets +OK
       a@2 gets +OK
@@ -441,6 +429,43 @@ fn without_a_primary_a_command_waits_for_a_time_and_is_not_executed() {
     > after 1 ms
       a@2 gets -LOADING there is no primary to execute this command; it was not executed, send it again
       b@1 gets -LOADING there is no primary to execute this command; it was not executed, send it again
+    "#
+    );
+}
+
+#[test]
+fn a_watch_ends_with_the_transaction_that_found_no_primary() {
+    script!(
+        r#"
+    > a@2: WATCH k
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: WATCH k
+      1 answers 2 1: "+OK\r\n"
+      a@2 gets +OK
+    > 1 releases
+      1 proposes release behind batch 0
+    > commit
+      1 has void batches 1 to 1
+      1 is accepted up to 1
+      1 follows epoch 5
+      2 proposes claim of life 6 after epoch 5, renewed at 5
+    > a@2: MULTI | SET k v | EXEC
+      a@2 gets +OK
+      a@2 gets +QUEUED
+    > after 10000 ms
+      a@2 gets -EXECABORT Transaction discarded because of: LOADING there is no primary to execute this command; it was not executed, send it again
+    > commit
+      1 follows epoch 8
+      2 leads epoch 8
+    > a@2: MULTI | SET k w | EXEC
+      a@2 gets +OK
+      a@2 gets +QUEUED
+      a@2 waits for batch 1
+    > 2 closes
+      2 proposes batch 1: put k "w"
+    > commit
+      2 is accepted up to 1
+      a@2 gets Array([Simple("OK")])
     "#
     );
 }

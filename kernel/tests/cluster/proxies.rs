@@ -47,6 +47,7 @@ impl Primary {
             queue: Vec::new(),
             acknowledged: 0,
             lost: Lost::Nothing,
+            watches: false,
         }
     }
 
@@ -171,17 +172,35 @@ fn a_request_without_words_is_refused() {
 fn what_a_session_watches_ends_with_it() {
     let mut primary = Primary::new();
     assert_eq!(primary.ask(primary.request(1, "admin", &["WATCH", "k"])), "1 +OK");
-    assert_eq!(primary.ask(primary.request(2, "admin", &["SET", "k", "v"])), "2 +OK");
+    let watching = |request| Request { watches: true, ..request };
+    assert_eq!(primary.ask(watching(primary.request(2, "admin", &["SET", "k", "v"]))), "2 +OK");
     let mut end = Vec::new();
     codec::encode(&ToPrimary::End { session: 1 }, &mut end);
     let now = primary.now();
     assert_eq!(primary.world.nodes[0].core.run_forwarded(now, &mut primary.proxies, &end), Ok(()));
-    let mut exec = primary.request(3, "admin", &["EXEC"]);
+    let mut exec = watching(primary.request(3, "admin", &["EXEC"]));
     exec.queue = vec![args(&["GET", "k"])];
     assert_eq!(primary.ask(exec.clone()), "3 *1");
     exec.number = 4;
     assert_eq!(primary.ask(primary.request(5, "admin", &["WATCH", "k"])), "5 +OK");
     assert_eq!(primary.ask(exec), "4 refused");
+}
+
+#[test]
+fn what_was_watched_for_a_transaction_that_was_given_up_ends_no_other() {
+    let mut primary = Primary::new();
+    let exec = |number, watches| {
+        let queue = vec![args(&["GET", "k"])];
+        Request { queue, watches, ..primary.request(number, "admin", &["EXEC"]) }
+    };
+    let (given_up, other) = (exec(3, false), exec(6, true));
+    assert_eq!(primary.ask(primary.request(1, "admin", &["WATCH", "k"])), "1 +OK");
+    // The EXEC of that WATCH never came: its client was told that it was not executed.
+    assert_eq!(primary.ask(Request { session: 2, ..primary.request(2, "admin", &["SET", "k", "v"]) }), "2 +OK");
+    assert_eq!(primary.ask(given_up), "3 *1");
+    assert_eq!(primary.ask(primary.request(4, "admin", &["WATCH", "k"])), "4 +OK");
+    assert_eq!(primary.ask(Request { session: 2, ..primary.request(5, "admin", &["SET", "k", "w"]) }), "5 +OK");
+    assert_eq!(primary.ask(other), "6 *-1");
 }
 
 #[test]
