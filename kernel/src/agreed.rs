@@ -8,6 +8,7 @@
 //! |---|---|
 //! | 1 | everything but what follows |
 //! | 2 | the entries `Format` and `Remove`; this state behind the other one in snapshots |
+//! | 3 | the effect `Change`: values other than byte strings |
 
 use alloc::vec::Vec;
 
@@ -20,9 +21,11 @@ use crate::limits;
 /// The format that every program reads and writes.
 pub const OLDEST: u32 = 1;
 /// The newest format that this program reads and writes.
-pub const NEWEST: u32 = 2;
+pub const NEWEST: u32 = 3;
 /// From this one on Cores can be removed.
 pub const REMOVALS: u32 = 2;
+/// From this one on there are values other than byte strings.
+pub const COLLECTIONS: u32 = 3;
 
 /// Part of the replicated state.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::commands::{Access, Command, CommandError, connection, is_word, transactions, user};
 use crate::core::{Answer, Core};
-use crate::effect::Effect;
+use crate::effect::{Change, Effect};
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
 use crate::mutant::Mutant;
@@ -13,7 +13,7 @@ use crate::removal::Departure;
 use crate::resp::{Args, Reply};
 use crate::session::{Port, Session};
 use crate::stopwatch::Timing;
-use crate::store::{Item, Place as ItemPlace};
+use crate::store::{Item, Kind, Place as ItemPlace};
 use crate::time::{Monotonic, Wall};
 use crate::transaction::Transaction;
 use crate::users::Role;
@@ -190,14 +190,40 @@ impl<'a> Call<'a> {
         self.find(self.db(), key).is_some()
     }
 
-    /// Replies with the key's value, or null. The lookup is counted; says whether there was one.
-    pub(crate) fn reply_value(&mut self, key: &[u8]) -> bool {
+    /// The key's value, which must be of this type if it is there. Who writes asks like this.
+    pub(crate) fn value<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<Option<&K>, CommandError> {
+        let db = self.db();
+        let Some(place) = self.find(db, key) else { return Ok(None) };
+        K::of(self.core.store.database(db).at(place).value).map(Some).ok_or(CommandError::WrongType)
+    }
+
+    /// As [`Call::value`], counted as a hit or a miss, and beside it where the reply goes: who reads asks like this.
+    pub(crate) fn read<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<(Option<&K>, &mut Reply), CommandError> {
         let db = self.db();
         let place = self.find(db, key);
         self.core.stats.count_lookup(place.is_some());
-        let database = self.core.store.database(db);
-        self.reply.optional_bulk(place.map(|place| database.at(place).value));
-        place.is_some()
+        let Some(place) = place else { return Ok((None, self.reply)) };
+        let value = K::of(self.core.store.database(db).at(place).value).ok_or(CommandError::WrongType)?;
+        Ok((Some(value), self.reply))
+    }
+
+    /// The key's byte string and deadline.
+    pub(crate) fn text(&mut self, key: &[u8]) -> Result<Option<(&[u8], Option<u64>)>, CommandError> {
+        let Some(item) = self.get(key) else { return Ok(None) };
+        <[u8]>::of(item.value).map(|text| Some((text, item.deadline))).ok_or(CommandError::WrongType)
+    }
+
+    /// Replies with the key's byte string, or null. The lookup is counted; says whether there was one.
+    pub(crate) fn reply_value(&mut self, key: &[u8]) -> Result<bool, CommandError> {
+        let (value, reply) = self.read::<[u8]>(key)?;
+        reply.optional_bulk(value);
+        Ok(value.is_some())
+    }
+
+    /// Changes the key's collection, which is there or begins empty.
+    pub(crate) fn change(&mut self, key: &[u8], change: Change<'_>) {
+        let db = self.db();
+        self.effect(&Effect::Change { db, key, change });
     }
 
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {
@@ -298,7 +324,7 @@ impl Call<'_> {
             }
         }
         let queued = self.session.transaction.is_some() && !command.is_transactional();
-        let admitted = self.check_rights(number, command).and_then(|()| self.admit(command, queued));
+        let admitted = self.check_rights(number, command).and_then(|()| self.admit(number, command, queued));
         if let Err(error) = admitted {
             return Err(transactions::refused(self, Some(command), error));
         }
@@ -481,7 +507,7 @@ impl Call<'_> {
 
     /// Whether the command may run now, as far as the server is concerned: refuses it, or has it wait. A command that is
     /// only queued needs no room yet, but there must be some.
-    fn admit(&mut self, command: &Command, queued: bool) -> Result<(), CommandError> {
+    fn admit(&mut self, number: usize, command: &Command, queued: bool) -> Result<(), CommandError> {
         let transaction = self.session.transaction.as_deref().filter(|_| command.runs_transaction());
         let writes = command.is_write() || transaction.is_some_and(|transaction| transaction.writes);
         let grows = command.is_denied_without_memory() || transaction.is_some_and(|transaction| transaction.grows);
@@ -492,6 +518,14 @@ impl Call<'_> {
         if writes && self.core.is_primary() && self.core.is_disk_full() {
             self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
+        }
+        if command.is_write() && !self.core.writes_collections() && self.core.commands.makes_collections(number) {
+            // Until the nodes have agreed, as a young cluster is about to.
+            let since = *self.session.parked.get_or_insert(self.monotonic);
+            if self.monotonic - since >= self.core.config.park_timeout {
+                return Err(NOT_AGREED);
+            }
+            self.then = Then::Retry;
         }
         let held = writes && self.core.is_primary() && self.core.holds_writes(self.monotonic);
         if !queued && (self.is_paused(command, writes) || held) {
@@ -562,6 +596,10 @@ impl Call<'_> {
         Answer { then: self.then, level, wait, leans, wrote: self.wrote }
     }
 }
+
+/// A value would be made that not every node knows.
+pub(crate) const NOT_AGREED: CommandError =
+    CommandError::Other("not every node has said that it knows this type: bring all nodes to a newer version first");
 
 /// Where a command is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

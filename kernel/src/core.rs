@@ -939,13 +939,10 @@ impl Core {
         if !is_lost {
             effect::record(effect, &mut reign.open);
         }
+        if let Some((db, key)) = effect.key() {
+            reign.open_keys.push(self.changed.mark(db, key, reign.next_seq));
+        }
         match *effect {
-            Effect::Put { db, key, .. }
-            | Effect::Delete { db, key }
-            | Effect::Deadline { db, key, .. }
-            | Effect::Patch { db, key, .. } => {
-                reign.open_keys.push(self.changed.mark(db, key, reign.next_seq));
-            }
             Effect::Flush { db } => self.changed.mark_flush(db, reign.next_seq),
             Effect::SwapDatabases { a, b } => {
                 self.changed.mark_flush(a, reign.next_seq);

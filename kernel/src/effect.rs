@@ -2,11 +2,12 @@
 
 use alloc::vec::Vec;
 
-use bincode::{BorrowDecode, Encode};
+use bincode::{BorrowDecode, Decode, Encode};
 
 use crate::codec::{self, CodecError};
 use crate::ids::{DbId, DbNumber, Incarnation};
 use crate::level::Level;
+use crate::store::Words;
 
 /// One change of the data set. Deadlines are wall-clock milliseconds ([`crate::time::Wall`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
@@ -47,6 +48,44 @@ pub enum Effect<'a> {
     DropDatabase { db: DbNumber },
     /// Commands on this database now have this level unless somebody asks for another.
     DatabaseLevel { db: DbNumber, level: Option<Level> },
+    /// The key's collection has changed. One that was absent began empty and without a deadline; one that has become empty
+    /// is gone, unless it is a stream. A value of another type stays as it is.
+    Change { db: DbId, key: &'a [u8], change: Change<'a> },
+}
+
+/// An end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Side {
+    Left,
+    Right,
+}
+
+/// A change of a collection, as small as what it changes. Grows only at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub enum Change<'a> {
+    /// These fields of the hash now have these values: one behind the other.
+    PutFields(Words<'a>),
+    /// These fields of the hash are gone.
+    DropFields(Words<'a>),
+    /// These elements now stand at the list's end, one after the other: the last of them outermost.
+    Push { side: Side, elements: Words<'a> },
+    /// So many elements at the list's end are gone.
+    Pop { side: Side, count: u64 },
+    /// This element now stands before the one with this place from the list's left, or behind the last.
+    InsertAt { index: u64, element: &'a [u8] },
+    /// This element now stands in that place.
+    SetAt { index: u64, element: &'a [u8] },
+    /// The element in this place is gone.
+    RemoveAt { index: u64 },
+    /// These are now members of the set.
+    AddMembers(Words<'a>),
+    /// These are no members of the set any more.
+    DropMembers(Words<'a>),
+    /// These members of the sorted set now have these scores. Each word is a score, as eight bytes whose order is that of
+    /// scores, and a member.
+    Rank(Words<'a>),
+    /// These are no members of the sorted set any more.
+    Unrank(Words<'a>),
 }
 
 impl<'a> Effect<'a> {
@@ -56,9 +95,25 @@ impl<'a> Effect<'a> {
             Effect::Put { db, key, .. }
             | Effect::Delete { db, key }
             | Effect::Deadline { db, key, .. }
-            | Effect::Patch { db, key, .. } => Some((db, key)),
+            | Effect::Patch { db, key, .. }
+            | Effect::Change { db, key, .. } => Some((db, key)),
             _ => None,
         }
+    }
+
+    /// The same on keys of another database, if it is about keys: `None` if not, or if there is no such database.
+    pub fn placed(&self, place: impl FnOnce(DbId) -> Option<DbId>) -> Option<Self> {
+        let mut placed = *self;
+        match &mut placed {
+            Effect::Put { db, .. }
+            | Effect::Delete { db, .. }
+            | Effect::Deadline { db, .. }
+            | Effect::Flush { db }
+            | Effect::Patch { db, .. }
+            | Effect::Change { db, .. } => *db = place(*db)?,
+            _ => return None,
+        }
+        Some(placed)
     }
 
     /// Whether it changes what somebody may do.

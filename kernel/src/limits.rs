@@ -12,6 +12,16 @@ pub const MAX_USERS: usize = 10_000;
 /// Bytes of the name of a user or of a database.
 pub const MAX_NAME: usize = 64;
 
+/// Fields of a hash up to which it is kept in one piece that is searched from its beginning, and the same of members of
+/// sets, of sets of integers, and of sorted sets: Redis's `hash-max-listpack-entries`, `set-max-listpack-entries`,
+/// `set-max-intset-entries`, `zset-max-listpack-entries`.
+pub const SMALL_HASH: usize = 128;
+pub const SMALL_SET: usize = 128;
+pub const INTEGER_SET: usize = 512;
+pub const SMALL_SORTED_SET: usize = 128;
+/// Bytes of an element up to which its collection may be such a piece: Redis's `hash-max-listpack-value` and the others.
+pub const SMALL_ELEMENT: usize = 64;
+
 /// Bytes of one argument of a command: Redis's `proto-max-bulk-len`.
 pub const MAX_BULK: usize = 512 << 20;
 /// Arguments of one command: Redis's bound on a multibulk request.

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::agreed::{Agreed, REMOVALS};
+use crate::agreed::{Agreed, COLLECTIONS, REMOVALS};
 use crate::core::Core;
 
 /// What is to leave the cluster.
@@ -63,5 +63,10 @@ impl Core {
     /// What the nodes have agreed on.
     pub fn agreed(&self) -> &Agreed {
         &self.system.agreed
+    }
+
+    /// Whether all nodes know values other than byte strings.
+    pub(crate) fn writes_collections(&self) -> bool {
+        self.system.agreed.format >= COLLECTIONS
     }
 }

@@ -151,9 +151,10 @@ async fn merge<E: Env>(
         }
     }
     let mut file = PartitionFile { made_at: manifest.last.index, number, len: 0, items: store.counts() };
-    let kept = !(Mutant::DropPartition.is_chosen() && number == 0);
-    let effects = store.effects().filter(|_| kept);
-    file.len = snapshot::write_partition(env, &file.name(), file.id(manifest.log), effects).await?;
+    if Mutant::DropPartition.is_chosen() && number == 0 {
+        store = Store::new(0);
+    }
+    file.len = snapshot::write_partition(env, &file.name(), file.id(manifest.log), store.pieces()).await?;
     Ok(file)
 }
 

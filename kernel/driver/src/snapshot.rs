@@ -121,16 +121,15 @@ pub(crate) async fn read_system<E: Env>(env: &E, manifest: &Manifest) -> Result<
 }
 
 /// Writes a file of effects and syncs it; returns its length.
-pub(crate) async fn write_partition<'a, E: Env>(
+pub(crate) async fn write_partition<E: Env>(
     env: &E,
     name: &str,
     id: FileId,
-    effects: impl Iterator<Item = Effect<'a>>,
+    mut pieces: Pieces<'_>,
 ) -> io::Result<u64> {
     let mut blocks = BlockWriter::new(id, checksum);
     let mut writer = FileWriter::create(env, name).await?;
-    for effect in effects {
-        effect::record(&effect, blocks.content());
+    while pieces.append_next(blocks.content()) {
         blocks.close_full(&mut writer.buffer);
         writer.flush_full().await?;
     }

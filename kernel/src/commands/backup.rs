@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use super::{Access, Command, CommandError, Keys, is_word, lossy};
 use crate::backup::Outline;
-use crate::call::{Call, Then, Wanted};
+use crate::call::{Call, NOT_AGREED, Then, Wanted};
 use crate::codec;
 use crate::effect::{Effect, Effects};
 use crate::ids::{DbId, DbNumber};
@@ -113,20 +113,17 @@ fn placed<'a>(call: &Call<'_>, effect: &Effect<'a>) -> Result<Effect<'a>, Comman
         true => Ok(()),
         false => Err(MALFORMED),
     };
-    Ok(match *effect {
-        Effect::Put { db, key, value, deadline } => {
-            fits(key, value.len())?;
-            Effect::Put { db: here(db)?, key, value, deadline }
-        }
-        Effect::Patch { db, key, offset, bytes } => {
+    match *effect {
+        Effect::Put { key, value, .. } => fits(key, value.len())?,
+        Effect::Patch { key, offset, bytes, .. } => {
             fits(key, usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(bytes.len()))?;
-            Effect::Patch { db: here(db)?, key, offset, bytes }
         }
-        Effect::Delete { db, key } => Effect::Delete { db: here(db)?, key },
-        Effect::Deadline { db, key, deadline } => Effect::Deadline { db: here(db)?, key, deadline },
-        Effect::Flush { db } => Effect::Flush { db: here(db)? },
-        _ => return Err(MALFORMED),
-    })
+        Effect::Change { .. } if !call.core.writes_collections() => return Err(NOT_AGREED),
+        _ => {}
+    }
+    let mut missing = None;
+    let placed = effect.placed(|db| here(db).map_err(|error| missing = Some(error)).ok());
+    placed.ok_or(missing.unwrap_or(MALFORMED))
 }
 
 fn outline(call: &mut Call<'_>, bytes: &[u8]) -> Result<(), CommandError> {

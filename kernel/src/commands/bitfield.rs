@@ -143,7 +143,7 @@ fn parse(call: &Call<'_>) -> Result<Vec<Step>, CommandError> {
 
 fn run(call: &mut Call<'_>, steps: &[Step]) -> Result<(), CommandError> {
     let key = call.args.at(1);
-    let len = call.look_up(key).map(|item| item.value.len());
+    let len = call.read::<[u8]>(key)?.0.map(<[u8]>::len);
     let writes = steps.iter().filter(|step| !matches!(step.action, Action::Get));
     // Whatever becomes of the writes, the value gets as long as the furthest of them needs, as in Redis.
     if let Some(end) = writes.map(|step| step.offset + step.kind.bits as usize).max() {
@@ -157,7 +157,7 @@ fn run(call: &mut Call<'_>, steps: &[Step]) -> Result<(), CommandError> {
     }
     call.reply.array(steps.len());
     for step in steps {
-        match step.run(call, key) {
+        match step.run(call, key)? {
             Some(n) => call.reply.integer(n),
             None => call.reply.null(),
         }
@@ -167,28 +167,28 @@ fn run(call: &mut Call<'_>, steps: &[Step]) -> Result<(), CommandError> {
 
 impl Step {
     /// Returns what is to be answered; `None` if nothing was changed because it does not fit.
-    fn run(&self, call: &mut Call<'_>, key: &[u8]) -> Option<i64> {
+    fn run(&self, call: &mut Call<'_>, key: &[u8]) -> Result<Option<i64>, CommandError> {
         let window = Window::of(self.offset, self.kind.bits);
-        let bytes = window.read(call.get(key).map_or(&[], |item| item.value));
+        let bytes = window.read(call.value::<[u8]>(key)?.unwrap_or_default());
         let old = self.kind.number(bytes >> window.below);
-        let (new, answer) = match self.action {
-            Action::Get => return Some(old),
+        let fitting = match self.action {
+            Action::Get => return Ok(Some(old)),
             Action::Set(n) => {
                 // An unsigned field takes a negative number for the large one with the same bits, as in Redis.
                 let exact = if self.kind.signed { i128::from(n) } else { i128::from(n as u64) };
-                (self.kind.fit(exact, self.overflow)?, old)
+                self.kind.fit(exact, self.overflow).map(|new| (new, old))
             }
             Action::Increment(by) => {
-                let new = self.kind.fit(i128::from(old) + i128::from(by), self.overflow)?;
-                (new, new)
+                self.kind.fit(i128::from(old) + i128::from(by), self.overflow).map(|new| (new, new))
             }
         };
+        let Some((new, answer)) = fitting else { return Ok(None) };
         let mask = ((1u128 << self.kind.bits) - 1) << window.below;
         let changed = bytes & !mask | (new as u128) << window.below & mask;
         if changed != bytes {
             call.patch(key, window.start, &changed.to_be_bytes()[16 - window.len..]);
         }
-        Some(answer)
+        Ok(Some(answer))
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "Returns one bit of a string value; beyond its end all are 0.",
         run: |call| {
             let offset = bit_offset(call.args.at(2))?;
-            let byte = call.look_up(call.args.at(1)).and_then(|item| item.value.get(offset / 8).copied());
+            let byte = call.read::<[u8]>(call.args.at(1))?.0.and_then(|value| value.get(offset / 8).copied());
             call.reply.integer(i64::from(byte.unwrap_or(0) & mask(offset) != 0));
             Ok(())
         },
@@ -87,7 +87,7 @@ fn set_bit(call: &mut Call<'_>) -> Result<(), CommandError> {
         1 => true,
         _ => return Err(BAD_BIT),
     };
-    let old = call.get(key).and_then(|item| item.value.get(offset / 8).copied());
+    let old = call.value::<[u8]>(key)?.and_then(|value| value.get(offset / 8).copied());
     let byte = old.unwrap_or(0);
     let was_on = byte & mask(offset) != 0;
     // Beyond the end a clear bit counts as a change too: the value gets as long as the bit needs.
@@ -121,7 +121,7 @@ fn bits_between(start: i64, end: i64, len: usize, positions_are_bits: bool) -> R
 fn count(call: &mut Call<'_>) -> Result<(), CommandError> {
     let key = call.args.at(1);
     // As in Redis 7, nothing else is looked at if there is no key.
-    let Some(len) = call.look_up(key).map(|item| item.value.len()) else {
+    let Some(len) = call.read::<[u8]>(key)?.0.map(<[u8]>::len) else {
         call.reply.integer(0);
         return Ok(());
     };
@@ -135,7 +135,7 @@ fn count(call: &mut Call<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     let bits = bits_between(start, end, len, counts_bits(call.args.get(4))?);
-    let found = call.get(key).map_or(0, |item| ones(item.value, bits));
+    let found = call.value::<[u8]>(key)?.map_or(0, |value| ones(value, bits));
     call.reply.integer(found as i64);
     Ok(())
 }
@@ -147,7 +147,7 @@ fn position(call: &mut Call<'_>) -> Result<(), CommandError> {
         1 => true,
         _ => return Err(CommandError::Other("The bit argument must be 1 or 0.")),
     };
-    let Some(len) = call.look_up(key).map(|item| item.value.len()) else {
+    let Some(len) = call.read::<[u8]>(key)?.0.map(<[u8]>::len) else {
         call.reply.integer(if on { -1 } else { 0 });
         return Ok(());
     };
@@ -161,7 +161,7 @@ fn position(call: &mut Call<'_>) -> Result<(), CommandError> {
     // Without an end, the value is as if zeros followed it.
     let is_open = call.args.len() < 5 && !on && !bits.is_empty();
     let behind = is_open.then_some(len * 8);
-    let found = call.get(key).and_then(|item| first(item.value, on, bits));
+    let found = call.value::<[u8]>(key)?.and_then(|value| first(value, on, bits));
     call.reply.integer(found.or(behind).map_or(-1, |at| at as i64));
     Ok(())
 }
@@ -210,7 +210,7 @@ fn combine(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let mut result: Option<Vec<u8>> = None;
     for key in call.args.skip(3).iter() {
-        let value = call.look_up(key).map_or(&[][..], |item| item.value);
+        let value = call.read::<[u8]>(key)?.0.unwrap_or_default();
         match &mut result {
             None => result = Some(value.into()),
             Some(result) => apply(operation, result, value),

@@ -57,8 +57,8 @@ pub(super) const COMMANDS: &[Command] = &[
 
 fn increment(call: &mut Call<'_>, by: i64) -> Result<(), CommandError> {
     let key = call.args.at(1);
-    let (old, deadline) = match call.get(key) {
-        Some(item) => (integer(item.value)?, item.deadline),
+    let (old, deadline) = match call.text(key)? {
+        Some((text, deadline)) => (integer(text)?, deadline),
         None => (0, None),
     };
     let new = old.checked_add(by).ok_or(CommandError::Overflow)?;
@@ -74,8 +74,8 @@ fn float(text: &[u8]) -> Result<Extended, CommandError> {
 
 fn increment_float(call: &mut Call<'_>) -> Result<(), CommandError> {
     let key = call.args.at(1);
-    let (old, deadline) = match call.get(key) {
-        Some(item) => (float(item.value)?, item.deadline),
+    let (old, deadline) = match call.text(key)? {
+        Some((text, deadline)) => (float(text)?, deadline),
         None => (Extended::ZERO, None),
     };
     let new = old.checked_add(float(call.args.at(2))?);

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use super::{Access, Command, CommandError, Keys, is_word, keyspace};
 use crate::call::Call;
+use crate::effect::{Effect, Effects};
 use crate::ids::DbId;
+use crate::store::ItemPieces;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -51,8 +53,8 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Determines the type of value stored at a key.",
         run: |call| {
-            let found = call.exists(call.args.at(1));
-            call.reply.simple(if found { "string" } else { "none" });
+            let found = call.get(call.args.at(1)).map_or("none", |item| item.value.type_name());
+            call.reply.simple(found);
             Ok(())
         },
     },
@@ -233,9 +235,16 @@ fn database(call: &Call<'_>, text: &[u8]) -> Result<DbId, CommandError> {
 }
 
 fn copy_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
-    let copied: Option<(Vec<u8>, _)> = call.get(from).map(|item| (item.value.into(), item.deadline));
-    if let Some((value, deadline)) = copied {
-        call.put_in(db, to, &value, deadline);
+    let mut copied = Vec::new();
+    if let Some(item) = call.get(from) {
+        let mut pieces = ItemPieces::new(db, to, item);
+        while pieces.append_next(&mut copied) {}
+    }
+    if call.get_in(db, to).is_some() {
+        call.effect(&Effect::Delete { db, key: to });
+    }
+    for effect in Effects::new(&copied).flatten() {
+        call.effect(&effect);
     }
 }
 

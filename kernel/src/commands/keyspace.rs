@@ -214,7 +214,7 @@ fn object(call: &mut Call<'_>) -> Result<(), CommandError> {
     };
     match known {
         "encoding" => {
-            let encoding = encoding(item.value);
+            let encoding = item.value.encoding();
             call.reply.bulk(encoding.as_bytes());
         }
         "refcount" => call.reply.integer(1),
@@ -226,19 +226,6 @@ fn object(call: &mut Call<'_>) -> Result<(), CommandError> {
         }
     }
     Ok(())
-}
-
-/// What Redis would call the encoding of a string; programs look at it.
-fn encoding(value: &[u8]) -> &'static str {
-    /// Redis keeps strings up to here in one allocation with their head.
-    const EMBEDDED: usize = 44;
-    if crate::resp::parse_i64(value).is_some() {
-        "int"
-    } else if value.len() <= EMBEDDED {
-        "embstr"
-    } else {
-        "raw"
-    }
 }
 
 const MEMORY_HELP: &[&str] = &[

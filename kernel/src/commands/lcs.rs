@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::limits;
+use crate::store::Kind;
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     name: "lcs",
@@ -38,11 +39,12 @@ fn lcs(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let keys = [call.args.at(1), call.args.at(2)];
     for key in keys {
-        call.look_up(key);
+        // As in Redis, here another type is no WRONGTYPE.
+        call.read::<[u8]>(key).map_err(|_| CommandError::Other("The specified keys must contain string values"))?;
     }
     let database = call.core.store.database(call.db());
     // Borrowed beside the reply.
-    let [a, b] = keys.map(|key| database.get(key).map_or(&[][..], |item| item.value));
+    let [a, b] = keys.map(|key| database.get(key).and_then(|item| <[u8]>::of(item.value)).unwrap_or_default());
     // Redis's table has four bytes for each pair of positions, and is bounded. Ours has one bit, so that it has at most
     // 16 MiB; the bound is the same, for it is also one on time.
     let cells = (a.len() as u64 + 1) * (b.len() as u64 + 1);

@@ -15,6 +15,7 @@ mod counters;
 mod database;
 mod deadlines;
 mod diagnostics;
+mod hashes;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
@@ -157,7 +158,7 @@ pub struct Commands {
 }
 
 /// Every file's commands, with the group that `COMMAND DOCS` gives them.
-const TABLES: [(&str, &[Command]); 22] = [
+const TABLES: &[(&str, &[Command])] = &[
     ("server", acl::COMMANDS),
     ("server", backup::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
@@ -171,6 +172,7 @@ const TABLES: [(&str, &[Command]); 22] = [
     ("server", database::COMMANDS),
     ("generic", deadlines::COMMANDS),
     ("server", diagnostics::COMMANDS),
+    ("hash", hashes::COMMANDS),
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
@@ -189,7 +191,7 @@ impl Default for Commands {
     fn default() -> Self {
         let in_group =
             |(group, table): (&'static str, &'static [Command])| table.iter().map(move |command| (command, group));
-        let mut grouped: Vec<(&'static Command, &'static str)> = TABLES.into_iter().flat_map(in_group).collect();
+        let mut grouped: Vec<(&'static Command, &'static str)> = TABLES.iter().copied().flat_map(in_group).collect();
         grouped.sort_by_key(|(command, _)| command.name);
         let (all, groups): (Vec<_>, Vec<_>) = grouped.into_iter().unzip();
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
@@ -212,6 +214,11 @@ impl Commands {
     /// The group of a command by its place in [`Commands::all`].
     pub(crate) fn group(&self, number: usize) -> &'static str {
         self.groups[number]
+    }
+
+    /// Whether the command, if it writes, makes values other than byte strings; by its place in [`Commands::all`].
+    pub(crate) fn makes_collections(&self, number: usize) -> bool {
+        ["hash", "list", "set", "sorted-set", "stream", "geo"].contains(&self.groups[number])
     }
 
     /// The command with this name in any case, and its place in [`Commands::all`].
@@ -269,6 +276,8 @@ pub enum CommandError {
     Arity(&'static str),
     #[error("ERR wrong number of arguments for '{0}|{1}' command")]
     SubcommandArity(&'static str, &'static str),
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
     #[error("ERR syntax error")]
     Syntax,
     #[error("ERR value is not an integer or out of range")]

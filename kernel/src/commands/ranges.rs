@@ -16,7 +16,7 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "Appends to the string value of a key. Creates the key if it doesn't exist.",
         run: |call| {
             let (key, tail) = (call.args.at(1), call.args.at(2));
-            let old = call.get(key).map(|item| item.value.len());
+            let old = call.value::<[u8]>(key)?.map(<[u8]>::len);
             let len = old.unwrap_or(0);
             check_end(len, tail)?;
             if old.is_none() || !tail.is_empty() {
@@ -34,7 +34,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Returns the length in bytes of a string value.",
         run: |call| {
-            let len = call.look_up(call.args.at(1)).map_or(0, |item| item.value.len());
+            let len = call.read::<[u8]>(call.args.at(1))?.0.map_or(0, <[u8]>::len);
             call.reply.integer(len as i64);
             Ok(())
         },
@@ -68,7 +68,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let (key, bytes) = (call.args.at(1), call.args.at(3));
             let offset = integer(call.args.at(2))?;
             let offset = usize::try_from(offset).map_err(|_| CommandError::Other("offset is out of range"))?;
-            let len = call.get(key).map_or(0, |item| item.value.len());
+            let len = call.value::<[u8]>(key)?.map_or(0, <[u8]>::len);
             if bytes.is_empty() {
                 call.reply.integer(len as i64);
                 return Ok(());
@@ -89,12 +89,10 @@ fn check_end(start: usize, bytes: &[u8]) -> Result<(), CommandError> {
 
 fn get_range(call: &mut Call<'_>) -> Result<(), CommandError> {
     let (start, end) = (integer(call.args.at(2))?, integer(call.args.at(3))?);
-    let key = call.args.at(1);
-    call.look_up(key);
-    // The item borrows from the call; it is fetched again beside the reply.
-    let value = call.core.store.database(call.db()).get(key).map_or(&[][..], |item| item.value);
+    let (value, reply) = call.read::<[u8]>(call.args.at(1))?;
+    let value = value.unwrap_or_default();
     let part = if is_backwards(start, end) { 0..0 } else { span(start, end, value.len()) };
-    call.reply.bulk(&value[part]);
+    reply.bulk(&value[part]);
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Returns the string value of a key.",
         run: |call| {
-            call.reply_value(call.args.at(1));
+            call.reply_value(call.args.at(1))?;
             Ok(())
         },
     },
@@ -72,7 +72,7 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "Sets the string value of a key and returns the one before.",
         run: |call| {
             let key = call.args.at(1);
-            call.reply_value(key);
+            call.reply_value(key)?;
             call.put(key, call.args.at(2), None);
             Ok(())
         },
@@ -86,7 +86,7 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "Returns the string value of a key and deletes the key.",
         run: |call| {
             let key = call.args.at(1);
-            if call.reply_value(key) {
+            if call.reply_value(key)? {
                 call.delete(key);
             }
             Ok(())
@@ -111,7 +111,10 @@ pub(super) const COMMANDS: &[Command] = &[
         run: |call| {
             call.reply.array(call.args.len() - 1);
             for key in call.args.skip(1).iter() {
-                call.reply_value(key);
+                if call.reply_value(key).is_err() {
+                    // It is no string.
+                    call.reply.null();
+                }
             }
             Ok(())
         },
@@ -182,7 +185,7 @@ fn get_until(call: &mut Call<'_>) -> Result<(), CommandError> {
         Lifetime::choose(&mut lifetime, new.ok_or(CommandError::Syntax)?)?;
     }
     // As in Redis, the time is looked at only if there is a key.
-    if !call.reply_value(key) {
+    if !call.reply_value(key)? {
         return Ok(());
     }
     match lifetime {
@@ -233,12 +236,12 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
     // Nothing is looked up that does not matter: most often, nothing does.
     let holds = match condition {
         None if get => {
-            call.reply_value(key);
+            call.reply_value(key)?;
             true
         }
         None => true,
         Some(condition) => {
-            let existed = if get { call.reply_value(key) } else { call.exists(key) };
+            let existed = if get { call.reply_value(key)? } else { call.exists(key) };
             existed == (condition == Condition::Present)
         }
     };

@@ -5,18 +5,17 @@ use alloc::vec::Vec;
 
 use super::Item;
 use super::hasher::KeyHasher;
-use super::packed::Packed;
-use super::table::{POSITION_BITS, Place, Table};
+use super::kept::Kept;
+use super::segment::Stored;
+use super::table::{Place, Table};
+use crate::effect::Change;
 use crate::limits;
 use crate::time::Wall;
-
-/// Bits of a cursor: few enough for clients that keep numbers as doubles.
-const CURSOR_BITS: u32 = 53;
 
 /// One numbered database.
 #[derive(Debug)]
 pub struct Database {
-    table: Table,
+    table: Table<Kept>,
     hasher: KeyHasher,
     /// Keys with a deadline.
     volatile: usize,
@@ -88,20 +87,14 @@ impl Database {
         self.table.iter().map(|item| (item.key(), item.item()))
     }
 
-    /// Visits about `count` items from a cursor on and gives the next cursor; zero is the first, and the end. A walk from
-    /// zero to zero visits every item that is there all the time, whatever else comes and goes, some of them twice. The
-    /// cursor of another memory means nothing here, for keys have another order there: the walk begins anew.
+    /// Visits about `count` items from a cursor on and gives the next cursor: see [`Table::scan`].
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(&'a [u8], Item<'a>)) -> u64 {
-        let own = self.hasher.mark(CURSOR_BITS - POSITION_BITS);
-        let is_own = cursor >> POSITION_BITS == own;
-        let position = if is_own { cursor & ((1 << POSITION_BITS) - 1) } else { 0 };
-        let next = self.table.scan(position, count, |item| visit(item.key(), item.item()));
-        if next == 0 { 0 } else { own << POSITION_BITS | next }
+        self.table.scan(cursor, count, |item| visit(item.key(), item.item()))
     }
 
     /// A key chosen by 64 random bits.
     pub fn random(&self, bits: u64) -> Option<&[u8]> {
-        self.table.random(bits).map(Packed::key)
+        self.table.random(bits).map(Kept::key)
     }
 
     /// Keys whose deadline has passed, of the next part of the table that may have any; `None` if there is no such part up
@@ -116,7 +109,7 @@ impl Database {
     pub(super) fn put(&mut self, key: &[u8], value: &[u8], deadline: Option<u64>) {
         let hash = self.hasher.hash(key);
         if !self.update(hash, key, |item| item.replace(value, deadline)) {
-            let item = Packed::new(key, value, deadline);
+            let item = Kept::text(key, value, deadline);
             self.volatile += usize::from(deadline.is_some());
             self.bytes += item.cost();
             self.table.insert(hash, item);
@@ -124,7 +117,7 @@ impl Database {
     }
 
     /// Changes the key's item; whether there is one.
-    fn update(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Packed)) -> bool {
+    fn update(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Kept)) -> bool {
         let (volatile, bytes) = (&mut self.volatile, &mut self.bytes);
         self.table.update(hash, key, |item| {
             *volatile -= usize::from(item.deadline().is_some());
@@ -144,6 +137,22 @@ impl Database {
             self.put(key, &[], None);
         }
         self.update(hash, key, |item| item.patch(start, bytes));
+    }
+
+    /// Changes a collection; one that is absent begins empty, and one that becomes empty is gone.
+    pub(super) fn change(&mut self, key: &[u8], change: &Change<'_>) {
+        let hash = self.hasher.hash(key);
+        if self.table.find(hash, key).is_none() {
+            let Some(item) = Kept::for_change(key, change) else { return };
+            self.bytes += item.cost();
+            self.table.insert(hash, item);
+        }
+        let hasher = self.hasher.clone();
+        let mut is_gone = false;
+        self.update(hash, key, |item| is_gone = item.change(change, &hasher));
+        if is_gone {
+            self.delete(key);
+        }
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) {
@@ -169,6 +178,7 @@ impl Database {
     pub fn check(&self) {
         self.table.check();
         assert_eq!(self.volatile, self.iter().filter(|(_, item)| item.deadline.is_some()).count());
-        assert_eq!(self.bytes, self.table.iter().map(Packed::cost).sum::<usize>());
+        assert_eq!(self.bytes, self.table.iter().map(Kept::cost).sum::<usize>());
+        self.table.iter().for_each(Kept::check);
     }
 }

@@ -5,7 +5,7 @@ use core::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::Store;
+use super::{Store, Value};
 use crate::system::System;
 
 /// A digest of a data set: equal for equal sets, different for different ones but for one chance in 2^128.
@@ -34,7 +34,7 @@ impl Store {
                 hasher.write_u64(deadline);
                 hasher.write_u64(key.len() as u64);
                 hasher.write(key);
-                hasher.write(item.value);
+                digest_value(item.value, &mut hasher);
                 sum = sum.wrapping_add(hasher.finish128().as_u128());
             }
         }
@@ -74,5 +74,34 @@ impl Store {
             sum = sum.wrapping_add(hasher.finish128().as_u128());
         }
         Digest(sum)
+    }
+}
+
+/// What a value is, however it is kept. Strings are their bytes alone.
+fn digest_value(value: Value<'_>, hasher: &mut SipHasher24) {
+    // What has no order is a sum.
+    let mut sum = 0u128;
+    let mut add = |word: &[u8], value: &[u8]| {
+        let mut hasher = SipHasher24::new();
+        hasher.write_u64(word.len() as u64);
+        hasher.write(word);
+        hasher.write(value);
+        sum = sum.wrapping_add(hasher.finish128().as_u128());
+    };
+    match value {
+        Value::Text(text) => return hasher.write(text),
+        Value::Hash(hash) => hash.iter().for_each(|(field, value)| add(field, value)),
+        Value::Set(set) => set.iter().for_each(|member| add(&member, &[])),
+        Value::List(list) => write_words(list.elements().iter(), hasher),
+        Value::Sorted(sorted) => write_words(sorted.order().iter(), hasher),
+    }
+    hasher.write(value.type_name().as_bytes());
+    hasher.write_u128(sum);
+}
+
+fn write_words<'a>(words: impl Iterator<Item = &'a [u8]>, hasher: &mut SipHasher24) {
+    for word in words {
+        hasher.write_u64(word.len() as u64);
+        hasher.write(word);
     }
 }

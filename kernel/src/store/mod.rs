@@ -1,28 +1,48 @@
 //! The data set: databases of keys with deadlines. It holds what effects say and decides nothing.
 
+mod collection;
 mod database;
+mod dict;
 mod digest;
+mod hash;
 mod hasher;
+mod kept;
+mod list;
 mod packed;
+mod pieces;
 mod segment;
+mod sequence;
+mod set;
+mod sorted;
 mod table;
+pub mod words;
 
 use alloc::vec::Vec;
 
+pub use collection::{Kind, Value};
 pub use database::Database;
 pub use digest::Digest;
+pub use hash::Hash;
+pub use list::List;
+pub(crate) use pieces::ItemPieces;
+pub use pieces::Pieces;
+pub use sequence::Sequence;
+pub use set::{Member, Set};
+pub use sorted::{Scored, SortedSet};
 pub use table::Place;
+pub use words::Words;
 
 use crate::effect::Effect;
 use crate::ids::DbId;
 use crate::limits;
 use crate::time::Wall;
+use collection::Collection;
 use hasher::KeyHasher;
 
 /// What a key holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Item<'a> {
-    pub value: &'a [u8],
+    pub value: Value<'a>,
     /// Wall-clock milliseconds from which on the key counts as gone.
     pub deadline: Option<u64>,
 }
@@ -74,11 +94,9 @@ impl Store {
         self.databases[..used].iter().map(|database| database.len() as u64).collect()
     }
 
-    /// Every item as the effect that makes it, in no order that means anything.
-    pub fn effects(&self) -> impl Iterator<Item = Effect<'_>> {
-        self.databases().flat_map(|(db, database)| {
-            database.iter().map(move |(key, item)| Effect::Put { db, key, value: item.value, deadline: item.deadline })
-        })
+    /// Every item as the effects that make it, in no order that means anything.
+    pub fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(self)
     }
 
     /// Applies a change. Effects on keys that are gone change nothing.
@@ -89,6 +107,7 @@ impl Store {
             Effect::Deadline { db, key, deadline } => self.database_mut(db).set_deadline(key, deadline),
             Effect::Flush { db } => self.database_mut(db).clear(),
             Effect::Patch { db, key, offset, bytes } => self.database_mut(db).patch(key, offset, bytes),
+            Effect::Change { db, key, ref change } => self.database_mut(db).change(key, change),
             Effect::User { .. }
             | Effect::SwapDatabases { .. }
             | Effect::SealCa { .. }

@@ -1,15 +1,15 @@
-//! An item as memory keeps it: key, deadline and value in one allocation.
+//! A key, a deadline and a byte string in one allocation: most items, and the elements of large collections.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::Item;
+use super::segment::Stored;
 
 /// `[head][key length, if long][deadline, if any][key][value]`; numbers are little-endian.
 ///
 /// `head` holds a short key's length, and whether there is a deadline. One allocation instead of two, and no field that
 /// most items do not need: of small items, the bytes around them are most of the cost.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Packed(Box<[u8]>);
 
 /// In the head: eight bytes of deadline follow.
@@ -19,8 +19,8 @@ const LONG_KEY: u8 = 0x7f;
 
 /// What an allocator of size classes adds to an item, at most and about: its slot in the table with the room that is
 /// free, and the rounding of its allocation.
-const OVERHEAD: usize = 24;
-const ROUNDING: usize = 16;
+pub(super) const OVERHEAD: usize = 24;
+pub(super) const ROUNDING: usize = 16;
 
 impl Packed {
     pub(super) fn new(key: &[u8], value: &[u8], deadline: Option<u64>) -> Self {
@@ -42,26 +42,9 @@ impl Packed {
     }
 
     #[inline]
-    pub(super) fn key(&self) -> &[u8] {
+    pub(super) fn value(&self) -> &[u8] {
         let (start, len) = self.key_range();
-        &self.0[start..start + len]
-    }
-
-    #[inline]
-    pub(super) fn item(&self) -> Item<'_> {
-        let (start, len) = self.key_range();
-        Item { value: &self.0[start + len..], deadline: self.deadline() }
-    }
-
-    /// Reads its first and its last byte.
-    #[inline]
-    pub(super) fn touch(&self) -> u8 {
-        self.0[0] ^ self.0[self.0.len() - 1]
-    }
-
-    pub(super) fn deadline(&self) -> Option<u64> {
-        let (start, _) = self.key_range();
-        self.has_deadline().then(|| u64::from_le_bytes(self.array(start - 8)))
+        &self.0[start + len..]
     }
 
     /// Gives the item another value and deadline; in place if the length stays what it was.
@@ -96,7 +79,7 @@ impl Packed {
                 self.0[start - 8..start].copy_from_slice(&deadline.to_le_bytes());
             }
             None if !self.has_deadline() => {}
-            _ => *self = Self::new(self.key(), self.item().value, deadline),
+            _ => *self = Self::new(self.key(), self.value(), deadline),
         }
     }
 
@@ -107,13 +90,15 @@ impl Packed {
 
     #[inline]
     fn has_deadline(&self) -> bool {
-        self.0[0] & HAS_DEADLINE != 0
+        self.0.first().is_some_and(|head| head & HAS_DEADLINE != 0)
     }
 
     /// Where the key starts, and its length.
     #[inline]
     fn key_range(&self) -> (usize, usize) {
-        let short = self.0[0] & !HAS_DEADLINE;
+        // In a free slot there is nothing.
+        let Some(head) = self.0.first() else { return (0, 0) };
+        let short = head & !HAS_DEADLINE;
         let deadline = usize::from(self.has_deadline()) * 8;
         if short == LONG_KEY {
             (5 + deadline, u32::from_le_bytes(self.array(1)) as usize)
@@ -129,6 +114,24 @@ impl Packed {
     }
 }
 
+impl Stored for Packed {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        let (start, len) = self.key_range();
+        &self.0[start..start + len]
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        let (start, _) = self.key_range();
+        self.has_deadline().then(|| u64::from_le_bytes(self.array(start - 8)))
+    }
+
+    #[inline]
+    fn touch(&self) -> u8 {
+        self.0[0] ^ self.0[self.0.len() - 1]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,14 +142,17 @@ mod tests {
             let key = alloc::vec![b'k'; key_len];
             for deadline in [None, Some(1), Some(u64::MAX)] {
                 let mut packed = Packed::new(&key, b"value", deadline);
-                assert_eq!((packed.key(), packed.item()), (&*key, Item { value: b"value", deadline }));
+                let holds = |packed: &Packed, value: &[u8], deadline| {
+                    assert_eq!((packed.key(), packed.value(), packed.deadline()), (&*key, value, deadline));
+                };
+                holds(&packed, b"value", deadline);
                 for deadline in [None, Some(7), Some(8), None] {
                     packed.set_deadline(deadline);
-                    assert_eq!((packed.key(), packed.item()), (&*key, Item { value: b"value", deadline }));
+                    holds(&packed, b"value", deadline);
                     packed.replace(b"other", deadline);
-                    assert_eq!((packed.key(), packed.item()), (&*key, Item { value: b"other", deadline }));
+                    holds(&packed, b"other", deadline);
                     packed.replace(b"", deadline);
-                    assert_eq!((packed.key(), packed.item()), (&*key, Item { value: b"", deadline }));
+                    holds(&packed, b"", deadline);
                     packed.replace(b"value", deadline);
                 }
             }

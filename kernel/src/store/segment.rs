@@ -6,7 +6,6 @@
 use alloc::vec::Vec;
 
 use super::hasher::KeyHasher;
-use super::packed::Packed;
 
 /// The bits of a hash that follow the segment's own, and a mark that the slot is taken.
 type Tag = u16;
@@ -23,12 +22,23 @@ const SMALLEST: usize = 4;
 /// Slots behind the homes that are made room for at once.
 const BEHIND: usize = 8;
 
+/// What a table is made of. Its default stands in free slots.
+pub(super) trait Stored: Default {
+    fn key(&self) -> &[u8];
+
+    /// When it is to be looked at again, if ever.
+    fn deadline(&self) -> Option<u64>;
+
+    /// Reads what a look at its key and at its end would wait for.
+    fn touch(&self) -> u8;
+}
+
 /// A part of a table.
-#[derive(Debug, Default)]
-pub(super) struct Segment {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Segment<I> {
     /// By slot. As long as `slots`.
     tags: Vec<Tag>,
-    slots: Vec<Option<Packed>>,
+    slots: Vec<I>,
     /// Slots that are some tag's home. Behind them stand only items that their neighbours pushed there.
     homes: usize,
     len: usize,
@@ -38,7 +48,7 @@ pub(super) struct Segment {
     pub(super) earliest: u64,
 }
 
-impl Segment {
+impl<I: Stored> Segment<I> {
     pub(super) fn new(depth: u32) -> Self {
         Self { depth, earliest: u64::MAX, ..Self::default() }
     }
@@ -50,7 +60,7 @@ impl Segment {
         empty.tags.reserve_exact(homes + BEHIND);
         empty.slots.reserve_exact(homes + BEHIND);
         empty.tags.resize(homes, EMPTY);
-        empty.slots.resize_with(homes, || None);
+        empty.slots.resize_with(homes, I::default);
         empty
     }
 
@@ -75,11 +85,16 @@ impl Segment {
 
     /// The first slot whose tag is that of this hash: most often that of its key.
     #[inline]
-    pub(super) fn likely(&self, hash: u64) -> Option<&Packed> {
+    pub(super) fn likely(&self, hash: u64) -> Option<&I> {
         let wanted = self.tag(hash) | TAKEN;
         let start = self.home(wanted);
         let i = self.tags.get(start..)?.iter().position(|tag| *tag == EMPTY || *tag >= wanted)?;
-        self.slots[start + i].as_ref()
+        self.item(start + i)
+    }
+
+    /// The item in a slot, if it is taken.
+    fn item(&self, slot: usize) -> Option<&I> {
+        (self.tags[slot] != EMPTY).then(|| &self.slots[slot])
     }
 
     /// The slot of a key's item.
@@ -90,7 +105,7 @@ impl Segment {
         for (i, tag) in self.tags.get(start..)?.iter().enumerate() {
             if *tag == wanted {
                 let at = start + i;
-                if self.slots[at].as_ref().is_some_and(|item| item.key() == key) {
+                if self.slots[at].key() == key {
                     return Some(at);
                 }
             } else if *tag == EMPTY || *tag > wanted {
@@ -102,20 +117,17 @@ impl Segment {
 
     /// The item in a slot where one was found.
     #[inline]
-    pub(super) fn at(&self, slot: usize) -> &Packed {
-        match &self.slots[slot] {
-            Some(item) => item,
-            None => panic!("slot {slot} is free"),
-        }
+    pub(super) fn at(&self, slot: usize) -> &I {
+        &self.slots[slot]
     }
 
-    pub(super) fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Packed> {
+    pub(super) fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut I> {
         let at = self.find(hash, key)?;
-        self.slots[at].as_mut()
+        Some(&mut self.slots[at])
     }
 
     /// Adds an item whose key is not there.
-    pub(super) fn insert(&mut self, hash: u64, item: Packed) {
+    pub(super) fn insert(&mut self, hash: u64, item: I) {
         debug_assert!(self.find(hash, item.key()).is_none());
         if (self.len + 1) * 8 > self.homes * 7 {
             self.resize(self.len + 1);
@@ -130,7 +142,7 @@ impl Segment {
         self.earliest = self.earliest.min(deadline.unwrap_or(u64::MAX));
     }
 
-    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Packed> {
+    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<I> {
         let at = self.find(hash, key)?;
         // Whoever was pushed to the right moves back to the left.
         let mut end = at + 1;
@@ -140,18 +152,18 @@ impl Segment {
         self.tags[at..end].rotate_left(1);
         self.slots[at..end].rotate_left(1);
         self.tags[end - 1] = EMPTY;
-        let item = self.slots[end - 1].take();
+        let item = core::mem::take(&mut self.slots[end - 1]);
         self.len -= 1;
         if self.len == 0 {
             *self = Self::new(self.depth);
         } else if self.len * 4 < self.homes && self.homes > SMALLEST {
             self.resize(self.len * 3 / 2);
         }
-        item
+        Some(item)
     }
 
     /// Puts an item into its place in the order, pushing those behind it to the right.
-    fn place(&mut self, tag: Tag, item: Packed) {
+    fn place(&mut self, tag: Tag, item: I) {
         let mut at = self.home(tag);
         while at < self.tags.len() && self.tags[at] != EMPTY && self.tags[at] <= tag {
             at += 1;
@@ -165,22 +177,20 @@ impl Segment {
             self.tags.reserve_exact(BEHIND);
             self.slots.reserve_exact(BEHIND);
             self.tags.push(EMPTY);
-            self.slots.push(None);
+            self.slots.push(I::default());
         }
         self.tags[at..=end].rotate_right(1);
         self.slots[at..=end].rotate_right(1);
         self.tags[at] = tag;
-        self.slots[at] = Some(item);
+        self.slots[at] = item;
     }
 
     /// Makes itself as large as so many items want it, a quarter of it free.
     fn resize(&mut self, items: usize) {
         let resized = Self { len: self.len, earliest: self.earliest, ..Self::with_room(self.depth, items) };
         let old = core::mem::replace(self, resized);
-        for (tag, item) in old.tags.into_iter().zip(old.slots) {
-            if let Some(item) = item {
-                self.place(tag, item);
-            }
+        for (tag, item) in old.tags.into_iter().zip(old.slots).filter(|(tag, _)| *tag != EMPTY) {
+            self.place(tag, item);
         }
     }
 
@@ -204,22 +214,23 @@ impl Segment {
         joined
     }
 
-    fn drain(&mut self) -> impl Iterator<Item = Packed> + use<> {
-        core::mem::take(&mut self.slots).into_iter().flatten()
+    fn drain(&mut self) -> impl Iterator<Item = I> + use<I> {
+        let (tags, slots) = (core::mem::take(&mut self.tags), core::mem::take(&mut self.slots));
+        tags.into_iter().zip(slots).filter(|(tag, _)| *tag != EMPTY).map(|(_, item)| item)
     }
 
     /// All items in the order of their tags.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Packed> {
-        self.slots.iter().flatten()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &I> {
+        self.tags.iter().zip(&self.slots).filter(|(tag, _)| **tag != EMPTY).map(|(_, item)| item)
     }
 
     /// Items from this tag on, with their tags, in order.
-    pub(super) fn items_from(&self, tag: u16) -> impl Iterator<Item = (u16, &Packed)> {
+    pub(super) fn items_from(&self, tag: u16) -> impl Iterator<Item = (u16, &I)> {
         let start = self.home(tag);
-        self.tags[start..].iter().zip(&self.slots[start..]).filter_map(move |(found, item)| {
-            let found = *found & !TAKEN;
-            item.as_ref().filter(|_| found >= tag).map(|item| (found, item))
-        })
+        let all = self.tags[start..].iter().zip(&self.slots[start..]);
+        all.filter(|(found, _)| **found != EMPTY)
+            .map(|(found, item)| (found & !TAKEN, item))
+            .filter(move |(found, _)| *found >= tag)
     }
 
     /// Asserts what must hold between its parts.
@@ -228,10 +239,10 @@ impl Segment {
         assert_eq!(self.len, self.iter().count());
         let mut last = (EMPTY, 0);
         for (at, (tag, item)) in self.tags.iter().zip(&self.slots).enumerate() {
-            let Some(item) = item else {
-                assert_eq!(*tag, EMPTY);
+            if *tag == EMPTY {
+                assert!(item.key().is_empty(), "something is in a free slot");
                 continue;
-            };
+            }
             assert_eq!(*tag, self.tag(hasher.hash(item.key())) | TAKEN);
             assert!(last.0 <= *tag, "in order");
             assert!(self.home(*tag) <= at && (self.home(*tag) == at || last.1 + 1 == at), "no gap before it");

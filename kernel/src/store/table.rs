@@ -5,12 +5,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::hasher::KeyHasher;
-use super::packed::Packed;
-use super::segment::{FULL, Segment, TAG_BITS};
+use super::segment::{FULL, Segment, Stored, TAG_BITS};
 use crate::limits;
 
 /// Bits of a position in hash order.
-pub(super) const POSITION_BITS: u32 = 42;
+const POSITION_BITS: u32 = 42;
+/// Bits of a cursor: few enough for clients that keep numbers as doubles.
+const CURSOR_BITS: u32 = 53;
 /// Bits of a hash that choose a segment, at most.
 const MAX_DEPTH: u32 = POSITION_BITS - TAG_BITS;
 /// Two neighbours with fewer items than this become one.
@@ -19,12 +20,12 @@ const JOINED: usize = FULL / 2;
 const MAX_RESERVED_DEPTH: u32 = 16;
 
 /// A table of items.
-#[derive(Debug)]
-pub(super) struct Table {
+#[derive(Clone, Debug)]
+pub(super) struct Table<I> {
     /// By the first `depth` bits of a hash: where its segment is.
     directory: Vec<u32>,
     depth: u32,
-    segments: Vec<Segment>,
+    segments: Vec<Segment<I>>,
     /// Places of `segments` that are free.
     vacant: Vec<u32>,
     len: usize,
@@ -43,13 +44,18 @@ fn first_bits(hash: u64, bits: u32) -> usize {
     hash.checked_shr(64 - bits).unwrap_or(0) as usize
 }
 
-impl Table {
+impl<I: Stored> Table<I> {
     pub(super) fn new(hasher: KeyHasher) -> Self {
         Self { directory: vec![0], depth: 0, segments: vec![Segment::new(0)], vacant: Vec::new(), len: 0, hasher }
     }
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key)
     }
 
     fn segment_of(&self, hash: u64) -> usize {
@@ -81,12 +87,12 @@ impl Table {
     /// # Panics
     /// If the table was changed since the place was found, perhaps.
     #[inline]
-    pub(super) fn at(&self, place: Place) -> &Packed {
+    pub(super) fn at(&self, place: Place) -> &I {
         self.segments[place.segment].at(place.slot)
     }
 
     /// Lets the item of a key be changed, if there is one.
-    pub(super) fn update(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Packed)) -> bool {
+    pub(super) fn update(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut I)) -> bool {
         let i = self.segment_of(hash);
         let segment = &mut self.segments[i];
         let Some(item) = segment.get_mut(hash, key) else { return false };
@@ -97,7 +103,7 @@ impl Table {
     }
 
     /// Adds an item whose key is not there.
-    pub(super) fn insert(&mut self, hash: u64, item: Packed) {
+    pub(super) fn insert(&mut self, hash: u64, item: I) {
         let mut i = self.segment_of(hash);
         while self.segments[i].len() >= FULL && self.segments[i].depth < MAX_DEPTH {
             self.split(i, hash);
@@ -107,7 +113,7 @@ impl Table {
         self.len += 1;
     }
 
-    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Packed> {
+    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<I> {
         let i = self.segment_of(hash);
         let removed = self.segments[i].remove(hash, key)?;
         self.len -= 1;
@@ -184,7 +190,7 @@ impl Table {
     }
 
     /// All items in hash order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Packed> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &I> {
         self.segments_in_order().flat_map(|i| self.segments[i].iter())
     }
 
@@ -197,13 +203,22 @@ impl Table {
         })
     }
 
-    /// Visits about `count` items from a position in hash order on, and gives the next position; zero at the end.
+    /// Visits about `count` items from a cursor on and gives the next cursor; zero is the first, and the end.
     ///
-    /// Whoever visits from zero until it gets zero has seen every item that was there all the time, however the table
-    /// grew or shrank meanwhile. Looks at no more than `count` slots and what shares the last one's tag, plus one
-    /// segment's free slots.
-    pub(super) fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(&'a Packed)) -> u64 {
-        let mut position = cursor << (64 - POSITION_BITS);
+    /// A walk from zero to zero visits every item that is there all the time, however the table grows or shrinks meanwhile,
+    /// some of them twice. Looks at no more than `count` slots and what shares the last one's tag, plus one segment's free
+    /// slots. The cursor of another memory means nothing here, for keys have another order there: the walk begins anew.
+    pub(super) fn scan<'a>(&'a self, cursor: u64, count: usize, visit: impl FnMut(&'a I)) -> u64 {
+        let own = self.hasher.mark(CURSOR_BITS - POSITION_BITS);
+        let is_own = cursor >> POSITION_BITS == own;
+        let position = if is_own { cursor & ((1 << POSITION_BITS) - 1) } else { 0 };
+        let next = self.visit_from(position, count, visit);
+        if next == 0 { 0 } else { own << POSITION_BITS | next }
+    }
+
+    /// Visits about `count` items from a position in hash order on, and gives the next position; zero at the end.
+    fn visit_from<'a>(&'a self, position: u64, count: usize, mut visit: impl FnMut(&'a I)) -> u64 {
+        let mut position = position << (64 - POSITION_BITS);
         let mut visited = 0;
         loop {
             let segment = &self.segments[self.segment_of(position)];
@@ -232,7 +247,7 @@ impl Table {
     }
 
     /// An item chosen by 64 random bits, if there is any.
-    pub(super) fn random(&self, bits: u64) -> Option<&Packed> {
+    pub(super) fn random(&self, bits: u64) -> Option<&I> {
         if self.len == 0 {
             return None;
         }
@@ -244,7 +259,7 @@ impl Table {
 
     /// Visits the items whose deadline has passed in the next segment that may have any, from place `from` on; who
     /// visits them removes them. Returns where to go on, or `None` if there is no such segment up to the end.
-    pub(super) fn expired(&mut self, now: u64, from: usize, mut visit: impl FnMut(&Packed)) -> Option<usize> {
+    pub(super) fn expired(&mut self, now: u64, from: usize, mut visit: impl FnMut(&I)) -> Option<usize> {
         let i = (from..self.segments.len()).find(|i| self.segments[*i].earliest <= now)?;
         let segment = &mut self.segments[i];
         let mut earliest = u64::MAX;

@@ -2,7 +2,7 @@
 
 use mneme_kernel::codec;
 use mneme_kernel::core::{Core, Input, Now};
-use mneme_kernel::effect::{self, Effects};
+use mneme_kernel::effect::{Effect, Effects};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::Index;
 use mneme_kernel::store::{Digest, Store};
@@ -50,8 +50,16 @@ impl Keeper {
         let mut system = Vec::new();
         codec::encode(&self.system, &mut system);
         let mut items = vec![Vec::new(); 3];
-        for (i, effect) in self.store.effects().enumerate() {
-            effect::record(&effect, &mut items[i % 3]);
+        let (mut pieces, mut i) = (self.store.pieces(), 0);
+        // The effects of a key stay together, as in a partition.
+        let mut effect = Vec::new();
+        let mut last = None;
+        while pieces.append_next(&mut effect) {
+            let key =
+                codec::decode::<Effect<'_>>(&effect).expect("an effect").0.key().map(|(db, key)| (db, key.to_vec()));
+            i += usize::from(key != last);
+            last = key;
+            items[i % 3].append(&mut effect);
         }
         Snapshot { last: self.last, system, counts: self.store.counts(), items }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::core::{Content, Core, Input, KeeperState, Now, OpenBatch, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
@@ -73,6 +74,7 @@ impl World {
             count: 0,
         };
         world.commit(None);
+        world.commit(Some(&Entry::Format { format: NEWEST }.encode()));
         world.foreign_claim(true);
         let mut users = Vec::new();
         for (name, role) in [("reader", Role::ReadOnly), ("writer", Role::ReadWrite)] {

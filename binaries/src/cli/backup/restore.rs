@@ -119,15 +119,7 @@ fn write(path: &Path, end: &End, connection: &mut Connection) -> Result<(), Stop
 
 /// A change with its database's number in place of where it was kept.
 fn numbered<'a>(change: &Effect<'a>, numbers: &BTreeMap<DbId, DbNumber>) -> Option<Effect<'a>> {
-    let there = |db: DbId| numbers.get(&db).map(|number| DbId(number.0));
-    Some(match *change {
-        Effect::Put { db, key, value, deadline } => Effect::Put { db: there(db)?, key, value, deadline },
-        Effect::Patch { db, key, offset, bytes } => Effect::Patch { db: there(db)?, key, offset, bytes },
-        Effect::Delete { db, key } => Effect::Delete { db: there(db)?, key },
-        Effect::Deadline { db, key, deadline } => Effect::Deadline { db: there(db)?, key, deadline },
-        Effect::Flush { db } => Effect::Flush { db: there(db)? },
-        _ => return None,
-    })
+    change.placed(|db| numbers.get(&db).map(|number| DbId(number.0)))
 }
 
 /// Sends changes, many in a command, a few commands ahead of their answers.

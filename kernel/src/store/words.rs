@@ -1,0 +1,127 @@
+//! Byte strings one behind the other, each with its length before it: how small collections are kept, and how the log and
+//! snapshots hold many elements.
+
+use alloc::vec::Vec;
+
+use bincode::{BorrowDecode, Encode};
+
+/// Byte strings in one. What is damaged ends early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct Words<'a>(&'a [u8]);
+
+/// Bits of a length that a byte holds; the highest says that more follow.
+const BITS: u32 = 7;
+const MORE: u8 = 1 << BITS;
+
+impl<'a> Words<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Two at a time: fields and values, or members and scores.
+    pub fn pairs(mut self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        core::iter::from_fn(move || Some((self.next()?, self.next()?)))
+    }
+
+    /// Bytes that are still to be read: where the next word begins, counted from the end.
+    pub(super) fn left(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (&first, mut rest) = self.0.split_first()?;
+        let mut len = usize::from(first & !MORE);
+        if first & MORE != 0 {
+            let mut shift = BITS;
+            loop {
+                let (&byte, behind) = rest.split_first()?;
+                rest = behind;
+                len |= usize::from(byte & !MORE).checked_shl(shift)?;
+                shift += BITS;
+                if byte & MORE == 0 {
+                    break;
+                }
+            }
+        }
+        let (word, rest) = rest.split_at_checked(len)?;
+        self.0 = rest;
+        Some(word)
+    }
+}
+
+/// Bytes that a word of this length takes.
+pub fn size_of_word(len: usize) -> usize {
+    let bits = usize::BITS - len.leading_zeros();
+    len + bits.div_ceil(BITS).max(1) as usize
+}
+
+/// Appends a word.
+#[inline]
+pub fn push(out: &mut Vec<u8>, word: &[u8]) {
+    let mut len = word.len();
+    while len >= usize::from(MORE) {
+        out.push(len as u8 | MORE);
+        len >>= BITS;
+    }
+    out.push(len as u8);
+    out.extend_from_slice(word);
+}
+
+/// Replaces the bytes of a range by a word; what is behind moves.
+pub(super) fn splice(out: &mut Vec<u8>, range: core::ops::Range<usize>, word: Option<&[u8]>) {
+    let mut encoded = Vec::new();
+    if let Some(word) = word {
+        encoded.reserve_exact(size_of_word(word.len()));
+        push(&mut encoded, word);
+    }
+    let grows = encoded.len().saturating_sub(range.len());
+    if out.capacity() - out.len() < grows {
+        // Not by doubling: most of them never grow again.
+        out.reserve_exact(grows + out.len() / 8);
+    }
+    out.splice(range, encoded);
+}
+
+/// All of these, one behind the other.
+pub fn collect<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    words.into_iter().for_each(|word| push(&mut out, word));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_appended_is_read() {
+        let long = [7; 70_000];
+        for len in [0, 1, 127, 128, 16_383, 16_384, 70_000] {
+            let mut bytes = Vec::new();
+            push(&mut bytes, &long[..len]);
+            assert_eq!(bytes.len(), size_of_word(len));
+            push(&mut bytes, b"x");
+            assert!(Words::new(&bytes).eq([&long[..len], b"x"]));
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_ends_early() {
+        for damaged in [&[5, 1, 2][..], &[0x80], &[0xff; 12], &[1]] {
+            assert_eq!(Words::new(damaged).next(), None);
+        }
+    }
+}
