@@ -28,15 +28,15 @@ pub async fn transfer(run: &Run, lane: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes a node and has it join as a new one, or hands over.
+/// Removes a node with a Keeper and has it join as a new one, or hands over.
 pub async fn change(run: &Run, lane: &str, dice: &mut StdRng) -> anyhow::Result<()> {
     if dice.random_bool(0.3) {
         return transfer(run, lane).await;
     }
     let _only = run.damage.lock().await;
-    let members: Vec<&Node> =
-        run.cluster.nodes.iter().filter(|node| node.role() == crate::cluster::Role::Both).collect();
-    if members.len() < 3 || run.is_over() {
+    let members: Vec<&Node> = run.cluster.keepers().collect();
+    // One that votes yet is missing: without another one there may be no majority.
+    if members.len() < 3 || run.cluster.view().voters < 3 || run.is_over() {
         return transfer(run, lane).await;
     }
     let Some(taken) = members[dice.random_range(0..members.len())].take() else { return Ok(()) };
