@@ -50,6 +50,9 @@ pub struct Options {
     /// On loopback, even where namespaces can be made
     #[arg(long)]
     pub loopback: bool,
+    /// The profile `ha` of compose.yaml, from the images that `just images` makes, where a container engine answers
+    #[arg(long, conflicts_with_all = ["loopback", "server_flag"])]
+    pub compose: bool,
     /// Further flags for every server: --server-flag=--reads=quorum-check
     #[arg(long, allow_hyphen_values = true)]
     pub server_flag: Vec<String>,

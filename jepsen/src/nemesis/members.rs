@@ -79,7 +79,7 @@ fn note(run: &Run, lane: &str, what: &str, done: Option<ExitStatus>) {
 /// Has `mneme-cli cluster` do something, by any Core but `not`. `None` if it does not end in time.
 async fn order(run: &Run, not: Option<&Node>, words: &[&str]) -> anyhow::Result<Option<ExitStatus>> {
     let others = run.cluster.cores().filter(|core| not.is_none_or(|not| not.number() != core.number()));
-    let targets: Vec<String> = others.map(|core| format!("{}:{}", core.address(), node::CLIENTS)).collect();
+    let targets: Vec<String> = others.map(|core| core.at(node::CLIENTS).to_string()).collect();
     let mut command = Command::new(run.options.bin_dir.canonicalize()?.join("mneme-cli"));
     command.env_clear().env("MNEME_PASSWORD", PASSWORD).args(["--insecure", "-u", USER, "-H", &targets.join(",")]);
     command.arg("cluster").args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
