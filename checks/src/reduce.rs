@@ -3,11 +3,11 @@
 //! Only what the rest does not rest upon is left out: what changed nothing, and writes of data of their own that nothing which is left
 //! has seen. So a history that may be never becomes one that may not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::history::{Operation, Outcome};
-use crate::model::{Command, Datum, Lifetime, Presence, Reply};
+use crate::history::{NEVER, Operation, Outcome, Stamp};
+use crate::model::{Command, Datum, Key, Lifetime, Presence, Reply};
 
 /// What a judge looks at, and so which writes may go unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +66,11 @@ fn try_without(
     // Who stays may have seen what another one wrote.
     loop {
         let rest = || kept.iter().zip(&goes).filter(|(_, goes)| !**goes).map(|(operation, _)| operation);
-        let is_plain = kept.iter().all(|operation| is_plain(&operation.command, data));
         let seen: BTreeSet<Datum> = rest().filter_map(Operation::answered).flat_map(seen).collect();
         let may_go = |operation: &Operation| {
-            changed_nothing(operation)
-                || is_plain && written(&operation.command).iter().all(|datum| !seen.contains(datum))
+            let is_unseen = || written(&operation.command).iter().all(|datum| !seen.contains(datum));
+            let is_met_by_plain = || rest().all(|other| is_apart(other, operation) || is_plain(&other.command, data));
+            changed_nothing(operation) || is_plain(&operation.command, data) && is_unseen() && is_met_by_plain()
         };
         let stay: Vec<usize> = (0..kept.len()).filter(|place| goes[*place] && !may_go(&kept[*place])).collect();
         if stay.is_empty() {
@@ -86,6 +86,12 @@ fn try_without(
     if is_wrong(&rest) {
         *kept = rest;
     }
+}
+
+/// Whether they are on different keys for certain.
+fn is_apart(a: &Operation, b: &Operation) -> bool {
+    let (a, b) = (a.command.keys(), b.command.keys());
+    !a.is_empty() && !b.is_empty() && !a.iter().any(|key| b.contains(key))
 }
 
 /// Whether it left the data as it was, for certain.
@@ -141,12 +147,64 @@ fn seen(reply: &Reply) -> Vec<Datum> {
     }
 }
 
+/// The operations on keys that hang together with those of the operation that ended then, as far as they were known by then: all
+/// operations if some are on a whole database.
+pub fn up_to(operations: &[Operation], at: Stamp) -> Vec<Operation> {
+    let is_apart = operations.iter().all(|operation| !operation.command.keys().is_empty());
+    let parts = if is_apart { apart(operations) } else { vec![operations.to_vec()] };
+    let mut part =
+        parts.into_iter().find(|part| part.iter().any(|operation| operation.ended == at)).unwrap_or_default();
+    part.retain(|operation| operation.called <= at);
+    for operation in part.iter_mut().filter(|operation| operation.ended > at && operation.outcome != Outcome::Refused) {
+        (operation.ended, operation.outcome) = (NEVER, Outcome::Unknown);
+    }
+    part
+}
+
+/// The operations of keys that no operation joins, each in its order.
+pub fn apart(operations: &[Operation]) -> Vec<Vec<Operation>> {
+    let mut groups = Groups::default();
+    for operation in operations {
+        groups.join(&operation.command.keys());
+    }
+    let mut parts: BTreeMap<Key, Vec<Operation>> = BTreeMap::new();
+    for operation in operations {
+        if let Some(key) = operation.command.keys().first() {
+            parts.entry(groups.root(*key)).or_default().push(operation.clone());
+        }
+    }
+    parts.into_values().collect()
+}
+
+/// Disjoint sets of keys, each known by one of them.
+#[derive(Debug, Default)]
+struct Groups(BTreeMap<Key, Key>);
+
+impl Groups {
+    fn root(&mut self, key: Key) -> Key {
+        let mut root = key;
+        while let Some(above) = self.0.get(&root).copied().filter(|above| *above != root) {
+            root = above;
+        }
+        self.0.insert(key, root);
+        root
+    }
+
+    fn join(&mut self, keys: &[Key]) {
+        let Some(first) = keys.first() else { return };
+        let root = self.root(*first);
+        for key in keys {
+            let other = self.root(*key);
+            self.0.insert(other, root);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::check::{append, linearizable};
-    use crate::history::{NEVER, operation};
-    use crate::model::Key;
+    use crate::history::operation;
 
     const PATIENCE: Duration = Duration::from_secs(20);
     const KEY: Key = Key { database: 0, number: 0 };
@@ -214,5 +272,18 @@ mod tests {
         history.extend([read(10, "1,"), read(12, "1,2,"), read(14, "1,2,3,"), read(16, "1,3,2,"), read(18, "1,3,2,")]);
         let left = append::smallest(history, PATIENCE);
         assert_eq!(calls(&left), [1, 2, 3, 12, 16]);
+    }
+
+    #[test]
+    fn keys_that_a_transaction_joins_are_judged_together() {
+        let key = |number| Key { database: 0, number };
+        let mut groups = Groups::default();
+        groups.join(&[key(1), key(2)]);
+        groups.join(&[key(3)]);
+        groups.join(&[key(4), key(3), key(2)]);
+        groups.join(&[key(5)]);
+        let roots = [1, 2, 3, 4].map(|number| groups.root(key(number)));
+        assert!(roots.iter().all(|root| *root == roots[0]));
+        assert_ne!(groups.root(key(5)), roots[0]);
     }
 }

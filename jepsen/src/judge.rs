@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use mneme_checks::check::linearizable::Finding;
 use mneme_checks::check::{Found, append, counter, durable, eventual, linearizable};
-use mneme_checks::history::{NEVER, Operation, Outcome, Stamp};
-use mneme_checks::model::{Command, Key};
+use mneme_checks::history::{Operation, Stamp};
+use mneme_checks::model::Command;
+use mneme_checks::reduce::{apart, up_to};
 
 use crate::workload::{Workload, sum};
 
@@ -109,45 +110,6 @@ fn sums(operations: &[Operation]) -> Result<(), Found> {
     Ok(())
 }
 
-/// The operations of keys that no operation joins, each in its order.
-pub fn apart(operations: &[Operation]) -> Vec<Vec<Operation>> {
-    let mut groups = Groups::default();
-    for operation in operations {
-        groups.join(&operation.command.keys());
-    }
-    let mut parts: BTreeMap<Key, Vec<Operation>> = BTreeMap::new();
-    for operation in operations {
-        if let Some(key) = operation.command.keys().first() {
-            parts.entry(groups.root(*key)).or_default().push(operation.clone());
-        }
-    }
-    parts.into_values().collect()
-}
-
-/// Disjoint sets of keys, each known by one of them.
-#[derive(Debug, Default)]
-struct Groups(BTreeMap<Key, Key>);
-
-impl Groups {
-    fn root(&mut self, key: Key) -> Key {
-        let mut root = key;
-        while let Some(above) = self.0.get(&root).copied().filter(|above| *above != root) {
-            root = above;
-        }
-        self.0.insert(key, root);
-        root
-    }
-
-    fn join(&mut self, keys: &[Key]) {
-        let Some(first) = keys.first() else { return };
-        let root = self.root(*first);
-        for key in keys {
-            let other = self.root(*key);
-            self.0.insert(other, root);
-        }
-    }
-}
-
 /// Of the operations on one key, or on keys that hang together, as few as are still wrong; of checks that do not look for an order,
 /// the shortest beginning.
 fn smallest(check: &str, operations: &[Operation], wrong: &Wrong) -> Vec<Operation> {
@@ -157,12 +119,7 @@ fn smallest(check: &str, operations: &[Operation], wrong: &Wrong) -> Vec<Operati
         return append::smallest(part.unwrap_or_else(|| operations.to_vec()), PATIENCE);
     }
     let Some(at) = wrong.at else { return Vec::new() };
-    let whose = apart(operations).into_iter().find(|part| part.iter().any(|operation| operation.ended == at));
-    let mut part = whose.unwrap_or_default();
-    part.retain(|operation| operation.called <= at);
-    for operation in part.iter_mut().filter(|operation| operation.ended > at) {
-        (operation.ended, operation.outcome) = (NEVER, Outcome::Unknown);
-    }
+    let part = up_to(operations, at);
     match check {
         "linearizable" => linearizable::smallest(part, PATIENCE),
         "durable" => durable::smallest(part, PATIENCE),
@@ -173,21 +130,8 @@ fn smallest(check: &str, operations: &[Operation], wrong: &Wrong) -> Vec<Operati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mneme_checks::history::{History, Level, LifeId, Remains};
-    use mneme_checks::model::{Between, Datum, Lifetime, Presence, Reply};
-
-    #[test]
-    fn keys_that_a_transaction_joins_are_judged_together() {
-        let key = |number| Key { database: 0, number };
-        let mut groups = Groups::default();
-        groups.join(&[key(1), key(2)]);
-        groups.join(&[key(3)]);
-        groups.join(&[key(4), key(3), key(2)]);
-        groups.join(&[key(5)]);
-        let roots = [1, 2, 3, 4].map(|number| groups.root(key(number)));
-        assert!(roots.iter().all(|root| *root == roots[0]));
-        assert_ne!(groups.root(key(5)), roots[0]);
-    }
+    use mneme_checks::history::{History, Level, LifeId, Outcome, Remains};
+    use mneme_checks::model::{Between, Datum, Key, Lifetime, Presence, Reply};
 
     #[test]
     fn of_a_contradiction_one_key_and_few_operations_are_shown() {
