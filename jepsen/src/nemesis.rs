@@ -63,7 +63,7 @@ pub enum Kind {
     Clock,
     /// All clocks run by up to 1 % too fast or too slow, leases' too: what is allowed for (libfaketime; servers of its own)
     ClockRate,
-    /// All clocks run at a quarter to double speed: QUORUM reads may be stale but with --server-flag=--reads=quorum-check
+    /// All clocks run at half to double speed: QUORUM reads may be stale but with --server-flag=--reads=quorum-check
     ClockWild,
     /// Packets take up to some 100 ms longer, of one node or of all
     Slow,
