@@ -47,7 +47,7 @@ impl Cluster {
         {
             bail!("{}: no mneme-core there; `cargo build --release` makes it", options.bin_dir.display());
         }
-        let mut flags = options.server_flag.clone();
+        let mut flags = Vec::new();
         if options.nemesis.contains(&nemesis::Kind::DiskFull) {
             // Or small disks would stay full.
             flags.push("--snapshot-log-bytes=48mb".into());
@@ -59,6 +59,8 @@ impl Cluster {
             (1..=roles.len()).map(|host| format!("{}:{}", hosts.address(host), node::CLUSTER)).collect();
         let nodes = roles.iter().enumerate().map(|(place, (name, role))| {
             let host = place + 1;
+            // mneme-keeper knows fewer.
+            let further = options.server_flag.iter().filter(|_| role.answers_clients()).cloned();
             let join = (place > 0).then(|| members[0].clone());
             Node::new(
                 node::Place {
@@ -76,7 +78,7 @@ impl Cluster {
                     // A founder that has lost its data joins the others.
                     members: members.clone(),
                     keepers,
-                    flags: flags.clone(),
+                    flags: flags.iter().cloned().chain(further).collect(),
                     fake_clock: fake_clock.clone(),
                     container: compose.map(|compose| compose.container(place).to_owned()),
                 },
@@ -103,7 +105,9 @@ impl Cluster {
         let end = Instant::now() + READY;
         for node in &self.nodes {
             while !node.is_ready() {
-                if let Some(code) = node.ended() {
+                // Any that has ended may be what this one waits for.
+                let ended = self.nodes.iter().find_map(|node| Some((node, node.ended()?)));
+                if let Some((node, code)) = ended {
                     bail!("{} has ended with {code}:\n{}", node.name(), node.last_words());
                 }
                 if Instant::now() > end {
