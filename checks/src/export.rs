@@ -80,6 +80,17 @@ pub fn edn<R: Recorded>(history: &[R]) -> String {
     lines(history, &Edn)
 }
 
+/// For people: an operation a line, in the order of their calls.
+pub fn told<R: Recorded>(history: &[R]) -> String {
+    let line = |of: &R| {
+        let ended = if of.ended() == NEVER { "?".to_owned() } else { of.ended().0.to_string() };
+        let (kind, value) = completed(of);
+        let (called, client, function) = (of.called().0, of.client(), of.function());
+        format!("{called:>6} to {ended:<6} client {client:<5} {kind:<5} {function} {}\n", Edn.form(&value))
+    };
+    history.iter().map(line).collect()
+}
+
 fn lines<R: Recorded>(history: &[R], format: &impl Writer) -> String {
     let mut text = String::new();
     let mut time = 0;
@@ -371,6 +382,14 @@ mod tests {
     #[test]
     fn a_history_as_lines_of_json() {
         insta::assert_snapshot!("jsonl", jsonl(&history()));
+    }
+
+    #[test]
+    fn a_history_for_people() {
+        let told = told(&history());
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines.len(), 8);
+        assert_eq!(lines[2], r#"     5 to ?      client 5     info  set ["key:1" "w8" "PX" "1500" "NX" nil]"#);
     }
 
     #[test]

@@ -162,7 +162,8 @@ impl History {
         }
     }
 
-    fn stamp(&mut self) -> Stamp {
+    /// A moment of its own, for what is noted elsewhere.
+    pub fn stamp(&mut self) -> Stamp {
         self.last.0 += 1;
         self.times.push((self.clock)());
         self.last

@@ -10,4 +10,5 @@ pub mod export;
 pub mod history;
 pub mod model;
 pub mod page;
+pub mod reduce;
 pub mod wire;

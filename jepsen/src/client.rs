@@ -133,15 +133,16 @@ pub async fn open(run: &Run, node: usize) -> redis::RedisResult<MultiplexedConne
 /// # Errors
 /// What redis-rs says.
 pub async fn open_as(run: &Run, node: usize, user: &str, password: &str) -> redis::RedisResult<MultiplexedConnection> {
-    let address = run.cluster.nodes[node].address();
-    let port = node::CLIENTS;
+    let address = run.cluster.nodes[node].at(node::CLIENTS);
     let client = match run.cluster.system {
         System::Mneme => {
-            let url = format!("rediss://{user}:{password}@{address}:{port}/0?protocol=resp3");
-            let certificates = TlsCertificates { client_tls: None, root_cert: Some(run.ca.clone()) };
+            let trust = if run.cluster.is_unknown() { "#insecure" } else { "" };
+            let url = format!("rediss://{user}:{password}@{address}/0?protocol=resp3{trust}");
+            let root_cert = Some(run.ca.clone()).filter(|ca| !ca.is_empty());
+            let certificates = TlsCertificates { client_tls: None, root_cert };
             redis::Client::build_with_tls(url, certificates)?
         }
-        System::Redis => redis::Client::open(format!("redis://:{password}@{address}:{port}/0?protocol=resp3"))?,
+        System::Redis => redis::Client::open(format!("redis://:{password}@{address}/0?protocol=resp3"))?,
     };
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))

@@ -1,5 +1,6 @@
 //! Where nodes and clients live: each host in a network namespace of its own, with its own address, all on one [`Switch`] of
-//! ours. Without the right to make namespaces they are processes on loopback, and their network cannot be disturbed.
+//! ours. Without the right to make namespaces they are processes on loopback, and their network cannot be disturbed. Or they are
+//! [containers](compose).
 //!
 //! What a killed run has left is known by its names, which hold the process id of the run, and removed by the next one.
 
@@ -15,11 +16,14 @@ use std::thread;
 use anyhow::{Context, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use compose::Compose;
 pub use switch::{Disturbance, LinkFault, Switch};
 
+pub mod compose;
 mod switch;
 
-/// The host of the clients, which also looks at the nodes; nodes have the numbers behind it.
+/// The host of half of the clients, which also looks at the nodes; nodes have the numbers behind it, and behind those
+/// comes the host of the [other clients](Hosts::other_clients).
 pub const CLIENTS: usize = 0;
 /// What names of namespaces and file systems begin with; the run's process id and the host's number follow.
 const PREFIX: &str = "mneme-jepsen";
@@ -27,18 +31,20 @@ const PREFIX: &str = "mneme-jepsen";
 /// All hosts of a run. Dropping it removes them, with every process that still runs there.
 #[derive(Debug)]
 pub struct Hosts {
-    /// `None` on loopback.
+    /// `None` on loopback, and of containers.
     switch: Option<Switch>,
+    compose: Option<Compose>,
+    nodes: usize,
 }
 
 impl Hosts {
-    /// So many hosts, the clients' included.
+    /// Hosts of so many nodes, and of clients.
     ///
     /// # Errors
     /// If namespaces may be made and this does not work all the same.
-    pub fn new(count: usize, on_loopback: bool) -> anyhow::Result<Hosts> {
+    pub fn new(nodes: usize, on_loopback: bool) -> anyhow::Result<Hosts> {
         remove_stale()?;
-        let mut hosts = Hosts { switch: None };
+        let mut hosts = Hosts { switch: None, compose: None, nodes };
         if on_loopback {
             return Ok(hosts);
         }
@@ -49,7 +55,7 @@ impl Hosts {
             return Ok(hosts);
         }
         let mut devices = Vec::new();
-        for host in 0..count {
+        for host in 0..=hosts.other_clients() {
             if host != CLIENTS {
                 ip(["netns", "add", &name(host)])?;
             }
@@ -63,6 +69,25 @@ impl Hosts {
         Ok(hosts)
     }
 
+    /// Containers, with these secrets.
+    ///
+    /// # Errors
+    /// If they cannot be made.
+    pub fn in_containers(nodes: usize, password: &str, secret: &str) -> anyhow::Result<Hosts> {
+        let mut hosts = Hosts { switch: None, compose: None, nodes };
+        hosts.compose = Some(Compose::new(hosts.address(CLIENTS), password, secret)?);
+        Ok(hosts)
+    }
+
+    pub fn compose(&self) -> Option<&Compose> {
+        self.compose.as_ref()
+    }
+
+    /// The host of clients that may reach fewer nodes than those of [`CLIENTS`].
+    pub fn other_clients(&self) -> usize {
+        self.nodes + 1
+    }
+
     /// What can disturb the network, if something can.
     pub fn switch(&self) -> Option<&Switch> {
         self.switch.as_ref()
@@ -74,6 +99,8 @@ impl Hosts {
             None => {
                 // Each run has a net of its own.
                 let [.., high, low] = std::process::id().to_be_bytes();
+                // What containers publish differs by its port.
+                let host = if self.compose.is_some() { CLIENTS } else { host };
                 Ipv4Addr::new(127, high | 1, low, host as u8 + 1)
             }
         }
@@ -179,12 +206,14 @@ fn remove(namespace: &str) -> anyhow::Result<()> {
     ip(["netns", "delete", namespace])
 }
 
+/// Whether what has this name is of this run, or of one that is over.
+fn is_stale(name: &str) -> bool {
+    let run = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-')?.split('-').next());
+    run.is_some_and(|pid| pid == std::process::id().to_string() || !Path::new("/proc").join(pid).exists())
+}
+
 /// Removes namespaces and file systems of this run, and of runs that are over.
 fn remove_stale() -> anyhow::Result<()> {
-    let is_stale = |name: &str| {
-        let run = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-')?.split('-').next());
-        run.is_some_and(|pid| pid == std::process::id().to_string() || !Path::new("/proc").join(pid).exists())
-    };
     let names = fs::read_dir("/run/netns").into_iter().flatten().flatten().map(|entry| entry.file_name());
     for name in names.filter_map(|name| name.into_string().ok()).filter(|name| is_stale(name)) {
         remove(&name)?;

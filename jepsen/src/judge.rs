@@ -1,13 +1,18 @@
 //! Whether what clients saw may be: the rules of `mneme-checks`, each key apart where keys have nothing to do with each other.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mneme_checks::check::linearizable::Finding;
 use mneme_checks::check::{Found, append, counter, durable, eventual, linearizable};
-use mneme_checks::history::{NEVER, Operation, Stamp};
-use mneme_checks::model::{Command, Key};
+use mneme_checks::history::{Operation, Stamp};
+use mneme_checks::model::Command;
+use mneme_checks::reduce::{apart, up_to};
 
 use crate::workload::{Workload, sum};
+
+/// How long the smallest part of a history that is wrong is looked for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What came of each check.
 #[derive(Debug, Default)]
@@ -23,12 +28,20 @@ pub struct Wrong {
     pub at: Option<Stamp>,
     /// Not wrong, but nobody found out in time.
     pub is_undecided: bool,
+    /// The fewest operations that we know to contradict each other.
+    pub part: Vec<Operation>,
+}
+
+impl Wrong {
+    fn new(what: String, at: Option<Stamp>) -> Wrong {
+        Wrong { what, at, is_undecided: false, part: Vec::new() }
+    }
 }
 
 impl Verdict {
     /// Notes what came of a check; what was wrong first stays.
     pub fn note(&mut self, check: &'static str, came: anyhow::Result<()>) {
-        self.add(check, came.map_err(|why| Wrong { what: format!("{why:#}"), at: None, is_undecided: false }));
+        self.add(check, came.map_err(|why| Wrong::new(format!("{why:#}"), None)));
     }
 
     fn add(&mut self, check: &'static str, came: Result<(), Wrong>) {
@@ -39,7 +52,7 @@ impl Verdict {
     }
 
     fn found(&mut self, check: &'static str, came: Result<(), Found>) {
-        self.add(check, came.map_err(|Found { what, at }| Wrong { what, at: Some(at), is_undecided: false }));
+        self.add(check, came.map_err(|Found { what, at }| Wrong::new(what, Some(at))));
     }
 }
 
@@ -48,7 +61,7 @@ pub fn judge(workload: Workload, operations: &[Operation], verdict: &mut Verdict
     match workload {
         Workload::Append => {
             let came = append::check(operations);
-            verdict.add("append", came.map_err(|what| Wrong { what, at: None, is_undecided: false }));
+            verdict.add("append", came.map_err(|what| Wrong::new(what, None)));
         }
         // Users have been judged already.
         Workload::Users => {}
@@ -66,7 +79,7 @@ pub fn judge(workload: Workload, operations: &[Operation], verdict: &mut Verdict
                     Ok(()) => verdict.add("linearizable", Ok(())),
                     Err(Finding::Broken(found)) => verdict.found("linearizable", Err(found)),
                     Err(Finding::Undecided(what)) => {
-                        verdict.add("undecided", Err(Wrong { what, at: None, is_undecided: true }));
+                        verdict.add("undecided", Err(Wrong { is_undecided: true, ..Wrong::new(what, None) }));
                     }
                 }
             }
@@ -74,6 +87,11 @@ pub fn judge(workload: Workload, operations: &[Operation], verdict: &mut Verdict
     }
     if workload == Workload::Bank {
         verdict.found("sum", sums(operations));
+    }
+    for (check, came) in &mut verdict.checks {
+        if let Err(wrong) = came {
+            wrong.part = smallest(check, operations, wrong);
+        }
     }
 }
 
@@ -92,71 +110,54 @@ fn sums(operations: &[Operation]) -> Result<(), Found> {
     Ok(())
 }
 
-/// The operations of keys that no operation joins, each in its order.
-pub fn apart(operations: &[Operation]) -> Vec<Vec<Operation>> {
-    let mut groups = Groups::default();
-    for operation in operations {
-        groups.join(&operation.command.keys());
+/// Of the operations on one key, or on keys that hang together, as few as are still wrong; of checks that do not look for an order,
+/// the shortest beginning.
+fn smallest(check: &str, operations: &[Operation], wrong: &Wrong) -> Vec<Operation> {
+    if check == "append" {
+        let is_wrong = |part: &Vec<Operation>| append::check(part).is_err();
+        let part = apart(operations).into_iter().find(is_wrong);
+        return append::smallest(part.unwrap_or_else(|| operations.to_vec()), PATIENCE);
     }
-    let mut parts: BTreeMap<Key, Vec<Operation>> = BTreeMap::new();
-    for operation in operations {
-        if let Some(key) = operation.command.keys().first() {
-            parts.entry(groups.root(*key)).or_default().push(operation.clone());
-        }
-    }
-    parts.into_values().collect()
-}
-
-/// Disjoint sets of keys, each known by one of them.
-#[derive(Debug, Default)]
-struct Groups(BTreeMap<Key, Key>);
-
-impl Groups {
-    fn root(&mut self, key: Key) -> Key {
-        let mut root = key;
-        while let Some(above) = self.0.get(&root).copied().filter(|above| *above != root) {
-            root = above;
-        }
-        self.0.insert(key, root);
-        root
-    }
-
-    fn join(&mut self, keys: &[Key]) {
-        let Some(first) = keys.first() else { return };
-        let root = self.root(*first);
-        for key in keys {
-            let other = self.root(*key);
-            self.0.insert(other, root);
-        }
-    }
-}
-
-/// The shortest beginning of the operations on one key, or on keys that hang together, that is still wrong.
-pub fn smallest(operations: &[Operation], wrong: &Wrong) -> Vec<Operation> {
     let Some(at) = wrong.at else { return Vec::new() };
-    let whose = apart(operations).into_iter().find(|part| part.iter().any(|operation| operation.ended == at));
-    let mut part = whose.unwrap_or_default();
-    part.retain(|operation| operation.called <= at);
-    for operation in part.iter_mut().filter(|operation| operation.ended > at) {
-        operation.ended = NEVER;
+    let part = up_to(operations, at);
+    match check {
+        "linearizable" => linearizable::smallest(part, PATIENCE),
+        "durable" => durable::smallest(part, PATIENCE),
+        _ => part,
     }
-    part
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mneme_checks::history::{History, Level, LifeId, Outcome, Remains};
+    use mneme_checks::model::{Between, Datum, Key, Lifetime, Presence, Reply};
 
     #[test]
-    fn keys_that_a_transaction_joins_are_judged_together() {
+    fn of_a_contradiction_one_key_and_few_operations_are_shown() {
+        let mut history = History::new(Remains::Elsewhere, || Duration::ZERO);
+        let walls = Between { least: 0, most: 0 };
+        let mut run = |process, command, reply| {
+            let life = LifeId { machine: 0, number: 0 };
+            let id = history.call(process, life, command, Level::Quorum, walls);
+            history.end(id, Outcome::Acknowledged(reply), walls);
+        };
         let key = |number| Key { database: 0, number };
-        let mut groups = Groups::default();
-        groups.join(&[key(1), key(2)]);
-        groups.join(&[key(3)]);
-        groups.join(&[key(4), key(3), key(2)]);
-        groups.join(&[key(5)]);
-        let roots = [1, 2, 3, 4].map(|number| groups.root(key(number)));
-        assert!(roots.iter().all(|root| *root == roots[0]));
-        assert_ne!(groups.root(key(5)), roots[0]);
+        let set = |number, word| {
+            let (datum, lifetime, presence) = (Datum::Word(word), Lifetime::Forever, Presence::Any);
+            Command::Set { key: key(number), datum, lifetime, presence, get: false }
+        };
+        for word in 0..60_u32 {
+            let number = (word % 3) as u16;
+            run(word, set(number, word), Reply::Ok);
+            run(word, Command::Get(key(number)), Reply::Datum(Datum::Word(word)));
+        }
+        run(90, Command::Get(key(1)), Reply::Datum(Datum::Word(40)));
+        run(91, set(1, 91), Reply::Ok);
+        let (mut verdict, operations) = (Verdict::default(), history.finish());
+        judge(Workload::Register, &operations, &mut verdict);
+        let part = &verdict.checks["linearizable"].as_ref().expect_err("a stale read").part;
+        assert_eq!(part.len(), 3, "{part:?}");
+        assert!(part.iter().all(|operation| operation.command.keys() == [key(1)]));
     }
 }

@@ -38,7 +38,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    let test = match &command {
+        Command::Test(options) => options,
+        Command::Matrix(options) => &options.test,
+    };
+    if test.compose && !hosts::compose::answers() {
+        println!("skipped: no container engine answers here, or there is no compose");
+        return ExitCode::SUCCESS;
+    }
+    let done = match command {
         Command::Test(options) => run::test(*options).map(|report| report.is_valid()),
         Command::Matrix(options) => matrix::run(*options),
     };

@@ -16,7 +16,7 @@ use crate::workload::Workload;
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     #[command(flatten)]
-    test: Test,
+    pub test: Test,
     /// Only these workloads
     #[arg(long, value_enum, value_delimiter = ',')]
     workloads: Vec<Workload>,
@@ -34,14 +34,15 @@ pub struct Options {
 /// If one cannot be done.
 pub fn run(options: Options) -> anyhow::Result<bool> {
     let mut rows = Vec::new();
-    let has_network = !options.test.loopback && Hosts::new(1, false)?.switch().is_some();
+    let has_network = !options.test.loopback && !options.test.compose && Hosts::new(0, false)?.switch().is_some();
     for (workload, nemesis, topology) in runs(&options) {
-        if nemesis.needs_network() && !has_network {
-            println!(
-                "{} against {}: left out, there are no network namespaces",
-                options::name(&workload),
-                options::name(&nemesis)
-            );
+        let why = match options.test.compose {
+            true if !nemesis.works_in_compose() => Some("it cannot be done to containers"),
+            false if nemesis.needs_network() && !has_network => Some("there are no network namespaces"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            println!("{} against {}: left out, {why}", options::name(&workload), options::name(&nemesis));
             continue;
         }
         let row = one(&options.test, workload, nemesis, topology)?;
@@ -76,8 +77,7 @@ fn runs(options: &Options) -> Vec<(Workload, Kind, Topology)> {
             .map(|(workload, kind)| (workload, kind, options.test.topology))
             .collect();
     }
-    let every: Vec<Kind> = Kind::value_variants().iter().copied().filter(|kind| *kind != Kind::Random).collect();
-    let kinds = if options.nemeses.is_empty() { every } else { options.nemeses.clone() };
+    let kinds = if options.nemeses.is_empty() { Kind::usual() } else { options.nemeses.clone() };
     let pairs = workloads.iter().flat_map(|workload| kinds.iter().map(move |kind| (*workload, *kind)));
     pairs.map(|(workload, kind)| (workload, kind, topology(kind, options.test.topology))).collect()
 }
@@ -107,6 +107,9 @@ fn one(test: &Test, workload: Workload, nemesis: Kind, topology: Topology) -> an
     }
     if test.loopback {
         command.arg("--loopback");
+    }
+    if test.compose {
+        command.arg("--compose");
     }
     let output = command.output().context("starting a run")?;
     let text = String::from_utf8_lossy(&output.stdout);

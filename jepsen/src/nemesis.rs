@@ -21,7 +21,7 @@ mod members;
 mod network;
 mod processes;
 
-pub use clock::MOST_WRONG;
+pub use clock::{most_wrong, wanted as wanted_clocks};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -55,10 +55,16 @@ pub enum Kind {
     PartitionOneWay,
     /// The Cores from the Keepers: of other topologies, of the nodes that have both, each from the others
     PartitionCores,
+    /// A part of the clients reaches only one half of the nodes, which perhaps does not reach the other one either
+    PartitionClients,
     /// One node is cut off and back, many times a second
     Flapping,
     /// Wall clocks of nodes jump, by up to five seconds (libfaketime)
     Clock,
+    /// All clocks run by up to 1 % too fast or too slow, leases' too: what is allowed for (libfaketime; servers of its own)
+    ClockRate,
+    /// All clocks run at half to double speed: QUORUM reads may be stale but with --server-flag=--reads=quorum-check
+    ClockWild,
     /// Packets take up to some 100 ms longer, of one node or of all
     Slow,
     /// A link takes no more than 30 to 300 kB a second
@@ -96,11 +102,47 @@ impl Kind {
                 | PartitionBridge
                 | PartitionOneWay
                 | PartitionCores
+                | PartitionClients
                 | Flapping
                 | Slow
                 | Narrow
                 | Loss
         )
+    }
+
+    /// Whether it can be done to containers.
+    pub fn works_in_compose(self) -> bool {
+        use Kind::*;
+        matches!(
+            self,
+            Kill | KillPrimary
+                | KillMinority
+                | KillMajority
+                | KillAll
+                | Pause
+                | PausePrimary
+                | PauseMajority
+                | PartitionOne
+                | PartitionPrimary
+                | Transfer
+                | Rolling
+        )
+    }
+
+    /// Whether it takes libfaketime.
+    pub fn needs_clocks(self) -> bool {
+        self == Kind::Clock || self.needs_own_servers()
+    }
+
+    /// Whether it takes servers that are built for it, so that it is done only where it is asked for by its name.
+    pub fn needs_own_servers(self) -> bool {
+        matches!(self, Kind::ClockRate | Kind::ClockWild)
+    }
+
+    /// All that `random` draws from, and that a matrix goes through.
+    pub fn usual() -> Vec<Kind> {
+        let is_usual = |kind: &Kind| *kind != Kind::Random && !kind.needs_own_servers();
+        Kind::value_variants().iter().copied().filter(is_usual).collect()
     }
 }
 
@@ -110,20 +152,19 @@ pub fn draw_if_asked(kinds: &mut Vec<Kind>, seed: u64) {
         return;
     }
     kinds.retain(|kind| *kind != Kind::Random);
-    let all: Vec<Kind> = Kind::value_variants().iter().copied().filter(|kind| *kind != Kind::Random).collect();
     let mut dice = StdRng::seed_from_u64(seed);
-    kinds.extend(all.choose_multiple(&mut dice, 3).copied());
+    kinds.extend(Kind::usual().choose_multiple(&mut dice, 3).copied());
 }
 
 /// Makes what must be there before nodes start.
 ///
 /// # Errors
 /// If a kind cannot work here.
-pub fn prepare(options: &Options, cluster: &Cluster, hosts: &Hosts) -> anyhow::Result<()> {
+pub fn prepare(options: &Options, cluster: &Cluster, hosts: &Hosts, seed: u64) -> anyhow::Result<()> {
     std::fs::create_dir_all(options.out.join(""))?;
     for kind in &options.nemesis {
         match kind {
-            Kind::Clock => clock::prepare(cluster)?,
+            kind if kind.needs_clocks() => clock::prepare(cluster, *kind, &mut StdRng::seed_from_u64(seed))?,
             Kind::DiskFull => disk::prepare(cluster, hosts)?,
             _ => {}
         }
@@ -162,6 +203,7 @@ async fn round(run: &Run, kind: Kind, name: &str, dice: &mut StdRng) -> anyhow::
         Kind::PauseMajority => processes::pause(run, name, dice, processes::Whom::Any(nodes / 2 + 1)).await,
         Kind::Rolling => processes::rolling(run, name).await,
         Kind::Clock => clock::jump(run, name, dice).await,
+        Kind::ClockRate | Kind::ClockWild => clock::change_rate(run, kind, name, dice).await,
         Kind::DiskFull => disk::fill(run, name, dice).await,
         Kind::BitFlip => disk::damage(run, name, dice, disk::Damage::Flip).await,
         Kind::Truncate => disk::damage(run, name, dice, disk::Damage::Truncate).await,

@@ -50,7 +50,10 @@ pub struct Options {
     /// On loopback, even where namespaces can be made
     #[arg(long)]
     pub loopback: bool,
-    /// Further flags for every server: --server-flag=--reads=quorum-check
+    /// The profile `ha` of compose.yaml, from the images that `just images` makes, where a container engine answers
+    #[arg(long, conflicts_with_all = ["loopback", "server_flag"])]
+    pub compose: bool,
+    /// Further flags for every mneme-core: --server-flag=--reads=quorum-check
     #[arg(long, allow_hyphen_values = true)]
     pub server_flag: Vec<String>,
 }

@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use anyhow::Context;
 use mneme_checks::appends::Transaction;
-use mneme_checks::export::{Format, Recorded};
+use mneme_checks::export::{self, Format, Recorded};
 use mneme_checks::history::Operation;
 use serde::Serialize;
 
 use crate::analysis::{self, Service};
-use crate::judge::{self, Verdict};
+use crate::judge::Verdict;
 use crate::options::{self, System};
 use crate::run::{Band, Run, Sample};
 use crate::workload::Workload;
 
 mod drawing;
 mod page;
+
+/// Operations that are shown of what is wrong; the rest is in `smallest.jsonl`.
+const SHOWN: usize = 40;
 
 /// A run's result, as `results.json` has it.
 #[derive(Debug, Serialize)]
@@ -75,7 +78,7 @@ pub fn write(
         nemesis: run.options.nemesis.iter().map(options::name).collect(),
         seed: run.seed,
         seconds: (during.end - during.start).as_secs_f64(),
-        operations: operations.len(),
+        operations: operations.len() + run.asked().len(),
         checks: verdict
             .checks
             .iter()
@@ -92,24 +95,47 @@ pub fn write(
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     };
     match run.options.workload {
-        Workload::Append => {
-            let transactions: Result<Vec<_>, _> = operations.iter().map(Transaction::of).collect();
-            // What is no transaction has been told by the check.
-            histories(&transactions.unwrap_or_default(), write)?;
-        }
+        // What is no transaction has been told by the check.
+        Workload::Append => histories(&transactions(operations).unwrap_or_default(), write)?,
+        Workload::Users => histories(&run.asked(), write)?,
         _ => histories(operations, write)?,
     }
-    let mut smallest = String::new();
-    for wrong in verdict.checks.values().filter_map(|came| came.as_ref().err()) {
-        smallest += &Format::Jsonl.write(&judge::smallest(operations, wrong));
-    }
+    let parts = verdict.checks.values().filter_map(|came| Some(came.as_ref().err()?.part.as_slice()));
+    let smallest: String = parts.map(|part| shown(part, run.options.workload, jsonl, jsonl)).collect();
     if !smallest.is_empty() {
         write("smallest.jsonl", &smallest)?;
     }
     write("results.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
-    write("report.html", &page::page(&report, samples, &during, times, &verdict, operations))?;
-    print(&report);
+    write("report.html", &page::page(&report, samples, &during, times, &verdict, run.options.workload))?;
+    print(&report, &verdict, run.options.workload);
     Ok(report)
+}
+
+fn transactions(operations: &[Operation]) -> Result<Vec<Transaction>, String> {
+    operations.iter().map(Transaction::of).collect()
+}
+
+fn jsonl<R: Recorded>(history: &[R]) -> String {
+    Format::Jsonl.write(history)
+}
+
+/// Operations in the form of their workload.
+fn shown(
+    operations: &[Operation],
+    workload: Workload,
+    plain: impl Fn(&[Operation]) -> String,
+    lists: impl Fn(&[Transaction]) -> String,
+) -> String {
+    match transactions(operations) {
+        Ok(transactions) if workload == Workload::Append => lists(&transactions),
+        _ => plain(operations),
+    }
+}
+
+/// The last of them, for people, an operation a line.
+fn told(operations: &[Operation], workload: Workload) -> String {
+    let last = &operations[operations.len().saturating_sub(SHOWN)..];
+    shown(last, workload, export::told, export::told)
 }
 
 fn histories<R: Recorded>(history: &[R], write: impl Fn(&str, &str) -> anyhow::Result<()>) -> anyhow::Result<()> {
@@ -117,7 +143,7 @@ fn histories<R: Recorded>(history: &[R], write: impl Fn(&str, &str) -> anyhow::R
     write("history.edn", &Format::Edn.write(history))
 }
 
-fn print(report: &Report) {
+fn print(report: &Report, verdict: &Verdict, workload: Workload) {
     for (kind, service) in &report.service {
         println!(
             "{kind}: {} answered, {} refused, {} unknown; p50 {:.1} ms, p99 {:.1} ms, longest {:.0} ms; nobody answered for {:.2} s from {:.1} s on",
@@ -136,6 +162,14 @@ fn print(report: &Report) {
         match wrong {
             None => println!("{check}: ok"),
             Some(what) => println!("{check}: FAILED: {what}"),
+        }
+    }
+    for (check, came) in &verdict.checks {
+        if let Err(wrong) = came
+            && !wrong.part.is_empty()
+        {
+            println!("{check}: {} operations that contradict each other:", wrong.part.len());
+            print!("{}", told(&wrong.part, workload));
         }
     }
     let verdict = if report.is_valid() { "all is well" } else { "NOT all is well" };

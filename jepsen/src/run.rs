@@ -1,16 +1,19 @@
 //! One run: what everybody in it shares, and its course.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use mneme_checks::export::Recorded as _;
 use mneme_checks::history::{History, Level, Remains};
 use mneme_checks::model::Between;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
@@ -19,9 +22,9 @@ use crate::cluster::{self, Cluster};
 use crate::hosts::{self, Hosts};
 use crate::judge;
 use crate::nemesis;
-use crate::options::{self, Options, System};
+use crate::options::{self, Options, System, Topology};
 use crate::report::{self, Report};
-use crate::workload::Work;
+use crate::workload::{Asked, Work};
 
 /// When the run began, for the history's clock.
 static BEGAN: OnceLock<Instant> = OnceLock::new();
@@ -48,6 +51,8 @@ pub struct Run {
     wrong: Mutex<Vec<String>>,
     /// What users were told that they had done, and may not do.
     rights: Mutex<Vec<String>>,
+    /// The history of `users`.
+    asked: Mutex<Vec<Asked>>,
     /// Only one Keeper's disk may be damaged at a time.
     pub damage: tokio::sync::Mutex<()>,
     over: AtomicBool,
@@ -104,6 +109,18 @@ impl Run {
         lock(&self.rights).push(what);
     }
 
+    /// Notes what was asked about users, or as one.
+    pub fn was_asked(&self, asked: Asked) {
+        lock(&self.asked).push(asked);
+    }
+
+    /// All of that, in the order of the calls.
+    pub fn asked(&self) -> Vec<Asked> {
+        let mut asked = lock(&self.asked).clone();
+        asked.sort_by_key(Asked::called);
+        asked
+    }
+
     /// Notes what is so in a lane from now on.
     pub fn band(&self, lane: &str, what: Option<String>) {
         let (at, mut bands) = (now(), lock(&self.bands));
@@ -134,8 +151,8 @@ impl Run {
     /// Between which times the servers' wall clocks are.
     pub fn walls(&self) -> Between {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let wrong = if self.cluster.fakes_clocks { nemesis::MOST_WRONG.as_millis() as u64 } else { 0 };
-        Between { least: wall - wrong - 1, most: wall + wrong + 1 }
+        let wrong = nemesis::most_wrong(&self.options).as_millis() as u64;
+        Between { least: wall.saturating_sub(wrong + 1), most: wall + wrong + 1 }
     }
 
     pub fn is_over(&self) -> bool {
@@ -178,26 +195,49 @@ pub fn test(mut options: Options) -> anyhow::Result<Report> {
     let folder = options.out.canonicalize()?.join(name.replace("--", "-quiet-"));
     fs::create_dir_all(folder.join("logs")).with_context(|| format!("making {}", folder.display()))?;
     println!("{}; seed {seed}", folder.display());
-    let hosts = Arc::new(Hosts::new(cluster::count(&options) + 1, options.loopback)?);
+    let nodes = cluster::count(&options);
+    let hosts = if options.compose {
+        fit_for_compose(&options)?;
+        Hosts::in_containers(nodes, cluster::PASSWORD, cluster::SECRET)?
+    } else {
+        Hosts::new(nodes, options.loopback)?
+    };
+    let hosts = Arc::new(hosts);
     let cluster = Cluster::new(&options, &hosts, &folder)?;
-    if hosts.switch().is_none()
+    if !options.compose
+        && hosts.switch().is_none()
         && let Some(kind) = options.nemesis.iter().find(|kind| kind.needs_network())
     {
         bail!("{} needs network namespaces, which only root may make", options::name(kind));
     }
-    let entering = Arc::clone(&hosts);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .on_thread_start(move || {
-            // Without its host no client reaches anybody, which is soon seen.
-            if let Err(why) = entering.enter(hosts::CLIENTS) {
-                eprintln!("entering the clients' host: {why}");
-            }
-        })
-        .enable_all()
-        .build()?;
-    let course = runtime.spawn(unless_told(course(options, seed, folder, cluster, hosts)));
+    let runtime = runtime_on(&hosts, hosts::CLIENTS)?;
+    let others = runtime_on(&hosts, hosts.other_clients())?;
+    let course = runtime.spawn(unless_told(course(options, seed, folder, cluster, hosts, others.handle().clone())));
     runtime.block_on(course)?
+}
+
+/// # Errors
+/// If something is asked for that is not there in containers.
+fn fit_for_compose(options: &Options) -> anyhow::Result<()> {
+    if options.system != System::Mneme || options.topology != Topology::Ha3 {
+        bail!("compose.yaml has Mneme as ha3, and neither other topologies nor other systems here");
+    }
+    match options.nemesis.iter().find(|kind| !kind.works_in_compose()) {
+        Some(kind) => bail!("{} cannot be done to containers", options::name(kind)),
+        None => Ok(()),
+    }
+}
+
+/// What runs there opens its sockets on that host.
+fn runtime_on(hosts: &Arc<Hosts>, host: usize) -> io::Result<Runtime> {
+    let hosts = Arc::clone(hosts);
+    let enter = move || {
+        // Without its host no client reaches anybody, which is soon seen.
+        if let Err(why) = hosts.enter(host) {
+            eprintln!("entering the clients' host: {why}");
+        }
+    };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).on_thread_start(enter).enable_all().build()
 }
 
 /// Does this, unless the process is told to end meanwhile.
@@ -216,8 +256,9 @@ async fn course(
     folder: PathBuf,
     cluster: Cluster,
     hosts: Arc<Hosts>,
+    others: Handle,
 ) -> anyhow::Result<Report> {
-    nemesis::prepare(&options, &cluster, &hosts)?;
+    nemesis::prepare(&options, &cluster, &hosts, seed)?;
     cluster.start(&hosts).await?;
     let ca = cluster.ca()?;
     let run = Arc::new(Run {
@@ -232,6 +273,7 @@ async fn course(
         bands: Mutex::default(),
         wrong: Mutex::default(),
         rights: Mutex::default(),
+        asked: Mutex::default(),
         damage: tokio::sync::Mutex::default(),
         over: AtomicBool::new(false),
         options,
@@ -241,7 +283,12 @@ async fn course(
     sleep(Duration::from_millis(300)).await;
     let from = now();
     let clients = run.options.clients;
-    let work: Vec<_> = (0..clients).map(|number| tokio::spawn(work(Arc::clone(&run), number))).collect();
+    // Of each habit as many here as there.
+    let work = (0..clients).map(|number| match number / 3 % 2 {
+        0 => tokio::spawn(work(Arc::clone(&run), number)),
+        _ => others.spawn(work(Arc::clone(&run), number)),
+    });
+    let work: Vec<_> = work.collect();
     let faults = run.options.nemesis.clone().into_iter().enumerate();
     let faults: Vec<_> =
         faults.map(|(number, kind)| tokio::spawn(nemesis::run(Arc::clone(&run), kind, number))).collect();

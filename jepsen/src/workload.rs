@@ -12,13 +12,15 @@ use crate::client::{Client, request};
 
 mod users;
 
+pub use users::Asked;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// GET, SET, and compare-and-set by WATCH, MULTI, EXEC, on a few keys at a time
     Register,
     /// APPEND to lists and GET of them, several in a MULTI: strictly serializable
     Append,
-    /// Each SET a key of its own; all are read in the end
+    /// Each SET a key of its own, SETNX of those that were just set; all are read in the end
     Set,
     /// INCR and GET of few counters: exactly once
     Counter,
@@ -77,6 +79,10 @@ impl Work {
             Workload::Set => match chance {
                 // One that is probably there.
                 _ if chance < 0.1 && turn > 50 => Command::Get(self::key(turn - 50)),
+                // One that was just set changes nothing, and must wait for what it has seen.
+                _ if chance < 0.25 && turn > 3 => {
+                    Command::SetAbsent(self::key(turn - dice.random_range(1..=3)), self.word())
+                }
                 _ => self.set(self::key(turn), Lifetime::Forever),
             },
             Workload::Counter => {

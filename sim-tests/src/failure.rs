@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::check::linearizable;
 use crate::export;
 use crate::history::Stamp;
 use crate::plan::{Kept, Plan};
+use crate::reduce::up_to;
 use crate::simulation::{Record, Report};
 use crate::world::Violation;
 
@@ -17,6 +19,8 @@ mod drawing;
 
 /// Where failing runs are written if nobody says otherwise.
 pub const FOLDER: &str = "target/sim-failures";
+/// How long the smallest part of a history that is wrong is looked for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Writes what a plan's run, of which the record was kept, has left.
 ///
@@ -36,6 +40,11 @@ pub fn write(folder: &Path, kept: &Kept, report: &Report) -> anyhow::Result<()> 
     write("history.jsonl", &export::Format::Jsonl.write(&report.operations))?;
     write("appends.jsonl", &export::Format::Jsonl.write(&report.transactions))?;
     write("violations.txt", &violations(&report.violations))?;
+    let broken = report.violations.iter().find(|violation| violation.check == "linearizable");
+    if let Some(at) = broken.and_then(|violation| violation.at) {
+        let smallest = linearizable::smallest(up_to(&report.operations, at), PATIENCE);
+        write("smallest.txt", &export::told(&smallest))?;
+    }
     write("timeline.html", &drawing::page(&kept.plan, report, record))?;
     kept.write(&folder.join("plan.json"))
 }

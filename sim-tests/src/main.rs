@@ -46,7 +46,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use mneme_checks::{export, history, model, page, wire};
+use mneme_checks::{export, history, model, page, reduce, wire};
 
 use plan::{Kept, Plan};
 

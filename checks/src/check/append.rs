@@ -8,17 +8,24 @@
 //! (Adya, "Weak Consistency", 1999; Kingsbury and Alvaro, "Elle", VLDB 2020).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use adya::{Opts, Valid, Workload};
 
 use crate::appends::Transaction;
 use crate::export::{self, Completion};
 use crate::history::{Operation, Stamp};
+use crate::reduce::{Data, reduce};
 
 pub fn check(operations: &[Operation]) -> Result<(), String> {
     let transactions = operations.iter().map(Transaction::of).collect::<Result<Vec<_>, _>>()?;
     Lists::of(&transactions).check()?;
     has_no_cycle(&transactions)
+}
+
+/// The smallest part of operations that are no strictly serializable ones which is found in that time, and is none either.
+pub fn smallest(operations: Vec<Operation>, patience: Duration) -> Vec<Operation> {
+    reduce(operations, Data::Lists, patience, |part| check(part).is_err())
 }
 
 /// How many of the last transactions read, with no append behind them: they tell whether what was acknowledged lasts.

@@ -5,14 +5,21 @@
 //! it names the write that is missing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Found;
 use crate::history::{Level, Memory, Operation, Outcome, Stamp};
 use crate::model::{self, Command, Database, Datum, Key, Lifetime, Presence, Reply};
+use crate::reduce::{Data, reduce};
 
 pub fn check(operations: &[Operation]) -> Result<(), Found> {
     nothing_is_invented(operations)?;
     nothing_acknowledged_is_lost(operations)
+}
+
+/// The smallest part of operations of which one was lost or invented that is found in that time, and shows as much.
+pub fn smallest(operations: Vec<Operation>, patience: Duration) -> Vec<Operation> {
+    reduce(operations, Data::Registers, patience, |part| check(part).is_err())
 }
 
 /// Every text that was read, also at `EVENTUAL`, had been written to that key.

@@ -9,6 +9,7 @@ use porcupine_rs::CheckResult;
 use super::Found;
 use crate::history::{Operation, Outcome, Stamp};
 use crate::model::{self, Between, Command, Database, Reply};
+use crate::reduce::{Data, reduce};
 
 /// How long the search may take, in real time. It usually takes milliseconds. Where mistakes are made on purpose, the next
 /// seed tells more than a long search.
@@ -39,6 +40,17 @@ pub fn check(operations: &[Operation]) -> Result<(), Finding> {
         }
     }
     Ok(())
+}
+
+/// The smallest part of operations that no order explains which is found in that time, and which no order explains either.
+pub fn smallest(operations: Vec<Operation>, patience: Duration) -> Vec<Operation> {
+    /// A part that takes longer than this to judge is not for people.
+    const EACH: Duration = Duration::from_secs(1);
+    let is_illegal = |operations: Vec<&Operation>| {
+        porcupine_rs::check_operations_timeout::<Model>(&history(&operations), EACH) == CheckResult::Illegal
+    };
+    let is_wrong = |part: &[Operation]| separate(part).into_iter().any(|(_, operations)| is_illegal(operations));
+    reduce(operations, Data::Registers, patience, is_wrong)
 }
 
 /// Groups of databases that commands join, each with the operations on them.

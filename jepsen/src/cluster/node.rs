@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,14 +13,12 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{PASSWORD, SECRET};
-use crate::hosts::Hosts;
+use crate::hosts::{Hosts, compose};
 
 pub const CLIENTS: u16 = 6379;
 pub const READERS: u16 = 6380;
 pub const CLUSTER: u16 = 7379;
 pub const ADMIN: u16 = 9090;
-/// Where Debian's package `faketime` puts it.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -56,6 +54,8 @@ pub struct Place {
     pub number: usize,
     pub host: usize,
     pub address: Ipv4Addr,
+    /// How far its ports lie behind those that it listens on.
+    pub ports: u16,
     pub role: Role,
 }
 
@@ -70,7 +70,17 @@ pub struct Settings {
     pub members: Vec<String>,
     pub keepers: usize,
     pub flags: Vec<String>,
-    pub fakes_clock: bool,
+    pub fake_clock: Option<FakeClock>,
+    /// The container that it is, if it is one.
+    pub container: Option<String>,
+}
+
+/// A clock by libfaketime.
+#[derive(Clone, Debug)]
+pub struct FakeClock {
+    pub library: PathBuf,
+    /// Whether that which leases hang on is wrong, too.
+    pub is_monotonic: bool,
 }
 
 #[derive(Debug)]
@@ -120,12 +130,17 @@ impl Node {
         self.place.host
     }
 
-    pub fn address(&self) -> Ipv4Addr {
-        self.place.address
+    /// Where one of its ports is reached.
+    pub fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::from((self.place.address, port + self.place.ports))
     }
 
     pub fn role(&self) -> Role {
         self.place.role
+    }
+
+    pub fn is_container(&self) -> bool {
+        self.settings.container.is_some()
     }
 
     /// The node for the caller alone; `None` if somebody has it.
@@ -184,9 +199,15 @@ impl Node {
         if self.role() == Role::Redis {
             return self.redis();
         }
+        if let Some(container) = &self.settings.container {
+            // It says what the server says, and ends with it, with its code.
+            let mut command = Command::new("docker");
+            command.args(["start", "--attach", container]);
+            return command;
+        }
         let program = if self.role() == Role::Keeper { "mneme-keeper" } else { "mneme-core" };
         let mut command = Command::new(self.settings.programs.join(program));
-        let address = |port: u16| format!("{}:{port}", self.address());
+        let address = |port: u16| self.at(port).to_string();
         command.env_clear().env("MNEME_ADMIN_PASSWORD", PASSWORD).env("MNEME_CLUSTER_SECRET", SECRET);
         command.args(["--node", self.name(), "--cluster-listen", &address(CLUSTER), "--admin-listen", &address(ADMIN)]);
         command.arg("--data").arg(self.data());
@@ -210,13 +231,12 @@ impl Node {
             _ if is_old => _ = command.args(["--join", &others()]),
             _ => _ = command.args(["--expect-keepers", &self.settings.keepers.to_string()]),
         }
-        if self.settings.fakes_clock {
-            command.env("LD_PRELOAD", FAKETIME).env("FAKETIME_TIMESTAMP_FILE", self.clock_file());
-            command.envs([
-                ("FAKETIME_CACHE_DURATION", "1"),
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-                ("DONT_FAKE_MONOTONIC", "1"),
-            ]);
+        if let Some(FakeClock { library, is_monotonic }) = &self.settings.fake_clock {
+            command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", self.clock_file());
+            command.env("FAKETIME_CACHE_DURATION", "1");
+            if !is_monotonic {
+                command.envs([("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("DONT_FAKE_MONOTONIC", "1")]);
+            }
         }
         command.args(&self.settings.flags);
         command
@@ -226,7 +246,7 @@ impl Node {
         let mut command = Command::new("redis-server");
         command.args([
             "--bind",
-            &self.address().to_string(),
+            &self.place.address.to_string(),
             "--port",
             &CLIENTS.to_string(),
             "--requirepass",
@@ -275,7 +295,18 @@ impl Node {
 
     /// Sends its process a signal, if it runs.
     pub fn signal(&self, signal: Signal) {
-        if let Some(child) = &self.life().child {
+        let life = self.life();
+        let Some(child) = &life.child else { return };
+        if let Some(container) = &self.settings.container {
+            let verb: &[&str] = match signal {
+                Signal::STOP => &["pause"],
+                Signal::CONT => &["unpause"],
+                Signal::TERM => &["kill", "--signal", "TERM"],
+                _ => &["kill"],
+            };
+            // As with a process, it may have ended by itself; and who is not suspended cannot go on.
+            let _ = compose::docker(&[verb, &[container]].concat());
+        } else {
             // It may have ended by itself.
             let _ = kill_process(Pid::from_child(child), signal);
         }
@@ -318,6 +349,8 @@ pub fn ca(node: &Node) -> PathBuf {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // No container is killed that is suspended.
+        self.signal(Signal::CONT);
         self.kill();
     }
 }
@@ -329,10 +362,11 @@ mod tests {
     #[test]
     fn a_node_that_is_taken_stays_so_until_it_is_given_back() {
         let address = Ipv4Addr::LOCALHOST;
-        let place = Place { name: "n1".into(), number: 0, host: 1, address, role: Role::Both };
+        let place = Place { name: "n1".into(), number: 0, host: 1, address, ports: 0, role: Role::Both };
         let (programs, folder) = (PathBuf::new(), PathBuf::new());
         let (join, members, flags) = (None, Vec::new(), Vec::new());
-        let settings = Settings { programs, folder, join, members, keepers: 1, flags, fakes_clock: false };
+        let settings =
+            Settings { programs, folder, join, members, keepers: 1, flags, fake_clock: None, container: None };
         let node = Node::new(place, settings);
         let taken = node.take();
         assert!(taken.is_some());

@@ -43,7 +43,7 @@ pub async fn watch(run: Arc<Run>) {
 async fn look(cluster: &Cluster) -> View {
     let mut view = View::default();
     let mut newest_term = 0;
-    let asked = cluster.nodes.iter().map(|node| tokio::spawn(metrics(SocketAddr::from((node.address(), node::ADMIN)))));
+    let asked = cluster.nodes.iter().map(|node| tokio::spawn(metrics(node.at(node::ADMIN))));
     for (node, asked) in cluster.nodes.iter().zip(asked.collect::<Vec<_>>()) {
         let Ok(Some(metrics)) = asked.await else { continue };
         let number = |name: &str| value(&metrics, name).unwrap_or(0.0) as u64;

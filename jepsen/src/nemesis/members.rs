@@ -28,15 +28,15 @@ pub async fn transfer(run: &Run, lane: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes a node and has it join as a new one, or hands over.
+/// Removes a node with a Keeper and has it join as a new one, or hands over.
 pub async fn change(run: &Run, lane: &str, dice: &mut StdRng) -> anyhow::Result<()> {
     if dice.random_bool(0.3) {
         return transfer(run, lane).await;
     }
     let _only = run.damage.lock().await;
-    let members: Vec<&Node> =
-        run.cluster.nodes.iter().filter(|node| node.role() == crate::cluster::Role::Both).collect();
-    if members.len() < 3 || run.is_over() {
+    let members: Vec<&Node> = run.cluster.keepers().collect();
+    // One that votes yet is missing: without another one there may be no majority.
+    if members.len() < 3 || run.cluster.view().voters < 3 || run.is_over() {
         return transfer(run, lane).await;
     }
     let Some(taken) = members[dice.random_range(0..members.len())].take() else { return Ok(()) };
@@ -79,7 +79,7 @@ fn note(run: &Run, lane: &str, what: &str, done: Option<ExitStatus>) {
 /// Has `mneme-cli cluster` do something, by any Core but `not`. `None` if it does not end in time.
 async fn order(run: &Run, not: Option<&Node>, words: &[&str]) -> anyhow::Result<Option<ExitStatus>> {
     let others = run.cluster.cores().filter(|core| not.is_none_or(|not| not.number() != core.number()));
-    let targets: Vec<String> = others.map(|core| format!("{}:{}", core.address(), node::CLIENTS)).collect();
+    let targets: Vec<String> = others.map(|core| core.at(node::CLIENTS).to_string()).collect();
     let mut command = Command::new(run.options.bin_dir.canonicalize()?.join("mneme-cli"));
     command.env_clear().env("MNEME_PASSWORD", PASSWORD).args(["--insecure", "-u", USER, "-H", &targets.join(",")]);
     command.arg("cluster").args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());

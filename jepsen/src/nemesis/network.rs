@@ -1,4 +1,4 @@
-//! The network between nodes: cut, slow, narrow or lossy. Clients reach every node all the time.
+//! The network between nodes: cut, slow, narrow or lossy. Clients reach every node all the time, but with `partition-clients`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,12 +9,16 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use super::{Kind, seconds};
-use crate::cluster::Node;
+use crate::cluster::{Node, Taken};
+use crate::hosts::compose::Compose;
 use crate::hosts::{Disturbance, LinkFault};
 use crate::run::Run;
 
 /// One round of a fault of the network.
 pub async fn disturb(run: &Run, kind: Kind, lane: &str, dice: &mut StdRng) -> anyhow::Result<()> {
+    if let Some(compose) = run.hosts.compose() {
+        return disconnect(run, compose, kind, lane, dice).await;
+    }
     let switch = run.hosts.switch().context("there is no network to disturb")?;
     let (what, disturbance) = draw(run, kind, dice);
     run.band(lane, Some(what));
@@ -36,6 +40,19 @@ pub async fn disturb(run: &Run, kind: Kind, lane: &str, dice: &mut StdRng) -> an
     Ok(())
 }
 
+/// Cuts a container off; clients do not reach it either.
+async fn disconnect(run: &Run, compose: &Compose, kind: Kind, lane: &str, dice: &mut StdRng) -> anyhow::Result<()> {
+    let primary = run.cluster.view().primary.filter(|_| kind == Kind::PartitionPrimary);
+    let node = primary.unwrap_or_else(|| dice.random_range(0..run.cluster.nodes.len()));
+    let Some(Taken(node)) = run.cluster.nodes[node].take() else { return Ok(()) };
+    run.band(lane, Some(node.name().to_owned()));
+    compose.connect(node.number(), false)?;
+    run.rest(seconds(dice, 0.5..6.0)).await;
+    compose.connect(node.number(), true)?;
+    run.band(lane, None);
+    Ok(())
+}
+
 /// A disturbance, and what it is for people.
 fn draw(run: &Run, kind: Kind, dice: &mut StdRng) -> (String, Disturbance) {
     let mut hosts: Vec<usize> = run.cluster.nodes.iter().map(Node::host).collect();
@@ -52,6 +69,16 @@ fn draw(run: &Run, kind: Kind, dice: &mut StdRng) -> (String, Disturbance) {
         Kind::PartitionHalves => {
             let (left, right) = hosts.split_at(middle);
             (format!("{} | {}", name(left), name(right)), both_ways(left, right))
+        }
+        Kind::PartitionClients => {
+            let (near, far) = hosts.split_at(middle + dice.random_range(0..=hosts.len() % 2));
+            let mut cuts = both_ways(&[run.hosts.other_clients()], far);
+            let are_nodes_cut = dice.random_bool(0.5);
+            if are_nodes_cut {
+                cuts.extend(both_ways(near, far));
+            }
+            let nodes = if are_nodes_cut { "" } else { ", nodes reach each other" };
+            (format!("clients {} | {}{nodes}", name(near), name(far)), cuts)
         }
         Kind::PartitionBridge => {
             let (left, right) = (&hosts[1..=middle.max(1)], &hosts[middle.max(1) + 1..]);

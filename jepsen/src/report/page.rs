@@ -3,17 +3,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use mneme_checks::export::Format;
-use mneme_checks::history::Operation;
 use mneme_checks::page::{escaped, page as html, table};
 
-use super::{Report, drawing};
-use crate::judge::{self, Verdict, Wrong};
+use super::{Report, drawing, told};
+use crate::judge::{Verdict, Wrong};
 use crate::run::Sample;
+use crate::workload::Workload;
 
 const STYLE: &str = include_str!("page.css");
-/// Events that are shown of what is wrong; the rest is in `smallest.jsonl`.
-const SHOWN: usize = 60;
 
 pub fn page(
     report: &Report,
@@ -21,7 +18,7 @@ pub fn page(
     during: &Range<Duration>,
     times: &[Duration],
     verdict: &Verdict,
-    operations: &[Operation],
+    workload: Workload,
 ) -> String {
     let axis = drawing::Axis::new(during);
     let nemeses = if report.nemesis.is_empty() { "nothing goes wrong".to_owned() } else { report.nemesis.join(", ") };
@@ -81,25 +78,20 @@ pub fn page(
     content += &table(headings, report.service.iter().map(row));
     for (name, came) in &verdict.checks {
         if let Err(wrong) = came {
-            content += &contradiction(name, wrong, operations);
+            content += &contradiction(name, wrong, workload);
         }
     }
     html(&title, &content)
 }
 
-/// The fewest operations that we know to contradict each other.
-fn contradiction(check: &str, wrong: &Wrong, operations: &[Operation]) -> String {
-    let smallest = judge::smallest(operations, wrong);
-    if smallest.is_empty() {
+fn contradiction(check: &str, wrong: &Wrong, workload: Workload) -> String {
+    if wrong.part.is_empty() {
         return String::new();
     }
-    let events = Format::Jsonl.write(&smallest);
-    let events: Vec<&str> = events.lines().collect();
-    let shown = events[events.len().saturating_sub(SHOWN)..].join("\n");
     format!(
-        "<h2>What contradicts itself: {check}</h2>\n<p class=\"quiet\">The last of {} events on the same keys, up to the one that \
-         shows it; all of them are in <code>smallest.jsonl</code>.</p>\n<pre>{}</pre>\n",
-        events.len(),
-        escaped(shown)
+        "<h2>What contradicts itself: {check}</h2>\n<p class=\"quiet\">The smallest part that was found, {} operations on keys that \
+         hang together, the last ones of it; all are in <code>smallest.jsonl</code>.</p>\n<pre>{}</pre>\n",
+        wrong.part.len(),
+        escaped(told(&wrong.part, workload))
     )
 }
