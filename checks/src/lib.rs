@@ -10,5 +10,6 @@ pub mod export;
 pub mod history;
 pub mod model;
 pub mod page;
+pub mod queue;
 pub mod reduce;
 pub mod wire;

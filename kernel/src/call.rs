@@ -10,13 +10,14 @@ use crate::level::Level;
 use crate::mutant::Mutant;
 use crate::probe::Probe;
 use crate::removal::Departure;
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, OwnedArgs, Reply};
 use crate::session::{Port, Session};
 use crate::stopwatch::Timing;
 use crate::store::{Item, Kind, Place as ItemPlace};
 use crate::time::{Monotonic, Wall};
 use crate::transaction::Transaction;
 use crate::users::Role;
+use crate::waiters::{For, Wish};
 
 /// What a command's code is given.
 #[derive(Debug)]
@@ -38,6 +39,10 @@ pub struct Call<'a> {
     pub(crate) wrote: bool,
     /// Whether its reply rests on the data.
     pub(crate) touches_data: bool,
+    /// Whether it may wait for a key. If not, it answers as if it had waited in vain.
+    pub(crate) may_wait: bool,
+    /// What it is about to wait for.
+    pub(crate) wish: Option<Wish>,
 }
 
 /// What a connection is to do after a command.
@@ -72,6 +77,8 @@ pub enum Then {
     Delay(Duration),
     /// The reply tells how far others are. It is not far enough: ask again when they are further, or after so long.
     Count(Duration),
+    /// There is no reply yet: it waits for a key, so long at most. Ask again when the connection is woken, or then.
+    Block(Duration),
 }
 
 /// What `BACKUP` asks for.
@@ -142,6 +149,8 @@ impl<'a> Call<'a> {
             level: None,
             wrote: self.wrote,
             touches_data: self.touches_data,
+            may_wait: false,
+            wish: None,
         }
     }
 
@@ -282,6 +291,34 @@ impl<'a> Call<'a> {
 }
 
 impl Call<'_> {
+    /// Waits for one of the keys to hold what it is for, unless it must not wait: then `false`.
+    pub(crate) fn wait_for(&mut self, what: For, keys: &[&[u8]], timeout: Option<Duration>) -> bool {
+        if !self.may_wait {
+            return false;
+        }
+        let until = self.session.waits_until.take().or_else(|| timeout.map(|timeout| self.monotonic + timeout));
+        let left = until.map_or(crate::limits::MAX_PAUSE, |until| until - self.monotonic);
+        if left.is_zero() {
+            return false;
+        }
+        self.then = Then::Block(left);
+        if self.session.waiting.is_none() {
+            self.wish = Some(Wish { what, keys: keys.iter().map(|key| (*key).into()).collect(), until });
+        }
+        true
+    }
+
+    /// Runs a command that waits for a key, again.
+    pub(crate) fn run_again(&mut self) {
+        self.touches_data = true;
+        let Ok((number, command)) = self.core.commands.resolve(self.args) else { return };
+        match self.check_rights(number, command).and_then(|()| self.admit(number, command, false)) {
+            Err(error) => self.refuse(self.reply.bytes.len(), error),
+            Ok(()) if self.then == Then::Retry => {}
+            Ok(()) => self.run(number, command),
+        }
+    }
+
     /// Finds the command and runs it, or queues it; returns the level that its reply is held to.
     pub(crate) fn dispatch(&mut self) -> Result<Level, CommandError> {
         let result = self.try_dispatch();
@@ -368,7 +405,12 @@ impl Call<'_> {
             self.show_to_monitors(command);
         }
         self.run(number, command);
-        Ok(self.level.unwrap_or(level))
+        let level = self.level.unwrap_or(level);
+        if let Some(wish) = self.wish.take() {
+            let args: OwnedArgs = self.args.into();
+            self.session.waiting = Some(self.core.waiters.add(self.session.slot, self.session.db, args, level, wish));
+        }
+        Ok(level)
     }
 
     /// Takes the prefix `CONSISTENCY level` off.
@@ -423,7 +465,7 @@ impl Call<'_> {
             self.refuse(start, error);
         }
         match self.then {
-            Then::Retry | Then::Count(_) => return,
+            Then::Retry | Then::Count(_) | Then::Block(_) => return,
             Then::CheckPassword(_) | Then::Save | Then::Backup(_) | Then::Remove(_) | Then::RotateCertificates => {
                 self.session.unfinished = Some(number);
             }
@@ -563,8 +605,8 @@ impl Call<'_> {
 
     /// Says what the reply waits for (rules 12 and 13).
     pub(crate) fn answer(self, level: Level) -> Answer {
-        if matches!(self.then, Then::Forwarded(_)) {
-            // It waits where it is executed.
+        if matches!(self.then, Then::Forwarded(_) | Then::Block(_)) {
+            // It waits where it is executed, or has no reply yet.
             return Answer { then: self.then, level, wait: None, leans: false, wrote: false };
         }
         let wait = match level {

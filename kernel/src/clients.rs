@@ -95,9 +95,7 @@ impl Clients {
         // A connection that runs now has its session in its own hands; whoever delivers has the lock, so none does.
         if self.sessions.get(slot).and_then(Option::as_ref).is_some_and(|there| there.id == session) {
             self.mail[slot].answered.push(answered);
-            if self.woken.last() != Some(&slot) {
-                self.woken.push(slot);
-            }
+            self.wake(slot);
         }
     }
 
@@ -110,6 +108,16 @@ impl Clients {
     pub(crate) fn take(&mut self, slot: Slot) -> Box<Session> {
         let session = self.sessions[slot].take();
         session.unwrap_or_else(|| panic!("connection {slot} is closed, or runs already"))
+    }
+
+    /// The session of a connection that does not run.
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Session> {
+        self.sessions.get(slot)?.as_deref()
+    }
+
+    /// As [`Clients::take`], unless it is running.
+    pub(crate) fn take_idle(&mut self, slot: Slot) -> Option<Box<Session>> {
+        self.sessions.get_mut(slot)?.take()
     }
 
     pub(crate) fn put_back(&mut self, slot: Slot, session: Box<Session>) {
@@ -133,6 +141,13 @@ impl Clients {
         self.woken.push(slot);
     }
 
+    /// Has a connection run: something has come for it.
+    pub(crate) fn wake(&mut self, slot: Slot) {
+        if self.woken.last() != Some(&slot) {
+            self.woken.push(slot);
+        }
+    }
+
     /// Leaves bytes for a connection. One that does not take its mail is closed, as Redis closes subscribers that are too
     /// slow.
     fn send(&mut self, slot: Slot, bytes: &[u8]) {
@@ -144,9 +159,7 @@ impl Clients {
         if !mailbox.killed {
             mailbox.bytes.extend_from_slice(bytes);
         }
-        if self.woken.last() != Some(&slot) {
-            self.woken.push(slot);
-        }
+        self.wake(slot);
     }
 
     /// Takes a connection's mail; whether it may live on.

@@ -252,6 +252,10 @@ impl Connection {
                     self.gate.reply.bytes.truncate(start);
                     return Step::Count(time);
                 }
+                Then::Block(time) => {
+                    self.gate.reply.bytes.truncate(start);
+                    return Step::Delay(time);
+                }
                 _ => {}
             }
             self.consumed += len;
@@ -298,6 +302,7 @@ impl Connection {
                 | Then::HashPassword(_)
                 | Then::Delay(_)
                 | Then::Count(_)
+                | Then::Block(_)
                 | Then::Forwarded(_) => {}
                 Then::Close => self.closing = true,
                 Then::CheckPassword(credentials) => return Step::CheckPassword(credentials),

@@ -30,7 +30,7 @@ use crate::mutant::Mutant;
 use crate::probe::{Probe, Probes};
 use crate::rates::Rates;
 use crate::reign::Reign;
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, OwnedArgs, Reply};
 use crate::served::Served;
 use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
@@ -39,6 +39,7 @@ use crate::system::System;
 use crate::time::{Monotonic, Wall};
 use crate::users::Role as UserRole;
 use crate::verdict::{Verdict, Verdicts};
+use crate::waiters::Waiters;
 use crate::watch::Watches;
 
 /// What a Core is told once, at its start.
@@ -254,6 +255,7 @@ pub struct Core {
     pub(crate) rights_changes: u64,
     pub(crate) changed: Changed,
     pub(crate) watches: Watches,
+    pub(crate) waiters: Waiters,
     pub clients: Clients,
     /// Commands wait until then, or those that write do.
     pub(crate) pause: Option<Pause>,
@@ -312,6 +314,7 @@ impl Core {
             store: Store::new(config.seed),
             changed: Changed::new(config.seed),
             watches: Watches::new(config.seed),
+            waiters: Waiters::default(),
             clients: Clients::default(),
             pause: None,
             most_clients: config.max_clients,
@@ -377,19 +380,48 @@ impl Core {
     /// Ends what others know of a session: its watching and its monitoring.
     pub(crate) fn forget(&mut self, session: &mut Session) {
         self.watches.unwatch(&mut session.watching);
+        if let Some(ticket) = session.waiting.take() {
+            self.waiters.remove(ticket);
+        }
         self.clients.stop_monitoring(session.slot);
         self.end_proxy(session);
     }
 
     /// Runs one request at once, in memory. The reply is appended to `reply`, unless the answer says otherwise.
     pub fn execute(&mut self, now: Now, session: &mut Session, args: Args<'_>, reply: &mut Reply) -> Answer {
+        if let Some(answer) = self.wait_on(now.monotonic, session, reply) {
+            return answer;
+        }
+        let has_waited = session.waiting.take();
+        if let Some(ticket) = has_waited {
+            self.waiters.remove(ticket);
+        }
         let mut call = self.call(now, session, args, reply);
+        call.may_wait = has_waited.is_none();
         // A request that is refused before it runs touches nothing, so its reply waits for nothing.
         let level = call.dispatch().unwrap_or_else(|error| {
             call.refuse(call.reply.bytes.len(), error);
             Level::Eventual
         });
-        call.answer(level)
+        let answer = call.answer(level);
+        if self.waiters.has_ready() {
+            self.serve_waiters(now);
+        }
+        answer
+    }
+
+    /// Runs a request again that waits for a key; what comes of it, and the answer if it waits no more.
+    pub(crate) fn call_again(
+        &mut self,
+        now: Now,
+        session: &mut Session,
+        args: &OwnedArgs,
+        level: Level,
+        reply: &mut Reply,
+    ) -> (Then, Answer) {
+        let mut call = self.call(now, session, args.args(), reply);
+        call.run_again();
+        (call.then.clone(), call.answer(level))
     }
 
     /// Fetches what the next requests of a pipeline will search for; returns of how many.
@@ -430,6 +462,8 @@ impl Core {
             level: None,
             wrote: false,
             touches_data: false,
+            may_wait: true,
+            wish: None,
         }
     }
 
@@ -772,6 +806,7 @@ impl Core {
         }
         self.changed.clear();
         self.served = Served::default();
+        self.dissolve_waiters();
         self.releasing = false;
     }
 
@@ -886,6 +921,7 @@ impl Core {
 
     fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64, out: &mut Vec<Output>) {
         self.tend(now.monotonic, out);
+        self.serve_waiters(now);
         self.expire_forwarded(now.monotonic);
         let used = self.used_memory();
         let stats = &mut self.stats;
@@ -933,6 +969,9 @@ impl Core {
         }
         self.store.apply(effect);
         self.system.apply(effect);
+        if !self.waiters.is_empty() {
+            self.waiters.see(effect, &self.system.databases);
+        }
         self.rights_changes += u64::from(effect.changes_rights());
         let is_lost = matches!(effect, Effect::SwapDatabases { .. }) && Mutant::LoseSwap.is_chosen()
             || matches!(effect, Effect::Answered { .. }) && Mutant::RequestTableNotInBatch.is_chosen();
@@ -1272,6 +1311,7 @@ impl Core {
     pub fn check(&self) {
         self.store.check();
         self.served.check();
+        self.waiters.check();
         if let Role::Primary(reign) = &self.role {
             reign.check();
             assert!(

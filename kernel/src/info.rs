@@ -76,7 +76,7 @@ fn server(s: &mut Section<'_>) {
 fn clients(s: &mut Section<'_>) {
     s.line("connected_clients", s.core.clients.len());
     s.line("maxclients", s.core.config.max_clients);
-    s.line("blocked_clients", 0);
+    s.line("blocked_clients", s.core.waiters.len());
 }
 
 fn memory(s: &mut Section<'_>) {

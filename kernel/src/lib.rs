@@ -56,6 +56,7 @@ mod transaction;
 pub mod tunables;
 pub mod users;
 pub mod verdict;
+mod waiters;
 pub mod wal;
 mod watch;
 

@@ -52,6 +52,7 @@ impl Core {
             lost: Lost::Nothing,
             watches: session.remote_watch.is_some(),
         };
+        session.waits_until = None;
         session.forwarded += 1;
         session.has_proxy = true;
         self.stats.forwarded += 1;
@@ -167,6 +168,7 @@ impl Core {
             if has_ended && let Some(slot) = proxies.sessions.get(&session) {
                 let mut session = self.clients.take(*slot);
                 session.end_counting();
+                session.waiting.into_iter().for_each(|ticket| self.waiters.hurry(ticket));
                 self.clients.put_back(*slot, session);
             }
             while let Some(message) = messages.pop_front() {
@@ -296,6 +298,10 @@ impl Core {
         if matches!(answer.then, Then::Retry | Then::Count(_)) {
             return false;
         }
+        if matches!(answer.then, Then::Block(_)) {
+            self.waiters_forwarded(slot, origin, request);
+            return false;
+        }
         let delay = if let Then::Delay(time) = answer.then { time } else { Duration::ZERO };
         let until = now.monotonic + self.config.level_timeout + delay;
         let Answer { wait, level, leans, wrote, .. } = answer;
@@ -308,7 +314,7 @@ impl Core {
 
     /// Keeps the reply of a request that was just executed. What changed something is in the batch that is open, and so is
     /// its reply then; and those of the commands before it in its session that the origin may still ask for (rule 9).
-    fn keep(&mut self, origin: Incarnation, request: &Request, mut executed: Executed, wrote: bool) {
+    pub(crate) fn keep(&mut self, origin: Incarnation, request: &Request, mut executed: Executed, wrote: bool) {
         let Request { session, number, acknowledged, .. } = *request;
         if let Some(kept) = executed.kept.as_mut().filter(|kept| kept.reply.len() > limits::LARGEST_REPLY_KEPT) {
             kept.reply = Vec::new();

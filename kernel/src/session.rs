@@ -14,6 +14,7 @@ use crate::stopwatch::Pace;
 use crate::time::Monotonic;
 use crate::transaction::Transaction;
 use crate::users::User;
+use crate::waiters::{Served, Ticket};
 use crate::watch::Watching;
 
 /// Which port a connection came in by.
@@ -105,6 +106,12 @@ pub struct Session {
     pub(crate) is_proxy: bool,
     /// Since when its next command waits for a primary.
     pub(crate) parked: Option<Monotonic>,
+    /// Its command waits for a key under this number.
+    pub(crate) waiting: Option<Ticket>,
+    /// What its command that waited was answered.
+    pub(crate) served: Option<Box<Served>>,
+    /// Until when its command waits, which waited at a Core that executes no more.
+    pub(crate) waits_until: Option<Monotonic>,
     /// Of a `WAIT` that goes on.
     pub(crate) counting: Option<Counting>,
     /// The first epoch in which it has had a change executed here at `EVENTUAL`, since `WAIT` told what became of such. When that
@@ -185,6 +192,9 @@ impl Session {
             awaits_db: false,
             is_proxy: false,
             parked: None,
+            waiting: None,
+            served: None,
+            waits_until: None,
             counting: None,
             weak_since: None,
         }

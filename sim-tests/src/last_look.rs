@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::cluster::{Cluster, Ending};
 use crate::model::{Command, Key};
 use crate::options::TEXTS;
+use crate::queues;
 use crate::simulation::RECOVERY;
 use crate::wire::Request;
 
@@ -143,6 +144,9 @@ async fn read_everything(cluster: &Cluster, core: usize) -> Result<(), String> {
     }
     if !appends::read_all(cluster, core, PATIENCE).await {
         return Err("a server without faults does not say what is in the lists".to_owned());
+    }
+    if !queues::read_all(cluster, core, PATIENCE).await {
+        return Err("a server without faults does not say what is in the queues".to_owned());
     }
     Ok(())
 }

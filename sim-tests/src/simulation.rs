@@ -12,12 +12,13 @@ use madsim::time::{Instant, sleep};
 
 use crate::appends::{self, Transaction};
 use crate::check::linearizable::Finding;
-use crate::check::{append, durable, eventual, linearizable, walk};
+use crate::check::{append, durable, eventual, linearizable, queue, walk};
 use crate::cluster::Cluster;
 use crate::history::Operation;
 use crate::last_look;
 use crate::operators;
 use crate::plan::Plan;
+use crate::queues;
 use crate::readers;
 use crate::rights;
 use crate::timeline::{Band, Lane};
@@ -101,6 +102,10 @@ pub fn run_plan(plan: Plan, keeps_trace: bool) -> Report {
     world.check_history("walk", walk::check(&operations));
     let appended = world.appends().finish();
     world.check("append", append::check(&appended));
+    let queued = world.queues().events().to_vec();
+    if queues::are_judged(&world.options) {
+        world.check_history("queue", queue::check(&queued));
+    }
     let transactions: Vec<Transaction> =
         appended.iter().filter_map(|operation| Transaction::of(operation).ok()).collect();
     world.count("lists read at the end", append::last_reads(&transactions) as u64);
@@ -182,6 +187,11 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
     if appends::are_safe(&world.options) {
         clients.extend(
             (0..appends::CLIENTS).map(|number| cluster.add_client().spawn(appends::run(cluster.clone(), number))),
+        );
+    }
+    if queues::are_judged(&world.options) {
+        clients.extend(
+            (0..queues::CLIENTS).map(|number| cluster.add_client().spawn(queues::run(cluster.clone(), number))),
         );
     }
     world.schedule.carry_out(&cluster).await;

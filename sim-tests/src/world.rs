@@ -12,6 +12,7 @@ use crate::options::Options;
 use crate::plan::Plan;
 use crate::timeline::{self, Lane, Timeline};
 use crate::trace::Trace;
+use mneme_checks::queue::Record;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub struct World {
     timeline: Mutex<Timeline>,
     history: Mutex<History>,
     appends: Mutex<History>,
+    queues: Mutex<Record>,
     violations: Mutex<Vec<Violation>>,
     counts: Mutex<Counts>,
     marks: Mutex<Counts>,
@@ -59,6 +61,7 @@ impl World {
             history: Mutex::new(History::new(remains, timeline::now)),
             // It hears of nobody's death.
             appends: Mutex::new(History::new(Remains::Elsewhere, timeline::now)),
+            queues: Mutex::default(),
             violations: Mutex::default(),
             counts: Mutex::default(),
             marks: Mutex::default(),
@@ -97,6 +100,11 @@ impl World {
     /// What clients of [`crate::appends`] did: with it, the search for a linearization would take long.
     pub fn appends(&self) -> MutexGuard<'_, History> {
         lock(&self.appends)
+    }
+
+    /// What clients of [`crate::queues`] did.
+    pub fn queues(&self) -> MutexGuard<'_, Record> {
+        lock(&self.queues)
     }
 
     /// Notes what a check found; the same thing once.

@@ -7,6 +7,7 @@ pub mod counter;
 pub mod durable;
 pub mod eventual;
 pub mod linearizable;
+pub mod queue;
 pub mod walk;
 
 /// What a check finds in a history.

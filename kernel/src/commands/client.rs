@@ -85,9 +85,11 @@ pub(super) const SUBCOMMANDS: &[Subcommand] = &[
         if !call.args.get(3).is_none_or(known) {
             return Err(CommandError::Other("CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
         }
-        integer(call.args.at(2))?;
-        // No command blocks yet.
-        call.reply.integer(0);
+        let id = integer(call.args.at(2))?;
+        let is_error = call.args.get(3).is_some_and(|how| is_word(how, "error"));
+        let error = is_error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+        let unblocked = u64::try_from(id).is_ok_and(|id| call.core.unblock(id, error));
+        call.reply.integer(i64::from(unblocked));
         Ok(())
     }),
     ("getredir", 2, Access::Connection, |call| {

@@ -5,6 +5,7 @@ mod acl;
 mod backup;
 mod bitfield;
 mod bits;
+mod blocking;
 mod client;
 mod cluster;
 mod command;
@@ -163,6 +164,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("server", backup::COMMANDS),
     ("bitmap", bitfield::COMMANDS),
     ("bitmap", bits::COMMANDS),
+    ("list", blocking::LISTS),
     ("connection", client::COMMANDS),
     ("server", cluster::COMMANDS),
     ("server", command::COMMANDS),

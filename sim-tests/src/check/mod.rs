@@ -9,7 +9,7 @@
 
 use std::sync::Mutex;
 
-pub use mneme_checks::check::{Found, append, durable, eventual, linearizable, walk};
+pub use mneme_checks::check::{Found, append, durable, eventual, linearizable, queue, walk};
 
 pub mod conforms;
 pub mod digest;
