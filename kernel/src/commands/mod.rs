@@ -19,6 +19,7 @@ mod hashes;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
+mod lists;
 mod ranges;
 mod server;
 mod strings;
@@ -176,6 +177,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
+    ("list", lists::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
     ("string", strings::COMMANDS),
