@@ -287,13 +287,7 @@ pub(super) enum Form {
 }
 
 /// Takes up to `count` elements from an end of a list into the reply; whether there is such a list.
-pub(super) fn pop(
-    call: &mut Call<'_>,
-    key: &[u8],
-    side: Side,
-    count: usize,
-    form: Form,
-) -> Result<bool, CommandError> {
+pub(super) fn pop(call: &mut Call<'_>, key: &[u8], side: Side, count: usize, form: Form) -> Result<bool, CommandError> {
     let (Some(list), reply) = call.taken::<List>(key)? else { return Ok(false) };
     let count = count.min(list.len());
     if form == Form::Keyed {
