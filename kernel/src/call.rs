@@ -211,6 +211,21 @@ impl<'a> Call<'a> {
         let db = self.db();
         let place = self.find(db, key);
         self.core.stats.count_lookup(place.is_some());
+        self.beside_reply(db, place)
+    }
+
+    /// As [`Call::value`], and beside it where the reply goes: who takes away what it replies asks like this.
+    pub(crate) fn taken<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<(Option<&K>, &mut Reply), CommandError> {
+        let db = self.db();
+        let place = self.find(db, key);
+        self.beside_reply(db, place)
+    }
+
+    fn beside_reply<K: Kind + ?Sized>(
+        &mut self,
+        db: DbId,
+        place: Option<ItemPlace>,
+    ) -> Result<(Option<&K>, &mut Reply), CommandError> {
         let Some(place) = place else { return Ok((None, self.reply)) };
         let value = K::of(self.core.store.database(db).at(place).value).ok_or(CommandError::WrongType)?;
         Ok((Some(value), self.reply))

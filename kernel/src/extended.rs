@@ -116,6 +116,12 @@ impl Extended {
         Self { negative: false, mantissa: mantissa as u64, exponent: exponent as i32 }
     }
 
+    /// The nearest number of 64 bits.
+    pub fn to_f64(self) -> f64 {
+        let magnitude = if self.is_finite() { libm::ldexp(self.mantissa as f64, self.exponent) } else { f64::INFINITY };
+        if self.negative { -magnitude } else { magnitude }
+    }
+
     /// The sum; `None` if it is not finite.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         if !self.is_finite() || !other.is_finite() {

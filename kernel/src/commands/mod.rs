@@ -16,12 +16,17 @@ mod counters;
 mod database;
 mod deadlines;
 mod diagnostics;
+mod geo;
 mod hashes;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
+mod lists;
 mod ranges;
 mod server;
+mod sorted;
+mod sorted_algebra;
+mod sorted_ranges;
 mod strings;
 mod touches;
 pub(crate) mod transactions;
@@ -174,12 +179,17 @@ const TABLES: &[(&str, &[Command])] = &[
     ("server", database::COMMANDS),
     ("generic", deadlines::COMMANDS),
     ("server", diagnostics::COMMANDS),
+    ("geo", geo::COMMANDS),
     ("hash", hashes::COMMANDS),
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
+    ("list", lists::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
+    ("sorted-set", sorted::COMMANDS),
+    ("sorted-set", sorted_algebra::COMMANDS),
+    ("sorted-set", sorted_ranges::COMMANDS),
     ("string", strings::COMMANDS),
     ("transactions", transactions::COMMANDS),
     ("server", user::COMMANDS),

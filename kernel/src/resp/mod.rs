@@ -1,5 +1,6 @@
 //! The Redis protocol, versions 2 and 3: requests in, replies out, and a client's view of replies.
 
+pub(crate) mod double;
 mod pipeline;
 mod reply;
 mod request;

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::fmt::{Display, Write};
 
+use super::double;
+
 /// The version of the Redis protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -68,6 +70,23 @@ impl Reply {
             Protocol::Resp3 => {
                 self.header(b'=', text.len() as i64 + 4);
                 self.raw(b"txt:");
+                self.raw(text.as_bytes());
+                self.raw(b"\r\n");
+            }
+        }
+    }
+
+    /// A number in the fewest digits: a byte string in RESP2.
+    pub fn double(&mut self, n: f64) {
+        self.double_text(&double::text(n));
+    }
+
+    /// A number that is text already.
+    pub(crate) fn double_text(&mut self, text: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => {
+                self.raw(b",");
                 self.raw(text.as_bytes());
                 self.raw(b"\r\n");
             }
@@ -171,6 +190,7 @@ mod tests {
         assert_eq!(both(|r| r.integer(0)), same(b":0\r\n"));
         assert_eq!(both(|r| r.bulk(b"a\r\nb")), same(b"$4\r\na\r\nb\r\n"));
         assert_eq!(both(|r| r.error("ERR a\r\n+OK")), same(b"-ERR a  +OK\r\n"));
+        assert_eq!(both(|r| r.double(1.5)), (b"$3\r\n1.5\r\n".to_vec(), b",1.5\r\n".to_vec()));
         assert_eq!(both(Reply::null), (b"$-1\r\n".to_vec(), b"_\r\n".to_vec()));
         assert_eq!(both(|r| r.map(2)), (b"*4\r\n".to_vec(), b"%2\r\n".to_vec()));
         assert_eq!(both(|r| r.verbatim("hi")), (b"$2\r\nhi\r\n".to_vec(), b"=6\r\ntxt:hi\r\n".to_vec()));

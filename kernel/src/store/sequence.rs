@@ -9,7 +9,7 @@ use super::words::{self, Words};
 
 /// Bytes, but for one word that may be of any length, and words of a full leaf.
 const LEAF_BYTES: usize = 4096;
-const LEAF_WORDS: usize = 128;
+const LEAF_WORDS: usize = 64;
 /// Children of a full inner node.
 const CHILDREN: usize = 32;
 /// Two neighbours with less than this become one.
@@ -64,7 +64,7 @@ impl Sequence {
 
     /// Bytes accounted for it, leaves and all.
     pub(super) fn cost(&self) -> usize {
-        /// What a leaf takes beside its words, by the word, if it is half full.
+        /// What a leaf takes beside its words, by the word, if it is full.
         const SHARE: usize = 1;
         self.bytes + self.len() * SHARE
     }
@@ -414,23 +414,21 @@ impl Node {
         }
     }
 
-    /// Takes in the right neighbour; gives it back if it does not fit.
-    fn join(&mut self, right: Node) -> Option<Node> {
+    /// Takes in what the right neighbour holds, if it fits.
+    fn join(&mut self, right: &mut Node) -> bool {
         match (self, right) {
             (Node::Leaf(left), Node::Leaf(right)) if left.is_small() && right.is_small() => {
                 left.words.reserve_exact(right.words.len());
                 left.words.extend_from_slice(&right.words);
                 left.count += right.count;
-                None
+                true
             }
-            (Node::Inner(left), Node::Inner(mut right))
-                if left.children.len() + right.children.len() <= CHILDREN / 2 =>
-            {
+            (Node::Inner(left), Node::Inner(right)) if left.children.len() + right.children.len() <= CHILDREN / 2 => {
                 left.count += right.count;
                 left.children.append(&mut right.children);
-                None
+                true
             }
-            (_, right) => Some(right),
+            _ => false,
         }
     }
 
@@ -460,9 +458,14 @@ impl Inner {
     /// The child with the word at `index`, and its place there; beyond the last word, the last child.
     fn child(&self, mut index: usize) -> (usize, usize) {
         let last = self.children.len().saturating_sub(1);
+        // Most are asked for at an end.
+        let before_last = self.count - self.children.last().map_or(0, Node::count);
+        if index >= before_last {
+            return (last, index - before_last);
+        }
         for (i, child) in self.children.iter().enumerate() {
             let count = child.count();
-            if index < count || i == last {
+            if index < count {
                 return (i, index);
             }
             index -= count;
@@ -498,11 +501,10 @@ impl Inner {
             self.children.remove(child);
         }
         for left in [child, child.saturating_sub(1)] {
-            if left + 1 < self.children.len() {
-                let right = self.children.remove(left + 1);
-                if let Some(right) = self.children[left].join(right) {
-                    self.children.insert(left + 1, right);
-                }
+            if let Some([node, right]) = self.children.get_mut(left..left + 2)
+                && node.join(right)
+            {
+                self.children.remove(left + 1);
             }
         }
     }

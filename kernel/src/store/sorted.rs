@@ -6,6 +6,7 @@ use core::ops::{Bound, Range};
 use super::dict::Dict;
 use super::hasher::KeyHasher;
 use super::sequence::Sequence;
+use super::words;
 use crate::limits;
 
 /// A sorted set.
@@ -43,10 +44,12 @@ fn scored(word: &[u8]) -> Scored<'_> {
 impl SortedSet {
     /// What stands in the order, and what [`Rank`](crate::effect::Change::Rank) takes: words are compared as bytes.
     pub fn word(score: f64, member: &[u8]) -> Vec<u8> {
-        let mut word = Vec::with_capacity(8 + member.len());
-        word.extend_from_slice(&rank_of_score(score));
-        word.extend_from_slice(member);
-        word
+        [&rank_of_score(score), member].concat()
+    }
+
+    /// Appends such a word.
+    pub fn push_word(out: &mut Vec<u8>, score: f64, member: &[u8]) {
+        words::push_joined(out, &rank_of_score(score), member);
     }
 
     pub fn len(&self) -> usize {
@@ -71,8 +74,9 @@ impl SortedSet {
     }
 
     fn place(&self, score: f64, member: &[u8]) -> usize {
-        let wanted = Self::word(score, member);
-        self.order.partition_point(|word| word < &wanted[..])
+        let wanted = (rank_of_score(score), member);
+        self.order
+            .partition_point(|word| word.split_first_chunk().is_some_and(|(rank, member)| (*rank, member) < wanted))
     }
 
     /// The member at this place.
@@ -147,14 +151,18 @@ impl SortedSet {
         &self.order
     }
 
-    /// Gives a member a score.
-    pub(super) fn add(&mut self, member: &[u8], score: f64, hasher: &KeyHasher) {
+    /// Gives a member a score, as [`SortedSet::word`] says them. What is no such word changes nothing.
+    pub(super) fn add_word(&mut self, word: &[u8], hasher: &KeyHasher) {
+        let (member, score) = scored(word);
+        if score.is_nan() || word.first_chunk() != Some(&rank_of_score(score)) {
+            return;
+        }
         match self.score(member) {
             Some(old) if old == score => return,
             Some(old) => self.order.remove(self.place(old, member)),
             None => {}
         }
-        self.order.insert(self.place(score, member), &Self::word(score, member));
+        self.order.insert(self.place(score, member), word);
         let len = self.len();
         match &mut self.scores {
             Some(scores) => {
@@ -168,14 +176,6 @@ impl SortedSet {
                 self.scores = Some(scores);
             }
             None => {}
-        }
-    }
-
-    /// Takes in what [`SortedSet::order`] told.
-    pub(super) fn add_word(&mut self, word: &[u8], hasher: &KeyHasher) {
-        let (member, score) = scored(word);
-        if !score.is_nan() {
-            self.add(member, score, hasher);
         }
     }
 

@@ -71,28 +71,35 @@ pub fn size_of_word(len: usize) -> usize {
 /// Appends a word.
 #[inline]
 pub fn push(out: &mut Vec<u8>, word: &[u8]) {
-    let mut len = word.len();
+    push_joined(out, word, &[]);
+}
+
+/// Appends two byte strings as one word.
+#[inline]
+pub(super) fn push_joined(out: &mut Vec<u8>, start: &[u8], end: &[u8]) {
+    let mut len = start.len() + end.len();
     while len >= usize::from(MORE) {
         out.push(len as u8 | MORE);
         len >>= BITS;
     }
     out.push(len as u8);
-    out.extend_from_slice(word);
+    out.extend_from_slice(start);
+    out.extend_from_slice(end);
 }
 
 /// Replaces the bytes of a range by a word; what is behind moves.
 pub(super) fn splice(out: &mut Vec<u8>, range: core::ops::Range<usize>, word: Option<&[u8]>) {
-    let mut encoded = Vec::new();
+    let start = range.start;
+    out.drain(range);
     if let Some(word) = word {
-        encoded.reserve_exact(size_of_word(word.len()));
-        push(&mut encoded, word);
+        let size = size_of_word(word.len());
+        if out.capacity() - out.len() < size {
+            // Not by doubling: most of them never grow again.
+            out.reserve_exact(size + out.len() / 8);
+        }
+        push(out, word);
+        out[start..].rotate_right(size);
     }
-    let grows = encoded.len().saturating_sub(range.len());
-    if out.capacity() - out.len() < grows {
-        // Not by doubling: most of them never grow again.
-        out.reserve_exact(grows + out.len() / 8);
-    }
-    out.splice(range, encoded);
 }
 
 /// All of these, one behind the other.
