@@ -170,6 +170,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("bitmap", bitfield::COMMANDS),
     ("bitmap", bits::COMMANDS),
     ("list", blocking::LISTS),
+    ("sorted-set", blocking::SORTED_SETS),
     ("connection", client::COMMANDS),
     ("server", cluster::COMMANDS),
     ("server", command::COMMANDS),
