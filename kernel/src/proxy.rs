@@ -168,7 +168,6 @@ impl Core {
             if has_ended && let Some(slot) = proxies.sessions.get(&session) {
                 let mut session = self.clients.take(*slot);
                 session.end_counting();
-                session.waiting.into_iter().for_each(|ticket| self.waiters.hurry(ticket));
                 self.clients.put_back(*slot, session);
             }
             while let Some(message) = messages.pop_front() {
@@ -187,6 +186,12 @@ impl Core {
     fn run_in_turn(&mut self, now: Now, proxies: &mut Proxies, session: u64, message: Blocked) {
         let is_first = !proxies.blocked.contains_key(&session);
         self.probes.hit_if(!is_first, Probe::BlockedInSession);
+        if matches!(message, Blocked::End) {
+            let slot = proxies.sessions.get(&session);
+            let waits = slot.and_then(|slot| self.clients.get(*slot)).and_then(|session| session.waiting);
+            // From now on it takes nothing away.
+            waits.into_iter().for_each(|ticket| drop(self.waiters.remove(ticket)));
+        }
         if !is_first || !self.run_message(now, proxies, session, &message) {
             proxies.blocked_bytes += message.size();
             proxies.blocked.entry(session).or_default().push_back(message);

@@ -118,18 +118,11 @@ impl Waiters {
         core::mem::take(&mut self.by_ticket).into_values()
     }
 
-    /// How long a waiter still waits at most; `None` if its time is over, or it waits no more.
+    /// How long a waiter still waits at most; `None` if its time is over, or was ended.
     pub(crate) fn left(&self, ticket: Ticket, now: Monotonic) -> Option<core::time::Duration> {
         let until = self.by_ticket.get(&ticket)?.until;
         let left = until.map_or(crate::limits::MAX_PAUSE, |until| until - now);
         (!left.is_zero()).then_some(left)
-    }
-
-    /// Ends a waiter's time.
-    pub(crate) fn hurry(&mut self, ticket: Ticket) {
-        if let Some(waiter) = self.by_ticket.get_mut(&ticket) {
-            waiter.until = Some(Monotonic::default());
-        }
     }
 
     /// An effect has changed the data, and perhaps which number means which database.
@@ -277,19 +270,16 @@ impl Core {
         let Some((slot, ticket)) = found.and_then(|(slot, session)| Some((slot, session.waiting?))) else {
             return false;
         };
-        match error {
-            None => self.waiters.hurry(ticket),
-            Some(error) => {
-                self.waiters.remove(ticket);
-                let Some(mut session) = self.clients.take_idle(slot) else { return false };
-                let mut reply = Reply { protocol: session.protocol, ..Reply::default() };
-                reply.error(error);
-                let answer =
-                    Answer { then: Then::Reply, level: Level::Eventual, wait: None, leans: false, wrote: false };
-                session.waiting = None;
-                session.served = Some(Box::new(Served { reply: reply.bytes, answer }));
-                self.clients.put_back(slot, session);
-            }
+        self.waiters.remove(ticket);
+        if let Some(error) = error
+            && let Some(mut session) = self.clients.take_idle(slot)
+        {
+            let mut reply = Reply { protocol: session.protocol, ..Reply::default() };
+            reply.error(error);
+            let answer = Answer { then: Then::Reply, level: Level::Eventual, wait: None, leans: false, wrote: false };
+            session.waiting = None;
+            session.served = Some(Box::new(Served { reply: reply.bytes, answer }));
+            self.clients.put_back(slot, session);
         }
         self.clients.wake(slot);
         true

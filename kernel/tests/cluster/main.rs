@@ -21,6 +21,7 @@ macro_rules! script {
     };
 }
 
+mod blocking;
 mod everywhere;
 mod exactly_once;
 mod forwarding;

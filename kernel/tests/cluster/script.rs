@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Input, Output};
+use mneme_kernel::entry::Entry;
 use mneme_kernel::forward::{FromPrimary, ToPrimary};
 use mneme_kernel::ids::Seq;
 use mneme_kernel::resp::Value;
@@ -68,6 +70,10 @@ impl Stage {
                 self.world.spread(i, Some(other - 1));
             }
             (Ok(i), [_, "resends"]) => self.world.tell(i, Input::Resend),
+            (_, [client, "leaves"]) => {
+                let connection = self.clients.remove(*client).expect("it is connected");
+                self.world.nodes[node_of(client)].core.disconnect(&connection);
+            }
             (Ok(i), [_, "restarts"]) => {
                 self.clients.retain(|name, _| node_of(name) != i);
                 self.world.restart(i, false);
@@ -99,6 +105,7 @@ impl Stage {
                 let proposal = self.world.pending.pop_front().expect("something was proposed");
                 self.world.commit(Some(&proposal));
             }
+            (_, ["agree"]) => self.world.commit(Some(&Entry::Format { format: NEWEST }.encode())),
             (_, ["lose"]) => drop(self.world.pending.pop_front()),
             (_, ["last", "first"]) => {
                 let last = self.world.pending.pop_back().expect("something was proposed");
@@ -168,7 +175,7 @@ impl Stage {
             let node = &mut self.world.nodes[i];
             connection.advance(node.marks(), &node.voids, now.monotonic);
             let step = connection.run(&mut node.core, now);
-            assert!(matches!(step, Step::Read | Step::Held | Step::Count(_)), "{step:?}");
+            assert!(matches!(step, Step::Read | Step::Held | Step::Count(_) | Step::Delay(_)), "{step:?}");
             connection.advance(node.marks(), &node.voids, now.monotonic);
             while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
                 let bytes = String::from_utf8_lossy(&connection.ready()[..len]).into_owned();
