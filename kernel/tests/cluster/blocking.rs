@@ -151,6 +151,15 @@ fn a_served_element_that_the_log_does_not_take_is_not_gone() {
 fn whoever_leaves_takes_nothing() {
     script!(
         r#"
+    > agree
+    > a@2: BLPOP q 0
+    > b@1: BLPOP q 0
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: BLPOP q 0
+    > a@2 leaves
+    > 2 forwards
+      2 asks 1 to forget session 1
+    > b@1 leaves
     > c@1: RPUSH q 1
       c@1 waits for batch 1
     > c@1: LLEN q
