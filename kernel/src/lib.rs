@@ -24,6 +24,7 @@ pub mod everywhere;
 pub mod extended;
 pub mod forward;
 pub mod gate;
+mod geo;
 pub mod glob;
 pub mod histogram;
 pub mod ids;

@@ -15,6 +15,7 @@ mod counters;
 mod database;
 mod deadlines;
 mod diagnostics;
+mod geo;
 mod hashes;
 mod keys;
 pub(crate) mod keyspace;
@@ -22,6 +23,9 @@ mod lcs;
 mod lists;
 mod ranges;
 mod server;
+mod sorted;
+mod sorted_algebra;
+mod sorted_ranges;
 mod strings;
 mod touches;
 pub(crate) mod transactions;
@@ -173,6 +177,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("server", database::COMMANDS),
     ("generic", deadlines::COMMANDS),
     ("server", diagnostics::COMMANDS),
+    ("geo", geo::COMMANDS),
     ("hash", hashes::COMMANDS),
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
@@ -180,6 +185,9 @@ const TABLES: &[(&str, &[Command])] = &[
     ("list", lists::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
+    ("sorted-set", sorted::COMMANDS),
+    ("sorted-set", sorted_algebra::COMMANDS),
+    ("sorted-set", sorted_ranges::COMMANDS),
     ("string", strings::COMMANDS),
     ("transactions", transactions::COMMANDS),
     ("server", user::COMMANDS),
