@@ -201,31 +201,25 @@ impl<'a> Call<'a> {
 
     /// The key's value, which must be of this type if it is there. Who writes asks like this.
     pub(crate) fn value<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<Option<&K>, CommandError> {
-        let db = self.db();
-        let Some(place) = self.find(db, key) else { return Ok(None) };
-        K::of(self.core.store.database(db).at(place).value).map(Some).ok_or(CommandError::WrongType)
+        self.value_and_reply(key).map(|(value, _)| value)
     }
 
-    /// As [`Call::value`], counted as a hit or a miss, and beside it where the reply goes: who reads asks like this.
+    /// As [`Call::value`], and beside it where the reply goes.
+    pub(crate) fn value_and_reply<K: Kind + ?Sized>(
+        &mut self,
+        key: &[u8],
+    ) -> Result<(Option<&K>, &mut Reply), CommandError> {
+        let db = self.db();
+        let Some(place) = self.find(db, key) else { return Ok((None, self.reply)) };
+        let value = K::of(self.core.store.database(db).at(place).value).ok_or(CommandError::WrongType)?;
+        Ok((Some(value), self.reply))
+    }
+
+    /// As [`Call::value_and_reply`], counted as a hit or a miss: who reads asks like this.
     pub(crate) fn read<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<(Option<&K>, &mut Reply), CommandError> {
         let db = self.db();
         let place = self.find(db, key);
         self.core.stats.count_lookup(place.is_some());
-        self.beside_reply(db, place)
-    }
-
-    /// As [`Call::value`], and beside it where the reply goes: who takes away what it replies asks like this.
-    pub(crate) fn taken<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<(Option<&K>, &mut Reply), CommandError> {
-        let db = self.db();
-        let place = self.find(db, key);
-        self.beside_reply(db, place)
-    }
-
-    fn beside_reply<K: Kind + ?Sized>(
-        &mut self,
-        db: DbId,
-        place: Option<ItemPlace>,
-    ) -> Result<(Option<&K>, &mut Reply), CommandError> {
         let Some(place) = place else { return Ok((None, self.reply)) };
         let value = K::of(self.core.store.database(db).at(place).value).ok_or(CommandError::WrongType)?;
         Ok((Some(value), self.reply))

@@ -162,7 +162,8 @@ impl Shape {
     /// How far the position is from the shape's middle, if it is within.
     pub(crate) fn distance(self, middle: Position, position: Position) -> Option<f64> {
         match self {
-            Shape::Circle { radius } => Some(middle.distance(position)).filter(|distance| !(*distance > radius)),
+            // From the other side of the Earth it may be no number, and Redis takes that for near.
+            Shape::Circle { radius } => Some(middle.distance(position)).filter(|d| *d <= radius || d.is_nan()),
             Shape::Box { width, height } => {
                 let level = Position { longitude: middle.longitude, ..position };
                 let is_outside =

@@ -157,9 +157,12 @@ fn failed(answer: Option<&Value>) -> Completion {
     }
 }
 
+/// The answer, if there is one; that to the selection of the database, if that is refused.
 async fn ask(client: &mut Client, words: &[&str]) -> Option<Value> {
-    client.ask(&["SELECT", DATABASE]).await.ok()?;
-    client.ask_where_it_was(words).await.ok()
+    match client.ask(&["SELECT", DATABASE]).await.ok()? {
+        Value::Simple(_) => client.ask_where_it_was(words).await.ok(),
+        refused => Some(refused),
+    }
 }
 
 fn name(list: u16) -> String {

@@ -288,7 +288,7 @@ pub(super) enum Form {
 
 /// Takes up to `count` elements from an end of a list into the reply; whether there is such a list.
 pub(super) fn pop(call: &mut Call<'_>, key: &[u8], side: Side, count: usize, form: Form) -> Result<bool, CommandError> {
-    let (Some(list), reply) = call.taken::<List>(key)? else { return Ok(false) };
+    let (Some(list), reply) = call.value_and_reply::<List>(key)? else { return Ok(false) };
     let count = count.min(list.len());
     if form == Form::Keyed {
         reply.array(2);
@@ -414,7 +414,7 @@ fn insert(call: &mut Call<'_>) -> Result<(), CommandError> {
 
 fn remove(call: &mut Call<'_>) -> Result<(), CommandError> {
     let (key, element) = (call.args.at(1), call.args.at(3));
-    let count = with_opposite(call.args.at(2))?;
+    let count = integer(call.args.at(2))?;
     let Some(list) = call.value::<List>(key)? else {
         call.reply.integer(0);
         return Ok(());

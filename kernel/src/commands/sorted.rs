@@ -360,7 +360,7 @@ pub(super) fn end(word: &[u8]) -> Result<End, CommandError> {
 /// [`Form::Alone`] is one array of both; what is in the others has the form of [`reply_member`], and has it in any version of
 /// the protocol beside a key.
 pub(super) fn pop(call: &mut Call<'_>, key: &[u8], end: End, count: usize, form: Form) -> Result<bool, CommandError> {
-    let (Some(sorted), reply) = call.taken::<SortedSet>(key)? else { return Ok(false) };
+    let (Some(sorted), reply) = call.value_and_reply::<SortedSet>(key)? else { return Ok(false) };
     let count = count.min(sorted.len());
     let is_nested = match form {
         Form::Alone => false,
@@ -411,7 +411,7 @@ fn random_members(call: &mut Call<'_>) -> Result<(), CommandError> {
     let Some(count) = call.args.get(2) else {
         let len = call.read::<SortedSet>(key)?.0.map_or(0, SortedSet::len);
         let bits = call.core.random();
-        let (sorted, reply) = call.taken::<SortedSet>(key)?;
+        let (sorted, reply) = call.value_and_reply::<SortedSet>(key)?;
         let chosen = sorted.and_then(|sorted| sorted.at((bits % len as u64) as usize));
         reply.optional_bulk(chosen.map(|(member, _)| member));
         return Ok(());
@@ -436,7 +436,7 @@ fn random_members(call: &mut Call<'_>) -> Result<(), CommandError> {
         let chosen = choose(len, count.unsigned_abs() as usize, || call.core.random());
         ranks.extend(chosen);
     }
-    let (sorted, reply) = call.taken::<SortedSet>(key)?;
+    let (sorted, reply) = call.value_and_reply::<SortedSet>(key)?;
     begin_members(reply, ranks.len(), with_scores);
     let members = ranks.iter().flat_map(|rank| sorted.and_then(|sorted| sorted.at(*rank)));
     members.for_each(|member| reply_member(reply, member, with_scores));

@@ -139,7 +139,7 @@ fn len_in(protocol: Protocol, bytes: &[u8]) -> Option<usize> {
     let mut parts = match (bytes[0], text) {
         (b'$' | b'*', "-1") => return (!is_resp3).then_some(head),
         (b'+' | b'-' | b':', _) => return Some(head),
-        (b'_', "") => return is_resp3.then_some(head),
+        (b'_', "") | (b',', _) => return is_resp3.then_some(head),
         (b'$', len) => return Some(head + len.parse::<usize>().ok()? + 2),
         (b'=', len) => return is_resp3.then_some(head + len.parse::<usize>().ok()? + 2),
         (b'*', count) => count.parse::<usize>().ok()?,
