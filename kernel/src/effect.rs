@@ -112,6 +112,22 @@ pub enum Change<'a> {
     Unpend { group: &'a [u8], ids: Words<'a> },
 }
 
+impl Change<'_> {
+    /// Whether it concerns only what a stream knows of a group.
+    pub fn is_of_a_group(&self) -> bool {
+        matches!(
+            self,
+            Change::PutGroup { .. }
+                | Change::DropGroup { .. }
+                | Change::PutConsumer { .. }
+                | Change::DropConsumer { .. }
+                | Change::Deliver { .. }
+                | Change::Pend { .. }
+                | Change::Unpend { .. }
+        )
+    }
+}
+
 impl<'a> Effect<'a> {
     /// The key that it changes, if it is about one.
     pub fn key(&self) -> Option<(DbId, &'a [u8])> {

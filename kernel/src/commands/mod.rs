@@ -19,8 +19,13 @@ mod hashes;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
+mod movable;
 mod ranges;
 mod server;
+mod stream_groups;
+mod stream_info;
+mod stream_reads;
+mod streams;
 mod strings;
 mod touches;
 pub(crate) mod transactions;
@@ -178,6 +183,10 @@ const TABLES: &[(&str, &[Command])] = &[
     ("string", lcs::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
+    ("stream", stream_groups::COMMANDS),
+    ("stream", stream_info::COMMANDS),
+    ("stream", stream_reads::COMMANDS),
+    ("stream", streams::COMMANDS),
     ("string", strings::COMMANDS),
     ("transactions", transactions::COMMANDS),
     ("server", user::COMMANDS),
@@ -320,6 +329,10 @@ pub enum CommandError {
     ExecRefused(String),
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
+    #[error("NOGROUP No such {0}")]
+    NoGroup(String),
+    #[error("BUSYGROUP Consumer Group name already exists")]
+    BusyGroup,
     #[error("ERR {0}")]
     Other(&'static str),
     #[error("ERR {0}")]

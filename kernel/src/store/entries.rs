@@ -165,7 +165,8 @@ impl Entries {
         let (from, to) = ids.into_inner();
         let last = (self.last.base <= to).then_some(&self.last);
         let closed = self.before(to).rev().map(|(_, block)| block);
-        let all = last.into_iter().chain(closed).flat_map(|block| block.entries().collect::<Vec<_>>().into_iter().rev());
+        let all =
+            last.into_iter().chain(closed).flat_map(|block| block.entries().collect::<Vec<_>>().into_iter().rev());
         all.skip_while(move |entry| entry.id > to).take_while(move |entry| entry.id >= from)
     }
 

@@ -69,6 +69,11 @@ impl Group {
         self.pending.len()
     }
 
+    /// The least and the greatest ID of these.
+    pub fn pending_ends(&self) -> Option<(StreamId, StreamId)> {
+        Some((*self.pending.first_key_value()?.0, *self.pending.last_key_value()?.0))
+    }
+
     pub fn pending(&self, id: StreamId) -> Option<&Pending> {
         self.pending.get(&id)
     }
