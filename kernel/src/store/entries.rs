@@ -227,12 +227,12 @@ impl Entries {
         let mut removed = false;
         if self.last.base <= id {
             self.change_last(|last| removed = last.remove(id));
-        } else if let Some((_, block)) = self.closed.range_mut(..=id).next_back() {
+        } else if let Some((base, block)) = self.closed.range_mut(..=id).next_back() {
             self.cost -= block.cost();
             removed = block.remove(id);
             self.cost += block.cost();
-            let (base, is_empty) = (block.base, block.count == 0);
-            if is_empty {
+            if block.count == 0 {
+                let base = *base;
                 self.closed.remove(&base);
             }
         }
