@@ -7,7 +7,7 @@ use bincode::{BorrowDecode, Decode, Encode};
 use crate::codec::{self, CodecError};
 use crate::ids::{DbId, DbNumber, Incarnation};
 use crate::level::Level;
-use crate::store::Words;
+use crate::store::{StreamId, Words};
 
 /// One change of the data set. Deadlines are wall-clock milliseconds ([`crate::time::Wall`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
@@ -86,6 +86,46 @@ pub enum Change<'a> {
     Rank(Words<'a>),
     /// These are no members of the sorted set any more.
     Unrank(Words<'a>),
+    /// These entries now stand at the stream's end, where they are counted; the first begins a new block if they stand apart.
+    /// Each word is an ID, as sixteen bytes whose order is that of IDs, and the names and values of the fields.
+    AddEntries { apart: bool, entries: Words<'a> },
+    /// The entries with these IDs are gone, and the stream remembers the largest of them.
+    DropEntries(Words<'a>),
+    /// So many entries at the stream's front are gone.
+    Trim { count: u64 },
+    /// The stream has these counters.
+    SetStream { last: StreamId, max_deleted: StreamId, added: u64 },
+    /// There is such a group, which has read up to that ID, and so many entries if that is known.
+    PutGroup { group: &'a [u8], last: StreamId, read: Option<u64> },
+    /// The group is gone, with its consumers.
+    DropGroup { group: &'a [u8] },
+    /// There is such a consumer, which asked for something at this time, and got something at that time if it ever did.
+    PutConsumer { group: &'a [u8], consumer: &'a [u8], seen: u64, active: Option<u64> },
+    /// The consumer is gone, and nothing is pending that was delivered to it.
+    DropConsumer { group: &'a [u8], consumer: &'a [u8] },
+    /// Every entry behind what the group has read, up to this ID, was delivered to the consumer now, for the first time;
+    /// the group has read up to there.
+    Deliver { group: &'a [u8], consumer: &'a [u8], last: StreamId, read: Option<u64>, time: u64 },
+    /// These are pending with the consumer, and with no other. Each word is an ID, a time and how often it was delivered.
+    Pend { group: &'a [u8], consumer: &'a [u8], entries: Words<'a> },
+    /// The entries with these IDs are not pending any more.
+    Unpend { group: &'a [u8], ids: Words<'a> },
+}
+
+impl Change<'_> {
+    /// Whether it concerns only what a stream knows of a group.
+    pub fn is_of_a_group(&self) -> bool {
+        matches!(
+            self,
+            Change::PutGroup { .. }
+                | Change::DropGroup { .. }
+                | Change::PutConsumer { .. }
+                | Change::DropConsumer { .. }
+                | Change::Deliver { .. }
+                | Change::Pend { .. }
+                | Change::Unpend { .. }
+        )
+    }
 }
 
 impl<'a> Effect<'a> {

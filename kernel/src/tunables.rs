@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// Thresholds and bounds of what is written down about slow commands.
+/// Thresholds and bounds of what is written down about slow commands, and of how streams are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunables {
     /// `slowlog-log-slower-than`: microseconds from which on a command is slow; 0 is every command, negative none.
@@ -11,12 +11,22 @@ pub struct Tunables {
     pub slowlog_max_len: usize,
     /// `latency-monitor-threshold`: milliseconds from which on a command is a latency spike; 0 is none.
     pub latency_threshold: u64,
+    /// `stream-node-max-bytes` and `stream-node-max-entries`: what a block of a stream has at least when the next one is
+    /// begun; 0 is no bound. Streams are trimmed approximately by whole blocks.
+    pub stream_block_bytes: usize,
+    pub stream_block_entries: usize,
 }
 
 impl Default for Tunables {
     /// Redis's defaults.
     fn default() -> Self {
-        Self { slowlog_slower_than: 10_000, slowlog_max_len: 128, latency_threshold: 0 }
+        Self {
+            slowlog_slower_than: 10_000,
+            slowlog_max_len: 128,
+            latency_threshold: 0,
+            stream_block_bytes: 4096,
+            stream_block_entries: 100,
+        }
     }
 }
 

@@ -169,7 +169,7 @@ fn pop(call: &mut Call<'_>, side: Side) -> Result<(), CommandError> {
 fn pop_scored(call: &mut Call<'_>, end: End) -> Result<(), CommandError> {
     let (keys, timeout) = keys_and_timeout(call)?;
     first_of(call, For::SortedSet, &keys, timeout, |call, key| {
-        let (Some(sorted), reply) = call.taken::<SortedSet>(key)? else { return Ok(false) };
+        let (Some(sorted), reply) = call.value_and_reply::<SortedSet>(key)? else { return Ok(false) };
         let at = if end == End::Lowest { 0 } else { sorted.len() - 1 };
         let Some((member, score)) = sorted.at(at) else { return Ok(false) };
         reply.array(3);

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, is_word};
+use super::{Access, Command, CommandError, Keys, is_word, movable};
 use crate::call::Call;
 use crate::glob;
 
@@ -122,13 +122,14 @@ fn get_keys(call: &mut Call<'_>) -> Result<(), CommandError> {
         inner = inner.skip(2);
     }
     let (_, command) = call.core.commands.find(inner.at(0)).ok_or(CommandError::Other("Invalid command specified"))?;
-    if command.keys == Keys::NONE {
+    if !movable::has_keys(command) {
         return Err(CommandError::Other("The command has no key arguments"));
     }
     if !command.accepts(inner.len()) {
         return Err(CommandError::Other("Invalid number of arguments specified for command"));
     }
-    let keys: Vec<usize> = command.keys.positions(inner.len()).collect();
+    let wrong = CommandError::Other("Invalid arguments specified for command");
+    let keys = movable::keys(command, inner).ok_or(wrong)?;
     call.reply.array(keys.len());
     keys.into_iter().for_each(|i| call.reply.bulk(inner.at(i)));
     Ok(())

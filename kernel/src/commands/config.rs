@@ -84,6 +84,18 @@ const PARAMETERS: &[Parameter] = &[
         get: |core| core.tunables().slowlog_max_len as i128,
         set: |core, value| core.tune(|tunables| tunables.slowlog_max_len = value as usize),
     },
+    Parameter {
+        name: "stream-node-max-bytes",
+        kind: Kind::Memory,
+        get: |core| core.tunables().stream_block_bytes as i128,
+        set: |core, value| core.tune(|tunables| tunables.stream_block_bytes = value as usize),
+    },
+    Parameter {
+        name: "stream-node-max-entries",
+        kind: Kind::Number(0, |_| i64::MAX),
+        get: |core| core.tunables().stream_block_entries as i128,
+        set: |core, value| core.tune(|tunables| tunables.stream_block_entries = value as usize),
+    },
 ];
 
 impl Kind {

@@ -22,11 +22,16 @@ mod keys;
 pub(crate) mod keyspace;
 mod lcs;
 mod lists;
+mod movable;
 mod ranges;
 mod server;
 mod sorted;
 mod sorted_algebra;
 mod sorted_ranges;
+mod stream_groups;
+mod stream_info;
+mod stream_reads;
+mod streams;
 mod strings;
 mod touches;
 pub(crate) mod transactions;
@@ -191,6 +196,10 @@ const TABLES: &[(&str, &[Command])] = &[
     ("sorted-set", sorted::COMMANDS),
     ("sorted-set", sorted_algebra::COMMANDS),
     ("sorted-set", sorted_ranges::COMMANDS),
+    ("stream", stream_groups::COMMANDS),
+    ("stream", stream_info::COMMANDS),
+    ("stream", stream_reads::COMMANDS),
+    ("stream", streams::COMMANDS),
     ("string", strings::COMMANDS),
     ("transactions", transactions::COMMANDS),
     ("server", user::COMMANDS),
@@ -333,6 +342,10 @@ pub enum CommandError {
     ExecRefused(String),
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
+    #[error("NOGROUP No such {0}")]
+    NoGroup(String),
+    #[error("BUSYGROUP Consumer Group name already exists")]
+    BusyGroup,
     #[error("ERR {0}")]
     Other(&'static str),
     #[error("ERR {0}")]

@@ -1,10 +1,13 @@
 //! What a key holds: a byte string or a collection.
 
+use alloc::boxed::Box;
+
 use super::hash::Hash;
 use super::hasher::KeyHasher;
 use super::list::List;
 use super::set::Set;
 use super::sorted::SortedSet;
+use super::stream::Stream;
 use crate::effect::Change;
 
 /// A value that is no byte string.
@@ -14,6 +17,7 @@ pub(super) enum Collection {
     List(List),
     Set(Set),
     Sorted(SortedSet),
+    Stream(Box<Stream>),
 }
 
 /// What a key holds.
@@ -24,6 +28,7 @@ pub enum Value<'a> {
     List(&'a List),
     Set(&'a Set),
     Sorted(&'a SortedSet),
+    Stream(&'a Stream),
 }
 
 /// A type of values.
@@ -63,6 +68,12 @@ impl Kind for SortedSet {
     }
 }
 
+impl Kind for Stream {
+    fn of(value: Value<'_>) -> Option<&Self> {
+        if let Value::Stream(stream) = value { Some(stream) } else { None }
+    }
+}
+
 impl Value<'_> {
     /// As `TYPE` says it.
     pub fn type_name(self) -> &'static str {
@@ -72,6 +83,7 @@ impl Value<'_> {
             Value::List(_) => "list",
             Value::Set(_) => "set",
             Value::Sorted(_) => "zset",
+            Value::Stream(_) => "stream",
         }
     }
 
@@ -87,6 +99,7 @@ impl Value<'_> {
             Value::List(list) => list.encoding(),
             Value::Set(set) => set.encoding(),
             Value::Sorted(sorted) => sorted.encoding(),
+            Value::Stream(_) => "stream",
         }
     }
 }
@@ -99,13 +112,24 @@ impl Collection {
             Change::Push { .. } => Some(Collection::List(List::default())),
             Change::AddMembers(_) => Some(Collection::Set(Set::default())),
             Change::Rank(_) => Some(Collection::Sorted(SortedSet::default())),
+            Change::AddEntries { .. } | Change::SetStream { .. } | Change::PutGroup { .. } => {
+                Some(Collection::Stream(Box::default()))
+            }
             Change::DropFields(_)
             | Change::Pop { .. }
             | Change::InsertAt { .. }
             | Change::SetAt { .. }
             | Change::RemoveAt { .. }
             | Change::DropMembers(_)
-            | Change::Unrank(_) => None,
+            | Change::Unrank(_)
+            | Change::DropEntries(_)
+            | Change::Trim { .. }
+            | Change::DropGroup { .. }
+            | Change::PutConsumer { .. }
+            | Change::DropConsumer { .. }
+            | Change::Deliver { .. }
+            | Change::Pend { .. }
+            | Change::Unpend { .. } => None,
         }
     }
 
@@ -115,6 +139,7 @@ impl Collection {
             Collection::List(list) => Value::List(list),
             Collection::Set(set) => Value::Set(set),
             Collection::Sorted(sorted) => Value::Sorted(sorted),
+            Collection::Stream(stream) => Value::Stream(stream),
         }
     }
 
@@ -138,6 +163,7 @@ impl Collection {
             (Collection::Set(set), Change::DropMembers(members)) => members.for_each(|member| set.remove(member)),
             (Collection::Sorted(sorted), Change::Rank(words)) => words.for_each(|word| sorted.add_word(word, hasher)),
             (Collection::Sorted(sorted), Change::Unrank(members)) => members.for_each(|member| sorted.remove(member)),
+            (Collection::Stream(stream), _) => stream.change(change),
             _ => {}
         }
     }
@@ -149,6 +175,7 @@ impl Collection {
             Collection::List(list) => list.is_empty(),
             Collection::Set(set) => set.is_empty(),
             Collection::Sorted(sorted) => sorted.is_empty(),
+            Collection::Stream(_) => false,
         }
     }
 
@@ -158,6 +185,7 @@ impl Collection {
             Collection::List(list) => list.cost(),
             Collection::Set(set) => set.cost(),
             Collection::Sorted(sorted) => sorted.cost(),
+            Collection::Stream(stream) => stream.cost(),
         }
     }
 
@@ -168,6 +196,7 @@ impl Collection {
             Collection::List(list) => list.check(),
             Collection::Set(set) => set.check(),
             Collection::Sorted(sorted) => sorted.check(),
+            Collection::Stream(stream) => stream.check(),
         }
     }
 }

@@ -5,7 +5,7 @@ use core::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{Store, Value};
+use super::{Store, Stream, StreamId, Value};
 use crate::system::System;
 
 /// A digest of a data set: equal for equal sets, different for different ones but for one chance in 2^128.
@@ -94,9 +94,40 @@ fn digest_value(value: Value<'_>, hasher: &mut SipHasher24) {
         Value::Set(set) => set.iter().for_each(|member| add(&member, &[])),
         Value::List(list) => write_words(list.elements().iter(), hasher),
         Value::Sorted(sorted) => write_words(sorted.order().iter(), hasher),
+        Value::Stream(stream) => write_stream(stream, hasher),
     }
     hasher.write(value.type_name().as_bytes());
     hasher.write_u128(sum);
+}
+
+fn write_stream(stream: &Stream, hasher: &mut SipHasher24) {
+    let write_id = |id: StreamId, hasher: &mut SipHasher24| hasher.write(&id.bytes());
+    for entry in stream.range(StreamId::MIN..=StreamId::MAX) {
+        write_id(entry.id, hasher);
+        hasher.write_u64(entry.len() as u64);
+        write_words(entry.fields().flat_map(|(name, value)| [name, value]), hasher);
+    }
+    write_id(stream.last_id(), hasher);
+    write_id(stream.max_deleted(), hasher);
+    hasher.write_u64(stream.added());
+    for (name, group) in stream.groups() {
+        write_words([name].into_iter(), hasher);
+        write_id(group.last, hasher);
+        hasher.write_u64(group.read.map_or(0, |read| read.wrapping_add(1)));
+        hasher.write_u64(group.consumers().len() as u64);
+        for (name, consumer) in group.consumers() {
+            write_words([name].into_iter(), hasher);
+            hasher.write_u64(consumer.seen);
+            hasher.write_u64(consumer.active.map_or(0, |active| active.wrapping_add(1)));
+        }
+        hasher.write_u64(group.pending_len() as u64);
+        for (id, pending) in group.all_pending(None, StreamId::MIN..=StreamId::MAX) {
+            write_id(id, hasher);
+            write_words([&*pending.consumer].into_iter(), hasher);
+            hasher.write_u64(pending.time);
+            hasher.write_u64(pending.count);
+        }
+    }
 }
 
 fn write_words<'a>(words: impl Iterator<Item = &'a [u8]>, hasher: &mut SipHasher24) {

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::stream::Piece;
 use super::words::{self, Words};
 use super::{Item, Store, Value};
 use crate::effect::{self, Change, Effect, Side};
@@ -63,6 +64,9 @@ enum Rest<'a> {
     Made {
         members: Box<dyn Iterator<Item = super::Member<'a>> + Send + 'a>,
     },
+    Stream {
+        pieces: Box<dyn Iterator<Item = Piece<'a>> + Send + 'a>,
+    },
     Deadline,
     Nothing,
 }
@@ -84,6 +88,7 @@ impl<'a> ItemPieces<'a> {
             }
             Value::List(list) => Rest::Elements { kind: Elements::List, words: Box::new(list.elements().iter()) },
             Value::Set(set) => Rest::Made { members: Box::new(set.iter()) },
+            Value::Stream(stream) => Rest::Stream { pieces: Box::new(stream.pieces()) },
             Value::Sorted(sorted) => Rest::Elements { kind: Elements::Sorted, words: Box::new(sorted.order().iter()) },
         };
         Self { db, key, deadline: item.deadline, rest }
@@ -132,6 +137,13 @@ impl<'a> ItemPieces<'a> {
                     }
                     if !piece.is_empty() {
                         change(Change::AddMembers(Words::new(&piece)));
+                        return true;
+                    }
+                    self.rest = Rest::Deadline;
+                }
+                Rest::Stream { pieces } => {
+                    if let Some(piece) = pieces.next() {
+                        change(piece.change());
                         return true;
                     }
                     self.rest = Rest::Deadline;

@@ -42,24 +42,41 @@ impl<'a> Iterator for Words<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (&first, mut rest) = self.0.split_first()?;
-        let mut len = usize::from(first & !MORE);
-        if first & MORE != 0 {
-            let mut shift = BITS;
-            loop {
-                let (&byte, behind) = rest.split_first()?;
-                rest = behind;
-                len |= usize::from(byte & !MORE).checked_shl(shift)?;
-                shift += BITS;
-                if byte & MORE == 0 {
-                    break;
-                }
-            }
-        }
-        let (word, rest) = rest.split_at_checked(len)?;
+        let (len, rest) = take_number(self.0)?;
+        let (word, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
         self.0 = rest;
         Some(word)
     }
+}
+
+/// The number at the front, and what is behind it.
+#[inline]
+pub(super) fn take_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (&first, mut rest) = bytes.split_first()?;
+    let mut number = u64::from(first & !MORE);
+    if first & MORE != 0 {
+        let mut shift = BITS;
+        loop {
+            let (&byte, behind) = rest.split_first()?;
+            rest = behind;
+            number |= u64::from(byte & !MORE).checked_shl(shift)?;
+            shift += BITS;
+            if byte & MORE == 0 {
+                break;
+            }
+        }
+    }
+    Some((number, rest))
+}
+
+/// Appends a number: seven bits a byte, the lowest first.
+#[inline]
+pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= u64::from(MORE) {
+        out.push(number as u8 | MORE);
+        number >>= BITS;
+    }
+    out.push(number as u8);
 }
 
 /// Bytes that a word of this length takes.
@@ -77,12 +94,7 @@ pub fn push(out: &mut Vec<u8>, word: &[u8]) {
 /// Appends two byte strings as one word.
 #[inline]
 pub(super) fn push_joined(out: &mut Vec<u8>, start: &[u8], end: &[u8]) {
-    let mut len = start.len() + end.len();
-    while len >= usize::from(MORE) {
-        out.push(len as u8 | MORE);
-        len >>= BITS;
-    }
-    out.push(len as u8);
+    push_number(out, (start.len() + end.len()) as u64);
     out.extend_from_slice(start);
     out.extend_from_slice(end);
 }
