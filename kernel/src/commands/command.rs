@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, is_word};
+use super::{Access, Command, CommandError, Keys, is_word, sort};
 use crate::call::Call;
 use crate::glob;
 
@@ -128,7 +128,10 @@ fn get_keys(call: &mut Call<'_>) -> Result<(), CommandError> {
     if !command.accepts(inner.len()) {
         return Err(CommandError::Other("Invalid number of arguments specified for command"));
     }
-    let keys: Vec<usize> = command.keys.positions(inner.len()).collect();
+    let mut keys: Vec<usize> = command.keys.positions(inner.len()).collect();
+    if command.name == "sort" {
+        keys.extend(sort::stored_at(inner));
+    }
     call.reply.array(keys.len());
     keys.into_iter().for_each(|i| call.reply.bulk(inner.at(i)));
     Ok(())

@@ -15,12 +15,15 @@ mod counters;
 mod database;
 mod deadlines;
 mod diagnostics;
+mod dump;
 mod hashes;
+mod hyperloglog;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
 mod ranges;
 mod server;
+mod sort;
 mod strings;
 mod touches;
 pub(crate) mod transactions;
@@ -172,12 +175,15 @@ const TABLES: &[(&str, &[Command])] = &[
     ("server", database::COMMANDS),
     ("generic", deadlines::COMMANDS),
     ("server", diagnostics::COMMANDS),
+    ("generic", dump::COMMANDS),
     ("hash", hashes::COMMANDS),
+    ("hyperloglog", hyperloglog::COMMANDS),
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
+    ("generic", sort::COMMANDS),
     ("string", strings::COMMANDS),
     ("transactions", transactions::COMMANDS),
     ("server", user::COMMANDS),
@@ -320,6 +326,12 @@ pub enum CommandError {
     ExecRefused(String),
     #[error("NOQUORUM not executed: the Keeper's disk is full; writes go on by themselves when there is space")]
     DiskFull,
+    #[error("WRONGTYPE Key is not a valid HyperLogLog string value.")]
+    NotASketch,
+    #[error("BUSYKEY Target key name already exists.")]
+    BusyKey,
+    #[error("INVALIDOBJ Corrupted HLL object detected")]
+    CorruptedSketch,
     #[error("ERR {0}")]
     Other(&'static str),
     #[error("ERR {0}")]
