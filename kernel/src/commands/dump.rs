@@ -1,7 +1,7 @@
 //! Values in Redis's own format: how keys move from Redis, and back.
 
 use super::{Access, Command, CommandError, Keys, integer, is_word};
-use crate::call::{Call, NOT_AGREED};
+use crate::call::Call;
 use crate::effect::{Change, Side};
 use crate::rdb::{self, Loaded};
 use crate::store::Words;
@@ -80,9 +80,6 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
     let value = rdb::open(call.args.at(3));
     let value = value.ok_or(CommandError::Other("DUMP payload version or checksum are wrong"))?;
     let loaded = rdb::load(value).map_err(|_| CommandError::Other("Bad data format"))?;
-    if !matches!(loaded, Loaded::Text(_)) && !call.core.writes_collections() {
-        return Err(NOT_AGREED);
-    }
     let deadline = (time > 0).then(|| if options.absolute { time } else { call.now.0.saturating_add(time) });
     if exists {
         call.delete(key);

@@ -225,6 +225,7 @@ impl Commands {
     /// Whether the command, if it writes, makes values other than byte strings; by its place in [`Commands::all`].
     pub(crate) fn makes_collections(&self, number: usize) -> bool {
         ["hash", "list", "set", "sorted-set", "stream", "geo"].contains(&self.groups[number])
+            || self.all[number].name == "restore"
     }
 
     /// The command with this name in any case, and its place in [`Commands::all`].

@@ -146,8 +146,10 @@ fn sort(call: &mut Call<'_>, may_store: bool) -> Result<(), CommandError> {
     }
 }
 
+type Elements = Vec<Box<[u8]>>;
+
 /// The key's elements in their order, and whether they have none.
-fn elements(call: &mut Call<'_>) -> Result<(Vec<Box<[u8]>>, bool), CommandError> {
+fn elements(call: &mut Call<'_>) -> Result<(Elements, bool), CommandError> {
     let value = call.look_up(call.args.at(1)).map(|item| item.value);
     Ok(match value {
         None => (Vec::new(), false),
