@@ -85,6 +85,10 @@ bench-etcd *ARGS:
 compare-redis *ARGS:
     ./scripts/compare-redis {{ARGS}}
 
+# Redis's own Tcl suite against a fresh node: just redis-suite type/string --only /SETRANGE
+redis-suite *ARGS:
+    ./scripts/redis-suite {{ARGS}}
+
 # redis-cli, redis-py and redis-rs against a fresh node
 clients:
     ./scripts/clients

@@ -9,6 +9,7 @@ use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::glob;
 use crate::ids::{DbId, DbNumber};
+use crate::store::Item;
 
 /// How many keys RANDOMKEY looks at where those that have expired must not be deleted; as in Redis.
 const RANDOM_TRIES: u32 = 100;
@@ -170,11 +171,12 @@ fn scan(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let db = call.db();
     let mut keys = Vec::new();
-    let is_wanted = |key: &[u8]| {
-        pattern.is_none_or(|pattern| glob::matches(pattern, key)) && kind.is_none_or(|kind| is_word(kind, "string"))
+    let is_wanted = |key: &[u8], item: Item<'_>| {
+        pattern.is_none_or(|pattern| glob::matches(pattern, key))
+            && kind.is_none_or(|kind| is_word(kind, item.value.type_name()))
     };
-    let next = call.core.store.database(db).scan(cursor, count, |key, _| {
-        if is_wanted(key) {
+    let next = call.core.store.database(db).scan(cursor, count, |key, item| {
+        if is_wanted(key, item) {
             keys.push(key.into());
         }
     });

@@ -16,8 +16,10 @@ mod counters;
 mod database;
 mod deadlines;
 mod diagnostics;
+mod dump;
 mod geo;
 mod hashes;
+mod hyperloglog;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
@@ -25,6 +27,7 @@ mod lists;
 mod movable;
 mod ranges;
 mod server;
+mod sort;
 mod sorted;
 mod sorted_algebra;
 mod sorted_ranges;
@@ -185,14 +188,17 @@ const TABLES: &[(&str, &[Command])] = &[
     ("server", database::COMMANDS),
     ("generic", deadlines::COMMANDS),
     ("server", diagnostics::COMMANDS),
+    ("generic", dump::COMMANDS),
     ("geo", geo::COMMANDS),
     ("hash", hashes::COMMANDS),
+    ("hyperloglog", hyperloglog::COMMANDS),
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
     ("list", lists::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
+    ("generic", sort::COMMANDS),
     ("sorted-set", sorted::COMMANDS),
     ("sorted-set", sorted_algebra::COMMANDS),
     ("sorted-set", sorted_ranges::COMMANDS),
@@ -241,6 +247,7 @@ impl Commands {
     /// Whether the command, if it writes, makes values other than byte strings; by its place in [`Commands::all`].
     pub(crate) fn makes_collections(&self, number: usize) -> bool {
         ["hash", "list", "set", "sorted-set", "stream", "geo"].contains(&self.groups[number])
+            || self.all[number].name == "restore"
     }
 
     /// The command with this name in any case, and its place in [`Commands::all`].
@@ -346,6 +353,12 @@ pub enum CommandError {
     NoGroup(String),
     #[error("BUSYGROUP Consumer Group name already exists")]
     BusyGroup,
+    #[error("WRONGTYPE Key is not a valid HyperLogLog string value.")]
+    NotASketch,
+    #[error("BUSYKEY Target key name already exists.")]
+    BusyKey,
+    #[error("INVALIDOBJ Corrupted HLL object detected")]
+    CorruptedSketch,
     #[error("ERR {0}")]
     Other(&'static str),
     #[error("ERR {0}")]

@@ -1,0 +1,108 @@
+//! Values in Redis's own format: how keys move from Redis, and back.
+
+use super::{Access, Command, CommandError, Keys, integer, is_word};
+use crate::call::Call;
+use crate::effect::{Change, Side};
+use crate::rdb::{self, Loaded};
+use crate::store::Words;
+
+pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        name: "dump",
+        arity: 2,
+        access: Access::Read,
+        keys: Keys::ONE,
+        flags: &[],
+        summary: "Returns a serialized representation of the value stored at a key.",
+        run: |call| {
+            const STREAM: CommandError = CommandError::Other("streams cannot be dumped: read them by XRANGE");
+            let item = call.look_up(call.args.at(1));
+            let dumped = item.map(|item| rdb::dump(item.value).ok_or(STREAM)).transpose()?;
+            call.reply.optional_bulk(dumped.as_deref());
+            Ok(())
+        },
+    },
+    Command {
+        name: "restore",
+        arity: -4,
+        access: Access::Write,
+        keys: Keys::ONE,
+        flags: &["denyoom"],
+        summary: "Creates a key from the serialized representation of a value.",
+        run: restore,
+    },
+];
+
+/// What options say.
+#[derive(Default)]
+struct Options {
+    replaces: bool,
+    /// The time is one since 1970.
+    absolute: bool,
+}
+
+impl Options {
+    fn of(call: &Call<'_>) -> Result<Self, CommandError> {
+        let mut found = Options::default();
+        let (mut has_idle_time, mut has_frequency) = (false, false);
+        let mut options = call.args.skip(4).iter();
+        while let Some(option) = options.next() {
+            if is_word(option, "replace") {
+                found.replaces = true;
+            } else if is_word(option, "absttl") {
+                found.absolute = true;
+            } else if is_word(option, "idletime") && !has_frequency {
+                // Neither is kept: they are for policies that evict.
+                if integer(options.next().ok_or(CommandError::Syntax)?)? < 0 {
+                    return Err(CommandError::Other("Invalid IDLETIME value, must be >= 0"));
+                }
+                has_idle_time = true;
+            } else if is_word(option, "freq") && !has_idle_time {
+                if !(0..=255).contains(&integer(options.next().ok_or(CommandError::Syntax)?)?) {
+                    return Err(CommandError::Other("Invalid FREQ value, must be >= 0 and <= 255"));
+                }
+                has_frequency = true;
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let key = call.args.at(1);
+    let options = Options::of(call)?;
+    let exists = call.exists(key);
+    if exists && !options.replaces {
+        return Err(CommandError::BusyKey);
+    }
+    let time = integer(call.args.at(2))?;
+    let time = u64::try_from(time).map_err(|_| CommandError::Other("Invalid TTL value, must be >= 0"))?;
+    let value = rdb::open(call.args.at(3));
+    let value = value.ok_or(CommandError::Other("DUMP payload version or checksum are wrong"))?;
+    let loaded = rdb::load(value).map_err(|_| CommandError::Other("Bad data format"))?;
+    let deadline = (time > 0).then(|| if options.absolute { time } else { call.now.0.saturating_add(time) });
+    if exists {
+        call.delete(key);
+    }
+    call.reply.ok();
+    if deadline.is_some_and(|deadline| deadline <= call.now.0) {
+        return Ok(());
+    }
+    let change = match &loaded {
+        Loaded::Text(text) => {
+            call.put(key, text, deadline);
+            return Ok(());
+        }
+        Loaded::List(words) => Change::Push { side: Side::Right, elements: Words::new(words) },
+        Loaded::Set(words) => Change::AddMembers(Words::new(words)),
+        Loaded::Sorted(words) => Change::Rank(Words::new(words)),
+        Loaded::Hash(words) => Change::PutFields(Words::new(words)),
+    };
+    call.change(key, change);
+    if deadline.is_some() {
+        call.set_deadline(key, deadline);
+    }
+    Ok(())
+}

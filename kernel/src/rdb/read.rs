@@ -1,0 +1,190 @@
+//! Reading values.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use super::packed::{Element, integer, integers, listpack};
+use super::{compressed, types};
+use crate::limits;
+use crate::store::{SortedSet, words};
+
+/// These bytes are no value, or one that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bad;
+
+/// A value that was read. Of collections there are the words that the effects take which make them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    Text(Vec<u8>),
+    List(Vec<u8>),
+    Set(Vec<u8>),
+    Sorted(Vec<u8>),
+    Hash(Vec<u8>),
+}
+
+/// What is still to be read.
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
+
+/// How a length is given.
+enum Length {
+    Plain(u64),
+    /// The string is in this special form.
+    Special(u8),
+}
+
+impl<'a> Bytes<'a> {
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Bad> {
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(Bad)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    pub(super) fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Bad> {
+        self.take(N)?.try_into().map_err(|_| Bad)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Bad> {
+        self.chunk().map(|[byte]| byte)
+    }
+
+    fn length(&mut self) -> Result<Length, Bad> {
+        let first = self.byte()?;
+        let low = first & 0x3f;
+        Ok(match first {
+            0..=0x3f => Length::Plain(low.into()),
+            0x40..=0x7f => Length::Plain(u64::from(low) << 8 | u64::from(self.byte()?)),
+            0x80 => Length::Plain(u32::from_be_bytes(self.chunk()?).into()),
+            0x81 => Length::Plain(u64::from_be_bytes(self.chunk()?)),
+            0xc0.. => Length::Special(low),
+            _ => return Err(Bad),
+        })
+    }
+
+    fn plain_length(&mut self) -> Result<usize, Bad> {
+        let Length::Plain(len) = self.length()? else { return Err(Bad) };
+        usize::try_from(len).map_err(|_| Bad)
+    }
+
+    fn string(&mut self) -> Result<Element<'a>, Bad> {
+        const COMPRESSED: u8 = 3;
+        Ok(match self.length()? {
+            Length::Plain(len) => Cow::Borrowed(self.take(usize::try_from(len).map_err(|_| Bad)?)?),
+            Length::Special(0) => integer(i8::from_le_bytes(self.chunk()?).into()),
+            Length::Special(1) => integer(i16::from_le_bytes(self.chunk()?).into()),
+            Length::Special(2) => integer(i32::from_le_bytes(self.chunk()?).into()),
+            Length::Special(COMPRESSED) => {
+                let (compressed, len) = (self.plain_length()?, self.plain_length()?);
+                let compressed = self.take(compressed)?;
+                let is_sane = len <= limits::MAX_BULK;
+                Cow::Owned(is_sane.then(|| compressed::expanded(compressed, len)).flatten().ok_or(Bad)?)
+            }
+            Length::Special(_) => return Err(Bad),
+        })
+    }
+
+    /// A score as text, with its length before it.
+    fn old_score(&mut self) -> Result<f64, Bad> {
+        match self.byte()? {
+            255 => Ok(f64::NEG_INFINITY),
+            254 => Ok(f64::INFINITY),
+            253 => Err(Bad),
+            len => score(self.take(len.into())?),
+        }
+    }
+}
+
+fn score(text: &[u8]) -> Result<f64, Bad> {
+    core::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Bad)
+}
+
+/// Words that are collected.
+#[derive(Default)]
+struct Collected(Vec<u8>);
+
+impl Collected {
+    fn push(&mut self, word: &[u8]) -> Result<(), Bad> {
+        words::push(&mut self.0, word);
+        // What is compressed may be far more than what it comes from; the log takes no command of any size.
+        if self.0.len() <= limits::MAX_BULK { Ok(()) } else { Err(Bad) }
+    }
+
+    fn push_scored(&mut self, member: &[u8], score: f64) -> Result<(), Bad> {
+        if score.is_nan() { Err(Bad) } else { self.push(&SortedSet::word(score, member)) }
+    }
+
+    fn extend<'a>(&mut self, elements: impl IntoIterator<Item = Element<'a>>) -> Result<(), Bad> {
+        elements.into_iter().try_for_each(|element| self.push(&element))
+    }
+
+    /// There are no empty collections.
+    fn done(self, kind: fn(Vec<u8>) -> Loaded) -> Result<Loaded, Bad> {
+        if self.0.is_empty() { Err(Bad) } else { Ok(kind(self.0)) }
+    }
+}
+
+pub(super) fn value(value: &[u8]) -> Result<Loaded, Bad> {
+    let mut bytes = Bytes(value);
+    let mut collected = Collected::default();
+    match bytes.byte()? {
+        types::TEXT => bytes.string().map(|text| Loaded::Text(text.into_owned())),
+        kind @ (types::LIST | types::SET) => {
+            for _ in 0..bytes.plain_length()? {
+                collected.push(&bytes.string()?)?;
+            }
+            collected.done(if kind == types::LIST { Loaded::List } else { Loaded::Set })
+        }
+        types::HASH => {
+            for _ in 0..bytes.plain_length()? {
+                collected.push(&bytes.string()?)?;
+                collected.push(&bytes.string()?)?;
+            }
+            collected.done(Loaded::Hash)
+        }
+        kind @ (types::SORTED | types::SORTED_2) => {
+            for _ in 0..bytes.plain_length()? {
+                let member = bytes.string()?;
+                let score = if kind == types::SORTED { bytes.old_score()? } else { f64::from_le_bytes(bytes.chunk()?) };
+                collected.push_scored(&member, score)?;
+            }
+            collected.done(Loaded::Sorted)
+        }
+        types::INTEGER_SET => {
+            collected.extend(integers(&bytes.string()?)?)?;
+            collected.done(Loaded::Set)
+        }
+        types::SET_LISTPACK => {
+            collected.extend(listpack(&bytes.string()?)?)?;
+            collected.done(Loaded::Set)
+        }
+        types::HASH_LISTPACK => {
+            let packed = bytes.string()?;
+            let elements = listpack(&packed)?;
+            let is_even = elements.len().is_multiple_of(2);
+            collected.extend(elements)?;
+            if is_even { collected.done(Loaded::Hash) } else { Err(Bad) }
+        }
+        types::SORTED_LISTPACK => {
+            let packed = bytes.string()?;
+            for pair in listpack(&packed)?.chunks(2) {
+                let [member, text] = pair else { return Err(Bad) };
+                collected.push_scored(member, score(text)?)?;
+            }
+            collected.done(Loaded::Sorted)
+        }
+        types::QUICKLIST_2 => {
+            const PLAIN: usize = 1;
+            const PACKED: usize = 2;
+            for _ in 0..bytes.plain_length()? {
+                let form = bytes.plain_length()?;
+                let node = bytes.string()?;
+                match form {
+                    PLAIN => collected.push(&node)?,
+                    PACKED => collected.extend(listpack(&node)?)?,
+                    _ => return Err(Bad),
+                }
+            }
+            collected.done(Loaded::List)
+        }
+        _ => Err(Bad),
+    }
+}
