@@ -312,7 +312,7 @@ impl Call<'_> {
         }
         self.then = Then::Block(left);
         if self.session.waiting.is_none() {
-            self.wish = Some(Wish { what, keys: keys.iter().map(|key| (*key).into()).collect(), until });
+            self.wish = Some(Wish { what, keys: keys.iter().map(|key| (*key).into()).collect(), until, args: None });
         }
         true
     }

@@ -500,6 +500,7 @@ impl Core {
                 if kept.map_err(|error| BadEntry { index, error })? {
                     self.applied = Some(index);
                 }
+                self.serve_waiters(now);
             }
             Input::Release => self.hand_over(),
             Input::Forget => {
@@ -785,6 +786,7 @@ impl Core {
         if !self.config.replica || !Mutant::ServeHalfRead.is_chosen() {
             self.role = Role::Recovering;
         }
+        self.dissolve_waiters();
         self.incarnation = None;
         self.claimed = None;
         self.store = Store::new(self.config.seed);
@@ -825,6 +827,9 @@ impl Core {
             }
             self.store.apply(&effect);
             self.system.apply(&effect);
+            if !self.waiters.is_empty() {
+                self.waiters.see(&effect, &self.system.databases);
+            }
             self.rights_changes += u64::from(effect.changes_rights());
         }
         Ok(())

@@ -17,7 +17,7 @@ use crate::requests::Kept;
 use crate::resp::{OwnedArgs, Reply};
 use crate::served::Executed;
 use crate::session::Session;
-use crate::store::{Item, Kind, List, SortedSet};
+use crate::store::{Item, Kind, List, SortedSet, Stream};
 use crate::time::Monotonic;
 
 /// A waiter's number: they grow in the order of arrival.
@@ -28,15 +28,20 @@ pub(crate) type Ticket = u64;
 pub(crate) enum For {
     List,
     SortedSet,
+    Stream,
+    /// A group of a stream: also that it is gone.
+    Group,
 }
 
 impl For {
     /// Whether it is worth trying again, now that the key holds this.
     fn is_met(self, item: Option<Item<'_>>) -> bool {
-        let Some(item) = item else { return false };
+        let Some(item) = item else { return self == For::Group };
         match self {
             For::List => List::of(item.value).is_some(),
             For::SortedSet => SortedSet::of(item.value).is_some(),
+            For::Stream => Stream::of(item.value).is_some(),
+            For::Group => true,
         }
     }
 }
@@ -61,6 +66,8 @@ pub(crate) struct Wish {
     pub what: For,
     pub keys: Vec<Box<[u8]>>,
     pub until: Option<Monotonic>,
+    /// What it asks again, if that differs from what it has asked.
+    pub args: Option<OwnedArgs>,
 }
 
 /// All that wait.
@@ -85,7 +92,8 @@ impl Waiters {
 
     pub(crate) fn add(&mut self, slot: Slot, db: DbNumber, args: OwnedArgs, level: Level, wish: Wish) -> Ticket {
         self.last += 1;
-        let Wish { what, keys, until } = wish;
+        let Wish { what, keys, until, args: again } = wish;
+        let args = again.unwrap_or(args);
         for key in &keys {
             self.by_key.entry((db, key.clone())).or_default().insert(self.last);
         }
@@ -189,7 +197,8 @@ pub(crate) struct Served {
 impl Core {
     /// Serves those that wait for keys that have changed.
     pub(crate) fn serve_waiters(&mut self, now: Now) {
-        while self.waiters.has_ready() && self.serves() {
+        // Others have only those who read what is there.
+        while self.waiters.has_ready() && self.is_hot() && !self.is_stopping() {
             let mut keys = self.waiters.take_ready().into_iter();
             while let Some(key) = keys.next() {
                 if !self.serve_key(now, &key) {

@@ -1,14 +1,18 @@
-//! XREAD and XREADGROUP: what is new in streams. A call that finds nothing says so, for those who would wait.
+//! XREAD and XREADGROUP: what is new in streams, now or when it comes.
 
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::stream_groups::{group_of, no_group, see};
 use super::streams::{announce, id, reply_entries, reply_entry, reply_id};
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
-use crate::resp::{Args, Protocol, Reply};
+use crate::limits;
+use crate::resp::{Args, OwnedArgs, Protocol, Reply};
 use crate::store::{Stream, StreamId, Words, delivered_word, words};
+use crate::waiters::For;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -36,6 +40,8 @@ pub(super) const COMMANDS: &[Command] = &[
 struct Request<'a> {
     count: usize,
     group: Option<Reader<'a>>,
+    /// Whether it waits if there is nothing, and how long at most.
+    waits: Option<Option<Duration>>,
     /// Keys, and then as many IDs.
     streams: Args<'a>,
 }
@@ -55,9 +61,10 @@ const NEW: StreamId = StreamId::MAX;
 fn read(call: &mut Call<'_>, by_group: bool) -> Result<(), CommandError> {
     let request = Request::parse(call, by_group)?;
     let after = request.resolve(call)?;
-    if !request.serve(call, &after)? {
-        call.reply.null_array();
+    if request.serve(call, &after)? || request.wait(call, &after) {
+        return Ok(());
     }
+    call.reply.null_array();
     Ok(())
 }
 
@@ -65,12 +72,13 @@ impl<'a> Request<'a> {
     fn parse(call: &Call<'a>, by_group: bool) -> Result<Self, CommandError> {
         let args = call.args;
         let (mut count, mut group, mut acknowledges, mut streams) = (0, None, false, None);
+        let mut waits = None;
         let mut at = 1;
         while let Some(option) = args.get(at) {
             let more = args.len() - 1 - at;
             if is_word(option, "block") && more > 0 {
                 at += 1;
-                check_timeout(args.at(at), call.now.0)?;
+                waits = Some(timeout(args.at(at), call.now.0)?);
             } else if is_word(option, "count") && more > 0 {
                 at += 1;
                 count = integer(args.at(at))?.max(0);
@@ -109,7 +117,7 @@ impl<'a> Request<'a> {
             return Err(CommandError::Other("Missing GROUP option for XREADGROUP"));
         }
         let group = group.map(|(group, consumer)| Reader { group, consumer, acknowledges });
-        Ok(Self { count: if count == 0 { usize::MAX } else { count as usize }, group, streams })
+        Ok(Self { count: if count == 0 { usize::MAX } else { count as usize }, group, waits, streams })
     }
 
     /// Each key, and what stands for its ID.
@@ -144,6 +152,29 @@ impl<'a> Request<'a> {
             });
         }
         Ok(after)
+    }
+
+    /// Waits for something to come, if it is to; whether it does. What `$` meant is said by its ID from now on.
+    fn wait(&self, call: &mut Call<'_>, after: &[StreamId]) -> bool {
+        let Some(timeout) = self.waits else { return false };
+        let keys: Vec<&[u8]> = self.keys().map(|(key, _)| key).collect();
+        let what = if self.group.is_some() { For::Group } else { For::Stream };
+        if !call.wait_for(what, &keys, timeout) {
+            return false;
+        }
+        let ids: Vec<String> = after.iter().map(|id| alloc::format!("{id}")).collect();
+        let mut words: Vec<&[u8]> = call.args.iter().collect();
+        let start = words.len() - ids.len();
+        for (word, id) in words[start..].iter_mut().zip(&ids) {
+            if *word == b"$" {
+                *word = id.as_bytes();
+            }
+        }
+        let args = OwnedArgs::from_words(&words);
+        if let Some(wish) = &mut call.wish {
+            wish.args = Some(args);
+        }
+        true
     }
 
     /// Replies with what there is; whether there was anything.
@@ -261,8 +292,8 @@ fn reply_key(reply: &mut Reply, key: &[u8]) {
     reply.bulk(key);
 }
 
-/// Milliseconds to wait: Redis's errors if they are none.
-fn check_timeout(text: &[u8], now: u64) -> Result<(), CommandError> {
+/// Milliseconds to wait; `None`: for ever.
+fn timeout(text: &[u8], now: u64) -> Result<Option<Duration>, CommandError> {
     let timeout = integer(text).map_err(|_| CommandError::Other("timeout is not an integer or out of range"))?;
     if timeout < 0 {
         return Err(CommandError::Other("timeout is negative"));
@@ -270,5 +301,5 @@ fn check_timeout(text: &[u8], now: u64) -> Result<(), CommandError> {
     if timeout > i64::MAX - now as i64 {
         return Err(CommandError::Other("timeout is out of range"));
     }
-    Ok(())
+    Ok((timeout > 0).then(|| Duration::from_millis(timeout as u64).min(limits::MAX_PAUSE)))
 }
