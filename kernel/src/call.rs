@@ -127,6 +127,9 @@ impl core::fmt::Debug for Credentials {
     }
 }
 
+/// A byte string and its deadline.
+type Text<'a> = (&'a [u8], Option<u64>);
+
 impl<'a> Call<'a> {
     /// The same call with other arguments.
     pub(crate) fn with_args<'b>(&'b mut self, args: Args<'b>) -> Call<'b> {
@@ -192,12 +195,21 @@ impl<'a> Call<'a> {
 
     /// The key's value, which must be of this type if it is there. Who writes asks like this.
     pub(crate) fn value<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<Option<&K>, CommandError> {
-        let db = self.db();
-        let Some(place) = self.find(db, key) else { return Ok(None) };
-        K::of(self.core.store.database(db).at(place).value).map(Some).ok_or(CommandError::WrongType)
+        self.value_and_reply(key).map(|(value, _)| value)
     }
 
-    /// As [`Call::value`], counted as a hit or a miss, and beside it where the reply goes: who reads asks like this.
+    /// As [`Call::value`], and beside it where the reply goes.
+    pub(crate) fn value_and_reply<K: Kind + ?Sized>(
+        &mut self,
+        key: &[u8],
+    ) -> Result<(Option<&K>, &mut Reply), CommandError> {
+        let db = self.db();
+        let Some(place) = self.find(db, key) else { return Ok((None, self.reply)) };
+        let value = K::of(self.core.store.database(db).at(place).value).ok_or(CommandError::WrongType)?;
+        Ok((Some(value), self.reply))
+    }
+
+    /// As [`Call::value_and_reply`], counted as a hit or a miss: who reads asks like this.
     pub(crate) fn read<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<(Option<&K>, &mut Reply), CommandError> {
         let db = self.db();
         let place = self.find(db, key);
@@ -208,7 +220,7 @@ impl<'a> Call<'a> {
     }
 
     /// The key's byte string and deadline.
-    pub(crate) fn text(&mut self, key: &[u8]) -> Result<Option<(&[u8], Option<u64>)>, CommandError> {
+    pub(crate) fn text(&mut self, key: &[u8]) -> Result<Option<Text<'_>>, CommandError> {
         let Some(item) = self.get(key) else { return Ok(None) };
         <[u8]>::of(item.value).map(|text| Some((text, item.deadline))).ok_or(CommandError::WrongType)
     }

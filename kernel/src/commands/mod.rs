@@ -15,12 +15,14 @@ mod counters;
 mod database;
 mod deadlines;
 mod diagnostics;
+mod draws;
 mod hashes;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
 mod ranges;
 mod server;
+mod sets;
 mod strings;
 mod touches;
 pub(crate) mod transactions;
@@ -178,6 +180,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("string", lcs::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
+    ("set", sets::COMMANDS),
     ("string", strings::COMMANDS),
     ("transactions", transactions::COMMANDS),
     ("server", user::COMMANDS),
