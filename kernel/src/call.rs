@@ -134,6 +134,9 @@ impl core::fmt::Debug for Credentials {
     }
 }
 
+/// A byte string and its deadline.
+type Text<'a> = (&'a [u8], Option<u64>);
+
 impl<'a> Call<'a> {
     /// The same call with other arguments.
     pub(crate) fn with_args<'b>(&'b mut self, args: Args<'b>) -> Call<'b> {
@@ -226,7 +229,7 @@ impl<'a> Call<'a> {
     }
 
     /// The key's byte string and deadline.
-    pub(crate) fn text(&mut self, key: &[u8]) -> Result<Option<(&[u8], Option<u64>)>, CommandError> {
+    pub(crate) fn text(&mut self, key: &[u8]) -> Result<Option<Text<'_>>, CommandError> {
         let Some(item) = self.get(key) else { return Ok(None) };
         <[u8]>::of(item.value).map(|text| Some((text, item.deadline))).ok_or(CommandError::WrongType)
     }

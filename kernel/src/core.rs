@@ -28,6 +28,7 @@ use crate::lookahead;
 use crate::members::{Group, Members};
 use crate::mutant::Mutant;
 use crate::probe::{Probe, Probes};
+use crate::random::Random;
 use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, OwnedArgs, Reply};
@@ -301,8 +302,7 @@ pub struct Core {
     pub(crate) keeper: KeeperState,
     /// Bytes from and to clients as of the last tick.
     traffic: (u64, u64),
-    /// The state of [`Core::random`], which is the generator SplitMix64.
-    random: u64,
+    random: Random,
     /// When a newer snapshot was first heard of.
     last_save: Option<Wall>,
 }
@@ -347,7 +347,7 @@ impl Core {
             keeper: KeeperState::default(),
             traffic: (0, 0),
             last_save: None,
-            random: config.seed,
+            random: Random::new(config.seed),
             commands,
             config,
         }
@@ -1024,11 +1024,7 @@ impl Core {
 
     /// 64 random bits, for commands that choose; not for secrets.
     pub(crate) fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.random.next()
     }
 
     /// Whether writers must wait: the pipeline is full, or a digest is being taken.

@@ -13,9 +13,9 @@ pub const MAX_USERS: usize = 10_000;
 pub const MAX_NAME: usize = 64;
 
 /// Fields of a hash up to which it is kept in one piece that is searched from its beginning, and the same of members of
-/// sets, of sets of integers, and of sorted sets: Redis's `hash-max-listpack-entries`, `set-max-listpack-entries`,
-/// `set-max-intset-entries`, `zset-max-listpack-entries`.
-pub const SMALL_HASH: usize = 128;
+/// sets, of sets of integers, and of sorted sets: the defaults of Redis's `hash-max-listpack-entries`,
+/// `set-max-listpack-entries`, `set-max-intset-entries`, `zset-max-listpack-entries`.
+pub const SMALL_HASH: usize = 512;
 pub const SMALL_SET: usize = 128;
 pub const INTEGER_SET: usize = 512;
 pub const SMALL_SORTED_SET: usize = 128;
@@ -37,6 +37,9 @@ pub const MAX_ARGS_STRANGER: usize = 10;
 
 /// Bytes of replies that a connection may have waiting before its further requests wait.
 pub const MAX_REPLIES_WAITING: usize = 8 << 20;
+
+/// Bytes of a reply with elements drawn at random, of which clients may ask for any number. Redis has no bound but memory.
+pub const MAX_DRAWN: usize = 256 << 20;
 
 /// Bytes that others may have waiting for a connection that does not take them; then it is closed. Redis's
 /// `client-output-buffer-limit` for subscribers.

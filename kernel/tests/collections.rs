@@ -237,6 +237,33 @@ proptest! {
     }
 }
 
+/// However a collection is kept, and however unequal the parts of its table are.
+#[test]
+fn every_element_is_drawn_as_often() {
+    const TIMES: usize = 30;
+    let numbers: fn(usize) -> Vec<u8> = |n| n.to_string().into_bytes();
+    let names: fn(usize) -> Vec<u8> = |n| format!("member {n}").into_bytes();
+    for (member, len, removed) in
+        [(numbers, 300, 0), (names, 100, 0), (names, 700, 0), (names, 2600, 0), (names, 2600, 1500)]
+    {
+        let mut store = Store::new(1);
+        let members: Vec<Vec<u8>> = (0..len).map(member).collect();
+        change(&mut store, Change::AddMembers(Words::new(&encoded(&members))));
+        change(&mut store, Change::DropMembers(Words::new(&encoded(&members[..removed]))));
+        let set = held::<Set>(&store).expect("it has members");
+        let mut times = BTreeMap::new();
+        let mut bits = 1u64;
+        for _ in 0..set.len() * TIMES {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *times.entry(set.random(bits ^ bits >> 32).expect("there are some").to_vec()).or_insert(0usize) += 1;
+        }
+        assert_eq!(times.len(), set.len());
+        // Pearson's test: the sum is about the number of members, and its deviation the root of twice that.
+        let sum: usize = times.values().map(|n| n.abs_diff(TIMES).pow(2)).sum::<usize>() / TIMES;
+        assert!(sum.abs_diff(set.len()) < 5 * (2 * set.len()).isqrt(), "{len}, {removed}: {sum}");
+    }
+}
+
 #[test]
 fn a_change_of_another_type_changes_nothing() {
     let mut store = Store::new(1);

@@ -270,6 +270,7 @@ fn the_documents_tell_every_limit() {
         ("MAX_REPLIES_WAITING", limits::MAX_REPLIES_WAITING),
         ("MAX_MAIL", limits::MAX_MAIL),
         ("MAX_TRANSACTION", limits::MAX_TRANSACTION),
+        ("MAX_DRAWN", limits::MAX_DRAWN),
         ("MAX_WATCHED", limits::MAX_WATCHED),
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
         ("MAX_PASSWORD", limits::MAX_PASSWORD),

@@ -68,7 +68,7 @@ fn increment(call: &mut Call<'_>, by: i64) -> Result<(), CommandError> {
 }
 
 /// A text that must be a number.
-fn float(text: &[u8]) -> Result<Extended, CommandError> {
+pub(super) fn float(text: &[u8]) -> Result<Extended, CommandError> {
     Extended::parse(text).ok_or(CommandError::Other("value is not a valid float"))
 }
 

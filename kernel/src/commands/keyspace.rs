@@ -9,7 +9,7 @@ use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::glob;
 use crate::ids::{DbId, DbNumber};
-use crate::store::Item;
+use crate::resp::{Args, Reply};
 
 /// How many keys RANDOMKEY looks at where those that have expired must not be deleted; as in Redis.
 const RANDOM_TRIES: u32 = 100;
@@ -152,38 +152,79 @@ fn alive(call: &mut Call<'_>, db: DbId, mut keys: Vec<Box<[u8]>>) -> Vec<Box<[u8
     keys
 }
 
-fn scan(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let cursor = core::str::from_utf8(call.args.at(1)).ok().and_then(|text| text.parse::<u64>().ok());
-    let cursor = cursor.ok_or(CommandError::Other("invalid cursor"))?;
-    let (mut pattern, mut count, mut kind) = (None, 10, None);
-    let mut options = call.args.skip(2).iter();
-    while let Some(option) = options.next() {
-        let value = options.next().ok_or(CommandError::Syntax)?;
-        if is_word(option, "match") {
-            pattern = Some(value);
-        } else if is_word(option, "count") {
-            count = usize::try_from(integer(value)?).ok().filter(|n| *n > 0).ok_or(CommandError::Syntax)?;
-        } else if is_word(option, "type") {
-            kind = Some(value);
-        } else {
-            return Err(CommandError::Syntax);
-        }
+/// The cursor of a SCAN command, in the grammar of C's `strtoul`.
+pub(super) fn cursor(text: &[u8]) -> Result<u64, CommandError> {
+    let (is_negative, digits) = match text {
+        [] => return Ok(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let digits = core::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'));
+    let number = digits.and_then(|digits| digits.parse::<u64>().ok()).ok_or(CommandError::Other("invalid cursor"))?;
+    Ok(if is_negative { number.wrapping_neg() } else { number })
+}
+
+/// What a SCAN command shows, and how much of it at once.
+pub(super) struct Walk<'a> {
+    pattern: Option<&'a [u8]>,
+    pub(super) count: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// From the command's options.
+    pub(super) fn parse(options: Args<'a>) -> Result<Self, CommandError> {
+        Self::parse_with(options, |_, _| false)
     }
+
+    /// With options that only this command has: whether this is one.
+    fn parse_with(options: Args<'a>, mut other: impl FnMut(&[u8], &'a [u8]) -> bool) -> Result<Self, CommandError> {
+        let mut walk = Self { pattern: None, count: 10 };
+        let mut options = options.iter();
+        while let Some(option) = options.next() {
+            let value = options.next().ok_or(CommandError::Syntax)?;
+            if is_word(option, "match") {
+                walk.pattern = Some(value);
+            } else if is_word(option, "count") {
+                walk.count = usize::try_from(integer(value)?).ok().filter(|n| *n > 0).ok_or(CommandError::Syntax)?;
+            } else if !other(option, value) {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(walk)
+    }
+
+    pub(super) fn shows(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
+    }
+}
+
+/// Begins the reply of a SCAN command: the next cursor, and how many words follow.
+pub(super) fn reply_walk(reply: &mut Reply, next: u64, words: usize) {
+    reply.array(2);
+    reply.bulk(alloc::format!("{next}").as_bytes());
+    reply.array(words);
+}
+
+fn scan(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let cursor = cursor(call.args.at(1))?;
+    let mut kind = None;
+    let walk = Walk::parse_with(call.args.skip(2), |option, value| {
+        let is_kind = is_word(option, "type");
+        if is_kind {
+            kind = Some(value);
+        }
+        is_kind
+    })?;
     let db = call.db();
     let mut keys = Vec::new();
-    let is_wanted = |key: &[u8], item: Item<'_>| {
-        pattern.is_none_or(|pattern| glob::matches(pattern, key))
-            && kind.is_none_or(|kind| is_word(kind, item.value.type_name()))
-    };
-    let next = call.core.store.database(db).scan(cursor, count, |key, item| {
-        if is_wanted(key, item) {
+    let next = call.core.store.database(db).scan(cursor, walk.count, |key, item| {
+        if walk.shows(key) && kind.is_none_or(|kind| is_word(kind, item.value.type_name())) {
             keys.push(key.into());
         }
     });
     let keys = alive(call, db, keys);
-    call.reply.array(2);
-    call.reply.bulk(alloc::format!("{next}").as_bytes());
-    call.reply.array(keys.len());
+    reply_walk(call.reply, next, keys.len());
     keys.iter().for_each(|key| call.reply.bulk(key));
     Ok(())
 }

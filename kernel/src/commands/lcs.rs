@@ -19,6 +19,11 @@ pub(super) const COMMANDS: &[Command] = &[Command {
 }];
 
 fn lcs(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let keys = [call.args.at(1), call.args.at(2)];
+    for key in keys {
+        // As in Redis, here another type is no WRONGTYPE, and comes before what is wrong with the options.
+        call.read::<[u8]>(key).map_err(|_| CommandError::Other("The specified keys must contain string values"))?;
+    }
     let (mut len, mut idx, mut with_len, mut min_len) = (false, false, false, 0);
     let mut options = call.args.skip(3).iter();
     while let Some(option) = options.next() {
@@ -36,11 +41,6 @@ fn lcs(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     if len && idx {
         return Err(CommandError::Other("If you want both the length and indexes, please just use IDX."));
-    }
-    let keys = [call.args.at(1), call.args.at(2)];
-    for key in keys {
-        // As in Redis, here another type is no WRONGTYPE.
-        call.read::<[u8]>(key).map_err(|_| CommandError::Other("The specified keys must contain string values"))?;
     }
     let database = call.core.store.database(call.db());
     // Borrowed beside the reply.

@@ -16,6 +16,7 @@ mod counters;
 mod database;
 mod deadlines;
 mod diagnostics;
+mod draws;
 mod dump;
 mod geo;
 mod hashes;
@@ -27,6 +28,7 @@ mod lists;
 mod movable;
 mod ranges;
 mod server;
+mod sets;
 mod sort;
 mod sorted;
 mod sorted_algebra;
@@ -198,6 +200,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("list", lists::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
+    ("set", sets::COMMANDS),
     ("generic", sort::COMMANDS),
     ("sorted-set", sorted::COMMANDS),
     ("sorted-set", sorted_algebra::COMMANDS),

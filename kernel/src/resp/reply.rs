@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt::{Display, Write};
 
 use super::double;
+use crate::digits::Digits;
 
 /// The version of the Redis protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,24 +133,18 @@ impl Reply {
         }
     }
 
+    /// Announces a set of what has been written from `start` on: `len` elements.
+    pub(crate) fn set_from(&mut self, start: usize, len: usize) {
+        let end = self.bytes.len();
+        self.set(len);
+        let header = self.bytes.len() - end;
+        self.bytes[start..].rotate_right(header);
+    }
+
     fn header(&mut self, kind: u8, n: i64) {
         // Most of what is written: digits without the formatting machinery.
-        let mut digits = [0u8; 20];
-        let mut at = digits.len();
-        let mut rest = n.unsigned_abs();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
         self.bytes.push(kind);
-        if n < 0 {
-            self.bytes.push(b'-');
-        }
-        self.raw(&digits[at..]);
+        self.raw(&Digits::of(n));
         self.raw(b"\r\n");
     }
 

@@ -21,9 +21,10 @@ impl Dict {
         self.table.len()
     }
 
-    /// Bytes accounted for all elements.
+    /// Bytes accounted for all elements, and for what there is without any: the first segment and its free slots.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        const EMPTY: usize = 240;
+        size_of::<Self>() + EMPTY + self.bytes
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {

@@ -1,5 +1,6 @@
 //! Hashes: fields with values.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::dict::Dict;
@@ -15,7 +16,7 @@ pub struct Hash(Fields);
 enum Fields {
     /// Fields and values one behind the other, in the order in which they came.
     Small(Vec<u8>),
-    Large(Dict),
+    Large(Box<Dict>),
 }
 
 impl Default for Hash {
@@ -54,7 +55,7 @@ impl Hash {
             Fields::Small(small) => (Words::new(small), None),
             Fields::Large(dict) => (Words::default(), Some(dict)),
         };
-        small.pairs().chain(dict.into_iter().flat_map(Dict::iter))
+        small.pairs().chain(dict.into_iter().flat_map(|dict| dict.iter()))
     }
 
     /// Visits about `count` fields from a cursor on and gives the next cursor, as [`super::Database::scan`]; a small one at once.
@@ -68,7 +69,7 @@ impl Hash {
         }
     }
 
-    /// A field chosen by 64 random bits.
+    /// A field chosen by 64 random bits, each as likely as any other.
     pub fn random(&self, bits: u64) -> Option<(&[u8], &[u8])> {
         match &self.0 {
             Fields::Small(small) => {
@@ -104,10 +105,8 @@ impl Hash {
             match found {
                 Some(range) if fits => return words::splice(small, range, Some(value)),
                 None if fits => {
-                    let end = small.len();
-                    words::splice(small, end..end, Some(field));
-                    let end = small.len();
-                    return words::splice(small, end..end, Some(value));
+                    words::append(small, field);
+                    return words::append(small, value);
                 }
                 _ => self.enlarge(hasher),
             }
@@ -141,13 +140,13 @@ impl Hash {
         for (field, value) in self.iter() {
             dict.put(field, value);
         }
-        self.0 = Fields::Large(dict);
+        self.0 = Fields::Large(Box::new(dict));
     }
 
     /// Bytes accounted for its elements.
     pub(super) fn cost(&self) -> usize {
         match &self.0 {
-            Fields::Small(small) => small.len(),
+            Fields::Small(small) => words::cost(small.len()),
             Fields::Large(dict) => dict.bytes(),
         }
     }

@@ -10,7 +10,7 @@ use crate::effect::{self, Change, Effect, Side};
 use crate::ids::DbId;
 
 /// Bytes of elements at which a piece ends.
-const PIECE: usize = 16 << 10;
+pub(crate) const PIECE: usize = 16 << 10;
 
 /// All items of a store, piece by piece: see [`Store::pieces`].
 pub struct Pieces<'a> {

@@ -1,12 +1,12 @@
 //! Sets of byte strings.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::dict::Dict;
 use super::hasher::KeyHasher;
 use super::words::{self, Words};
+use crate::digits::Digits;
 use crate::limits;
 use crate::resp::parse_i64;
 
@@ -20,7 +20,7 @@ enum Members {
     Integers(Vec<i64>),
     /// One behind the other, in the order in which they came.
     Small(Vec<u8>),
-    Large(Dict),
+    Large(Box<Dict>),
 }
 
 impl Default for Set {
@@ -30,10 +30,10 @@ impl Default for Set {
 }
 
 /// A member: integers are kept as numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Member<'a> {
     Bytes(&'a [u8]),
-    Text(Box<str>),
+    Number(Digits),
 }
 
 impl core::ops::Deref for Member<'_> {
@@ -42,13 +42,29 @@ impl core::ops::Deref for Member<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Member::Bytes(bytes) => bytes,
-            Member::Text(text) => text.as_bytes(),
+            Member::Number(digits) => digits,
         }
     }
 }
 
-fn text_of(number: i64) -> Member<'static> {
-    Member::Text(number.to_string().into())
+impl PartialEq for Member<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Member<'_> {}
+
+impl core::hash::Hash for Member<'_> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl Member<'_> {
+    fn of_number(number: i64) -> Self {
+        Member::Number(Digits::of(number))
+    }
 }
 
 impl Set {
@@ -61,7 +77,11 @@ impl Set {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        match &self.0 {
+            Members::Integers(integers) => integers.is_empty(),
+            Members::Small(small) => small.is_empty(),
+            Members::Large(dict) => dict.len() == 0,
+        }
     }
 
     pub fn contains(&self, member: &[u8]) -> bool {
@@ -81,25 +101,28 @@ impl Set {
             Members::Small(small) => (&[][..], Words::new(small), None),
             Members::Large(dict) => (&[][..], Words::default(), Some(dict)),
         };
-        let large = dict.into_iter().flat_map(Dict::iter).map(|(member, _)| member);
-        integers.iter().map(|number| text_of(*number)).chain(small.chain(large).map(Member::Bytes))
+        let large = dict.into_iter().flat_map(|dict| dict.iter()).map(|(member, _)| member);
+        integers.iter().map(|number| Member::of_number(*number)).chain(small.chain(large).map(Member::Bytes))
     }
 
     /// Visits about `count` members from a cursor on and gives the next cursor, as [`super::Database::scan`]; a small one at once.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8])) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut visit: impl FnMut(Member<'a>)) -> u64 {
         match &self.0 {
-            Members::Large(dict) => dict.scan(cursor, count, |member, _| visit(member)),
+            Members::Large(dict) => dict.scan(cursor, count, |member, _| visit(Member::Bytes(member))),
             _ => {
-                self.iter().for_each(|member| visit(&member));
+                self.iter().for_each(visit);
                 0
             }
         }
     }
 
-    /// A member chosen by 64 random bits.
+    /// A member chosen by 64 random bits, each as likely as any other.
     pub fn random(&self, bits: u64) -> Option<Member<'_>> {
         match &self.0 {
-            Members::Integers(integers) => (bits as usize).checked_rem(integers.len()).map(|at| text_of(integers[at])),
+            Members::Integers(integers) => {
+                let at = (bits as usize).checked_rem(integers.len())?;
+                Some(Member::of_number(integers[at]))
+            }
             Members::Small(small) => {
                 let at = (bits as usize).checked_rem(self.len())?;
                 Words::new(small).nth(at).map(Member::Bytes)
@@ -142,8 +165,7 @@ impl Set {
                 return;
             }
             if count < limits::SMALL_SET && member.len() <= limits::SMALL_ELEMENT {
-                let end = small.len();
-                return words::splice(small, end..end, Some(member));
+                return words::append(small, member);
             }
             self.enlarge(hasher);
         }
@@ -187,14 +209,14 @@ impl Set {
         for member in self.iter() {
             dict.put(&member, &[]);
         }
-        self.0 = Members::Large(dict);
+        self.0 = Members::Large(Box::new(dict));
     }
 
     /// Bytes accounted for its members.
     pub(super) fn cost(&self) -> usize {
         match &self.0 {
             Members::Integers(integers) => size_of_val(&**integers),
-            Members::Small(small) => small.len(),
+            Members::Small(small) => words::cost(small.len()),
             Members::Large(dict) => dict.bytes(),
         }
     }

@@ -1,5 +1,6 @@
 //! Sorted sets: members with scores, in the order of the scores and of the members with the same score.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::{Bound, Range};
 
@@ -15,7 +16,7 @@ pub struct SortedSet {
     /// Scores and members, each as one word: see [`SortedSet::word`].
     order: Sequence,
     /// The score of each member, once there are many.
-    scores: Option<Dict>,
+    scores: Option<Box<Dict>>,
 }
 
 /// A score as bytes whose order is that of the scores. Both zeros are one.
@@ -173,7 +174,7 @@ impl SortedSet {
                 for (member, score) in self.iter() {
                     scores.put(member, &rank_of_score(score));
                 }
-                self.scores = Some(scores);
+                self.scores = Some(Box::new(scores));
             }
             None => {}
         }
@@ -190,7 +191,7 @@ impl SortedSet {
 
     /// Bytes accounted for its members.
     pub(super) fn cost(&self) -> usize {
-        self.order.cost() + self.scores.as_ref().map_or(0, Dict::bytes)
+        self.order.cost() + self.scores.as_ref().map_or(0, |scores| scores.bytes())
     }
 
     pub(super) fn check(&self) {

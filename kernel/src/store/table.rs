@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::hasher::KeyHasher;
 use super::segment::{FULL, Segment, Stored, TAG_BITS};
 use crate::limits;
+use crate::random::Random;
 
 /// Bits of a position in hash order.
 const POSITION_BITS: u32 = 42;
@@ -18,6 +19,10 @@ const MAX_DEPTH: u32 = POSITION_BITS - TAG_BITS;
 const JOINED: usize = FULL / 2;
 /// Depth that a table is given at once when many items are about to come.
 const MAX_RESERVED_DEPTH: u32 = 16;
+
+/// How often an item is drawn from where there may be none: enough that it is in vain once in 10^8 times if a quarter of the
+/// places is taken.
+const RANDOM_TRIES: u32 = 64;
 
 /// A table of items.
 #[derive(Clone, Debug)]
@@ -246,15 +251,30 @@ impl<I: Stored> Table<I> {
         }
     }
 
-    /// An item chosen by 64 random bits, if there is any.
+    /// An item chosen by 64 random bits, each as likely as any other, if there is any.
     pub(super) fn random(&self, bits: u64) -> Option<&I> {
-        if self.len == 0 {
-            return None;
+        let mut random = Random::new(bits);
+        // A segment is drawn and a place in it as if all were full; where there is nothing, both are drawn again.
+        let tries = if self.directory.len() > 1 { RANDOM_TRIES } else { 0 };
+        for _ in 0..tries {
+            let (at, place) = (random.below(self.directory.len()), random.below(FULL));
+            let segment = &self.segments[self.directory[at] as usize];
+            // Of the places in the directory that a segment has, the first counts.
+            let is_first = at.is_multiple_of(1 << (self.depth - segment.depth));
+            if is_first && place < segment.len() {
+                return segment.iter().nth(place);
+            }
         }
-        let start = first_bits(bits, self.depth);
-        let places = (start..self.directory.len()).chain(0..start);
-        let segment = places.map(|at| &self.segments[self.directory[at] as usize]).find(|segment| segment.len() > 0)?;
-        segment.iter().nth((bits & u64::from(u32::MAX)) as usize % segment.len())
+        // Most of it is free: then they are counted.
+        let mut place = random.below(self.len);
+        for i in self.segments_in_order() {
+            let segment = &self.segments[i];
+            if place < segment.len() {
+                return segment.iter().nth(place);
+            }
+            place -= segment.len();
+        }
+        None
     }
 
     /// Visits the items whose deadline has passed in the next segment that may have any, from place `from` on; who

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use bincode::{BorrowDecode, Encode};
 
+use super::packed::ROUNDING;
+
 /// Byte strings in one. What is damaged ends early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Words<'a>(&'a [u8]);
@@ -29,6 +31,16 @@ impl<'a> Words<'a> {
     /// Two at a time: fields and values, or members and scores.
     pub fn pairs(mut self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         core::iter::from_fn(move || Some((self.next()?, self.next()?)))
+    }
+
+    /// The same words in parts of about so many bytes.
+    pub fn parts(mut self, bytes: usize) -> impl Iterator<Item = Words<'a>> {
+        core::iter::from_fn(move || {
+            let rest = self.0;
+            while rest.len() - self.0.len() < bytes && self.next().is_some() {}
+            let part = &rest[..rest.len() - self.0.len()];
+            (!part.is_empty()).then_some(Words(part))
+        })
     }
 
     /// Bytes that are still to be read: where the next word begins, counted from the end.
@@ -99,18 +111,31 @@ pub(super) fn push_joined(out: &mut Vec<u8>, start: &[u8], end: &[u8]) {
     out.extend_from_slice(end);
 }
 
+/// Makes room for so many more bytes. Not by doubling: most of them never grow again.
+fn make_room(out: &mut Vec<u8>, grows: usize) {
+    if out.capacity() - out.len() < grows {
+        out.reserve_exact(grows + out.len() / 8);
+    }
+}
+
+/// Bytes accounted for so many that are kept, with the room that is made behind them.
+pub(super) fn cost(len: usize) -> usize {
+    (len + len / 8).next_multiple_of(ROUNDING)
+}
+
+/// As [`push`], to what is kept for long.
+pub(super) fn append(out: &mut Vec<u8>, word: &[u8]) {
+    make_room(out, size_of_word(word.len()));
+    push(out, word);
+}
+
 /// Replaces the bytes of a range by a word; what is behind moves.
 pub(super) fn splice(out: &mut Vec<u8>, range: core::ops::Range<usize>, word: Option<&[u8]>) {
     let start = range.start;
     out.drain(range);
     if let Some(word) = word {
-        let size = size_of_word(word.len());
-        if out.capacity() - out.len() < size {
-            // Not by doubling: most of them never grow again.
-            out.reserve_exact(size + out.len() / 8);
-        }
-        push(out, word);
-        out[start..].rotate_right(size);
+        append(out, word);
+        out[start..].rotate_right(size_of_word(word.len()));
     }
 }
 
@@ -134,6 +159,16 @@ mod tests {
             assert_eq!(bytes.len(), size_of_word(len));
             push(&mut bytes, b"x");
             assert!(Words::new(&bytes).eq([&long[..len], b"x"]));
+        }
+    }
+
+    #[test]
+    fn parts_are_the_same_words() {
+        let bytes = collect((0..100u8).map(|n| &[7; 300][..usize::from(n) * 3]));
+        for size in [1, 100, 1000, 1 << 20] {
+            let words = Words::new(&bytes);
+            assert!(words.parts(size).flatten().eq(words), "{size}");
+            assert!(words.parts(size).all(|part| part.bytes().len() < size + 300));
         }
     }
 
