@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::mutant::Mutant;
 use mneme_kernel::snapshot::{
     BadManifest, BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition, manifest_file, snapshot_of,
 };
+use mneme_kernel::store::Pieces;
 
 use crate::env::{Disk, Env, File};
 use crate::sync::lock;
