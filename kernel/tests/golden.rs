@@ -119,7 +119,8 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
             | Effect::DropUser { .. }
             | Effect::CreateDatabase { .. }
             | Effect::DropDatabase { .. }
-            | Effect::DatabaseLevel { .. } => {}
+            | Effect::DatabaseLevel { .. }
+            | Effect::Change { .. } => {}
         }
     }
     all

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mneme_kernel::effect::Effect;
 use mneme_kernel::ids::DbId;
-use mneme_kernel::store::Store;
+use mneme_kernel::store::{Store, Value};
 use proptest::prelude::*;
 
 const DB: DbId = DbId(0);
@@ -93,7 +93,8 @@ proptest! {
         store.check();
         let found: BTreeMap<_, _> = store.database(DB).iter().map(|(key, item)| {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-            (text(key), (text(item.value), item.deadline))
+            let Value::Text(value) = item.value else { panic!("not a text") };
+            (text(key), (text(value), item.deadline))
         }).collect();
         prop_assert_eq!(found, model);
     }

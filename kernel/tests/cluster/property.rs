@@ -13,6 +13,7 @@ use mneme_kernel::core::Input;
 use mneme_kernel::ids::DbId;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
+use mneme_kernel::store::{Kind, Store};
 use proptest::prelude::*;
 
 use crate::world::World;
@@ -334,7 +335,11 @@ fn world_is_quiet(world: &mut World) {
 
 /// The key's value as the log says it.
 fn value(world: &World) -> Vec<u8> {
-    world.keeper.store.database(DbId(0)).get(b"k").map_or_else(Vec::new, |item| item.value.to_vec())
+    text(&world.keeper.store)
+}
+
+fn text(store: &Store) -> Vec<u8> {
+    store.database(DbId(0)).get(b"k").and_then(|item| <[u8]>::of(item.value)).unwrap_or_default().to_vec()
 }
 
 fn check_answer(
@@ -364,8 +369,7 @@ fn check_answer(
         (Asked::AppendAtAll(word), Value::Int(end)) => {
             acknowledged(&word, end);
             for node in world.nodes.iter().filter(|node| node.core.is_hot()) {
-                let there =
-                    node.core.store().database(DbId(0)).get(b"k").map_or_else(Vec::new, |item| item.value.to_vec());
+                let there = text(node.core.store());
                 assert!(there.chunks(WORD).any(|there| there == word.as_bytes()), "{word} is not everywhere");
             }
         }
