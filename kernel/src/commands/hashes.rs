@@ -3,6 +3,7 @@
 use super::{Access, Command, CommandError, Keys};
 use crate::call::Call;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::store::{Hash, Words, words};
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -65,6 +66,8 @@ pub(super) const COMMANDS: &[Command] = &[
             if !gone.is_empty() {
                 let fields = words::collect(gone.iter().copied());
                 call.change(key, Change::DropFields(Words::new(&fields)));
+                call.notify(Events::HASH, "hdel", key);
+                call.notify_if_gone(key);
             }
             call.reply.integer(gone.len() as i64);
             Ok(())
@@ -111,5 +114,6 @@ fn put_fields(call: &mut Call<'_>, name: &'static str) -> Result<usize, CommandE
     let before = call.value::<Hash>(key)?.map_or(0, Hash::len);
     let fields = words::collect(call.args.skip(2).iter());
     call.change(key, Change::PutFields(Words::new(&fields)));
+    call.notify(Events::HASH, "hset", key);
     Ok(call.value::<Hash>(key)?.map_or(0, Hash::len) - before)
 }

@@ -19,6 +19,7 @@ mod hashes;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
+mod pubsub;
 mod ranges;
 mod server;
 mod strings;
@@ -47,6 +48,10 @@ pub enum Access {
     Read,
     Write,
     Admin,
+    /// Hears what is published: every authenticated user; touches no data.
+    Subscribe,
+    /// Publishes: whoever may write; touches no data.
+    Publish,
 }
 
 /// Which arguments are keys, in the convention of Redis's `COMMAND INFO`: positions from 1, a negative last one counts
@@ -120,6 +125,16 @@ impl Command {
             || by_others.contains(&self.name)
     }
 
+    /// What a client may run in RESP2 while it has subscribed to something, as in Redis.
+    pub(crate) fn is_for_subscribers(&self) -> bool {
+        self.confirms() || ["ping", "quit", "reset"].contains(&self.name)
+    }
+
+    /// Its replies are told as messages are: also to who wants no replies.
+    pub(crate) fn confirms(&self) -> bool {
+        self.access == Access::Subscribe && self.name != "pubsub"
+    }
+
     /// It runs what was queued.
     pub(crate) fn runs_transaction(&self) -> bool {
         self.name == "exec"
@@ -176,6 +191,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
+    ("pubsub", pubsub::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
     ("string", strings::COMMANDS),

@@ -113,6 +113,11 @@ impl Reply {
         }
     }
 
+    /// Announces what is no reply, but comes by itself: an array in RESP2.
+    pub fn push(&mut self, len: usize) {
+        self.header(if self.protocol == Protocol::Resp3 { b'>' } else { b'*' }, len as i64);
+    }
+
     fn header(&mut self, kind: u8, n: i64) {
         // Most of what is written: digits without the formatting machinery.
         let mut digits = [0u8; 20];
