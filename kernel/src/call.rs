@@ -549,8 +549,9 @@ impl Call<'_> {
         if command.is_for_subscribers() || !self.hears_only() {
             return Ok(());
         }
+        let word = self.args.get(1).unwrap_or_default();
         let mut subcommands = self.core.commands.subcommands(number);
-        let subcommand = subcommands.find(|(name, ..)| is_word(self.args.at(1), name));
+        let subcommand = subcommands.find(|(name, ..)| is_word(word, name));
         let name = subcommand.map_or_else(|| command.name.into(), |(name, ..)| format!("{}|{name}", command.name));
         Err(CommandError::Text(format!(
             "Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"

@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 use bincode::{Decode, Encode};
 
 use crate::clients::Slot;
+use crate::commands::keyspace;
 use crate::core::Core;
+use crate::events;
 use crate::glob;
 use crate::resp::Reply;
 use crate::time::Monotonic;
@@ -156,11 +158,9 @@ impl Channels {
         self.names(kind).get(name).map_or(0, BTreeSet::len)
     }
 
-    /// Gives every subscription that the message is for its copy; how many there are.
-    fn spread(&self, message: &Arc<Message>, mut hear: impl FnMut(Slot, Push)) -> usize {
-        let mut heard = 0;
+    /// Gives every subscription that the message is for its copy.
+    fn spread(&self, message: &Arc<Message>, mut hear: impl FnMut(Slot, Push)) {
         let mut tell = |slots: &BTreeSet<Slot>, pattern: Option<&Arc<[u8]>>| {
-            heard += slots.len();
             slots.iter().for_each(|slot| hear(*slot, Push { message: message.clone(), pattern: pattern.cloned() }));
         };
         let kind = if message.is_sharded { Kind::Shard } else { Kind::Channel };
@@ -171,7 +171,6 @@ impl Channels {
             let matching = self.names(Kind::Pattern).iter().filter(|(name, _)| glob::matches(name, &message.channel));
             matching.for_each(|(pattern, slots)| tell(slots, Some(pattern)));
         }
-        heard
     }
 }
 
@@ -188,11 +187,26 @@ impl Core {
         self.commands.find(command.as_bytes()).is_some_and(|(_, command)| command.confirms())
     }
 
-    /// Gives a message to the subscribers of this node; how many there are.
+    /// How many channels, patterns and shard channels have subscribers here.
+    pub fn subscribed(&self) -> [usize; 3] {
+        [Kind::Channel, Kind::Pattern, Kind::Shard].map(|kind| self.channels.len(kind))
+    }
+
+    /// Gives a message to the subscribers of this node; how many there are. The keys of a database are for whom it was
+    /// granted to.
     pub(crate) fn hear(&mut self, message: Message) -> usize {
         self.send_off_strangers();
-        let clients = &mut self.clients;
-        self.channels.spread(&Arc::new(message), |slot, push| clients.push(slot, push))
+        let (clients, users) = (&mut self.clients, &self.system.users);
+        let about = events::database(&message.channel).and_then(|db| keyspace::named(&self.system.databases, db));
+        let may = |user: &str| about.is_none_or(|db| users.get(user).is_some_and(|user| user.may_use(db)));
+        let mut heard = 0;
+        self.channels.spread(&Arc::new(message), |slot, push| {
+            if clients.user(slot).is_none_or(may) {
+                clients.push(slot, push);
+                heard += 1;
+            }
+        });
+        heard
     }
 
     /// Has the connections of subscribers closed whose users are gone, before they hear anything more.

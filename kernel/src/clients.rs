@@ -138,6 +138,11 @@ impl Clients {
         self.sessions[slot] = Some(session);
     }
 
+    /// Who it is; `None` of the connection that runs now, which knows what it does itself.
+    pub(crate) fn user(&self, slot: Slot) -> Option<&str> {
+        self.sessions[slot].as_ref()?.user.as_deref()
+    }
+
     /// All sessions but that of the connection that runs now, by age.
     pub(crate) fn sessions(&self) -> Vec<(Slot, &Session)> {
         let there = self.sessions.iter().enumerate();

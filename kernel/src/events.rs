@@ -89,6 +89,13 @@ impl BitOr for Events {
     }
 }
 
+/// The database that a channel's messages are about, if they are notifications, as they call it.
+pub(crate) fn database(channel: &[u8]) -> Option<&[u8]> {
+    let rest = channel.strip_prefix(b"__keyspace@").or_else(|| channel.strip_prefix(b"__keyevent@"))?;
+    let end = rest.windows(3).position(|end| end == b"__:")?;
+    rest.get(..end)
+}
+
 impl Call<'_> {
     /// Tells of what the command has done to a key of the selected database, with Redis's word for it. Comes behind the
     /// change.

@@ -3,7 +3,6 @@
 use alloc::string::String;
 use core::fmt::Write;
 
-use crate::channels::Kind;
 use crate::core::Core;
 use crate::session::Port;
 use crate::time::{Monotonic, Wall};
@@ -147,9 +146,10 @@ fn stats(s: &mut Section<'_>) {
     s.line("evicted_keys", 0);
     s.line("keyspace_hits", stats.keyspace_hits);
     s.line("keyspace_misses", stats.keyspace_misses);
-    s.line("pubsub_channels", s.core.channels.len(Kind::Channel));
-    s.line("pubsub_patterns", s.core.channels.len(Kind::Pattern));
-    s.line("pubsubshard_channels", s.core.channels.len(Kind::Shard));
+    let [channels, patterns, shard_channels] = s.core.subscribed();
+    s.line("pubsub_channels", channels);
+    s.line("pubsub_patterns", patterns);
+    s.line("pubsubshard_channels", shard_channels);
     s.line("pubsub_messages_dropped", s.core.messages_dropped());
     s.line("slow_commands", s.core.slow_commands());
     s.line("total_error_replies", stats.total_errors());

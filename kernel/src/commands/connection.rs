@@ -47,7 +47,7 @@ pub(super) const COMMANDS: &[Command] = &[
             if call.args.len() <= 2 && call.hears_only() {
                 call.reply.array(2);
                 call.reply.bulk(b"pong");
-                call.reply.bulk(call.args.at(1));
+                call.reply.bulk(call.args.get(1).unwrap_or_default());
                 return Ok(());
             }
             match call.args.len() {
