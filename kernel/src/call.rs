@@ -1,16 +1,18 @@
 //! One command in execution: how its code reads and changes the data, and what its reply then waits for.
 
+use alloc::format;
 use core::time::Duration;
 
 use crate::commands::{Access, Command, CommandError, connection, is_word, transactions, user};
 use crate::core::{Answer, Core};
 use crate::effect::{Change, Effect};
+use crate::events::Events;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
 use crate::mutant::Mutant;
 use crate::probe::Probe;
 use crate::removal::Departure;
-use crate::resp::{Args, OwnedArgs, Reply};
+use crate::resp::{Args, OwnedArgs, Protocol, Reply};
 use crate::session::{Port, Session};
 use crate::stopwatch::Timing;
 use crate::store::{Item, Kind, Place as ItemPlace};
@@ -183,6 +185,7 @@ impl<'a> Call<'a> {
             if self.core.serves() {
                 self.core.stats.expired_keys += 1;
                 self.effect(&Effect::Delete { db, key });
+                self.notify_in(db, Events::EXPIRED, "expired", key);
             }
             return None;
         }
@@ -194,8 +197,15 @@ impl<'a> Call<'a> {
     pub(crate) fn look_up(&mut self, key: &[u8]) -> Option<Item<'_>> {
         let db = self.db();
         let place = self.find(db, key);
-        self.core.stats.count_lookup(place.is_some());
+        self.count_lookup(key, place.is_some());
         place.map(|place| self.core.store.database(db).at(place))
+    }
+
+    fn count_lookup(&mut self, key: &[u8], hit: bool) {
+        self.core.stats.count_lookup(hit);
+        if !hit && self.core.serves() {
+            self.notify(Events::MISS, "keymiss", key);
+        }
     }
 
     pub(crate) fn exists(&mut self, key: &[u8]) -> bool {
@@ -222,7 +232,7 @@ impl<'a> Call<'a> {
     pub(crate) fn read<K: Kind + ?Sized>(&mut self, key: &[u8]) -> Result<(Option<&K>, &mut Reply), CommandError> {
         let db = self.db();
         let place = self.find(db, key);
-        self.core.stats.count_lookup(place.is_some());
+        self.count_lookup(key, place.is_some());
         let Some(place) = place else { return Ok((None, self.reply)) };
         let value = K::of(self.core.store.database(db).at(place).value).ok_or(CommandError::WrongType)?;
         Ok((Some(value), self.reply))
@@ -276,8 +286,10 @@ impl<'a> Call<'a> {
     pub(crate) fn expire_at(&mut self, key: &[u8], deadline: u64) {
         if deadline <= self.now.0 {
             self.delete(key);
+            self.notify(Events::GENERIC, "del", key);
         } else {
             self.set_deadline(key, Some(deadline));
+            self.notify(Events::GENERIC, "expire", key);
         }
     }
 
@@ -297,8 +309,13 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn effect(&mut self, effect: &Effect<'_>) {
+        let is_absent = |core: &Core, (db, key)| core.store.database(db).find(key).is_none();
+        let new = effect.key().filter(|at| self.core.tells(Events::NEW) && is_absent(self.core, *at));
         self.core.execute_effect(effect);
         self.wrote = true;
+        if let Some((db, key)) = new.filter(|at| !is_absent(self.core, *at)) {
+            self.notify_in(db, Events::NEW, "new", key);
+        }
     }
 }
 
@@ -373,7 +390,10 @@ impl Call<'_> {
             }
         }
         let queued = self.session.transaction.is_some() && !command.is_transactional();
-        let admitted = self.check_rights(number, command).and_then(|()| self.admit(number, command, queued));
+        let admitted = self
+            .check_rights(number, command)
+            .and_then(|()| self.check_subscribed(number, command))
+            .and_then(|()| self.admit(number, command, queued));
         if let Err(error) = admitted {
             return Err(transactions::refused(self, Some(command), error));
         }
@@ -384,7 +404,8 @@ impl Call<'_> {
             transactions::queue(self, number, command)?;
             return Ok(Level::Eventual);
         }
-        self.touches_data = command.touches_data(self.core.commands.access(number, self.args));
+        self.touches_data =
+            command.touches_data(self.core.commands.access(number, self.args)) && !self.runs_without_data(command);
         let level = self.level(command, level.or(self.session.next_level))?;
         if self.touches_data && !self.session.is_proxy {
             if let Some(password) = user::unhashed(self, command)? {
@@ -503,7 +524,11 @@ impl Call<'_> {
         if !self.core.is_hot() && !matches!(command.name, "quit" | "multi") {
             return self.park().map(|()| true);
         }
-        let replies_first = self.session.awaits_db || command.name == "reset";
+        // Whoever hears of a change by a message is to find it done.
+        let replies_first = self.session.awaits_db
+            || command.name == "reset"
+            || command.access == Access::Publish
+            || self.runs_without_data(command);
         Ok(self.session.forwarded > 0 && replies_first)
     }
 
@@ -548,6 +573,15 @@ impl Call<'_> {
         Ok(place)
     }
 
+    /// Whether the command runs a transaction that has nothing to do with data: then it needs no primary.
+    fn runs_without_data(&self, command: &Command) -> bool {
+        let is_without = |transaction: &Transaction| !transaction.touches_data && !transaction.queue.is_empty();
+        command.runs_transaction()
+            && self.session.transaction.as_deref().is_some_and(is_without)
+            && self.session.watching.len() == 0
+            && self.session.remote_watch.is_none()
+    }
+
     /// Whether the command, or the transaction that it runs, rests on the data alone.
     fn only_reads(&self, command: &Command) -> bool {
         let reads = |transaction: &Transaction| {
@@ -557,6 +591,25 @@ impl Call<'_> {
                 && self.session.remote_watch.is_none()
         };
         command.access == Access::Read || self.session.transaction.as_deref().is_some_and(reads)
+    }
+
+    /// In RESP2 a client cannot tell a message from a reply. So one that has subscribed gets no replies but to what it may
+    /// be told in between.
+    pub(crate) fn hears_only(&self) -> bool {
+        !self.session.subscriptions.is_empty() && self.reply.protocol == Protocol::Resp2
+    }
+
+    fn check_subscribed(&self, number: usize, command: &Command) -> Result<(), CommandError> {
+        if command.is_for_subscribers() || !self.hears_only() {
+            return Ok(());
+        }
+        let word = self.args.get(1).unwrap_or_default();
+        let mut subcommands = self.core.commands.subcommands(number);
+        let subcommand = subcommands.find(|(name, ..)| is_word(word, name));
+        let name = subcommand.map_or_else(|| command.name.into(), |(name, ..)| format!("{}|{name}", command.name));
+        Err(CommandError::Text(format!(
+            "Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+        )))
     }
 
     /// Whether the command may run now, as far as the server is concerned: refuses it, or has it wait. A command that is
@@ -590,7 +643,8 @@ impl Call<'_> {
 
     fn is_paused(&self, command: &Command, writes: bool) -> bool {
         let Some(pause) = self.core.pause else { return false };
-        let concerned = writes || !pause.writes_only && !matches!(command.access, Access::Anyone | Access::Connection);
+        let is_spared = matches!(command.access, Access::Anyone | Access::Connection | Access::Subscribe);
+        let concerned = writes || command.access == Access::Publish || !pause.writes_only && !is_spared;
         concerned && self.monotonic < pause.until
     }
 

@@ -3,10 +3,13 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::channels::Push;
 use crate::forward::Answered;
 use crate::limits;
+use crate::resp::Reply;
 use crate::session::Session;
 
 /// An open connection's place, taken by another one after it has closed.
@@ -26,6 +29,8 @@ pub struct Clients {
     monitors: Vec<Monitor>,
     /// Sessions of connections with other Cores.
     proxies: usize,
+    /// Connections that were closed because they did not take their mail.
+    overflowed: u64,
 }
 
 /// A connection that sees every command, and as whom it asked for that.
@@ -40,12 +45,29 @@ struct Monitor {
 /// What others have for a connection.
 #[derive(Debug, Default)]
 struct Mailbox {
-    /// Whole replies or pushes, encoded.
-    bytes: Vec<u8>,
+    mail: Vec<Mail>,
+    /// Bytes of it, about.
+    bytes: usize,
     /// It is to be closed.
     killed: bool,
     /// Replies of commands that another Core has executed.
     answered: Vec<Answered>,
+}
+
+#[derive(Debug)]
+enum Mail {
+    /// Of a monitor.
+    Line(Arc<[u8]>),
+    Push(Push),
+}
+
+impl Mail {
+    fn size(&self) -> usize {
+        match self {
+            Mail::Line(line) => line.len(),
+            Mail::Push(push) => push.size(),
+        }
+    }
 }
 
 impl Clients {
@@ -124,6 +146,11 @@ impl Clients {
         self.sessions[slot] = Some(session);
     }
 
+    /// Who it is; `None` of the connection that runs now, which knows what it does itself.
+    pub(crate) fn user(&self, slot: Slot) -> Option<&str> {
+        self.sessions[slot].as_ref()?.user.as_deref()
+    }
+
     /// All sessions but that of the connection that runs now, by age.
     pub(crate) fn sessions(&self) -> Vec<(Slot, &Session)> {
         let there = self.sessions.iter().enumerate();
@@ -148,25 +175,53 @@ impl Clients {
         }
     }
 
-    /// Leaves bytes for a connection. One that does not take its mail is closed, as Redis closes subscribers that are too
-    /// slow.
-    fn send(&mut self, slot: Slot, bytes: &[u8]) {
+    /// Leaves a message for a subscriber.
+    pub(crate) fn push(&mut self, slot: Slot, push: Push) {
+        self.send(slot, Mail::Push(push));
+    }
+
+    /// Leaves something for a connection. One that does not take its mail is closed, as Redis closes subscribers that are
+    /// too slow.
+    fn send(&mut self, slot: Slot, mail: Mail) {
         let mailbox = &mut self.mail[slot];
-        if mailbox.bytes.len() + bytes.len() > limits::MAX_MAIL {
-            mailbox.bytes = Vec::new();
-            mailbox.killed = true;
+        if mailbox.killed {
+            return;
         }
-        if !mailbox.killed {
-            mailbox.bytes.extend_from_slice(bytes);
+        mailbox.bytes += mail.size();
+        if mailbox.bytes > limits::MAX_MAIL {
+            mailbox.mail = Vec::new();
+            mailbox.killed = true;
+            self.overflowed += 1;
+        } else {
+            mailbox.mail.push(mail);
         }
         self.wake(slot);
     }
 
-    /// Takes a connection's mail; whether it may live on.
-    pub(crate) fn collect(&mut self, slot: Slot, into: &mut Vec<u8>) -> bool {
+    /// Takes a connection's mail.
+    pub(crate) fn collect(&mut self, slot: Slot, reply: &mut Reply) {
         let mailbox = &mut self.mail[slot];
-        into.append(&mut mailbox.bytes);
-        !mailbox.killed
+        mailbox.bytes = 0;
+        for mail in mailbox.mail.drain(..) {
+            match mail {
+                Mail::Line(line) => reply.bytes.extend_from_slice(&line),
+                Mail::Push(push) => push.write(reply),
+            }
+        }
+    }
+
+    /// Whether a connection is to be closed at once.
+    pub(crate) fn is_killed(&self, slot: Slot) -> bool {
+        self.mail[slot].killed
+    }
+
+    /// Connections that were closed because they did not take their mail.
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+
+    pub(crate) fn reset_stats(&mut self) {
+        self.overflowed = 0;
     }
 
     /// Whether anyone is to be woken.
@@ -199,7 +254,8 @@ impl Clients {
         let (monitors, former): (Vec<Monitor>, Vec<Monitor>) =
             core::mem::take(&mut self.monitors).into_iter().partition(|monitor| may(&monitor.user, monitor.stamp));
         former.iter().for_each(|monitor| self.kill(monitor.slot));
-        monitors.iter().for_each(|monitor| self.send(monitor.slot, line));
+        let line: Arc<[u8]> = line.into();
+        monitors.iter().for_each(|monitor| self.send(monitor.slot, Mail::Line(line.clone())));
         self.monitors = monitors;
     }
 }

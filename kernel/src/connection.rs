@@ -127,9 +127,10 @@ impl Connection {
 
     /// Runs the requests that have arrived.
     pub fn run(&mut self, core: &mut Core, now: Now) -> Step {
-        if !core.clients.collect(self.slot, &mut self.gate.reply.bytes) {
+        if core.clients.is_killed(self.slot) {
             return Step::Kill;
         }
+        self.collect(core);
         let arrived = *self.arrived.get_or_insert(now.monotonic);
         let mut session = core.clients.take(self.slot);
         for answered in core.clients.take_answered(self.slot) {
@@ -154,6 +155,13 @@ impl Connection {
         session.protocol = self.gate.reply.protocol;
         core.clients.put_back(self.slot, session);
         step
+    }
+
+    /// Takes what others have for this connection. Mail for one that does not take its replies stays where it is counted.
+    fn collect(&mut self, core: &mut Core) {
+        if self.gate.len() <= limits::MAX_REPLIES_WAITING {
+            core.clients.collect(self.slot, &mut self.gate.reply);
+        }
     }
 
     /// Says when the requests arrived that [`Connection::run`] will run, if that was before it could.
@@ -208,6 +216,10 @@ impl Connection {
                     }
                     None => self.gate.passed_since(level, since, now.monotonic),
                 }
+            }
+            if !session.subscriptions.is_empty() {
+                // It may have published what it hears itself.
+                self.collect(core);
             }
             if self.gate.len() > limits::MAX_REPLIES_WAITING {
                 return Step::Full;
@@ -285,7 +297,9 @@ impl Connection {
                 continue;
             }
             if session.replies != Replies::On {
-                self.gate.reply.bytes.truncate(start);
+                if !core.confirms(session.last_command) {
+                    self.gate.reply.bytes.truncate(start);
+                }
                 if session.replies == Replies::Skip {
                     session.replies = Replies::On;
                 }

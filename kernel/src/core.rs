@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use crate::call::{Call, PasswordCheck, Then};
 use crate::changed::Changed;
+use crate::channels::{Channels, Message};
 use crate::clients::Clients;
 use crate::codec::CodecError;
 use crate::commands::{Command, CommandError, Commands, connection};
@@ -18,7 +19,9 @@ use crate::cores::Cores;
 use crate::diagnostics::Diagnostics;
 use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
+use crate::events::Events;
 use crate::everywhere::Everywhere;
+use crate::exchange::Exchange;
 use crate::forward::{Origin, Void};
 use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::lease::Lease;
@@ -258,6 +261,10 @@ pub struct Core {
     pub(crate) watches: Watches,
     pub(crate) waiters: Waiters,
     pub clients: Clients,
+    pub(crate) channels: Channels,
+    pub(crate) exchange: Exchange,
+    /// Which keyspace notifications this node's operator wants.
+    pub(crate) events: Events,
     /// Commands wait until then, or those that write do.
     pub(crate) pause: Option<Pause>,
     /// As many as at most may be allowed while this process runs.
@@ -316,6 +323,9 @@ impl Core {
             watches: Watches::new(config.seed),
             waiters: Waiters::default(),
             clients: Clients::default(),
+            channels: Channels::default(),
+            exchange: Exchange::default(),
+            events: Events::NONE,
             pause: None,
             most_clients: config.max_clients,
             stats: Stats::new(commands.all().len()),
@@ -377,13 +387,14 @@ impl Core {
         }
     }
 
-    /// Ends what others know of a session: its watching and its monitoring.
+    /// Ends what others know of a session: its watching, its monitoring and its subscriptions.
     pub(crate) fn forget(&mut self, session: &mut Session) {
         self.watches.unwatch(&mut session.watching);
         if let Some(ticket) = session.waiting.take() {
             self.waiters.remove(ticket);
         }
         self.clients.stop_monitoring(session.slot);
+        self.channels.forget(session.slot, &mut session.subscriptions);
         self.end_proxy(session);
     }
 
@@ -587,6 +598,9 @@ impl Core {
             self.heard = self.heard.max(Monotonic(now.0.saturating_sub(age)));
         }
         let ends_epoch = accepted && matches!(entry, Entry::Claim { .. } | Entry::Release { .. });
+        if ends_epoch {
+            self.exchange.refresh();
+        }
         let changes_cores = entry.changes_cores();
         if changes_cores {
             self.served.forget_replaced(|origin| self.system.cores.is_origin(origin));
@@ -672,6 +686,9 @@ impl Core {
                 self.stats.effect_bytes += sent.effect_bytes as u64;
                 out.push(Output::Accepted(sent.seq));
                 self.changed.accepted(sent.seq, sent.keys);
+                for message in sent.messages {
+                    self.publish(message, now);
+                }
                 if !self.is_shared() {
                     self.everywhere.reached = Some(sent.seq);
                 }
@@ -730,6 +747,7 @@ impl Core {
         if !self.is_shared() {
             self.everywhere.reached = Some(self.last_seq);
         }
+        self.exchange.lead();
         out.push(Output::Leads(epoch));
     }
 
@@ -800,6 +818,7 @@ impl Core {
     /// its verdict will not be heard.
     fn end_reign(&mut self, is_certain: bool, out: &mut Vec<Output>) {
         self.lease.end();
+        self.exchange.end_reign();
         if let Role::Primary(reign) = &self.role {
             // Reads may wait for the batch that was not closed any more.
             self.last_seq = reign.next_seq;
@@ -891,7 +910,10 @@ impl Core {
             {
                 parts -= 1;
                 self.stats.expired_keys += keys.len() as u64;
-                keys.iter().for_each(|key| self.execute_effect(&Effect::Delete { db, key }));
+                for key in &keys {
+                    self.execute_effect(&Effect::Delete { db, key });
+                    self.tell_of(Events::EXPIRED, "expired", db, key, now.monotonic);
+                }
             }
         }
     }
@@ -928,6 +950,7 @@ impl Core {
         self.tend(now.monotonic, out);
         self.serve_waiters(now);
         self.expire_forwarded(now.monotonic);
+        self.exchange.expire(now.monotonic, self.config.park_timeout);
         let used = self.used_memory();
         let stats = &mut self.stats;
         stats.input_bytes += input_bytes - self.traffic.0;
@@ -994,6 +1017,15 @@ impl Core {
             }
             _ if effect.changes_system() => self.changed.mark_system(reign.next_seq),
             _ => {}
+        }
+    }
+
+    /// Publishes as soon as all is accepted that has been executed by now; never, if it will not be.
+    pub(crate) fn publish_when_accepted(&mut self, message: Message, now: Monotonic) {
+        if let Role::Primary(reign) = &mut self.role
+            && let Some(message) = reign.hold_message(message)
+        {
+            self.publish(message, now);
         }
     }
 
@@ -1133,6 +1165,8 @@ impl Core {
     /// What `CONFIG RESETSTAT` does.
     pub(crate) fn reset_stats(&mut self) {
         self.stats.reset();
+        self.clients.reset_stats();
+        self.exchange.dropped = 0;
         self.rates = Rates::default();
     }
 

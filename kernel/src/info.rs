@@ -146,8 +146,14 @@ fn stats(s: &mut Section<'_>) {
     s.line("evicted_keys", 0);
     s.line("keyspace_hits", stats.keyspace_hits);
     s.line("keyspace_misses", stats.keyspace_misses);
+    let [channels, patterns, shard_channels] = s.core.subscribed();
+    s.line("pubsub_channels", channels);
+    s.line("pubsub_patterns", patterns);
+    s.line("pubsubshard_channels", shard_channels);
+    s.line("pubsub_messages_dropped", s.core.messages_dropped());
     s.line("slow_commands", s.core.slow_commands());
     s.line("total_error_replies", stats.total_errors());
+    s.line("client_output_buffer_limit_disconnections", s.core.clients.overflowed());
 }
 
 fn replication(s: &mut Section<'_>) {

@@ -45,6 +45,12 @@ pub const MAX_DRAWN: usize = 256 << 20;
 /// `client-output-buffer-limit` for subscribers.
 pub const MAX_MAIL: usize = 32 << 20;
 
+/// Bytes of messages that may wait for another node; those that find no room are not sent to it.
+pub const EXCHANGE_BYTES: usize = 32 << 20;
+
+/// Channels and patterns that one connection may subscribe to.
+pub const MAX_SUBSCRIPTIONS: usize = 1 << 20;
+
 /// Keys of a pipeline that are looked up together, ahead of their commands: more than a processor's reads of memory that
 /// can be on their way at once would gain nothing.
 pub const KEYS_AHEAD: usize = 16;

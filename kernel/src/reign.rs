@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::changed::KeyHash;
+use crate::channels::Message;
 use crate::core::Proposal;
 use crate::entry::Entry;
 use crate::ids::{Epoch, Seq};
@@ -31,6 +32,8 @@ pub(crate) struct Reign {
     pub open: Vec<u8>,
     /// The keys that they change.
     pub open_keys: Vec<KeyHash>,
+    /// What is published once they are accepted.
+    open_messages: Vec<Message>,
     /// A reply waits for the open batch.
     pub is_awaited: bool,
     /// A read without a lease waits for the open batch, even if it stays empty (rule 4).
@@ -46,6 +49,7 @@ pub(crate) struct Sent {
     pub seq: Seq,
     pub proposal: Proposal,
     pub keys: Vec<KeyHash>,
+    pub messages: Vec<Message>,
     pub effect_bytes: usize,
     at: Monotonic,
 }
@@ -61,6 +65,7 @@ impl Reign {
             in_flight: VecDeque::new(),
             open: Vec::new(),
             open_keys: Vec::new(),
+            open_messages: Vec::new(),
             is_awaited: false,
             is_demanded: false,
             lease,
@@ -80,6 +85,7 @@ impl Reign {
             seq: self.next_seq,
             proposal: proposal.clone(),
             keys: core::mem::take(&mut self.open_keys),
+            messages: core::mem::take(&mut self.open_messages),
             effect_bytes: self.open.len(),
             at: now,
         });
@@ -101,6 +107,18 @@ impl Reign {
         self.accepted = sent.seq;
         self.lease.renewed(sent.at, now);
         sent
+    }
+
+    /// Keeps a message until what has been executed by now is accepted; gives it back if it is.
+    pub(crate) fn hold_message(&mut self, message: Message) -> Option<Message> {
+        if !self.open.is_empty() {
+            self.open_messages.push(message);
+        } else if let Some(sent) = self.in_flight.back_mut() {
+            sent.messages.push(message);
+        } else {
+            return Some(message);
+        }
+        None
     }
 
     /// Asks to hand over, if everything executed is sent. From then on it neither executes nor reads (rule 5).

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::channels::Subscriptions;
 use crate::clients::Slot;
 use crate::forward::RemoteWatch;
 use crate::ids::{DbNumber, Epoch, Seq};
@@ -84,7 +85,10 @@ pub struct Session {
     pub(crate) replies: Replies,
     /// Between MULTI and EXEC.
     pub(crate) transaction: Option<Box<Transaction>>,
+    /// An EXEC runs.
+    pub(crate) in_transaction: bool,
     pub(crate) watching: Watching,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) is_monitor: bool,
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
@@ -178,7 +182,9 @@ impl Session {
             pace: Pace::Last,
             replies: Replies::On,
             transaction: None,
+            in_transaction: false,
             watching: Watching::default(),
+            subscriptions: Subscriptions::default(),
             is_monitor: false,
             no_evict: false,
             no_touch: false,
@@ -212,7 +218,7 @@ impl Session {
     }
 
     /// What `RESET` leaves: a new connection's state, with its number and its library, and nobody authenticated. Who calls
-    /// has ended what others know of it: its watching, its monitoring.
+    /// has ended what others know of it: its watching, its monitoring, its subscriptions.
     pub(crate) fn reset(&mut self) {
         let old = core::mem::replace(self, Self::new(self.id, self.slot, self.port, Peer::default(), self.since));
         self.peer = old.peer;

@@ -17,6 +17,8 @@ pub(crate) struct Transaction {
     pub(crate) is_broken: bool,
     /// One of them writes.
     pub(crate) writes: bool,
+    /// One of them touches data.
+    pub(crate) touches_data: bool,
     /// One of them may need more memory.
     pub(crate) grows: bool,
     /// Bytes of all requests.
@@ -37,6 +39,7 @@ impl Transaction {
         let args = OwnedArgs::from(args);
         self.bytes += args.size();
         self.writes |= command.is_write();
+        self.touches_data |= command.touches_data(command.access);
         self.grows |= command.is_denied_without_memory();
         self.queue.push(Queued { number, command, args });
     }

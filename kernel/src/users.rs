@@ -18,9 +18,9 @@ use crate::level::Level;
 pub enum Role {
     /// Everything.
     Admin = 0,
-    /// Reads and writes data.
+    /// Reads and writes data, and publishes.
     ReadWrite = 1,
-    /// Reads data.
+    /// Reads data, and hears what is published.
     ReadOnly = 2,
 }
 
@@ -42,8 +42,8 @@ impl Role {
 
     pub fn allows(self, access: Access) -> bool {
         match access {
-            Access::Anyone | Access::Connection | Access::Read => true,
-            Access::Write => self != Role::ReadOnly,
+            Access::Anyone | Access::Connection | Access::Read | Access::Subscribe => true,
+            Access::Write | Access::Publish => self != Role::ReadOnly,
             Access::Admin => self == Role::Admin,
         }
     }

@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use mneme_kernel::channels::Message;
 use mneme_kernel::codec;
 use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::events::Events;
+use mneme_kernel::exchange::Frame;
 use mneme_kernel::forward::{FromPrimary, Lost, Request, ToPrimary};
 use mneme_kernel::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use mneme_kernel::level::Level;
@@ -225,6 +228,27 @@ fn forwarded_commands_are_written_as_ever() {
         codec::encode(&message, &mut written);
         let bytes = golden.expect(name, &written);
         assert_eq!(codec::decode_owned(&bytes), Ok(message));
+    }
+    golden.finish();
+}
+
+#[test]
+fn published_messages_are_written_as_ever() {
+    let mut golden = golden!("exchange.txt");
+    let message = |is_sharded| Message { channel: b"c".to_vec(), text: vec![0, 0xff], is_sharded };
+    for (name, frame) in [
+        ("message", Frame::Message(message(false))),
+        ("shard message", Frame::Message(message(true))),
+        ("wants", Frame::Wants(Events::parse(b"KEAm").expect("classes of events"))),
+        ("beat", Frame::Beat),
+    ] {
+        match frame {
+            Frame::Message(_) | Frame::Wants(_) | Frame::Beat => {}
+        }
+        let mut written = Vec::new();
+        codec::encode(&frame, &mut written);
+        let bytes = golden.expect(name, &written);
+        assert_eq!(codec::decode_owned(&bytes), Ok(frame));
     }
     golden.finish();
 }

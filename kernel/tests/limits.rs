@@ -225,6 +225,65 @@ fn a_monitor_that_reads_nothing_is_closed() {
     stage.serves_others();
 }
 
+/// Whether its connection runs meanwhile or not: what it has been given and does not take counts too.
+#[test]
+fn a_subscriber_that_reads_nothing_is_closed() {
+    for runs in [false, true] {
+        let mut stage = Stage::new();
+        let (mut subscriber, mut client) = (stage.client(), stage.client());
+        subscriber.input().extend_from_slice(b"SUBSCRIBE c\r\n");
+        assert_eq!(subscriber.run(&mut stage.core, stage.now), Step::Read);
+        let large = word(1 << 20);
+        let (mut heard, mut last) = (0, Step::Read);
+        while stage.ask(&mut client, &["PUBLISH", "c", &large]).0 == ":1\r\n" && last != Step::Kill {
+            heard += 1;
+            assert!(heard <= (limits::MAX_MAIL + limits::MAX_REPLIES_WAITING) >> 20, "{heard} messages wait");
+            if runs {
+                last = subscriber.run(&mut stage.core, stage.now);
+            }
+            if heard == limits::MAX_MAIL >> 20 && !runs {
+                last = subscriber.run(&mut stage.core, stage.now);
+            }
+        }
+        assert_eq!((last, stage.core.clients.overflowed()), (Step::Kill, 1));
+        stage.core.disconnect(&subscriber);
+        assert_eq!(stage.ask(&mut client, &["PUBLISH", "c", "nobody"]).0, ":0\r\n");
+        stage.serves_others();
+    }
+}
+
+#[test]
+fn a_subscriber_that_reads_late_hears_all() {
+    let mut stage = Stage::new();
+    let (mut subscriber, mut client) = (stage.client(), stage.client());
+    subscriber.input().extend_from_slice(b"SUBSCRIBE c\r\n");
+    let large = word(1 << 20);
+    let (mut sent, mut taken) = (0, 0);
+    for _ in 0..limits::MAX_MAIL >> 20 {
+        let _ = subscriber.run(&mut stage.core, stage.now);
+        sent += stage.ask(&mut client, &["PUBLISH", "c", &large]).0.len();
+    }
+    while subscriber.run(&mut stage.core, stage.now) == Step::Full || !subscriber.ready().is_empty() {
+        taken += subscriber.ready().len();
+        subscriber.sent(subscriber.ready().len());
+    }
+    assert!(taken > limits::MAX_MAIL - (1 << 20) && sent > 0, "{taken}");
+}
+
+#[test]
+fn a_connection_subscribes_to_so_many_channels() {
+    let mut stage = Stage::new();
+    let mut client = stage.client();
+    let names: Vec<String> = (0..limits::MAX_SUBSCRIPTIONS).map(|name| name.to_string()).collect();
+    let mut subscribe = vec!["SUBSCRIBE"];
+    subscribe.extend(names.iter().map(String::as_str));
+    let (replies, _) = stage.ask(&mut client, &subscribe[..subscribe.len() - 1]);
+    assert!(replies.ends_with(&format!(":{}\r\n", limits::MAX_SUBSCRIPTIONS - 1)));
+    let error = "-ERR too many subscriptions\r\n";
+    assert_eq!(stage.ask(&mut client, &["PSUBSCRIBE", "one", "more"]), (error.into(), Step::Read));
+    stage.serves_others();
+}
+
 #[test]
 fn a_pipeline_whose_replies_nobody_takes_is_executed_no_further() {
     let mut stage = Stage::new();
@@ -272,6 +331,7 @@ fn the_documents_tell_every_limit() {
         ("MAX_TRANSACTION", limits::MAX_TRANSACTION),
         ("MAX_DRAWN", limits::MAX_DRAWN),
         ("MAX_WATCHED", limits::MAX_WATCHED),
+        ("MAX_SUBSCRIPTIONS", limits::MAX_SUBSCRIPTIONS),
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
         ("MAX_PASSWORD", limits::MAX_PASSWORD),
         ("MAX_SLOWLOG", limits::MAX_SLOWLOG),

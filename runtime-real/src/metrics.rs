@@ -104,11 +104,12 @@ fn commands(page: &mut Page, core: &Core) {
     }
 
     let mut family = page.histogram("mneme_command_duration_seconds", "Time that a command ran, by class.");
-    let classes: [(&str, &[Access]); 4] = [
+    let classes: [(&str, &[Access]); 5] = [
         ("connection", &[Access::Anyone, Access::Connection]),
         ("read", &[Access::Read]),
         ("write", &[Access::Write]),
         ("admin", &[Access::Admin]),
+        ("pubsub", &[Access::Subscribe, Access::Publish]),
     ];
     for (class, accesses) in classes {
         let mut times = Histogram::default();
@@ -135,6 +136,14 @@ fn clients(page: &mut Page, core: &Core) {
     page.counter("mneme_connections_accepted_total", "Client connections accepted.").is(core.clients.accepted());
     page.counter("mneme_connections_rejected_total", "Client connections refused because there were too many.")
         .is(stats.connections_rejected);
+    page.counter("mneme_connections_overflowed_total", "Client connections closed because they did not take messages.")
+        .is(core.clients.overflowed());
+    let [channels, patterns, shard_channels] = core.subscribed();
+    page.gauge("mneme_pubsub_channels", "Channels that have subscribers.").is(channels);
+    page.gauge("mneme_pubsub_patterns", "Patterns that have subscribers.").is(patterns);
+    page.gauge("mneme_pubsub_shard_channels", "Shard channels that have subscribers.").is(shard_channels);
+    page.counter("mneme_pubsub_messages_dropped_total", "Messages that were not sent to another node.")
+        .is(core.messages_dropped());
 }
 
 fn data(page: &mut Page, core: &Core) {

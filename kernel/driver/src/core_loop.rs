@@ -15,7 +15,7 @@ use mneme_kernel::time::Monotonic;
 use crate::env::Env;
 use crate::keeper::StartError;
 use crate::keepers::{Fed, FedContent, FedEntry, FedSnapshot, LoadError};
-use crate::node::Node;
+use crate::node::{Messages, Node};
 use crate::observer;
 use crate::sync::{lock, try_lock};
 use crate::types::Proposal;
@@ -212,16 +212,15 @@ impl<'a, E: Env> Loop<'a, E> {
         let (input_bytes, output_bytes) = (node.traffic.input_bytes(), node.traffic.output_bytes());
         self.tell(Input::Tick { input_bytes, output_bytes }).await;
         self.tell(Input::Expire).await;
-        let (woken, serves, leads) = {
-            let mut core = lock_core(node).await;
+        let (serves, leads) = {
+            let core = lock_core(node).await;
             let serves = core.is_hot() && core.primary().is_some() && core.has_users();
-            (core.clients.take_woken(), serves, core.is_primary())
+            (serves, core.is_primary())
         };
         if let Some(keeper) = node.keeper.as_ref().filter(|_| leads) {
             // What a primary writes takes one way less if the Keeper beside it leads.
             keeper.lead();
         }
-        node.doors.knock(&woken);
         // Those who wait for their level look at the clock.
         node.accepted.nudge();
         node.everywhere.nudge();
@@ -232,11 +231,13 @@ impl<'a, E: Env> Loop<'a, E> {
 
     async fn tell(&mut self, input: Input<'_>) {
         let node = self.node;
-        let (told, everywhere) = {
+        let (told, everywhere, messages) = {
             let mut core = lock_core(node).await;
-            (observer::handle(&node.env, &mut core, input, &mut self.outputs), core.everywhere())
+            let told = observer::handle(&node.env, &mut core, input, &mut self.outputs);
+            (told, core.everywhere(), Messages::take(&mut core))
         };
         node.mark_everywhere(everywhere);
+        node.deliver(&messages);
         if let Err(BadEntry { .. }) = &told {
             let why = told.map_or_else(|error| error.to_string(), |()| String::new());
             node.env.fatal(why).await;

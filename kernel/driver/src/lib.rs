@@ -22,6 +22,7 @@ pub mod directory;
 mod doors;
 pub mod env;
 mod everywhere;
+mod exchange;
 mod feed;
 mod forward;
 pub mod keeper;

@@ -39,6 +39,9 @@ pub enum Open {
     Forward { from: Incarnation },
     /// Questions with an answer each, in order: see [`crate::ask`].
     Ask,
+    /// What is published, either way, between the primary and a node that is known by this number of its own: see
+    /// [`crate::exchange`].
+    Exchange { from: u64 },
 }
 
 /// Reads frames from a stream.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mneme_kernel::call::{Password, PasswordCheck};
+use mneme_kernel::clients::Slot;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
 use mneme_kernel::forward::Void;
@@ -23,6 +24,7 @@ use crate::directory::Directory;
 use crate::doors::Doors;
 use crate::env::Env;
 use crate::everywhere;
+use crate::exchange;
 use crate::forward::{self, Origins};
 use crate::keeper::{Keeper, SnapshotFailed, StartError};
 use crate::keepers::Keepers;
@@ -102,6 +104,8 @@ pub struct Node<E: Env> {
     /// There are commands for the primary, or it is another one.
     pub(crate) forwarding: Signal,
     pub(crate) origins: Origins,
+    /// How often there was something published for other nodes.
+    pub(crate) published: Watermark,
     /// How to wake a connection for which another one has something.
     pub(crate) doors: Doors,
     /// Connections that have replies which have not left.
@@ -127,7 +131,30 @@ impl Voids {
     }
 }
 
+/// What the Core has for others than whom it has run.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    /// Connections that have mail.
+    woken: Vec<Slot>,
+    /// There is something for other nodes.
+    published: bool,
+}
+
+impl Messages {
+    pub(crate) fn take(core: &mut Core) -> Self {
+        Self { woken: core.clients.take_woken(), published: core.take_published() }
+    }
+}
+
 impl<E: Env> Node<E> {
+    /// Wakes those for whom there is something; not under the Core's lock.
+    pub(crate) fn deliver(&self, messages: &Messages) {
+        self.doors.knock(&messages.woken);
+        if messages.published {
+            self.published.count();
+        }
+    }
+
     /// Begins to recover; [`Node::ready`] tells when that is done.
     pub(crate) fn start(
         env: E,
@@ -157,6 +184,7 @@ impl<E: Env> Node<E> {
             lingering: Signal::default(),
             forwarding: Signal::default(),
             origins: Origins::default(),
+            published: Watermark::default(),
             doors: Doors::default(),
             replying: AtomicUsize::new(0),
             traffic: Traffic::default(),
@@ -170,6 +198,7 @@ impl<E: Env> Node<E> {
         env.spawn_thread("forward", forward::run(node.clone()));
         env.spawn("renewals", renewals::run(node.clone()));
         env.spawn("everywhere", everywhere::run(node.clone()));
+        env.spawn("exchange", exchange::run(node.clone()));
         env.spawn("agreement", agreement::run(node.clone()));
         node
     }
@@ -466,10 +495,10 @@ impl<E: Env> Client<E> {
         let open = core.open_batch();
         let unsent = core.has_unsent();
         let spreads = core.awaits_spread(now.monotonic);
-        let woken = core.clients.take_woken();
+        let messages = Messages::take(&mut core);
         drop(core);
         self.note_held(step == Step::Held);
-        self.node.doors.knock(&woken);
+        self.node.deliver(&messages);
         self.node.announce(open);
         if unsent {
             self.node.forwarding.raise();

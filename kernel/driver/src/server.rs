@@ -14,6 +14,7 @@ use crate::courier;
 use crate::departure::Removed;
 use crate::directory::Directory;
 use crate::env::{Env, Stream};
+use crate::exchange;
 use crate::feed;
 use crate::forward;
 use crate::keeper::{Keeper, RaftTimes, Schedule, StartError};
@@ -176,6 +177,7 @@ impl<E: Env> Server<E> {
                 });
                 ended.await.unwrap_or_else(|_| Err(io::ErrorKind::ConnectionAborted.into()))
             }
+            (Open::Exchange { from }, Some(node), _) => exchange::serve(node, reader, from).await,
             (Open::Raft { to, .. }, _, Some(keeper)) => {
                 let (reader, write) = reader.split();
                 raft_service::serve(keeper, reader, write, to).await

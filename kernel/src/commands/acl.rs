@@ -56,11 +56,12 @@ const NO_CHANGES: CommandError =
     CommandError::Other("users are changed by USER CREATE, USER SET and USER DROP, and need no saving; see USER HELP");
 
 /// Commands by who may run them, as `COMMAND INFO` shows it too.
-const CATEGORIES: [(&str, &[Access]); 4] = [
+const CATEGORIES: [(&str, &[Access]); 5] = [
     ("read", &[Access::Read]),
     ("write", &[Access::Write]),
     ("admin", &[Access::Admin]),
     ("connection", &[Access::Anyone, Access::Connection]),
+    ("pubsub", &[Access::Subscribe, Access::Publish]),
 ];
 
 const HELP: &[&str] = &[
@@ -105,7 +106,7 @@ fn categories(call: &mut Call<'_>) -> Result<(), CommandError> {
 fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
     call.depend_on_system();
     let users = call.core.system.users.iter();
-    let line = |(name, user)| alloc::format!("user {name} on ~* resetchannels {} {}", databases(user), commands(user));
+    let line = |(name, user)| alloc::format!("user {name} on ~* &* {} {}", databases(user), commands(user));
     let lines: Vec<String> = users.map(line).collect();
     call.reply.array(lines.len());
     lines.iter().for_each(|line| call.reply.bulk(line.as_bytes()));
@@ -138,8 +139,8 @@ fn dry_run(call: &mut Call<'_>) -> Result<(), CommandError> {
 fn commands(user: &User) -> &'static str {
     match user.role {
         Role::Admin => "+@all",
-        Role::ReadWrite => "-@all +@read +@write +@connection",
-        Role::ReadOnly => "-@all +@read +@connection",
+        Role::ReadWrite => "-@all +@read +@write +@connection +@pubsub",
+        Role::ReadOnly => "-@all +@read +@connection +@pubsub -publish -spublish",
     }
 }
 
@@ -166,7 +167,7 @@ fn describe(call: &mut Call<'_>, user: &User) {
     reply.bulk(b"keys");
     reply.bulk(b"~*");
     reply.bulk(b"channels");
-    reply.bulk(b"");
+    reply.bulk(b"&*");
     reply.bulk(b"databases");
     reply.bulk(databases(user).as_bytes());
     reply.bulk(b"selectors");

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::bits::{bit_offset, check_offset};
 use super::{Access, Command, CommandError, Keys, TOO_LONG, integer, is_word};
 use crate::call::Call;
+use crate::events::Events;
 use crate::limits;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -145,6 +146,7 @@ fn run(call: &mut Call<'_>, steps: &[Step]) -> Result<(), CommandError> {
     let key = call.args.at(1);
     let len = call.read::<[u8]>(key)?.0.map(<[u8]>::len);
     let writes = steps.iter().filter(|step| !matches!(step.action, Action::Get));
+    let mut changed = false;
     // Whatever becomes of the writes, the value gets as long as the furthest of them needs, as in Redis.
     if let Some(end) = writes.map(|step| step.offset + step.kind.bits as usize).max() {
         let wanted = end.div_ceil(8);
@@ -153,21 +155,25 @@ fn run(call: &mut Call<'_>, steps: &[Step]) -> Result<(), CommandError> {
         }
         if len.unwrap_or(0) < wanted {
             call.patch(key, wanted - 1, &[0]);
+            changed = true;
         }
     }
     call.reply.array(steps.len());
     for step in steps {
-        match step.run(call, key)? {
+        match step.run(call, key, &mut changed)? {
             Some(n) => call.reply.integer(n),
             None => call.reply.null(),
         }
+    }
+    if changed {
+        call.notify(Events::STRING, "setbit", key);
     }
     Ok(())
 }
 
 impl Step {
-    /// Returns what is to be answered; `None` if nothing was changed because it does not fit.
-    fn run(&self, call: &mut Call<'_>, key: &[u8]) -> Result<Option<i64>, CommandError> {
+    /// Returns what is to be answered; `None` if nothing was changed because it does not fit. Notes that something was.
+    fn run(&self, call: &mut Call<'_>, key: &[u8], has_changed: &mut bool) -> Result<Option<i64>, CommandError> {
         let window = Window::of(self.offset, self.kind.bits);
         let bytes = window.read(call.value::<[u8]>(key)?.unwrap_or_default());
         let old = self.kind.number(bytes >> window.below);
@@ -187,6 +193,7 @@ impl Step {
         let changed = bytes & !mask | (new as u128) << window.below & mask;
         if changed != bytes {
             call.patch(key, window.start, &changed.to_be_bytes()[16 - window.len..]);
+            *has_changed = true;
         }
         Ok(Some(answer))
     }

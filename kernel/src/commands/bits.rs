@@ -6,6 +6,7 @@ use core::ops::Range;
 use super::ranges::{is_backwards, span};
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
+use crate::events::Events;
 use crate::limits;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -94,6 +95,7 @@ fn set_bit(call: &mut Call<'_>) -> Result<(), CommandError> {
     if was_on != on || old.is_none() {
         let byte = if on { byte | mask(offset) } else { byte & !mask(offset) };
         call.patch(key, offset / 8, &[byte]);
+        call.notify(Events::STRING, "setbit", key);
     }
     call.reply.integer(i64::from(was_on));
     Ok(())
@@ -223,8 +225,10 @@ fn combine(call: &mut Call<'_>) -> Result<(), CommandError> {
     let to = call.args.at(2);
     if !result.is_empty() {
         call.put(to, &result, None);
+        call.notify(Events::STRING, "set", to);
     } else if call.exists(to) {
         call.delete(to);
+        call.notify(Events::GENERIC, "del", to);
     }
     call.reply.integer(result.len() as i64);
     Ok(())

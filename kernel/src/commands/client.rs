@@ -9,6 +9,7 @@ use super::connection::UNKNOWN_LEVEL;
 use super::containers::{self, Subcommand};
 use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
 use crate::call::{Call, Then};
+use crate::channels::Kind;
 use crate::clients::Slot;
 use crate::core::Pause;
 use crate::level::Level;
@@ -194,6 +195,7 @@ fn describe(session: &Session, now: Monotonic) -> String {
     let mut flags = String::new();
     let states = [
         ('O', session.is_monitor),
+        ('P', !session.subscriptions.is_empty()),
         ('x', session.transaction.is_some()),
         ('r', session.port == crate::session::Port::Read),
         ('e', session.no_evict),
@@ -212,7 +214,7 @@ fn describe(session: &Session, now: Monotonic) -> String {
     // Writing into memory cannot fail.
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi={queued} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi={queued} \
          watch={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs=0 rbp=0 obl={output} oll=0 \
          omem={output} tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         session.id,
@@ -223,6 +225,9 @@ fn describe(session: &Session, now: Monotonic) -> String {
         (now - session.since).as_secs(),
         (now - session.last_active).as_secs(),
         session.db.0,
+        session.subscriptions.of(Kind::Channel).len(),
+        session.subscriptions.of(Kind::Pattern).len(),
+        session.subscriptions.of(Kind::Shard).len(),
         session.watching.len(),
         size_of::<Session>() + input + output + queued_bytes,
         if session.last_command.is_empty() { "NULL" } else { session.last_command },
@@ -234,12 +239,27 @@ fn describe(session: &Session, now: Monotonic) -> String {
     line
 }
 
-/// Whether a connection is of the type that a client named.
-fn is_of_type(name: &[u8]) -> Result<bool, CommandError> {
-    match name {
-        name if is_word(name, "normal") => Ok(true),
-        name if ["master", "slave", "replica", "pubsub"].iter().any(|other| is_word(name, other)) => Ok(false),
-        name => Err(CommandError::Text(alloc::format!("Unknown client type '{}'", lossy(name)))),
+/// What Redis tells apart about connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Normal,
+    Subscriber,
+    /// Of another server: no client is.
+    Server,
+}
+
+impl Type {
+    fn of(session: &Session) -> Self {
+        if session.subscriptions.is_empty() { Type::Normal } else { Type::Subscriber }
+    }
+
+    fn parse(name: &[u8]) -> Result<Self, CommandError> {
+        match name {
+            name if is_word(name, "normal") => Ok(Type::Normal),
+            name if is_word(name, "pubsub") => Ok(Type::Subscriber),
+            name if ["master", "slave", "replica"].iter().any(|other| is_word(name, other)) => Ok(Type::Server),
+            name => Err(CommandError::Text(alloc::format!("Unknown client type '{}'", lossy(name)))),
+        }
     }
 }
 
@@ -251,10 +271,12 @@ fn listed_id(text: &[u8]) -> Result<u64, CommandError> {
 
 fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
     let mut ids: Option<Vec<u64>> = None;
-    let mut of_type = true;
+    let mut of_type = None;
     match call.args.get(2) {
         None => {}
-        Some(option) if is_word(option, "type") && call.args.len() == 4 => of_type = is_of_type(call.args.at(3))?,
+        Some(option) if is_word(option, "type") && call.args.len() == 4 => {
+            of_type = Some(Type::parse(call.args.at(3))?)
+        }
         Some(option) if is_word(option, "id") && call.args.len() > 3 => {
             ids = Some(call.args.skip(3).iter().map(listed_id).collect::<Result<_, _>>()?);
         }
@@ -265,7 +287,8 @@ fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
     sessions.insert(own, call.session);
     let mut text = String::new();
     for session in sessions {
-        if of_type && ids.as_ref().is_none_or(|ids| ids.contains(&session.id)) {
+        let is_of_type = of_type.is_none_or(|wanted| wanted == Type::of(session));
+        if is_of_type && ids.as_ref().is_none_or(|ids| ids.contains(&session.id)) {
             text.push_str(&describe(session, call.monotonic));
             text.push('\n');
         }
@@ -278,7 +301,7 @@ fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
 #[derive(Default)]
 struct Filter<'a> {
     id: Option<u64>,
-    of_type: Option<bool>,
+    of_type: Option<Type>,
     address: Option<&'a [u8]>,
     local_address: Option<&'a [u8]>,
     user: Option<&'a [u8]>,
@@ -295,7 +318,7 @@ impl<'a> Filter<'a> {
                 let wrong = CommandError::Other("client-id should be greater than 0");
                 filter.id = Some(listed_id(value).ok().filter(|id| *id > 0).ok_or(wrong)?);
             } else if is_word(option, "type") {
-                filter.of_type = Some(is_of_type(value)?);
+                filter.of_type = Some(Type::parse(value)?);
             } else if is_word(option, "addr") {
                 filter.address = Some(value);
             } else if is_word(option, "laddr") {
@@ -319,7 +342,7 @@ impl<'a> Filter<'a> {
     fn means(&self, session: &Session) -> bool {
         let is = |wanted: Option<&[u8]>, text: &str| wanted.is_none_or(|wanted| wanted == text.as_bytes());
         self.id.is_none_or(|id| id == session.id)
-            && self.of_type.unwrap_or(true)
+            && self.of_type.is_none_or(|wanted| wanted == Type::of(session))
             && is(self.address, &session.peer.address)
             && is(self.local_address, &session.peer.local_address)
             && is(self.user, session.user.as_deref().unwrap_or(""))

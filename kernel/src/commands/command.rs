@@ -140,6 +140,7 @@ fn category(command: &Command) -> &'static str {
         Access::Write => "@write",
         Access::Read => "@read",
         Access::Admin => "@admin",
+        Access::Subscribe | Access::Publish => "@pubsub",
         Access::Anyone | Access::Connection => "@connection",
     }
 }
@@ -150,7 +151,7 @@ fn describe(call: &mut Call<'_>, command: &Command) {
         Access::Write => "write",
         Access::Read => "readonly",
         Access::Admin => "admin",
-        Access::Anyone | Access::Connection => "",
+        Access::Anyone | Access::Connection | Access::Subscribe | Access::Publish => "",
     };
     let reply = &mut *call.reply;
     reply.array(10);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::{Access, Command, CommandError, Keys, is_word, lossy};
 use crate::call::Call;
 use crate::core::Core;
+use crate::events::Events;
 use crate::glob;
 use crate::limits;
 use crate::resp::parse_i64;
@@ -49,6 +50,8 @@ enum Kind {
     Number(i64, fn(&Core) -> i64),
     /// Bytes, with Redis's units.
     Memory,
+    /// Characters of classes of events.
+    Events,
 }
 
 /// By name.
@@ -71,6 +74,12 @@ const PARAMETERS: &[Parameter] = &[
         kind: Kind::Memory,
         get: |core| core.config.max_memory.into(),
         set: |core, value| core.config.max_memory = value as u64,
+    },
+    Parameter {
+        name: "notify-keyspace-events",
+        kind: Kind::Events,
+        get: |core| core.events.number(),
+        set: |core, value| core.want_events(Events::from_number(value)),
     },
     Parameter {
         name: "slowlog-log-slower-than",
@@ -103,6 +112,10 @@ impl Kind {
     fn parse(&self, core: &Core, text: &[u8]) -> Result<i128, String> {
         match self {
             Kind::Memory => bytes(text).map(i128::from).ok_or_else(|| "argument must be a memory value".into()),
+            Kind::Events => {
+                let events = Events::parse(text).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+                Ok(events.number())
+            }
             Kind::Number(least, most) => {
                 let most = most(core);
                 let value = parse_i64(text).ok_or("argument couldn't be parsed into an integer")?;
@@ -111,6 +124,16 @@ impl Kind {
                 }
                 Ok(value.into())
             }
+        }
+    }
+}
+
+impl Parameter {
+    fn shown(&self, core: &Core) -> String {
+        let value = (self.get)(core);
+        match self.kind {
+            Kind::Number(..) | Kind::Memory => value.to_string(),
+            Kind::Events => Events::from_number(value).shown(),
         }
     }
 }
@@ -145,7 +168,7 @@ fn show(call: &mut Call<'_>) {
     let patterns: Vec<Vec<u8>> = call.args.skip(2).iter().map(<[u8]>::to_ascii_lowercase).collect();
     let core = &*call.core;
     let fixed = core.config.parameters.iter().map(|(name, value)| (name.as_str(), value.clone()));
-    let changeable = PARAMETERS.iter().map(|parameter| (parameter.name, (parameter.get)(core).to_string()));
+    let changeable = PARAMETERS.iter().map(|parameter| (parameter.name, parameter.shown(core)));
     let wanted = |name: &str| patterns.iter().position(|pattern| glob::matches(pattern, name.as_bytes()));
     let wanted = |(name, value)| wanted(name).map(|pattern| (name, value, pattern));
     let mut found: Vec<_> = fixed.chain(changeable).filter_map(wanted).collect();

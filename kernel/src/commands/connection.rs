@@ -44,6 +44,12 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Returns the server's liveliness response.",
         run: |call| {
+            if call.args.len() <= 2 && call.hears_only() {
+                call.reply.array(2);
+                call.reply.bulk(b"pong");
+                call.reply.bulk(call.args.get(1).unwrap_or_default());
+                return Ok(());
+            }
             match call.args.len() {
                 1 => call.reply.simple("PONG"),
                 2 => call.reply.bulk(call.args.at(1)),

@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Access, CommandError, acl, client, database, is_word, stream_groups, stream_info, user};
+use super::{Access, CommandError, acl, client, database, is_word, pubsub, stream_groups, stream_info, user};
 use crate::call::Call;
 use crate::resp::Args;
 
@@ -28,7 +28,7 @@ struct Known {
 }
 
 /// DEBUG is none: in Redis too it looks at its arguments itself.
-pub(super) fn all() -> [Container; 12] {
+pub(super) fn all() -> [Container; 13] {
     let container = |name, shown, subcommands: &[(&'static str, i32)]| {
         let known = |(name, arity): &(&'static str, i32)| Known { name, arity: *arity, access: None };
         Container { name, shown, subcommands: subcommands.iter().map(known).collect() }
@@ -41,6 +41,7 @@ pub(super) fn all() -> [Container; 12] {
         table("acl", "ACL", acl::SUBCOMMANDS),
         table("client", "CLIENT", client::SUBCOMMANDS),
         table("database", "DATABASE", database::SUBCOMMANDS),
+        table("pubsub", "PUBSUB", pubsub::SUBCOMMANDS),
         table("user", "USER", user::SUBCOMMANDS),
         table("xgroup", "XGROUP", stream_groups::SUBCOMMANDS),
         table("xinfo", "XINFO", stream_info::SUBCOMMANDS),

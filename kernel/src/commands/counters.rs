@@ -2,6 +2,7 @@
 
 use super::{Access, Command, CommandError, Keys, integer};
 use crate::call::Call;
+use crate::events::Events;
 use crate::extended::Extended;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -63,6 +64,7 @@ fn increment(call: &mut Call<'_>, by: i64) -> Result<(), CommandError> {
     };
     let new = old.checked_add(by).ok_or(CommandError::Overflow)?;
     call.put(key, alloc::format!("{new}").as_bytes(), deadline);
+    call.notify(Events::STRING, "incrby", key);
     call.reply.integer(new);
     Ok(())
 }
@@ -81,6 +83,7 @@ fn increment_float(call: &mut Call<'_>) -> Result<(), CommandError> {
     let new = old.checked_add(float(call.args.at(2))?);
     let new = new.ok_or(CommandError::Other("increment would produce NaN or Infinity"))?.to_text();
     call.put(key, new.as_bytes(), deadline);
+    call.notify(Events::STRING, "incrbyfloat", key);
     call.reply.bulk(new.as_bytes());
     Ok(())
 }

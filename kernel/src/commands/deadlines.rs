@@ -2,6 +2,7 @@
 
 use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
 use crate::call::Call;
+use crate::events::Events;
 use crate::time::Wall;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -89,6 +90,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let had = call.get(key).is_some_and(|item| item.deadline.is_some());
             if had {
                 call.set_deadline(key, None);
+                call.notify(Events::GENERIC, "persist", key);
             }
             call.reply.integer(i64::from(had));
             Ok(())

@@ -9,6 +9,7 @@ use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::digits::Digits;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::extended::Extended;
 use crate::random::Random;
 use crate::resp::{Protocol, parse_i64};
@@ -70,6 +71,8 @@ pub(super) const COMMANDS: &[Command] = &[
             let gone = words::collect(fields.iter().filter(|field| hash.is_some_and(|hash| hash.get(field).is_some())));
             if !gone.is_empty() {
                 call.change(key, Change::DropFields(Words::new(&gone)));
+                call.notify(Events::HASH, "hdel", key);
+                call.notify_if_gone(key);
             }
             let after = call.value::<Hash>(key)?.map_or(0, Hash::len);
             call.reply.integer((before - after) as i64);
@@ -294,6 +297,7 @@ fn put_fields(call: &mut Call<'_>, name: &'static str) -> Result<usize, CommandE
     let before = call.value::<Hash>(key)?.map_or(0, Hash::len);
     let fields = words::collect(call.args.skip(2).iter());
     call.change(key, Change::PutFields(Words::new(&fields)));
+    call.notify(Events::HASH, "hset", key);
     Ok(call.value::<Hash>(key)?.map_or(0, Hash::len) - before)
 }
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::{Access, Command, CommandError, Keys, is_word, keyspace};
 use crate::call::Call;
 use crate::effect::{Effect, Effects};
+use crate::events::Events;
 use crate::ids::DbId;
 use crate::store::ItemPieces;
 
@@ -71,7 +72,7 @@ pub(super) const COMMANDS: &[Command] = &[
             }
             let (db, from, to) = (call.db(), call.args.at(1), call.args.at(2));
             if from != to {
-                move_to(call, from, db, to);
+                rename(call, from, db, to);
             }
             call.reply.ok();
             Ok(())
@@ -91,7 +92,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let (db, from, to) = (call.db(), call.args.at(1), call.args.at(2));
             let is_free = from != to && !call.exists(to);
             if is_free {
-                move_to(call, from, db, to);
+                rename(call, from, db, to);
             }
             call.reply.integer(i64::from(is_free));
             Ok(())
@@ -112,6 +113,8 @@ pub(super) const COMMANDS: &[Command] = &[
             let holds = call.exists(key) && call.get_in(db, key).is_none();
             if holds {
                 move_to(call, key, db, key);
+                call.notify(Events::GENERIC, "move_from", key);
+                call.notify_in(db, Events::GENERIC, "move_to", key);
             }
             call.reply.integer(i64::from(holds));
             Ok(())
@@ -188,6 +191,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), CommandError> {
     for key in call.args.skip(1).iter() {
         if call.exists(key) {
             call.delete(key);
+            call.notify(Events::GENERIC, "del", key);
             deleted += 1;
         }
     }
@@ -223,6 +227,7 @@ fn copy(call: &mut Call<'_>) -> Result<(), CommandError> {
     let holds = call.look_up(from).is_some() && (call.get_in(db, to).is_none() || replaces);
     if holds {
         copy_to(call, from, db, to);
+        call.notify_in(db, Events::GENERIC, "copy_to", to);
     }
     call.reply.integer(i64::from(holds));
     Ok(())
@@ -246,6 +251,12 @@ fn copy_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
     for effect in Effects::new(&copied).flatten() {
         call.effect(&effect);
     }
+}
+
+fn rename(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
+    move_to(call, from, db, to);
+    call.notify(Events::GENERIC, "rename_from", from);
+    call.notify(Events::GENERIC, "rename_to", to);
 }
 
 fn move_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {

@@ -26,6 +26,7 @@ pub(crate) mod keyspace;
 mod lcs;
 mod lists;
 mod movable;
+mod pubsub;
 mod ranges;
 mod server;
 mod sets;
@@ -63,6 +64,10 @@ pub enum Access {
     Read,
     Write,
     Admin,
+    /// Hears what is published: every authenticated user; touches no data.
+    Subscribe,
+    /// Publishes: whoever may write; touches no data.
+    Publish,
 }
 
 /// Which arguments are keys, in the convention of Redis's `COMMAND INFO`: positions from 1, a negative last one counts
@@ -136,6 +141,16 @@ impl Command {
             || by_others.contains(&self.name)
     }
 
+    /// What a client may run in RESP2 while it has subscribed to something, as in Redis.
+    pub(crate) fn is_for_subscribers(&self) -> bool {
+        self.confirms() || ["ping", "quit", "reset"].contains(&self.name)
+    }
+
+    /// Its replies are told as messages are: also to who wants no replies.
+    pub(crate) fn confirms(&self) -> bool {
+        self.access == Access::Subscribe && self.name != "pubsub"
+    }
+
     /// It runs what was queued.
     pub(crate) fn runs_transaction(&self) -> bool {
         self.name == "exec"
@@ -198,6 +213,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
     ("list", lists::COMMANDS),
+    ("pubsub", pubsub::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
     ("set", sets::COMMANDS),

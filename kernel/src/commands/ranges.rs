@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::{Access, Command, CommandError, Keys, TOO_LONG, integer};
 use crate::call::Call;
+use crate::events::Events;
 use crate::limits;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -22,6 +23,7 @@ pub(super) const COMMANDS: &[Command] = &[
             if old.is_none() || !tail.is_empty() {
                 call.patch(key, len, tail);
             }
+            call.notify(Events::STRING, "append", key);
             call.reply.integer((len + tail.len()) as i64);
             Ok(())
         },
@@ -75,6 +77,7 @@ pub(super) const COMMANDS: &[Command] = &[
             }
             check_end(offset, bytes)?;
             call.patch(key, offset, bytes);
+            call.notify(Events::STRING, "setrange", key);
             call.reply.integer(len.max(offset + bytes.len()) as i64);
             Ok(())
         },

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::deadlines::{Lifetime, TimeUnit};
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
+use crate::events::Events;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -40,6 +41,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let is_new = !call.exists(key);
             if is_new {
                 call.put(key, call.args.at(2), None);
+                call.notify(Events::STRING, "set", key);
             }
             call.reply.integer(i64::from(is_new));
             Ok(())
@@ -74,6 +76,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let key = call.args.at(1);
             call.reply_value(key)?;
             call.put(key, call.args.at(2), None);
+            call.notify(Events::STRING, "set", key);
             Ok(())
         },
     },
@@ -88,6 +91,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let key = call.args.at(1);
             if call.reply_value(key)? {
                 call.delete(key);
+                call.notify(Events::GENERIC, "del", key);
             }
             Ok(())
         },
@@ -166,12 +170,17 @@ fn pairs<'a>(call: &Call<'a>, name: &'static str) -> Result<Vec<Pair<'a>>, Comma
 }
 
 fn put_all(call: &mut Call<'_>, pairs: &[Pair<'_>]) {
-    pairs.iter().for_each(|(key, value)| call.put(key, value, None));
+    for (key, value) in pairs {
+        call.put(key, value, None);
+        call.notify(Events::STRING, "set", key);
+    }
 }
 
 fn set_until(call: &mut Call<'_>, unit: TimeUnit, name: &'static str) -> Result<(), CommandError> {
     let deadline = unit.deadline(integer(call.args.at(2))?, call.now, name)?;
     call.put(call.args.at(1), call.args.at(3), Some(deadline));
+    call.notify(Events::STRING, "set", call.args.at(1));
+    call.notify(Events::GENERIC, "expire", call.args.at(1));
     call.reply.ok();
     Ok(())
 }
@@ -193,6 +202,7 @@ fn get_until(call: &mut Call<'_>) -> Result<(), CommandError> {
         Some(Lifetime::Forever) => {
             if call.get(key).is_some_and(|item| item.deadline.is_some()) {
                 call.set_deadline(key, None);
+                call.notify(Events::GENERIC, "persist", key);
             }
         }
         Some(Lifetime::Until(unit, time)) => {
@@ -254,6 +264,13 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
                 let keeps = matches!(lifetime, Some(Lifetime::Keep));
                 let old = if keeps { call.get(key).and_then(|item| item.deadline) } else { None };
                 call.put(key, value, old);
+            }
+        }
+        call.notify(Events::STRING, "set", key);
+        if let Some(deadline) = until {
+            call.notify(Events::GENERIC, "expire", key);
+            if deadline <= call.now.0 {
+                call.notify(Events::EXPIRED, "expired", key);
             }
         }
     }

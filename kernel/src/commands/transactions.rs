@@ -221,6 +221,7 @@ fn execute(call: &mut Call<'_>) -> Result<(), CommandError> {
     call.reply.array(queue.len());
     // What runs inside shares its time as a pipeline does; what is not brisk is timed alone here too.
     call.session.pace = Pace::Group;
+    call.session.in_transaction = true;
     for queued in &queue {
         let mut inner = call.with_args(queued.args.args());
         // Rights may have changed since it was queued.
@@ -239,5 +240,6 @@ fn execute(call: &mut Call<'_>) -> Result<(), CommandError> {
         call.depends = depends;
         call.wrote = wrote;
     }
+    call.session.in_transaction = false;
     Ok(())
 }

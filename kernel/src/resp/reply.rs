@@ -141,6 +141,11 @@ impl Reply {
         self.bytes[start..].rotate_right(header);
     }
 
+    /// Announces what is no reply, but comes by itself: an array in RESP2.
+    pub fn push(&mut self, len: usize) {
+        self.header(if self.protocol == Protocol::Resp3 { b'>' } else { b'*' }, len as i64);
+    }
+
     fn header(&mut self, kind: u8, n: i64) {
         // Most of what is written: digits without the formatting machinery.
         self.bytes.push(kind);

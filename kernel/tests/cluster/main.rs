@@ -4,7 +4,8 @@
 //! Node 1 is primary of epoch 5 at the beginning, node 2 stands by. `> a@2: SET k v` is a request of a client of node 2;
 //! several with ` | ` between them arrive together. `> commit` lets the log take the oldest proposal, `> last first` lets
 //! the newest overtake the others. `> 2 forwards` takes what node 2 has for the primary there, and the replies back; in
-//! parts that is `> 2 sends`, `> 2 is served` and `> 2 receives`.
+//! parts that is `> 2 sends`, `> 2 is served` and `> 2 receives`. `> 2 exchanges` does the same with what is published, in
+//! parts `> 2 posts`, `> 2 is passed on` and `> 2 hears the others`.
 
 #[path = "../effects/keeper.rs"]
 mod keeper;
@@ -29,4 +30,5 @@ mod leases;
 mod plain;
 mod property;
 mod proxies;
+mod pubsub;
 mod users;

@@ -19,9 +19,14 @@ use crate::world::{Event, World};
 
 /// What the script's `>` lines lead to, with those lines.
 pub fn play(script: &str) -> String {
+    play_among(2, script)
+}
+
+/// The same with more nodes.
+pub fn play_among(nodes: usize, script: &str) -> String {
     let mut stage = Stage {
         out: String::new(),
-        world: World::new(&[1000, 1000]),
+        world: World::new(&vec![1000; nodes]),
         clients: BTreeMap::new(),
         waits: BTreeMap::new(),
     };
@@ -90,6 +95,14 @@ impl Stage {
                 self.world.send(i);
                 self.world.serve(i);
                 self.world.receive(i);
+            }
+            (Ok(i), [_, "posts"]) => self.world.post(i),
+            (Ok(i), [_, "is", "passed", "on"]) => self.world.pass_on(i),
+            (Ok(i), [_, "hears", "the", "others"]) => self.world.hear(i),
+            (Ok(i), [_, "exchanges"]) => {
+                self.world.post(i);
+                self.world.pass_on(i);
+                self.world.hear(i);
             }
             (Ok(i), [_, "loses", "its", "link"]) => self.world.lose_link(i),
             (Ok(i), [_, "is", "what?"]) => {
@@ -168,13 +181,19 @@ impl Stage {
 
     /// Runs every client, and says what leaves and who goes on waiting.
     fn run_clients(&mut self) {
-        let mut lines = Vec::new();
+        let (mut lines, mut closed) = (Vec::new(), Vec::new());
         for (name, connection) in &mut self.clients {
             let i = node_of(name);
             let now = self.world.now(i);
             let node = &mut self.world.nodes[i];
             connection.advance(node.marks(), &node.voids, now.monotonic);
             let step = connection.run(&mut node.core, now);
+            if step == Step::Kill {
+                lines.push(format!("  {name} is closed"));
+                node.core.disconnect(connection);
+                closed.push(name.clone());
+                continue;
+            }
             assert!(matches!(step, Step::Read | Step::Held | Step::Count(_) | Step::Delay(_)), "{step:?}");
             connection.advance(node.marks(), &node.voids, now.monotonic);
             while let Some((value, len)) = Value::decode(connection.ready()).expect("the protocol") {
@@ -193,6 +212,7 @@ impl Stage {
                 lines.extend(waits_for.map(|seq| format!("  {name} waits for batch {seq}")));
             }
         }
+        self.clients.retain(|name, _| !closed.contains(name));
         lines.iter().for_each(|line| self.line(line));
     }
 }

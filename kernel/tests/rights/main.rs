@@ -3,6 +3,7 @@
 mod databases;
 mod levels;
 mod load;
+mod notifications;
 mod open;
 mod stage;
 #[path = "../support/mod.rs"]

@@ -185,11 +185,11 @@ fn acl_shows_the_same_users() {
             ("ACL USERS", "admin ann bob"),
             (
                 "ACL LIST",
-                "user admin on ~* resetchannels alldbs +@all user ann on ~* resetchannels db=1,2 -@all +@read +@write +@connection user bob on ~* resetchannels alldbs -@all +@read +@connection",
+                "user admin on ~* &* alldbs +@all user ann on ~* &* db=1,2 -@all +@read +@write +@connection +@pubsub user bob on ~* &* alldbs -@all +@read +@connection +@pubsub -publish -spublish",
             ),
             (
                 "ACL GETUSER ann",
-                "flags on passwords  commands -@all +@read +@write +@connection keys ~* channels  databases db=1,2 selectors ",
+                "flags on passwords  commands -@all +@read +@write +@connection +@pubsub keys ~* channels &* databases db=1,2 selectors ",
             ),
             ("ACL GETUSER nobody", "(nil)"),
             ("ACL DRYRUN bob GET k", "OK"),

@@ -11,6 +11,7 @@ pub fn show(value: &Value) -> String {
         Value::Int(n) => format!(":{n}"),
         Value::Null => "$-1".into(),
         Value::Bulk(bytes) => format!("${:?}", String::from_utf8_lossy(bytes)),
+        Value::Push(parts) => format!(">{}", parts.iter().map(show).collect::<Vec<_>>().join(" ")),
         other => format!("{other:?}"),
     }
 }
