@@ -259,7 +259,7 @@ impl Commands {
     }
 
     /// The group of a command by its place in [`Commands::all`].
-    pub(crate) fn group(&self, number: usize) -> &'static str {
+    pub fn group(&self, number: usize) -> &'static str {
         self.groups[number]
     }
 
