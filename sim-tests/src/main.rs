@@ -25,6 +25,7 @@ mod nemesis;
 mod operators;
 mod options;
 mod plan;
+mod publishers;
 mod readers;
 #[cfg(test)]
 mod recovery;
