@@ -122,6 +122,18 @@ impl Client {
         Ok(answer)
     }
 
+    /// What the server says by itself, if it does in time.
+    ///
+    /// # Errors
+    /// If the connection has ended.
+    pub async fn hear(&mut self, within: Duration) -> io::Result<Option<Value>> {
+        let connection = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        match timeout(within, connection.read()).await {
+            Ok(value) => value.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// As [`Client::ask`], on the connection that there is and on the database that is selected there.
     ///
     /// # Errors

@@ -75,7 +75,7 @@ pub const FAULTS: [&str; 60] = [
 pub const SOMETIMES: [&str; 2] = ["damage not needed", "removal refused"];
 
 /// What else must happen.
-const OTHERS: [&str; 29] = [
+const OTHERS: [&str; 32] = [
     "acknowledged",
     "acknowledged in the model",
     "answered at EVENTUAL",
@@ -90,6 +90,9 @@ const OTHERS: [&str; 29] = [
     "lives",
     "lives from a snapshot",
     "LOADING",
+    "messages heard",
+    "messages heard by all",
+    "messages published",
     "model steps",
     "names kept",
     "operations",

@@ -25,6 +25,7 @@ mod nemesis;
 mod operators;
 mod options;
 mod plan;
+mod publishers;
 mod queues;
 mod readers;
 #[cfg(test)]

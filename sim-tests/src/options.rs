@@ -68,6 +68,8 @@ pub struct Options {
     pub reads_everywhere: bool,
     /// Whether a client counts by `WAIT` who has what it wrote.
     pub counts_waits: bool,
+    /// Whether clients publish and subscribe, at every node.
+    pub publishes: bool,
 }
 
 /// [`RaftTimes`] in a file.
@@ -232,6 +234,7 @@ impl Options {
             is_operated: dice.chance(0.4),
             reads_everywhere: true,
             counts_waits: true,
+            publishes: true,
             topology,
         }
     }

@@ -303,9 +303,10 @@ const NOISE: [(&str, Step); 9] = [
     }),
 ];
 
-const TASKS: [(&str, Step); 10] = [
+const TASKS: [(&str, Step); 11] = [
     ("no operator", |options| std::mem::take(&mut options.is_operated)),
     ("no changes of rights", |options| std::mem::take(&mut options.changes_rights)),
+    ("nobody publishes", |options| std::mem::take(&mut options.publishes)),
     ("nobody counts by WAIT", |options| std::mem::take(&mut options.counts_waits)),
     ("nobody reads everywhere", |options| std::mem::take(&mut options.reads_everywhere)),
     ("nobody names a level", |options| std::mem::take(&mut options.clients.named_level) > 0.0),

@@ -18,6 +18,7 @@ use crate::history::Operation;
 use crate::last_look;
 use crate::operators;
 use crate::plan::Plan;
+use crate::publishers::{self, Published};
 use crate::queues;
 use crate::readers;
 use crate::rights;
@@ -178,6 +179,15 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
     if world.options.counts_waits && cluster.cores().count() > 1 {
         clients.push(cluster.add_client().spawn(waits::run(cluster.clone())));
     }
+    let published = Published::default();
+    if world.options.publishes {
+        let with_data: Vec<usize> = cluster.with_data().map(|machine| machine.number()).collect();
+        for at in with_data {
+            let machine = cluster.add_client();
+            clients.push(machine.spawn(publishers::publish(cluster.clone(), at, published.clone())));
+            clients.push(machine.spawn(publishers::listen(cluster.clone(), at, published.clone())));
+        }
+    }
     if world.options.changes_rights {
         clients.push(cluster.add_client().spawn(rights::run(cluster.clone())));
     }
@@ -207,6 +217,10 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
     cluster.until_up(RECOVERY).await?;
     for client in clients {
         client.await.map_err(|error| format!("a client ended: {error}"))?;
+    }
+    if world.options.publishes {
+        let heard = cluster.add_client().spawn(publishers::last_look(cluster.clone(), published));
+        heard.await.map_err(|error| format!("the last subscribers: {error}"))??;
     }
     let result = match world.options.topology.is_solo() {
         true => last_look::at_one(&cluster).await,

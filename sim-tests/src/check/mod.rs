@@ -3,7 +3,7 @@
 //! [`conforms`], [`log`], [`term`], [`voter`], [`reign`], [`lease`] and [`digest`] look into the nodes; [`append`], [`durable`],
 //! [`linearizable`], [`eventual`], [`uncertain`] and [`walk`] know only what clients have seen; all of those but [`uncertain`] judge real
 //! processes too, and stand in [`mneme_checks`]. Beside them, `wait` (who is counted has it)
-//! stands in [`crate::waits`], and `replica` (no other node knows of one), `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
+//! stands in [`crate::waits`], `heard` (what was published) in [`crate::publishers`], and `replica` (no other node knows of one), `fatal` (no life ends itself but for a disk that failed), `liveness` (what has
 //! healed serves within a bounded time), `undecided` (a search for a linearization that was given up) and `panic` stand where they are found out, in [`crate::cluster`] and
 //! [`crate::simulation`].
 
