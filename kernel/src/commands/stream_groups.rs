@@ -177,10 +177,6 @@ fn create(call: &mut Call<'_>) -> Result<(), CommandError> {
     if stream.is_some_and(|stream| stream.group(group).is_some()) {
         return Err(CommandError::BusyGroup);
     }
-    if stream.is_none() {
-        let zero = StreamId::MIN;
-        call.change(key, Change::SetStream { last: zero, max_deleted: zero, added: 0 });
-    }
     call.change(key, Change::PutGroup { group, last, read });
     call.reply.ok();
     Ok(())
