@@ -22,6 +22,7 @@ mod lcs;
 mod movable;
 mod ranges;
 mod server;
+mod stream_claims;
 mod stream_groups;
 mod stream_info;
 mod stream_reads;
@@ -183,6 +184,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("string", lcs::COMMANDS),
     ("string", ranges::COMMANDS),
     ("server", server::COMMANDS),
+    ("stream", stream_claims::COMMANDS),
     ("stream", stream_groups::COMMANDS),
     ("stream", stream_info::COMMANDS),
     ("stream", stream_reads::COMMANDS),
