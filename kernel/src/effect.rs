@@ -113,11 +113,12 @@ pub enum Change<'a> {
 }
 
 impl Change<'_> {
-    /// Whether it concerns only what a stream knows of a group.
-    pub fn is_of_a_group(&self) -> bool {
+    /// Whether it leaves a stream's entries as they are: only its counters change, or what it knows of a group.
+    pub fn spares_entries(&self) -> bool {
         matches!(
             self,
-            Change::PutGroup { .. }
+            Change::SetStream { .. }
+                | Change::PutGroup { .. }
                 | Change::DropGroup { .. }
                 | Change::PutConsumer { .. }
                 | Change::DropConsumer { .. }

@@ -102,8 +102,9 @@ impl Watches {
                 self.touch_all(number(a), differs);
                 self.touch_all(number(b), differs);
             }
-            // As in Redis, to read by a group is no change of the stream.
-            Effect::Change { ref change, .. } if change.is_of_a_group() => {}
+            // As in Redis, to read by a group is no change of a stream that is there.
+            Effect::Change { db, key, ref change }
+                if change.spares_entries() && store.database(db).get(key).is_some() => {}
             _ => {
                 if let Some((db, key)) = effect.key()
                     && let Some(keys) = number(db).and_then(|number| self.keys.get_mut(&number))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use mneme_kernel::channels::Message;
 use mneme_kernel::codec;
-use mneme_kernel::effect::{self, Effect, Effects};
+use mneme_kernel::effect::{self, Change, Effect, Effects};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::events::Events;
 use mneme_kernel::exchange::Frame;
@@ -17,6 +17,7 @@ use mneme_kernel::level::Level;
 use mneme_kernel::members::{Member, Members};
 use mneme_kernel::resp::{Decoder, OwnedArgs, Trust, encode_command};
 use mneme_kernel::snapshot::{BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition};
+use mneme_kernel::store::{Stream, StreamId, Words, delivered_word, words};
 use mneme_kernel::system::System;
 use mneme_kernel::time::Wall;
 use mneme_kernel::users::Role;
@@ -138,6 +139,38 @@ fn effects_are_written_as_ever() {
         let bytes = golden.expect(name, &written);
         let decoded: Vec<_> = Effects::new(&bytes).collect();
         assert_eq!(decoded, [Ok(effect)]);
+    }
+    golden.finish();
+}
+
+#[test]
+fn changes_of_streams_are_written_as_ever() {
+    let mut golden = golden!("streams.txt");
+    let id = StreamId { ms: 1_700_000_000_123, seq: 7 };
+    let entry = words::collect([&*Stream::word(id, [&b"field"[..], b"value"])]);
+    let ids = words::collect([&id.bytes()[..]]);
+    let delivered = words::collect([&*delivered_word(id, 1_700_000_000_456, 2)]);
+    let (group, consumer) = (&b"group"[..], &b"consumer"[..]);
+    let all = [
+        ("add", Change::AddEntries { apart: false, entries: Words::new(&entry) }),
+        ("add apart", Change::AddEntries { apart: true, entries: Words::new(&entry) }),
+        ("drop", Change::DropEntries(Words::new(&ids))),
+        ("trim", Change::Trim { count: 300 }),
+        ("set", Change::SetStream { last: id, max_deleted: StreamId::MIN, added: 300 }),
+        ("put a group", Change::PutGroup { group, last: id, read: Some(300) }),
+        ("drop a group", Change::DropGroup { group }),
+        ("put a consumer", Change::PutConsumer { group, consumer, seen: 1_700_000_000_123, active: None }),
+        ("drop a consumer", Change::DropConsumer { group, consumer }),
+        ("deliver", Change::Deliver { group, consumer, last: id, read: None, time: 1_700_000_000_123 }),
+        ("pend", Change::Pend { group, consumer, entries: Words::new(&delivered) }),
+        ("unpend", Change::Unpend { group, ids: Words::new(&ids) }),
+    ];
+    for (name, change) in all {
+        let effect = Effect::Change { db: DbId(1), key: b"key", change };
+        let mut written = Vec::new();
+        effect::record(&effect, &mut written);
+        let bytes = golden.expect(name, &written);
+        assert_eq!(Effects::new(&bytes).collect::<Vec<_>>(), [Ok(effect)]);
     }
     golden.finish();
 }

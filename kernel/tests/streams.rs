@@ -315,7 +315,7 @@ proptest! {
     }
 }
 
-/// Redis keeps such entries in 26 bytes each: as `MEMORY USAGE` has it, and with a counter as field.
+/// The names of the fields and the beginning of the ID are not repeated.
 #[test]
 fn an_entry_with_the_usual_fields_costs_little_more_than_its_values() {
     let mut pair = Pair { store: Store::new(1), model: Model::default() };

@@ -34,6 +34,7 @@ mod sort;
 mod sorted;
 mod sorted_algebra;
 mod sorted_ranges;
+mod stream_claims;
 mod stream_groups;
 mod stream_info;
 mod stream_reads;
@@ -221,6 +222,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("sorted-set", sorted::COMMANDS),
     ("sorted-set", sorted_algebra::COMMANDS),
     ("sorted-set", sorted_ranges::COMMANDS),
+    ("stream", stream_claims::COMMANDS),
     ("stream", stream_groups::COMMANDS),
     ("stream", stream_info::COMMANDS),
     ("stream", stream_reads::COMMANDS),

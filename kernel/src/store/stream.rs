@@ -102,9 +102,14 @@ impl Stream {
         self.groups.get(name)
     }
 
-    /// Whether an entry from this ID on may have been deleted.
+    /// Whether an entry may have been deleted between this ID and the last.
     pub fn has_gap_from(&self, id: StreamId) -> bool {
-        !self.is_empty() && self.max_deleted != StreamId::MIN && id <= self.max_deleted
+        self.has_gap() && id <= self.max_deleted
+    }
+
+    /// Whether an entry may have been deleted between the first and the last.
+    fn has_gap(&self) -> bool {
+        self.max_deleted != StreamId::MIN && self.first().is_some_and(|first| first.id <= self.max_deleted)
     }
 
     /// How many entries were added up to this ID, if that can be told.
@@ -112,21 +117,12 @@ impl Stream {
         if self.added == 0 {
             return Some(0);
         }
-        if self.is_empty() && id <= self.last_id || id == self.last_id && id >= self.max_deleted {
+        if self.is_empty() && id <= self.last_id || id == self.last_id {
             return Some(self.added);
         }
-        if id > self.last_id || id != StreamId::MIN && id < self.max_deleted {
-            return None;
-        }
         // Where nothing is missing behind the first, what is missing before it is known.
-        let first = self.first().map_or(StreamId::MIN, |entry| entry.id);
-        let is_whole = self.max_deleted == StreamId::MIN || self.max_deleted < first;
-        let before_first = self.added.wrapping_sub(self.len() as u64);
-        match id.cmp(&first) {
-            core::cmp::Ordering::Less if is_whole => Some(before_first),
-            core::cmp::Ordering::Equal if is_whole => Some(before_first.wrapping_add(1)),
-            _ => None,
-        }
+        let first = self.first().filter(|first| id <= first.id && !self.has_gap())?;
+        Some(self.added.wrapping_sub(self.len() as u64).wrapping_add((id == first.id).into()))
     }
 
     /// How many entries a group has not read, if that can be told. Who sets counters may make it negative.
