@@ -1,6 +1,7 @@
 //! A client that counts its answers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::connection::{Connection, Step};
@@ -15,6 +16,9 @@ use mneme_kernel::time::Monotonic;
 
 use crate::requests::Request;
 
+/// Whoever still waits so long for a key may do so when everybody else has answers.
+const LONG: Duration = Duration::from_secs(20);
+
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
@@ -25,6 +29,8 @@ pub struct Client {
     last_answer: Option<(Request, Value)>,
     /// The server said that it will close, because of this.
     closing: Option<Step>,
+    /// It waits for a key, for a long time or for ever.
+    waits: bool,
 }
 
 impl Client {
@@ -37,6 +43,7 @@ impl Client {
             received: Vec::new(),
             last_answer: None,
             closing: None,
+            waits: false,
         }
     }
 
@@ -50,6 +57,7 @@ impl Client {
     }
 
     pub fn run(&mut self, core: &mut Core, now: Now) {
+        self.waits = false;
         loop {
             match self.connection.run(core, now) {
                 Step::CheckPassword(credentials) => {
@@ -69,7 +77,11 @@ impl Client {
                     self.closing.get_or_insert(step);
                     return;
                 }
-                Step::Read | Step::Held | Step::Full | Step::Delay(_) | Step::Count(_) => return,
+                Step::Delay(time) => {
+                    self.waits = time > LONG;
+                    return;
+                }
+                Step::Read | Step::Held | Step::Full | Step::Count(_) => return,
             }
         }
     }
@@ -97,6 +109,11 @@ impl Client {
 
     pub fn has_all_answers(&self) -> bool {
         self.asked.is_empty() && self.received.is_empty() && self.connection.is_drained()
+    }
+
+    /// Whether nothing more comes unless others do something.
+    pub fn is_at_rest(&self) -> bool {
+        self.has_all_answers() || self.waits && self.connection.is_drained()
     }
 
     /// Whether the server has closed the connection: then it has answered everything up to the reason.

@@ -156,14 +156,14 @@ impl World {
             if self.core.awaits_verdict() {
                 self.tell(Input::Resend);
             } else if self.core.open_batch() == OpenBatch::Empty {
-                if self.clients.iter().all(Client::has_all_answers) {
+                if self.clients.iter().all(Client::is_at_rest) {
                     return self.check();
                 }
                 // Writers are held while somebody asks for a digest, and somebody may have gone away meanwhile.
                 self.elapse(Duration::from_secs(1));
             }
         }
-        let clients: Vec<_> = self.clients.iter().filter(|client| !client.has_all_answers()).collect();
+        let clients: Vec<_> = self.clients.iter().filter(|client| !client.is_at_rest()).collect();
         panic!("{} does not come to rest: {clients:?}", self.core.role_name());
     }
 
