@@ -216,7 +216,7 @@ impl<'a> Query<'a> {
                     let combine = |all: f64, (other, weight): &(Input<'_>, f64)| {
                         Some(self.aggregate.of(all, other.score(&member)? * weight))
                     };
-                    others.iter().try_fold(start, combine).map(|score| (member.clone(), score))
+                    others.iter().try_fold(start, combine).map(|score| (member, score))
                 };
                 members.filter_map(in_all).take(self.limit).collect()
             }
