@@ -216,7 +216,7 @@ impl<'a> Query<'a> {
                     let combine = |all: f64, (other, weight): &(Input<'_>, f64)| {
                         Some(self.aggregate.of(all, other.score(&member)? * weight))
                     };
-                    others.iter().try_fold(start, combine).map(|score| (member.clone(), score))
+                    others.iter().try_fold(start, combine).map(|score| (member, score))
                 };
                 members.filter_map(in_all).take(self.limit).collect()
             }
@@ -311,7 +311,7 @@ fn store_result(call: &mut Call<'_>, name: &'static str, operation: Operation) -
     result.sort_unstable_by(in_order);
     let (len, mut ranked) = (result.len(), Vec::new());
     result.iter().for_each(|(member, score)| SortedSet::push_word(&mut ranked, *score, member));
-    store(call, call.args.at(1), &ranked);
+    store(call, name, call.args.at(1), &ranked);
     call.reply.integer(len as i64);
     Ok(())
 }

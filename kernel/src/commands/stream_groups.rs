@@ -11,6 +11,7 @@ use super::streams::{all_ids, announce, any_id, encode_ids, id, interval, interv
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::resp::{Args, Reply};
 use crate::store::{Group, Pending, Stream, StreamId, Words, delivered_word, words};
 
@@ -126,6 +127,9 @@ pub(super) fn see(
     if known != Some((seen, active)) {
         call.change(key, Change::PutConsumer { group, consumer, seen, active });
     }
+    if known.is_none() {
+        call.notify(Events::STREAM, "xgroup-createconsumer", key);
+    }
     Ok(())
 }
 
@@ -182,6 +186,7 @@ fn create(call: &mut Call<'_>) -> Result<(), CommandError> {
         call.change(key, Change::SetStream { last: zero, max_deleted: zero, added: 0 });
     }
     call.change(key, Change::PutGroup { group, last, read });
+    call.notify(Events::STREAM, "xgroup-create", key);
     call.reply.ok();
     Ok(())
 }
@@ -200,6 +205,7 @@ fn set_id(call: &mut Call<'_>) -> Result<(), CommandError> {
         _ => any_id(text, 0)?,
     };
     call.change(key, Change::PutGroup { group, last, read });
+    call.notify(Events::STREAM, "xgroup-setid", key);
     call.reply.ok();
     Ok(())
 }
@@ -216,6 +222,7 @@ fn destroy(call: &mut Call<'_>) -> Result<(), CommandError> {
     let is_there = call.value::<Stream>(key)?.ok_or(NO_STREAM)?.group(group).is_some();
     if is_there {
         call.change(key, Change::DropGroup { group });
+        call.notify(Events::STREAM, "xgroup-destroy", key);
     }
     call.reply.integer(is_there.into());
     Ok(())
@@ -236,6 +243,7 @@ fn drop_consumer(call: &mut Call<'_>) -> Result<(), CommandError> {
     let known = existing(call)?.1.consumer(consumer).map(|consumer| consumer.pending());
     if known.is_some() {
         call.change(key, Change::DropConsumer { group, consumer });
+        call.notify(Events::STREAM, "xgroup-delconsumer", key);
     }
     call.reply.integer(known.unwrap_or(0) as i64);
     Ok(())
