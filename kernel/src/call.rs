@@ -41,10 +41,20 @@ pub struct Call<'a> {
     pub(crate) wrote: bool,
     /// Whether its reply rests on the data.
     pub(crate) touches_data: bool,
-    /// Whether it may wait for a key. If not, it answers as if it had waited in vain.
-    pub(crate) may_wait: bool,
+    /// Whether it may wait for a key. If not, it answers that it has waited in vain.
+    pub(crate) may_wait: MayWait,
     /// What it is about to wait for.
     pub(crate) wish: Option<Wish>,
+}
+
+/// Whether a command may wait for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MayWait {
+    Yes,
+    /// It has, and its time is over.
+    NoMore,
+    /// A transaction waits for nothing.
+    Never,
 }
 
 /// What a connection is to do after a command.
@@ -154,7 +164,7 @@ impl<'a> Call<'a> {
             level: None,
             wrote: self.wrote,
             touches_data: self.touches_data,
-            may_wait: false,
+            may_wait: MayWait::Never,
             wish: None,
         }
     }
@@ -322,7 +332,7 @@ impl<'a> Call<'a> {
 impl Call<'_> {
     /// Waits for one of the keys to hold what it is for, unless it must not wait: then `false`.
     pub(crate) fn wait_for(&mut self, what: For, keys: &[&[u8]], timeout: Option<Duration>) -> bool {
-        if !self.may_wait {
+        if self.may_wait != MayWait::Yes {
             return false;
         }
         let until = self.session.waits_until.take().or_else(|| timeout.map(|timeout| self.monotonic + timeout));

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::call::{Call, PasswordCheck, Then};
+use crate::call::{Call, MayWait, PasswordCheck, Then};
 use crate::changed::Changed;
 use crate::channels::{Channels, Message};
 use crate::clients::Clients;
@@ -408,7 +408,9 @@ impl Core {
             self.waiters.remove(ticket);
         }
         let mut call = self.call(now, session, args, reply);
-        call.may_wait = has_waited.is_none();
+        if has_waited.is_some() {
+            call.may_wait = MayWait::NoMore;
+        }
         // A request that is refused before it runs touches nothing, so its reply waits for nothing.
         let level = call.dispatch().unwrap_or_else(|error| {
             call.refuse(call.reply.bytes.len(), error);
@@ -473,7 +475,7 @@ impl Core {
             level: None,
             wrote: false,
             touches_data: false,
-            may_wait: true,
+            may_wait: MayWait::Yes,
             wish: None,
         }
     }

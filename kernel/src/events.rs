@@ -111,6 +111,21 @@ impl Call<'_> {
         self.core.tell_of(class, event, db, key, self.monotonic);
     }
 
+    /// Tells of what the command has taken from a key, and of the key if nothing is left.
+    pub(crate) fn notify_taken(&mut self, class: Events, event: &str, key: &[u8]) {
+        self.notify(class, event, key);
+        self.notify_if_gone(key);
+    }
+
+    /// Tells of a result that was stored in a key; or, if there was nothing to store, that the key which was there is not.
+    pub(crate) fn notify_stored(&mut self, class: Events, event: &str, key: &[u8], was_there: bool) {
+        if self.exists(key) {
+            self.notify(class, event, key);
+        } else if was_there {
+            self.notify(Events::GENERIC, "del", key);
+        }
+    }
+
     /// Tells of a key that was deleted: it had become empty, for example.
     pub(crate) fn notify_if_gone(&mut self, key: &[u8]) {
         if self.core.tells(Events::GENERIC) && !self.exists(key) {

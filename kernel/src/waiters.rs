@@ -137,10 +137,10 @@ impl Waiters {
     pub(crate) fn see(&mut self, effect: &Effect<'_>, databases: &Databases) {
         match *effect {
             Effect::SwapDatabases { a, b } => {
-                let swapped = [databases.number(a), databases.number(b)];
-                let keys = self.by_key.keys().filter(|(db, _)| swapped.contains(&Some(*db)));
-                self.ready.extend(keys.cloned());
+                self.see_databases([databases.number(a), databases.number(b)]);
             }
+            // Who reads for a group is told that it is gone.
+            Effect::Flush { db } => self.see_databases([databases.number(db), None]),
             _ => {
                 let Some((db, key)) = effect.key() else { return };
                 let Some(number) = databases.number(db) else { return };
@@ -150,6 +150,11 @@ impl Waiters {
                 }
             }
         }
+    }
+
+    fn see_databases(&mut self, changed: [Option<DbNumber>; 2]) {
+        let keys = self.by_key.keys().filter(|(db, _)| changed.contains(&Some(*db)));
+        self.ready.extend(keys.cloned());
     }
 
     #[inline]

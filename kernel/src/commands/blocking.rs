@@ -6,8 +6,9 @@ use core::time::Duration;
 use super::lists::{self, Form, move_element, pop_arguments, side};
 use super::sorted::{self, End, end};
 use super::{Access, Command, CommandError, Keys};
-use crate::call::Call;
+use crate::call::{Call, MayWait};
 use crate::effect::{Change, Side};
+use crate::events::Events;
 use crate::limits;
 use crate::store::{SortedSet, Words, words};
 use crate::waiters::For;
@@ -178,6 +179,7 @@ fn pop_scored(call: &mut Call<'_>, end: End) -> Result<(), CommandError> {
         reply.double(score);
         let gone = words::collect([member]);
         call.change(key, Change::Unrank(Words::new(&gone)));
+        call.notify_taken(Events::SORTED_SET, end.popped(), key);
         Ok(true)
     })
 }
@@ -187,7 +189,8 @@ fn move_waiting(call: &mut Call<'_>, from: Side, to: Side, time: usize) -> Resul
     let timeout = timeout(call.args.at(time))?;
     let (key, other) = (call.args.at(1), call.args.at(2));
     if !move_element(call, (key, from), (other, to))? && !call.wait_for(For::List, &[key], timeout) {
-        call.reply.null();
+        // In a transaction it answers as what does not wait.
+        if call.may_wait == MayWait::Never { call.reply.null() } else { call.reply.null_array() }
     }
     Ok(())
 }

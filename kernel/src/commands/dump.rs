@@ -3,6 +3,7 @@
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::{Change, Side};
+use crate::events::Events;
 use crate::rdb::{self, Loaded};
 use crate::store::Words;
 
@@ -88,11 +89,15 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     call.reply.ok();
     if deadline.is_some_and(|deadline| deadline <= call.now.0) {
+        if exists {
+            call.notify(Events::GENERIC, "del", key);
+        }
         return Ok(());
     }
     let change = match &loaded {
         Loaded::Text(text) => {
             call.put(key, text, deadline);
+            call.notify(Events::GENERIC, "restore", key);
             return Ok(());
         }
         Loaded::List(words) => Change::Push { side: Side::Right, elements: Words::new(words) },
@@ -104,5 +109,6 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
     if deadline.is_some() {
         call.set_deadline(key, deadline);
     }
+    call.notify(Events::GENERIC, "restore", key);
     Ok(())
 }

@@ -266,7 +266,8 @@ fn search(call: &mut Call<'_>, form: Form) -> Result<(), CommandError> {
         SortedSet::push_word(&mut ranked, score, found.member);
     }
     let len = found.len();
-    sorted::store(call, store, &ranked);
+    let event = if form == Form::SearchAndStore { "geosearchstore" } else { "georadiusstore" };
+    sorted::store(call, event, store, &ranked);
     call.reply.integer(len as i64);
     Ok(())
 }

@@ -71,8 +71,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let gone = words::collect(fields.iter().filter(|field| hash.is_some_and(|hash| hash.get(field).is_some())));
             if !gone.is_empty() {
                 call.change(key, Change::DropFields(Words::new(&gone)));
-                call.notify(Events::HASH, "hdel", key);
-                call.notify_if_gone(key);
+                call.notify_taken(Events::HASH, "hdel", key);
             }
             let after = call.value::<Hash>(key)?.map_or(0, Hash::len);
             call.reply.integer((before - after) as i64);
@@ -120,7 +119,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let (key, field) = (call.args.at(1), call.args.at(2));
             let is_new = call.value::<Hash>(key)?.and_then(|hash| hash.get(field)).is_none();
             if is_new {
-                put_field(call, key, field, call.args.at(3));
+                put_field(call, key, field, call.args.at(3), "hset");
             }
             call.reply.integer(is_new.into());
             Ok(())
@@ -212,7 +211,7 @@ pub(super) const COMMANDS: &[Command] = &[
                 None => 0,
             };
             let new = old.checked_add(by).ok_or(CommandError::Overflow)?;
-            put_field(call, key, field, &Digits::of(new));
+            put_field(call, key, field, &Digits::of(new), "hincrby");
             call.reply.integer(new);
             Ok(())
         },
@@ -236,7 +235,7 @@ pub(super) const COMMANDS: &[Command] = &[
             };
             let new = old.checked_add(by).ok_or(CommandError::Other("increment would produce NaN or Infinity"))?;
             let new = new.to_text();
-            put_field(call, key, field, new.as_bytes());
+            put_field(call, key, field, new.as_bytes(), "hincrbyfloat");
             call.reply.bulk(new.as_bytes());
             Ok(())
         },
@@ -283,9 +282,10 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
-fn put_field(call: &mut Call<'_>, key: &[u8], field: &[u8], value: &[u8]) {
+fn put_field(call: &mut Call<'_>, key: &[u8], field: &[u8], value: &[u8], event: &str) {
     let words = words::collect([field, value]);
     call.change(key, Change::PutFields(Words::new(&words)));
+    call.notify(Events::HASH, event, key);
 }
 
 /// Gives fields values; how many fields are new.

@@ -2,6 +2,7 @@
 
 use super::{Access, Command, CommandError, Keys, is_word, lossy};
 use crate::call::Call;
+use crate::events::Events;
 use crate::hyperloglog::{Corrupted, REGISTERS, Sketch, Union};
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -23,6 +24,7 @@ pub(super) const COMMANDS: &[Command] = &[
             if has_changed {
                 new.forget_estimate();
                 keep(call, key, known.as_ref(), &new);
+                call.notify(Events::STRING, "pfadd", key);
             }
             call.reply.integer(has_changed.into());
             Ok(())
@@ -77,6 +79,8 @@ pub(super) const COMMANDS: &[Command] = &[
             merged.add_union(&union)?;
             merged.forget_estimate();
             keep(call, to, known.as_ref(), &merged);
+            // Redis's word for this, too.
+            call.notify(Events::STRING, "pfadd", to);
             call.reply.ok();
             Ok(())
         },

@@ -6,6 +6,7 @@ use core::ops::Range;
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::{Change, Side};
+use crate::events::Events;
 use crate::resp::Args;
 use crate::store::{List, Words, words};
 
@@ -143,6 +144,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let list = call.value::<List>(key)?.ok_or(CommandError::Other("no such key"))?;
             let index = place(integer(index)?, list.len()).ok_or(CommandError::Other("index out of range"))?;
             call.change(key, Change::SetAt { index: index as u64, element: call.args.at(3) });
+            call.notify(Events::LIST, "lset", key);
             call.reply.ok();
             Ok(())
         },
@@ -182,6 +184,9 @@ pub(super) const COMMANDS: &[Command] = &[
                     call.change(key, Change::Pop { side, count: count as u64 });
                 }
             }
+            if kept.len() < len {
+                call.notify_taken(Events::LIST, "ltrim", key);
+            }
             call.reply.ok();
             Ok(())
         },
@@ -217,6 +222,15 @@ pub(super) const COMMANDS: &[Command] = &[
         run: find,
     },
 ];
+
+/// What notifications call a push to this side.
+fn pushed(side: Side) -> &'static str {
+    if side == Side::Left { "lpush" } else { "rpush" }
+}
+
+fn popped(side: Side) -> &'static str {
+    if side == Side::Left { "lpop" } else { "rpop" }
+}
 
 pub(super) fn side(word: &[u8]) -> Result<Side, CommandError> {
     if is_word(word, "left") {
@@ -272,6 +286,7 @@ fn push(call: &mut Call<'_>, side: Side, only_existing: bool) -> Result<(), Comm
     let len = before + elements.len();
     let elements = words::collect(elements.iter());
     call.change(key, Change::Push { side, elements: Words::new(&elements) });
+    call.notify(Events::LIST, pushed(side), key);
     call.reply.integer(len as i64);
     Ok(())
 }
@@ -305,6 +320,7 @@ pub(super) fn pop(call: &mut Call<'_>, key: &[u8], side: Side, count: usize, for
     }
     if count > 0 {
         call.change(key, Change::Pop { side, count: count as u64 });
+        call.notify_taken(Events::LIST, popped(side), key);
     }
     Ok(true)
 }
@@ -376,6 +392,8 @@ pub(super) fn move_element(
     // In this order, for it may be the same list: it does not become empty, and keeps its deadline.
     call.change(other, Change::Push { side: to, elements: Words::new(&elements) });
     call.change(key, Change::Pop { side: from, count: 1 });
+    call.notify(Events::LIST, pushed(to), other);
+    call.notify_taken(Events::LIST, popped(from), key);
     call.reply.bulk(&element);
     Ok(true)
 }
@@ -408,6 +426,7 @@ fn insert(call: &mut Call<'_>) -> Result<(), CommandError> {
         return Ok(());
     };
     call.change(key, Change::InsertAt { index: (index + behind) as u64, element: call.args.at(4) });
+    call.notify(Events::LIST, "linsert", key);
     call.reply.integer(len as i64 + 1);
     Ok(())
 }
@@ -435,6 +454,9 @@ fn remove(call: &mut Call<'_>) -> Result<(), CommandError> {
         call.delete(key);
     } else {
         gone.iter().for_each(|index| call.change(key, Change::RemoveAt { index: *index as u64 }));
+    }
+    if !gone.is_empty() {
+        call.notify_taken(Events::LIST, "lrem", key);
     }
     call.reply.integer(gone.len() as i64);
     Ok(())

@@ -12,6 +12,7 @@ use super::keyspace::{self, Walk};
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::random::Random;
 use crate::resp::Reply;
 use crate::store::{Kind, Member, PIECE, Set, Words, words};
@@ -32,6 +33,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let new = words::collect(members.iter().filter(|member| set.is_none_or(|set| !set.contains(member))));
             if !new.is_empty() {
                 call.change(key, Change::AddMembers(Words::new(&new)));
+                call.notify(Events::SET, "sadd", key);
             }
             let after = call.value::<Set>(key)?.map_or(0, Set::len);
             call.reply.integer((after - before) as i64);
@@ -53,6 +55,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let gone = words::collect(members.iter().filter(|member| set.is_some_and(|set| set.contains(member))));
             if !gone.is_empty() {
                 call.change(key, Change::DropMembers(Words::new(&gone)));
+                call.notify_taken(Events::SET, "srem", key);
             }
             let after = call.value::<Set>(key)?.map_or(0, Set::len);
             call.reply.integer((before - after) as i64);
@@ -177,8 +180,10 @@ pub(super) const COMMANDS: &[Command] = &[
             if is_there && from != to {
                 let word = words::collect([member]);
                 call.change(from, Change::DropMembers(Words::new(&word)));
+                call.notify_taken(Events::SET, "srem", from);
                 if !call.value::<Set>(to)?.is_some_and(|set| set.contains(member)) {
                     call.change(to, Change::AddMembers(Words::new(&word)));
+                    call.notify(Events::SET, "sadd", to);
                 }
             }
             call.reply.integer(is_there.into());
@@ -292,6 +297,7 @@ fn pop_one(call: &mut Call<'_>) -> Result<(), CommandError> {
     let word = words::collect([&*member]);
     Words::new(&word).for_each(|member| call.reply.bulk(member));
     call.change(key, Change::DropMembers(Words::new(&word)));
+    call.notify_taken(Events::SET, "spop", key);
     Ok(())
 }
 
@@ -309,6 +315,7 @@ fn pop_many(call: &mut Call<'_>) -> Result<(), CommandError> {
         reply.set(set.len());
         set.iter().for_each(|member| reply.bulk(&member));
         call.delete(key);
+        call.notify_taken(Events::SET, "spop", key);
         return Ok(());
     }
     let mut popped = Vec::new();
@@ -318,6 +325,7 @@ fn pop_many(call: &mut Call<'_>) -> Result<(), CommandError> {
         words::push(&mut popped, &member);
     });
     Words::new(&popped).parts(PIECE).for_each(|part| call.change(key, Change::DropMembers(part)));
+    call.notify(Events::SET, "spop", key);
     Ok(())
 }
 
@@ -330,6 +338,15 @@ enum Operation {
 }
 
 impl Operation {
+    /// What notifications call storing it.
+    fn stored(self) -> &'static str {
+        match self {
+            Operation::Intersection => "sinterstore",
+            Operation::Union => "sunionstore",
+            Operation::Difference => "sdiffstore",
+        }
+    }
+
     /// The members of what is made of these sets; `None` is an empty one.
     fn of<'a>(self, sets: Vec<Option<&'a Set>>, seed: u64) -> Box<dyn Iterator<Item = Member<'a>> + 'a> {
         let largest_first = |mut sets: Vec<&'a Set>| {
@@ -400,10 +417,12 @@ fn store(call: &mut Call<'_>, operation: Operation) -> Result<(), CommandError> 
         len += 1;
     }
     let to = call.args.at(1);
-    if call.exists(to) {
+    let was_there = call.exists(to);
+    if was_there {
         call.delete(to);
     }
     Words::new(&members).parts(PIECE).for_each(|part| call.change(to, Change::AddMembers(part)));
+    call.notify_stored(Events::SET, operation.stored(), to, was_there);
     call.reply.integer(len);
     Ok(())
 }

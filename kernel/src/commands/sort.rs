@@ -7,6 +7,7 @@ use core::cmp::Ordering;
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::{Change, Side};
+use crate::events::Events;
 use crate::limits;
 use crate::store::{Value, Words, words};
 
@@ -213,12 +214,14 @@ fn store(call: &mut Call<'_>, wanted: &Wanted<'_>, elements: &[Box<[u8]>], to: &
     if stored.len() > limits::MAX_BULK {
         return Err(CommandError::Other("the result is too large to be stored"));
     }
-    if call.exists(to) {
+    let was_there = call.exists(to);
+    if was_there {
         call.delete(to);
     }
     if !stored.is_empty() {
         call.change(to, Change::Push { side: Side::Right, elements: Words::new(&stored) });
     }
+    call.notify_stored(Events::LIST, "sortstore", to, was_there);
     call.reply.integer((elements.len() * wanted.get.len().max(1)) as i64);
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::lists::{self, Form, NOT_POSITIVE, at_least, with_opposite};
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::glob;
 use crate::limits;
 use crate::resp::double::parse_f64;
@@ -51,6 +52,7 @@ pub(super) const COMMANDS: &[Command] = &[
             if !gone.is_empty() {
                 let members = words::collect(gone.iter().copied());
                 call.change(key, Change::Unrank(Words::new(&members)));
+                call.notify_taken(Events::SORTED_SET, "zrem", key);
             }
             call.reply.integer(gone.len() as i64);
             Ok(())
@@ -296,6 +298,9 @@ pub(super) fn add(call: &mut Call<'_>, key: &[u8], rules: Rules, scored: &[Score
             call.change(key, Change::Rank(Words::new(&ranked)));
         }
     }
+    if added + changed > 0 {
+        call.notify(Events::SORTED_SET, if rules.increments { "zincr" } else { "zadd" }, key);
+    }
     if rules.increments {
         reply_score(call.reply, result);
     } else {
@@ -305,13 +310,15 @@ pub(super) fn add(call: &mut Call<'_>, key: &[u8], rules: Rules, scored: &[Score
 }
 
 /// The key now holds the sorted set of these [`SortedSet::word`]s, whatever it held, or nothing if there are none.
-pub(super) fn store(call: &mut Call<'_>, key: &[u8], ranked: &[u8]) {
-    if call.exists(key) {
+pub(super) fn store(call: &mut Call<'_>, event: &str, key: &[u8], ranked: &[u8]) {
+    let was_there = call.exists(key);
+    if was_there {
         call.delete(key);
     }
     if !ranked.is_empty() {
         call.change(key, Change::Rank(Words::new(ranked)));
     }
+    call.notify_stored(Events::SORTED_SET, event, key, was_there);
 }
 
 fn rank(call: &mut Call<'_>, name: &'static str, descending: bool) -> Result<(), CommandError> {
@@ -344,6 +351,13 @@ fn rank(call: &mut Call<'_>, name: &'static str, descending: bool) -> Result<(),
 pub(super) enum End {
     Lowest,
     Highest,
+}
+
+impl End {
+    /// What notifications call a pop from it.
+    pub(super) fn popped(self) -> &'static str {
+        if self == End::Lowest { "zpopmin" } else { "zpopmax" }
+    }
 }
 
 pub(super) fn end(word: &[u8]) -> Result<End, CommandError> {
@@ -388,6 +402,7 @@ pub(super) fn pop(call: &mut Call<'_>, key: &[u8], end: End, count: usize, form:
     }
     if !gone.is_empty() {
         call.change(key, Change::Unrank(Words::new(&gone)));
+        call.notify_taken(Events::SORTED_SET, end.popped(), key);
     }
     Ok(true)
 }

@@ -7,6 +7,7 @@ use super::sorted::{begin_members, reply_member, store};
 use super::{Access, Command, CommandError, Keys, integer, is_word, lists};
 use crate::call::Call;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::resp::double::parse_bound;
 use crate::store::{Scored, SortedSet, Words, words};
 
@@ -224,6 +225,14 @@ fn remove(call: &mut Call<'_>, by: By) -> Result<(), CommandError> {
         let gone = words::collect(gone.map(|(member, _)| member));
         call.change(key, Change::Unrank(Words::new(&gone)));
     }
+    if !places.is_empty() {
+        let event = match by {
+            By::Rank => "zremrangebyrank",
+            By::Score => "zremrangebyscore",
+            By::Member => "zremrangebylex",
+        };
+        call.notify_taken(Events::SORTED_SET, event, key);
+    }
     call.reply.integer(places.len() as i64);
     Ok(())
 }
@@ -330,7 +339,7 @@ fn store_range(call: &mut Call<'_>) -> Result<(), CommandError> {
         let words = sorted.iter_from(places.start).take(len);
         words.for_each(|(member, score)| SortedSet::push_word(&mut ranked, score, member));
     }
-    store(call, call.args.at(1), &ranked);
+    store(call, "zrangestore", call.args.at(1), &ranked);
     call.reply.integer(len as i64);
     Ok(())
 }

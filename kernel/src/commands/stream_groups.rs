@@ -10,6 +10,7 @@ use super::streams::{all_ids, announce, any_id, encode_ids, id, interval, reply_
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::resp::{Args, Reply};
 use crate::store::{Group, Pending, Stream, StreamId, Words};
 
@@ -107,6 +108,9 @@ pub(super) fn see(
     if known != Some((seen, active)) {
         call.change(key, Change::PutConsumer { group, consumer, seen, active });
     }
+    if known.is_none() {
+        call.notify(Events::STREAM, "xgroup-createconsumer", key);
+    }
     Ok(())
 }
 
@@ -159,6 +163,7 @@ fn create(call: &mut Call<'_>) -> Result<(), CommandError> {
         return Err(CommandError::BusyGroup);
     }
     call.change(key, Change::PutGroup { group, last, read });
+    call.notify(Events::STREAM, "xgroup-create", key);
     call.reply.ok();
     Ok(())
 }
@@ -177,6 +182,7 @@ fn set_id(call: &mut Call<'_>) -> Result<(), CommandError> {
         _ => any_id(text, 0)?,
     };
     call.change(key, Change::PutGroup { group, last, read });
+    call.notify(Events::STREAM, "xgroup-setid", key);
     call.reply.ok();
     Ok(())
 }
@@ -193,6 +199,7 @@ fn destroy(call: &mut Call<'_>) -> Result<(), CommandError> {
     let is_there = call.value::<Stream>(key)?.ok_or(NO_STREAM)?.group(group).is_some();
     if is_there {
         call.change(key, Change::DropGroup { group });
+        call.notify(Events::STREAM, "xgroup-destroy", key);
     }
     call.reply.integer(is_there.into());
     Ok(())
@@ -213,6 +220,7 @@ fn drop_consumer(call: &mut Call<'_>) -> Result<(), CommandError> {
     let known = existing(call)?.1.consumer(consumer).map(|consumer| consumer.pending());
     if known.is_some() {
         call.change(key, Change::DropConsumer { group, consumer });
+        call.notify(Events::STREAM, "xgroup-delconsumer", key);
     }
     call.reply.integer(known.unwrap_or(0) as i64);
     Ok(())

@@ -9,6 +9,7 @@ use super::streams::{announce, id, reply_entries, reply_entry, reply_id};
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::limits;
 use crate::resp::{Args, OwnedArgs, Protocol, Reply};
 use crate::store::{Stream, StreamId, Words, delivered_word, words};
@@ -220,6 +221,7 @@ impl<'a> Request<'a> {
             see(call, key, name, consumer, false)?;
             return Ok(false);
         };
+        let is_known = group.consumer(consumer).is_some();
         reply_key(reply, key);
         let (mut last, mut read) = (group.last, group.read);
         let delivered = stream.range(next..=StreamId::MAX).take(self.count).inspect(|entry| {
@@ -232,6 +234,9 @@ impl<'a> Request<'a> {
             call.change(key, Change::PutGroup { group: name, last, read });
         } else {
             call.change(key, Change::Deliver { group: name, consumer, last, read, time });
+            if !is_known {
+                call.notify(Events::STREAM, "xgroup-createconsumer", key);
+            }
         }
         Ok(true)
     }

@@ -7,6 +7,7 @@ use core::ops::RangeInclusive;
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
+use crate::events::Events;
 use crate::resp::{Args, Reply};
 use crate::store::{Entry, Keep, Stream, StreamId, Words, words};
 
@@ -75,6 +76,7 @@ pub(super) const COMMANDS: &[Command] = &[
             }
             if !gone.is_empty() {
                 call.change(key, Change::DropEntries(Words::new(&encode_ids(gone.iter().copied()))));
+                call.notify(Events::STREAM, "xdel", key);
             }
             call.reply.integer(gone.len() as i64);
             Ok(())
@@ -371,6 +373,7 @@ fn add(call: &mut Call<'_>) -> Result<(), CommandError> {
         stream.is_some_and(|stream| stream.is_block_full(tunables.stream_block_entries, tunables.stream_block_bytes));
     let entry = words::collect([&*Stream::word(id, fields.iter())]);
     call.change(key, Change::AddEntries { apart, entries: Words::new(&entry) });
+    call.notify(Events::STREAM, "xadd", key);
     trim(call, options.trim)?;
     reply_id(call.reply, id);
     Ok(())
@@ -383,6 +386,7 @@ fn trim(call: &mut Call<'_>, trim: Option<Trim>) -> Result<usize, CommandError> 
     let count = call.value::<Stream>(key)?.map_or(0, |stream| stream.beyond(keep, whole));
     if count > 0 {
         call.change(key, Change::Trim { count: count as u64 });
+        call.notify(Events::STREAM, "xtrim", key);
     }
     Ok(count)
 }
@@ -425,6 +429,7 @@ fn set_id(call: &mut Call<'_>) -> Result<(), CommandError> {
     let max_deleted = if new_deleted == StreamId::MIN { stream.max_deleted() } else { new_deleted };
     let added = new_added.unwrap_or_else(|| stream.added());
     call.change(key, Change::SetStream { last, max_deleted, added });
+    call.notify(Events::STREAM, "xsetid", key);
     call.reply.ok();
     Ok(())
 }
