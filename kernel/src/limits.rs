@@ -117,9 +117,6 @@ pub const MAX_CLIENT_NAME: usize = 1024;
 /// Bytes of a password; Argon2id's time does not depend on it, but a queue of them does.
 pub const MAX_PASSWORD: usize = 1024;
 
-/// Members that one command may be asked to choose again and again.
-pub const RANDOM_REPEATS: i64 = 1 << 24;
-
 /// How long `CLIENT PAUSE` may hold commands back.
 pub const MAX_PAUSE: core::time::Duration = core::time::Duration::from_secs(24 * 3600);
 

@@ -1,15 +1,15 @@
 //! Sorted sets: single members, and those at the ends.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::lists::{self, Form, NOT_POSITIVE, at_least, with_opposite};
+use super::draws::{Count, Source};
+use super::lists::{self, Form, NOT_POSITIVE, at_least};
 use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
 use crate::events::Events;
 use crate::glob;
-use crate::limits;
+use crate::random::Random;
 use crate::resp::double::parse_f64;
 use crate::resp::{Protocol, Reply};
 use crate::store::{Scored, SortedSet, Words, words};
@@ -431,43 +431,29 @@ fn random_members(call: &mut Call<'_>) -> Result<(), CommandError> {
         reply.optional_bulk(chosen.map(|(member, _)| member));
         return Ok(());
     };
-    let count = with_opposite(count)?;
+    let count = Count::parse(count)?;
     let with_scores = match call.args.get(3) {
         _ if call.args.len() > 4 => return Err(CommandError::Syntax),
         Some(option) if !is_word(option, "withscores") => return Err(CommandError::Syntax),
         option => option.is_some(),
     };
-    let most = if with_scores { i64::MAX as u64 / 2 } else { i64::MAX as u64 };
-    // Redis would write until there is no memory left.
-    if count.unsigned_abs() > most || count < -limits::RANDOM_REPEATS {
+    if with_scores && count.number() > i64::MAX as usize / 2 {
         return Err(CommandError::Other("value is out of range"));
     }
-    let len = call.read::<SortedSet>(key)?.0.map_or(0, SortedSet::len);
-    let mut ranks: Vec<usize> = Vec::new();
-    if count < 0 {
-        let repeats = if len == 0 { 0 } else { count.unsigned_abs() };
-        ranks.extend((0..repeats).map(|_| (call.core.random() % len as u64) as usize));
-    } else {
-        let chosen = choose(len, count.unsigned_abs() as usize, || call.core.random());
-        ranks.extend(chosen);
-    }
-    let (sorted, reply) = call.value_and_reply::<SortedSet>(key)?;
-    begin_members(reply, ranks.len(), with_scores);
-    let members = ranks.iter().flat_map(|rank| sorted.and_then(|sorted| sorted.at(*rank)));
-    members.for_each(|member| reply_member(reply, member, with_scores));
-    Ok(())
-}
-
-/// `count` different ones of `len` places, each choice as likely as another (Floyd's algorithm).
-fn choose(len: usize, count: usize, mut random: impl FnMut() -> u64) -> BTreeSet<usize> {
-    let mut chosen = BTreeSet::new();
-    for last in len.saturating_sub(count)..len {
-        let at = (random() % (last as u64 + 1)) as usize;
-        if !chosen.insert(at) {
-            chosen.insert(last);
+    let mut random = Random::new(call.core.random());
+    let (sorted, reply) = call.read::<SortedSet>(key)?;
+    let Some(sorted) = sorted else {
+        reply.array(0);
+        return Ok(());
+    };
+    let len = sorted.len();
+    let ranks = Source { len, all: 0..len, one: |bits| (bits as usize).checked_rem(len) };
+    let width = if with_scores && reply.protocol == Protocol::Resp2 { 2 } else { 1 };
+    ranks.reply(count, &mut random, reply, width, |reply, rank| {
+        if let Some(member) = sorted.at(rank) {
+            reply_member(reply, member, with_scores);
         }
-    }
-    chosen
+    })
 }
 
 fn scan(call: &mut Call<'_>) -> Result<(), CommandError> {
@@ -505,26 +491,4 @@ fn scan(call: &mut Call<'_>) -> Result<(), CommandError> {
         reply.bulk(crate::resp::double::text(score).as_bytes());
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_place_is_chosen_as_often_as_another() {
-        let mut state = 1u64;
-        let mut random = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state >> 20
-        };
-        let mut times = [0; 10];
-        for _ in 0..10_000 {
-            let chosen = choose(10, 3, &mut random);
-            assert_eq!(chosen.len(), 3);
-            chosen.iter().for_each(|at| times[*at] += 1);
-        }
-        assert!(times.iter().all(|times| (2_800..3_200).contains(times)), "{times:?}");
-        assert_eq!(choose(3, 7, &mut random).len(), 3);
-    }
 }
