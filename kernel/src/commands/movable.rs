@@ -10,7 +10,7 @@ use crate::resp::Args;
 enum Movable {
     /// The argument at this place says how many follow it.
     Counted(usize),
-    /// One behind each of these words, from this place on.
+    /// One behind one of these words, from this place on: the last one counts.
     Behind(&'static [&'static str], usize),
     /// Half of what is behind the word STREAMS, which is looked for from this place on.
     Streams(usize),
@@ -43,11 +43,12 @@ pub(super) fn keys(command: &Command, args: Args<'_>) -> Option<Vec<usize>> {
             places.extend(at + 1..end);
         }
         Some(Movable::Behind(words, from)) => {
-            let mut from = from;
+            let (mut from, mut last) = (from, None);
             while let Some(at) = find(words, from) {
-                places.push(at + 1);
+                last = Some(at + 1);
                 from = at + 2;
             }
+            places.extend(last);
         }
         Some(Movable::Streams(from)) => {
             let first = find(&["streams"], from)? + 1;

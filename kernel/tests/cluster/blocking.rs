@@ -262,3 +262,48 @@ fn another_session_ends_the_waiting() {
     "#
     );
 }
+
+#[test]
+fn who_reads_for_a_group_hears_that_the_database_was_emptied() {
+    script!(
+        r#"
+    > agree
+    > b@1: XGROUP CREATE s g $ MKSTREAM
+      b@1 waits for batch 1
+    > 1 closes
+      1 proposes batch 1: change s PutGroup { group: [103], last: StreamId { ms: 0, seq: 0 }, read: None }
+    > commit
+      1 is accepted up to 1
+      b@1 gets +OK
+    > a@1: XREADGROUP GROUP g c BLOCK 0 STREAMS s >
+    > 1 closes
+      1 proposes batch 2: change s PutConsumer { group: [103], consumer: [99], seen: 1700000000000, active: None }
+    > commit
+      1 is accepted up to 2
+    > b@1: FLUSHDB
+      a@1 waits for batch 3
+      b@1 waits for batch 3
+    > 1 closes
+      1 proposes batch 3: flush 0
+    > commit
+      1 is accepted up to 3
+      a@1 gets -NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option
+      b@1 gets +OK
+    "#
+    );
+}
+
+#[test]
+fn a_move_that_waited_in_vain_answers_a_null_array() {
+    script!(
+        r#"
+    > agree
+    > a@1: BLMOVE q r LEFT LEFT 0.01 | BRPOPLPUSH q r 0
+    > after 20 ms
+      a@1 gets "*-1\r\n"
+    > b@1: CLIENT UNBLOCK 1
+      a@1 gets "*-1\r\n"
+      b@1 gets :1
+    "#
+    );
+}
