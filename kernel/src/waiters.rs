@@ -202,8 +202,9 @@ pub(crate) struct Served {
 impl Core {
     /// Serves those that wait for keys that have changed.
     pub(crate) fn serve_waiters(&mut self, now: Now) {
-        // Others have only those who read what is there.
-        while self.waiters.has_ready() && self.is_hot() && !self.is_stopping() {
+        // Who is not primary has only those who read what is there. One that hands over answers nobody any more.
+        let may = |core: &Self| core.serves() || !core.is_primary() && core.is_hot() && !core.is_stopping();
+        while self.waiters.has_ready() && may(self) {
             let mut keys = self.waiters.take_ready().into_iter();
             while let Some(key) = keys.next() {
                 if !self.serve_key(now, &key) {

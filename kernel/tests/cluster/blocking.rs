@@ -307,3 +307,44 @@ fn a_move_that_waited_in_vain_answers_a_null_array() {
     "#
     );
 }
+
+#[test]
+fn who_hands_over_serves_nobody_any_more() {
+    script!(
+        r#"
+    > agree
+    > a@1: BLPOP q 0
+    > b@1: MULTI | RPUSH q 1 | CLIENT PAUSE 1000 WRITE | EXEC
+      b@1 gets +OK
+      b@1 gets +QUEUED
+      b@1 gets +QUEUED
+      b@1 waits for batch 1
+    > 1 releases
+      1 proposes batch 1: change q Push { side: Right, elements: Words([1, 49]) }
+      1 proposes release behind batch 1
+    > after 2000 ms
+    > 1 ticks
+    > 1 closes
+    > commit
+      1 is accepted up to 1
+      b@1 gets Array([Int(1), Simple("OK")])
+    > commit
+      1 has void batches 2 to 2
+      1 is accepted up to 2
+      1 follows epoch 5
+      2 proposes claim of life 6 after epoch 5, renewed at 8
+    > commit
+      1 follows epoch 10
+      2 leads epoch 10
+    > 1 forwards
+      1 asks 2 in epoch 10, 1: BLPOP q 0
+    > 2 closes
+      2 proposes batch 1: change q Pop { side: Left, count: 1 }, answered 1:1 "*2\r\n$1\r\nq\r\n$1\r\n1\r\n"
+    > commit
+      2 is accepted up to 1
+    > 1 forwards
+      2 answers 1 1: "*2\r\n$1\r\nq\r\n$1\r\n1\r\n"
+      a@1 gets Array([Bulk([113]), Bulk([49])])
+    "#
+    );
+}
