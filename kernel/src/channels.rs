@@ -12,6 +12,7 @@ use crate::commands::keyspace;
 use crate::core::Core;
 use crate::events;
 use crate::glob;
+use crate::mutant::Mutant;
 use crate::resp::Reply;
 use crate::time::Monotonic;
 
@@ -200,12 +201,15 @@ impl Core {
         let about = events::database(&message.channel).and_then(|db| keyspace::named(&self.system.databases, db));
         let may = |user: &str| about.is_none_or(|db| users.get(user).is_some_and(|user| user.may_use(db)));
         let mut heard = 0;
-        self.channels.spread(&Arc::new(message), |slot, push| {
-            if clients.user(slot).is_none_or(may) {
-                clients.push(slot, push);
-                heard += 1;
-            }
-        });
+        let message = Arc::new(message);
+        for _ in 0..1 + u32::from(Mutant::HearTwice.is_chosen()) {
+            self.channels.spread(&message, |slot, push| {
+                if clients.user(slot).is_none_or(may) {
+                    clients.push(slot, push);
+                    heard += 1;
+                }
+            });
+        }
         heard
     }
 

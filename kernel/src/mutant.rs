@@ -98,10 +98,14 @@ pub enum Mutant {
     ComeBack,
     /// Who has authenticated as a user of that name is the user, also after the user was dropped and made anew.
     BelieveName,
+    /// The reply of a forwarded command that has waited for a key is not kept: it is executed again.
+    ServeUnkept,
+    /// Subscribers hear everything twice.
+    HearTwice,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 47] = [
+    pub const ALL: [(&'static str, Mutant); 49] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -149,6 +153,8 @@ impl Mutant {
         ("two-founders", Mutant::TwoFounders),
         ("come-back", Mutant::ComeBack),
         ("believe-name", Mutant::BelieveName),
+        ("serve-unkept", Mutant::ServeUnkept),
+        ("hear-twice", Mutant::HearTwice),
     ];
 
     /// Whether this mistake is to be made now.

@@ -13,6 +13,7 @@ use crate::effect::Effect;
 use crate::forward::Request;
 use crate::ids::{DbNumber, Incarnation};
 use crate::level::Level;
+use crate::mutant::Mutant;
 use crate::requests::Kept;
 use crate::resp::{OwnedArgs, Reply};
 use crate::served::Executed;
@@ -242,6 +243,7 @@ impl Core {
             session.waiting = None;
             let db = session.db.0;
             match self.waiters.remove(ticket).and_then(|waiter| waiter.forwarded) {
+                Some(_) if Mutant::ServeUnkept.is_chosen() => {}
                 Some(forwarded) => {
                     // With its effects, so that whoever asks for it again in another epoch hears the same.
                     let (origin, request) = *forwarded;

@@ -281,6 +281,7 @@ fn needs_several_nodes(mutant: Mutant) -> bool {
             | Mutant::ServeHalfRead
             | Mutant::TwoFounders
             | Mutant::ComeBack
+            | Mutant::ServeUnkept
     )
 }
 

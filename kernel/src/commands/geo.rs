@@ -267,7 +267,7 @@ fn search(call: &mut Call<'_>, form: Form) -> Result<(), CommandError> {
     }
     let len = found.len();
     let event = if form == Form::SearchAndStore { "geosearchstore" } else { "georadiusstore" };
-    sorted::store(call, event, store, &ranked);
+    sorted::store(call, event, store, &ranked)?;
     call.reply.integer(len as i64);
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, is_word, keyspace};
+use super::{Access, Command, CommandError, Keys, check_stored, is_word, keyspace};
 use crate::call::Call;
 use crate::effect::{Effect, Effects};
 use crate::events::Events;
 use crate::ids::DbId;
-use crate::store::ItemPieces;
+use crate::store::{ItemPieces, Value};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -72,7 +72,7 @@ pub(super) const COMMANDS: &[Command] = &[
             }
             let (db, from, to) = (call.db(), call.args.at(1), call.args.at(2));
             if from != to {
-                rename(call, from, db, to);
+                rename(call, from, db, to)?;
             }
             call.reply.ok();
             Ok(())
@@ -92,7 +92,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let (db, from, to) = (call.db(), call.args.at(1), call.args.at(2));
             let is_free = from != to && !call.exists(to);
             if is_free {
-                rename(call, from, db, to);
+                rename(call, from, db, to)?;
             }
             call.reply.integer(i64::from(is_free));
             Ok(())
@@ -112,7 +112,7 @@ pub(super) const COMMANDS: &[Command] = &[
             }
             let holds = call.exists(key) && call.get_in(db, key).is_none();
             if holds {
-                move_to(call, key, db, key);
+                move_to(call, key, db, key)?;
                 call.notify(Events::GENERIC, "move_from", key);
                 call.notify_in(db, Events::GENERIC, "move_to", key);
             }
@@ -226,7 +226,7 @@ fn copy(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let holds = call.look_up(from).is_some() && (call.get_in(db, to).is_none() || replaces);
     if holds {
-        copy_to(call, from, db, to);
+        copy_to(call, from, db, to)?;
         call.notify_in(db, Events::GENERIC, "copy_to", to);
     }
     call.reply.integer(i64::from(holds));
@@ -239,11 +239,17 @@ fn database(call: &Call<'_>, text: &[u8]) -> Result<DbId, CommandError> {
     keyspace::database(databases, text).map(|number| databases.id(number))
 }
 
-fn copy_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
+fn copy_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) -> Result<(), CommandError> {
     let mut copied = Vec::new();
     if let Some(item) = call.get(from) {
+        // A string has its own bound.
+        let is_collection = !matches!(item.value, Value::Text(_));
         let mut pieces = ItemPieces::new(db, to, item);
-        while pieces.append_next(&mut copied) {}
+        while pieces.append_next(&mut copied) {
+            if is_collection {
+                check_stored(copied.len())?;
+            }
+        }
     }
     if call.get_in(db, to).is_some() {
         call.effect(&Effect::Delete { db, key: to });
@@ -251,15 +257,18 @@ fn copy_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
     for effect in Effects::new(&copied).flatten() {
         call.effect(&effect);
     }
+    Ok(())
 }
 
-fn rename(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
-    move_to(call, from, db, to);
+fn rename(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) -> Result<(), CommandError> {
+    move_to(call, from, db, to)?;
     call.notify(Events::GENERIC, "rename_from", from);
     call.notify(Events::GENERIC, "rename_to", to);
+    Ok(())
 }
 
-fn move_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) {
-    copy_to(call, from, db, to);
+fn move_to(call: &mut Call<'_>, from: &[u8], db: DbId, to: &[u8]) -> Result<(), CommandError> {
+    copy_to(call, from, db, to)?;
     call.delete(from);
+    Ok(())
 }

@@ -410,6 +410,14 @@ impl CommandError {
     }
 }
 
+/// What a command stores or copies is in one batch, as a string of any length is, and the log's entries have a bound.
+fn check_stored(len: usize) -> Result<(), CommandError> {
+    match len <= crate::limits::MAX_BULK {
+        true => Ok(()),
+        false => Err(CommandError::Other("not executed: what is to be stored is too large for one command")),
+    }
+}
+
 /// A value would be longer than [`crate::limits::MAX_BULK`].
 const TOO_LONG: CommandError = CommandError::Other("string exceeds maximum allowed size (proto-max-bulk-len)");
 

@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 
 use super::draws::{Count, Source};
 use super::keyspace::{self, Walk};
-use super::{Access, Command, CommandError, Keys, integer, is_word};
+use super::{Access, Command, CommandError, Keys, check_stored, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
 use crate::events::Events;
@@ -416,6 +416,7 @@ fn store(call: &mut Call<'_>, operation: Operation) -> Result<(), CommandError> 
         words::push(&mut members, &member);
         len += 1;
     }
+    check_stored(members.len())?;
     let to = call.args.at(1);
     let was_there = call.exists(to);
     if was_there {

@@ -4,11 +4,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-use super::{Access, Command, CommandError, Keys, integer, is_word};
+use super::{Access, Command, CommandError, Keys, check_stored, integer, is_word};
 use crate::call::Call;
 use crate::effect::{Change, Side};
 use crate::events::Events;
-use crate::limits;
 use crate::store::{Value, Words, words};
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -211,9 +210,7 @@ fn store(call: &mut Call<'_>, wanted: &Wanted<'_>, elements: &[Box<[u8]>], to: &
             words::push(&mut stored, &look_up(call, pattern, element).unwrap_or_default());
         }
     }
-    if stored.len() > limits::MAX_BULK {
-        return Err(CommandError::Other("the result is too large to be stored"));
-    }
+    check_stored(stored.len())?;
     let was_there = call.exists(to);
     if was_there {
         call.delete(to);

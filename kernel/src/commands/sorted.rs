@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::draws::{Count, Source};
 use super::lists::{self, Form, NOT_POSITIVE, at_least};
-use super::{Access, Command, CommandError, Keys, integer, is_word};
+use super::{Access, Command, CommandError, Keys, check_stored, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
 use crate::events::Events;
@@ -310,7 +310,8 @@ pub(super) fn add(call: &mut Call<'_>, key: &[u8], rules: Rules, scored: &[Score
 }
 
 /// The key now holds the sorted set of these [`SortedSet::word`]s, whatever it held, or nothing if there are none.
-pub(super) fn store(call: &mut Call<'_>, event: &str, key: &[u8], ranked: &[u8]) {
+pub(super) fn store(call: &mut Call<'_>, event: &str, key: &[u8], ranked: &[u8]) -> Result<(), CommandError> {
+    check_stored(ranked.len())?;
     let was_there = call.exists(key);
     if was_there {
         call.delete(key);
@@ -319,6 +320,7 @@ pub(super) fn store(call: &mut Call<'_>, event: &str, key: &[u8], ranked: &[u8])
         call.change(key, Change::Rank(Words::new(ranked)));
     }
     call.notify_stored(Events::SORTED_SET, event, key, was_there);
+    Ok(())
 }
 
 fn rank(call: &mut Call<'_>, name: &'static str, descending: bool) -> Result<(), CommandError> {

@@ -311,7 +311,7 @@ fn store_result(call: &mut Call<'_>, name: &'static str, operation: Operation) -
     result.sort_unstable_by(in_order);
     let (len, mut ranked) = (result.len(), Vec::new());
     result.iter().for_each(|(member, score)| SortedSet::push_word(&mut ranked, *score, member));
-    store(call, name, call.args.at(1), &ranked);
+    store(call, name, call.args.at(1), &ranked)?;
     call.reply.integer(len as i64);
     Ok(())
 }

@@ -339,7 +339,7 @@ fn store_range(call: &mut Call<'_>) -> Result<(), CommandError> {
         let words = sorted.iter_from(places.start).take(len);
         words.for_each(|(member, score)| SortedSet::push_word(&mut ranked, score, member));
     }
-    store(call, "zrangestore", call.args.at(1), &ranked);
+    store(call, "zrangestore", call.args.at(1), &ranked)?;
     call.reply.integer(len as i64);
     Ok(())
 }
