@@ -65,14 +65,15 @@ fn lasts(command: &Command) -> bool {
     }
 }
 
-/// Whether another operation may have come behind the write and before the read.
+/// Whether another operation may have come behind the write and before the read. One that was refused in the end may have
+/// been in the primary's memory until then, for such a read to find: its client heard so when that memory was given up.
 fn is_removed(operations: &[Operation], key: Key, write: &Operation, read: &Operation) -> bool {
     let may = |other: &Operation| {
+        let since = if other.outcome == Outcome::Refused { read.called } else { write.called };
         other.command.may_change(key)
-            && other.outcome != Outcome::Refused
             && other.called != write.called
             && other.called < read.ended
-            && other.ended > write.called
+            && other.ended > since
     };
     operations.iter().any(may)
 }
@@ -128,6 +129,10 @@ mod tests {
         assert!(check(&[&[set(1, 1)][..], &reads].concat()).is_err());
         let deleted = operation(3, 4, Command::Delete(vec![KEY]), Outcome::Unknown);
         assert_eq!(check(&[&[set(1, 1), deleted][..], &reads].concat()), Ok(()));
+        for (ended, is_fine) in [(20, true), (8, false)] {
+            let refused = operation(7, ended, Command::Delete(vec![KEY]), Outcome::Refused);
+            assert_eq!(check(&[&[set(1, 1), refused][..], &reads].concat()).is_ok(), is_fine);
+        }
         let before = operation(0, 1, Command::Delete(vec![KEY]), Outcome::Acknowledged(Reply::Number(0)));
         assert!(check(&[&[before, set(3, 1)][..], &reads].concat()).is_err());
     }
