@@ -1,6 +1,9 @@
-//! Puts load on a server that speaks RESP: so many clients, each with one pipeline of GETs or SETs of random keys
-//! outstanding. One thread, as redis-benchmark has, but cheaper, so that it is the server that is measured. Every reply is
-//! compared with what it must be. The clock starts when all clients are connected. Prints one line of JSON.
+//! Puts load on a server that speaks RESP: so many clients, each with one pipeline of one command outstanding. Strings have
+//! random keys; a collection is one key, as in redis-benchmark. One thread, as redis-benchmark has, but cheaper, so that it
+//! is the server that is measured. Every reply is compared with what it must be, as far as that is known: `work`. The clock
+//! starts when all clients are connected and what is read or popped is there. Prints one line of JSON.
+
+mod work;
 
 use std::collections::BTreeMap;
 use std::env::args;
@@ -17,16 +20,17 @@ use mio::{Events, Interest, Poll, Token};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use work::{Answered, Work, Xorshift};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-const USAGE: &str = "usage: mneme-bench-redis (--unix PATH | --port N --ca FILE) --password WORD [--command get|set] \
+const USAGE: &str = "usage: mneme-bench-redis (--unix PATH | --port N --ca FILE) --password WORD [--command NAME] \
                      [--clients N] [--pipeline N] [--seconds S] [--keys N] [--size N] [--consistency LEVEL]";
 
 struct Options {
     target: Target,
     password: String,
-    writes: bool,
+    command: String,
     clients: usize,
     pipeline: usize,
     duration: Duration,
@@ -47,9 +51,10 @@ enum Target {
 
 fn main() -> Outcome<()> {
     let options = options()?;
-    let work = Work::new(&options);
+    let work = Work::new(&options.command, options.pipeline, options.keys, options.size)?;
     let mut poll = Poll::new()?;
-    let mut clients = connect(&options, &work, &poll)?;
+    let mut clients = connect(&options, &poll)?;
+    prepare(&mut poll, &mut clients[0], &work)?;
     for client in &mut clients {
         client.send(&work)?;
     }
@@ -59,7 +64,9 @@ fn main() -> Outcome<()> {
     let start = Instant::now();
     let end = start + options.duration;
     let mut now = start;
-    while now < end {
+    // Where elements are popped, it ends early when there are none left.
+    let mut left = work.elements();
+    while now < end && left > 0 {
         poll.poll(&mut events, Some(Duration::from_secs(10)))?;
         if events.is_empty() {
             return Err("no reply for 10 s".into());
@@ -70,6 +77,7 @@ fn main() -> Outcome<()> {
                 now = Instant::now();
                 latencies.record((now - client.sent).as_micros().max(1) as u64)?;
                 requests += options.pipeline as u64;
+                left = left.saturating_sub(options.pipeline as u64);
                 client.send(&work)?;
             }
         }
@@ -84,6 +92,26 @@ fn main() -> Outcome<()> {
         at(0.99),
         latencies.max() as f64 / 1000.0
     );
+    Ok(())
+}
+
+/// Makes what the load works on.
+fn prepare(poll: &mut Poll, client: &mut Client, work: &Work) -> Outcome<()> {
+    let mut events = Events::with_capacity(1);
+    for request in work.preparation() {
+        client.received = 0;
+        client.wire.send(&request)?;
+        let mut answered = Answered::default();
+        while !answered.count(&client.replies[..client.received], 1, |_| true)? {
+            poll.poll(&mut events, Some(Duration::from_secs(10)))?;
+            client.replies.resize(client.received + ROOM, 0);
+            match client.wire.receive(&mut client.replies[client.received..]) {
+                Ok(got) => client.received += got,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
     Ok(())
 }
 
@@ -105,11 +133,7 @@ fn options() -> Outcome<Options> {
         target,
         consistency,
         password: take("--password", None)?.into(),
-        writes: match take("--command", Some("get"))? {
-            "get" => false,
-            "set" => true,
-            _ => return Err(USAGE.into()),
-        },
+        command: take("--command", Some("get"))?.into(),
         clients: take("--clients", Some("50"))?.parse()?,
         pipeline: take("--pipeline", Some("1"))?.parse()?,
         duration: Duration::from_secs_f64(take("--seconds", Some("4"))?.parse()?),
@@ -120,64 +144,14 @@ fn options() -> Outcome<Options> {
     if given.is_empty() && positive { Ok(options) } else { Err(USAGE.into()) }
 }
 
-/// What each pipeline looks like, and its replies.
-struct Work {
-    request: Vec<u8>,
-    /// Where the twelve digits of a request's key begin.
-    digits: usize,
-    reply: Vec<u8>,
-    pipeline: usize,
-    keys: u64,
-}
-
-impl Work {
-    fn new(options: &Options) -> Self {
-        let value = "x".repeat(options.size);
-        let bulk = format!("${}\r\n{value}\r\n", options.size);
-        let key = format!("$16\r\nkey:{:012}\r\n", 0);
-        let (request, reply) = if options.writes {
-            (format!("*3\r\n$3\r\nSET\r\n{key}{bulk}"), "+OK\r\n".into())
-        } else {
-            (format!("*2\r\n$3\r\nGET\r\n{key}"), bulk)
-        };
-        let digits = request.find("key:").expect("the request has a key") + 4;
-        Self {
-            request: request.into(),
-            digits,
-            reply: reply.into_bytes(),
-            pipeline: options.pipeline,
-            keys: options.keys,
-        }
-    }
-
-    /// A pipeline's requests.
-    fn write(&self, random: &mut Xorshift, out: &mut Vec<u8>) {
-        out.clear();
-        for _ in 0..self.pipeline {
-            let start = out.len();
-            out.extend_from_slice(&self.request);
-            let mut key = random.next() % self.keys;
-            for digit in out[start + self.digits..][..12].iter_mut().rev() {
-                *digit = b'0' + (key % 10) as u8;
-                key /= 10;
-            }
-        }
-    }
-
-    /// Fails unless these are the replies that must come, as far as they have.
-    fn check(&self, replies: &[u8]) -> Outcome<()> {
-        let wrong = replies.chunks(self.reply.len()).find(|reply| *reply != &self.reply[..reply.len()]);
-        wrong.map_or(Ok(()), |reply| Err(format!("a wrong reply: {}", String::from_utf8_lossy(reply)).into()))
-    }
-}
-
 struct Client {
     wire: Wire,
     random: Xorshift,
     requests: Vec<u8>,
-    /// As long as the replies of a pipeline are.
+    /// What has come of a pipeline's replies; behind it, room.
     replies: Vec<u8>,
     received: usize,
+    answered: Answered,
     sent: Instant,
 }
 
@@ -185,6 +159,7 @@ impl Client {
     fn send(&mut self, work: &Work) -> Outcome<()> {
         work.write(&mut self.random, &mut self.requests);
         self.received = 0;
+        self.answered = Answered::default();
         self.sent = Instant::now();
         self.wire.send(&self.requests)
     }
@@ -192,20 +167,22 @@ impl Client {
     /// Takes what has come; whether the whole pipeline is answered. Then nothing more comes before the next is sent, so
     /// that it need not read until it would block.
     fn receive(&mut self, work: &Work) -> Outcome<bool> {
-        while self.received < self.replies.len() {
+        while !work.is_answered(&mut self.answered, &self.replies[..self.received])? {
+            if self.replies.len() - self.received < ROOM {
+                self.replies.resize(self.received + 2 * ROOM, 0);
+            }
             match self.wire.receive(&mut self.replies[self.received..]) {
                 Ok(got) => self.received += got,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    work.check(&self.replies[..self.received])?;
-                    return Ok(false);
-                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(e) => return Err(e.into()),
             }
         }
-        work.check(&self.replies)?;
         Ok(true)
     }
 }
+
+/// More than a TLS connection hands over at once: a record, and what was left of the one before.
+const ROOM: usize = 64 * 1024;
 
 enum Wire {
     Unix(UnixStream),
@@ -240,7 +217,7 @@ impl Wire {
                 let state = tls.process_new_packets().map_err(io::Error::other)?;
                 let come = state.plaintext_bytes_to_read();
                 if come > out.len() {
-                    return Err(io::Error::other("more replies than requests"));
+                    return Err(io::Error::other("more at once than there is room for"));
                 }
                 tls.reader().read_exact(&mut out[..come])?;
                 Ok(come)
@@ -250,7 +227,7 @@ impl Wire {
 }
 
 /// Connects and authenticates the clients, one after the other.
-fn connect(options: &Options, work: &Work, poll: &Poll) -> Outcome<Vec<Client>> {
+fn connect(options: &Options, poll: &Poll) -> Outcome<Vec<Client>> {
     let tls = match &options.target {
         Target::Unix(_) => None,
         Target::Tls { ca, .. } => {
@@ -291,8 +268,9 @@ fn connect(options: &Options, work: &Work, poll: &Poll) -> Outcome<Vec<Client>> 
             wire,
             random: Xorshift::new(number as u64),
             requests: Vec::new(),
-            replies: vec![0; options.pipeline * work.reply.len()],
+            replies: Vec::new(),
             received: 0,
+            answered: Answered::default(),
             sent: Instant::now(),
         });
     }
@@ -311,20 +289,4 @@ fn greet(stream: &mut (impl Read + Write), commands: &[String]) -> Outcome<()> {
         }
     }
     Ok(())
-}
-
-/// Enough randomness to choose keys, and cheap.
-struct Xorshift(u64);
-
-impl Xorshift {
-    fn new(seed: u64) -> Self {
-        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
 }
