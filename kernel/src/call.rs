@@ -492,6 +492,9 @@ impl Call<'_> {
 
     /// Runs the command; an error that it ends with becomes its reply.
     pub(crate) fn run(&mut self, number: usize, command: &Command) {
+        if command.keys.are_many() && self.args.len() > 2 {
+            self.core.fetch_keys(self.session, self.args, command.keys);
+        }
         self.run_as(number, command.run);
     }
 

@@ -13,7 +13,7 @@ use crate::changed::Changed;
 use crate::channels::{Channels, Message};
 use crate::clients::Clients;
 use crate::codec::CodecError;
-use crate::commands::{Command, CommandError, Commands, connection};
+use crate::commands::{Command, CommandError, Commands, Keys, connection};
 use crate::connection::Connection;
 use crate::cores::Cores;
 use crate::diagnostics::Diagnostics;
@@ -441,6 +441,13 @@ impl Core {
     pub(crate) fn look_ahead<'a>(&self, session: &Session, requests: impl Iterator<Item = Args<'a>>) -> usize {
         let Some(id) = self.system.databases.find(session.db) else { return 0 };
         lookahead::fetch(self.store.database(id), requests)
+    }
+
+    /// Fetches what a command with many keys will search for.
+    pub(crate) fn fetch_keys(&self, session: &Session, args: Args<'_>, keys: Keys) {
+        if let Some(id) = self.system.databases.find(session.db) {
+            lookahead::fetch_keys(self.store.database(id), args, keys);
+        }
     }
 
     /// Goes on with the request that asked for a password check.

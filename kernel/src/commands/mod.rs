@@ -87,6 +87,11 @@ impl Keys {
     pub const ALL: Keys = Keys { first: 1, last: -1, step: 1 };
     pub const PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
 
+    /// Whether there may be any number of them.
+    pub fn are_many(self) -> bool {
+        self.last < 0
+    }
+
     /// The positions of the keys among `len` arguments.
     pub fn positions(self, len: usize) -> impl Iterator<Item = usize> {
         let last = if self.last < 0 { len as i64 + i64::from(self.last) } else { i64::from(self.last) };

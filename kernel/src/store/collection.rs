@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use super::dict::Search;
 use super::hash::Hash;
 use super::hasher::KeyHasher;
 use super::list::List;
@@ -141,6 +142,18 @@ impl Collection {
             Collection::Sorted(sorted) => Value::Sorted(sorted),
             Collection::Stream(stream) => Value::Stream(stream),
         }
+    }
+
+    /// Where a command whose words behind the key begin and end with these would search for an element, if that takes long.
+    pub(super) fn searched(&self, [first, last]: [&[u8]; 2]) -> Option<Search<'_>> {
+        let (dict, element) = match self {
+            Collection::Hash(hash) => (hash.dict()?, first),
+            Collection::Set(set) => (set.dict()?, first),
+            // ZADD says the score first.
+            Collection::Sorted(sorted) => (sorted.dict()?, last),
+            Collection::List(_) | Collection::Stream(_) => return None,
+        };
+        Some(dict.search(element))
     }
 
     /// Makes the change, if it is one of this type.

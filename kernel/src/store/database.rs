@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Item;
+use super::dict;
 use super::hasher::KeyHasher;
 use super::kept::Kept;
 use super::segment::Stored;
@@ -65,10 +66,22 @@ impl Database {
         self.hasher.hash(key)
     }
 
-    /// Brings into the processor's cache what searches for the keys with these hashes will read; of at most
-    /// [`limits::KEYS_AHEAD`] of them.
-    pub(crate) fn fetch(&self, hashes: &[u64]) {
-        self.table.fetch(hashes);
+    /// Brings into the processor's cache what searches for the keys with these hashes will read, and then those for elements
+    /// of large collections; of at most [`limits::KEYS_AHEAD`] of them. Each command's words behind its key begin and end with
+    /// these.
+    pub(crate) fn fetch<'a>(&self, hashes: &[u64], words: impl Iterator<Item = [&'a [u8]; 2]>) {
+        let items = self.table.fetch(hashes);
+        let mut searches = [None; limits::KEYS_AHEAD];
+        let mut count = 0;
+        for (item, words) in items.iter().zip(words) {
+            if let Some(search) = item.and_then(|item| item.searched(words)) {
+                searches[count] = Some(search);
+                count += 1;
+            }
+        }
+        if count > 1 {
+            dict::fetch(searches.iter().flatten());
+        }
     }
 
     /// The item at a place that was just found.

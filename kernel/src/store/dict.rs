@@ -12,6 +12,22 @@ pub(super) struct Dict {
     bytes: usize,
 }
 
+/// A search that is about to be made, in one of several.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search<'a> {
+    table: &'a Table<Packed>,
+    hash: u64,
+}
+
+/// As [`Table::fetch`], for searches in any tables.
+pub(super) fn fetch<'a>(searches: impl Iterator<Item = &'a Search<'a>> + Clone) {
+    let tags = searches.clone().fold(0, |sum, search| sum ^ search.table.touch(search.hash));
+    // What nobody looks at would not be read.
+    core::hint::black_box(tags);
+    let items = searches.filter_map(|search| search.table.likely(search.hash));
+    core::hint::black_box(items.fold(0, |sum, item| sum ^ item.touch()));
+}
+
 impl Dict {
     pub(super) fn new(hasher: &KeyHasher) -> Self {
         Self { table: Table::new(hasher.clone()), bytes: 0 }
@@ -29,6 +45,11 @@ impl Dict {
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         self.table.find(self.table.hash(key), key).map(|place| self.table.at(place).value())
+    }
+
+    /// What is about to be done.
+    pub(super) fn search(&self, key: &[u8]) -> Search<'_> {
+        Search { table: &self.table, hash: self.table.hash(key) }
     }
 
     /// Whether the key is new.

@@ -26,6 +26,11 @@ impl Default for Hash {
 }
 
 impl Hash {
+    /// Its fields, once there are many.
+    pub(super) fn dict(&self) -> Option<&Dict> {
+        if let Fields::Large(dict) = &self.0 { Some(dict) } else { None }
+    }
+
     pub fn len(&self) -> usize {
         match &self.0 {
             Fields::Small(small) => Words::new(small).count() / 2,

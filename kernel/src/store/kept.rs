@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use super::dict::Search;
 use super::hasher::KeyHasher;
 use super::packed::{OVERHEAD, Packed, ROUNDING};
 use super::segment::Stored;
@@ -47,6 +48,15 @@ impl Kept {
         match self {
             Kept::Text(packed) => Item { value: Value::Text(packed.value()), deadline: packed.deadline() },
             Kept::Object(object) => Item { value: object.collection.value(), deadline: object.deadline },
+        }
+    }
+
+    /// See [`Collection::searched`].
+    #[inline]
+    pub(super) fn searched(&self, words: [&[u8]; 2]) -> Option<Search<'_>> {
+        match self {
+            Kept::Text(_) => None,
+            Kept::Object(object) => object.collection.searched(words),
         }
     }
 

@@ -17,6 +17,8 @@ const EMPTY: Tag = 0;
 
 /// Items of a full segment: it is split before it takes another.
 pub(super) const FULL: usize = 1024;
+/// No segment has as many slots: a third more than items, and what neighbours push behind them.
+pub(super) const MOST_SLOTS: usize = 2 * FULL;
 /// Slots of the smallest segment that has any.
 const SMALLEST: usize = 4;
 /// Slots behind the homes that are made room for at once.
@@ -92,9 +94,10 @@ impl<I: Stored> Segment<I> {
         self.item(start + i)
     }
 
-    /// The item in a slot, if it is taken.
-    fn item(&self, slot: usize) -> Option<&I> {
-        (self.tags[slot] != EMPTY).then(|| &self.slots[slot])
+    /// The item in a slot, if there is such a slot and it is taken.
+    #[inline]
+    pub(super) fn item(&self, slot: usize) -> Option<&I> {
+        self.tags.get(slot).filter(|tag| **tag != EMPTY).map(|_| &self.slots[slot])
     }
 
     /// The slot of a key's item.
@@ -236,6 +239,7 @@ impl<I: Stored> Segment<I> {
     /// Asserts what must hold between its parts.
     pub(super) fn check(&self, hasher: &KeyHasher) {
         assert_eq!(self.tags.len(), self.slots.len());
+        assert!(self.slots.len() <= MOST_SLOTS);
         assert_eq!(self.len, self.iter().count());
         let mut last = (EMPTY, 0);
         for (at, (tag, item)) in self.tags.iter().zip(&self.slots).enumerate() {

@@ -23,6 +23,13 @@ enum Members {
     Large(Box<Dict>),
 }
 
+impl Set {
+    /// Its members, once there are many.
+    pub(super) fn dict(&self) -> Option<&Dict> {
+        if let Members::Large(dict) = &self.0 { Some(dict) } else { None }
+    }
+}
+
 impl Default for Set {
     fn default() -> Self {
         Self(Members::Integers(Vec::new()))

@@ -147,6 +147,11 @@ impl SortedSet {
         if self.scores.is_some() { "skiplist" } else { "listpack" }
     }
 
+    /// Its members, once there are many.
+    pub(super) fn dict(&self) -> Option<&Dict> {
+        self.scores.as_deref()
+    }
+
     /// Its [`SortedSet::word`]s.
     pub(super) fn order(&self) -> &Sequence {
         &self.order

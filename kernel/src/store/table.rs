@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::hasher::KeyHasher;
-use super::segment::{FULL, Segment, Stored, TAG_BITS};
+use super::segment::{FULL, MOST_SLOTS, Segment, Stored, TAG_BITS};
 use crate::limits;
 use crate::random::Random;
 
@@ -20,9 +20,9 @@ const JOINED: usize = FULL / 2;
 /// Depth that a table is given at once when many items are about to come.
 const MAX_RESERVED_DEPTH: u32 = 16;
 
-/// How often an item is drawn from where there may be none: enough that it is in vain once in 10^8 times if a quarter of the
-/// places is taken.
-const RANDOM_TRIES: u32 = 64;
+/// How often an item is drawn from where there may be none: enough that it is in vain once in 10^7 times if an eighth of the
+/// slots is taken.
+const RANDOM_TRIES: u32 = 128;
 
 /// A table of items.
 #[derive(Clone, Debug)]
@@ -75,18 +75,30 @@ impl<I: Stored> Table<I> {
     }
 
     /// Reads what searches for these hashes are about to read, step by step for all of them: the waits for memory, which
-    /// are most of a search, are then waited for together.
-    pub(super) fn fetch(&self, hashes: &[u64]) {
-        let segment = |hash: &u64| &self.segments[self.segment_of(*hash)];
-        let tags = hashes.iter().fold(0, |sum, hash| sum ^ segment(hash).touch(*hash));
+    /// are most of a search, are then waited for together. Gives what they most likely find.
+    pub(super) fn fetch(&self, hashes: &[u64]) -> [Option<&I>; limits::KEYS_AHEAD] {
+        let tags = hashes.iter().fold(0, |sum, hash| sum ^ self.touch(*hash));
         // What nobody looks at would not be read.
         core::hint::black_box(tags);
         let mut items = [None; limits::KEYS_AHEAD];
         for (item, hash) in items.iter_mut().zip(hashes) {
-            *item = segment(hash).likely(*hash);
+            *item = self.likely(*hash);
         }
         let bytes = items.iter().flatten().fold(0, |sum, item| sum ^ item.touch());
         core::hint::black_box(bytes);
+        items
+    }
+
+    /// See [`Segment::touch`].
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) -> u16 {
+        self.segments[self.segment_of(hash)].touch(hash)
+    }
+
+    /// See [`Segment::likely`].
+    #[inline]
+    pub(super) fn likely(&self, hash: u64) -> Option<&I> {
+        self.segments[self.segment_of(hash)].likely(hash)
     }
 
     /// # Panics
@@ -254,15 +266,15 @@ impl<I: Stored> Table<I> {
     /// An item chosen by 64 random bits, each as likely as any other, if there is any.
     pub(super) fn random(&self, bits: u64) -> Option<&I> {
         let mut random = Random::new(bits);
-        // A segment is drawn and a place in it as if all were full; where there is nothing, both are drawn again.
+        // A segment is drawn and a slot in it as if all had the most there are; where there is nothing, both are drawn again.
         let tries = if self.directory.len() > 1 { RANDOM_TRIES } else { 0 };
         for _ in 0..tries {
-            let (at, place) = (random.below(self.directory.len()), random.below(FULL));
+            let (at, slot) = (random.below(self.directory.len()), random.below(MOST_SLOTS));
             let segment = &self.segments[self.directory[at] as usize];
             // Of the places in the directory that a segment has, the first counts.
             let is_first = at.is_multiple_of(1 << (self.depth - segment.depth));
-            if is_first && place < segment.len() {
-                return segment.iter().nth(place);
+            if is_first && let Some(item) = segment.item(slot) {
+                return Some(item);
             }
         }
         // Most of it is free: then they are counted.
