@@ -126,7 +126,7 @@ impl Stream {
     }
 
     /// How many entries a group has not read, if that can be told. Who sets counters may make it negative where they count:
-    /// before a group that has come to no entry are all that there are, as Redis says it since 7.2.7.
+    /// before a group that has come to no entry are all that there are, as newer versions of Redis have it.
     pub fn lag(&self, group: &Group) -> Option<i64> {
         let Some(first) = self.first().filter(|_| self.added != 0) else { return Some(0) };
         if group.last < first.id && !self.has_gap() {
