@@ -89,6 +89,10 @@ compare-redis *ARGS:
 redis-suite *ARGS:
     ./scripts/redis-suite {{ARGS}}
 
+# redis-py's own tests against a fresh node, in RESP2 and RESP3: just redis-py-suite test_commands.py --only geo
+redis-py-suite *ARGS:
+    ./scripts/redis-py-suite {{ARGS}}
+
 # redis-cli, redis-py and redis-rs against a fresh node
 clients:
     ./scripts/clients

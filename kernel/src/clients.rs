@@ -151,12 +151,12 @@ impl Clients {
         self.sessions[slot].as_ref()?.user.as_deref()
     }
 
-    /// All sessions but that of the connection that runs now, by age.
+    /// All sessions but that of the connection that runs now, by age. One that is to be closed is gone already, as in Redis.
     pub(crate) fn sessions(&self) -> Vec<(Slot, &Session)> {
         let there = self.sessions.iter().enumerate();
         let mut all: Vec<_> = there
             .filter_map(|(slot, session)| Some((slot, session.as_deref()?)))
-            .filter(|(_, session)| !session.is_proxy)
+            .filter(|(slot, session)| !session.is_proxy && !self.is_killed(*slot))
             .collect();
         all.sort_by_key(|(_, session)| session.id);
         all

@@ -66,6 +66,7 @@ fn server(s: &mut Section<'_>) {
     s.line("redis_version", crate::REDIS_VERSION);
     s.line("mneme_version", crate::VERSION);
     s.line("redis_mode", "standalone");
+    s.line("arch_bits", usize::BITS);
     s.line("process_id", config.process_id);
     s.line("tcp_port", config.port);
     s.line("uptime_in_seconds", uptime);

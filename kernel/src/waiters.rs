@@ -235,6 +235,11 @@ impl Core {
     fn serve(&mut self, now: Now, ticket: Ticket) -> bool {
         let Some(waiter) = self.waiters.get_mut(ticket) else { return true };
         let (slot, level, args) = (waiter.slot, waiter.level, waiter.args.clone());
+        // What it would take is for the next one: it will hear of nothing any more.
+        if self.clients.is_killed(slot) {
+            self.waiters.remove(ticket);
+            return true;
+        }
         // Whoever runs now has just looked for itself.
         let Some(mut session) = self.clients.take_idle(slot) else { return true };
         let mut reply = Reply { protocol: session.protocol, ..Reply::default() };

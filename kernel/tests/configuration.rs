@@ -95,6 +95,16 @@ fn what_was_set_is_what_get_and_info_show() {
 }
 
 #[test]
+fn constants_have_the_names_of_redis_and_are_only_shown() {
+    let mut world = World::new();
+    let hash = "hash-max-listpack-entries 512 hash-max-listpack-value 64";
+    assert_eq!(world.ask("CONFIG GET hash-*"), hash);
+    assert!(world.ask("CONFIG GET *max-*-entries* maxmemory").contains("zset-max-listpack-entries 128"));
+    assert!(world.ask("CONFIG SET hash-max-listpack-entries 1").ends_with("can't set immutable config"));
+    assert_eq!(world.ask("CONFIG GET hash-*"), hash);
+}
+
+#[test]
 fn sizes_have_the_units_of_redis() {
     let mut world = World::new();
     for (size, bytes) in [("1024", "1024"), ("2k", "2000"), ("2KB", "2048"), ("1m", "1000000"), ("1Gb", "1073741824")] {
@@ -231,4 +241,33 @@ fn the_list_of_commands_can_be_filtered() {
     assert!(admin.contains("config") && !admin.split(' ').any(|name| name == "get"), "{admin}");
     assert_eq!(world.ask("COMMAND LIST FILTERBY SIZE 1"), "ERR syntax error");
     assert_eq!(world.ask("COMMAND LIST FILTERBY PATTERN"), "ERR syntax error");
+}
+
+#[test]
+fn info_tells_of_what_kind_the_server_is() {
+    let server = World::new().ask("INFO server");
+    for line in ["redis_version:7.2.", "redis_mode:standalone\r\n", "arch_bits:64\r\n"] {
+        assert!(server.contains(line), "{line} is not in {server}");
+    }
+}
+
+#[test]
+fn who_was_killed_is_no_client_any_more() {
+    let mut world = World::new();
+    // Its connection has not heard of it yet.
+    let _other = world.core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
+    assert!(world.ask("CLIENT LIST").contains("id=2 "));
+    assert_eq!(world.ask("CLIENT KILL ID 2"), "1");
+    assert!(!world.ask("CLIENT LIST").contains("id=2 "));
+    assert_eq!(world.ask("CLIENT KILL ID 2"), "0");
+    assert_eq!(world.ask("CLIENT UNBLOCK 2"), "0");
+}
+
+#[test]
+fn clients_are_told_any_error_to_try_themselves_on() {
+    let mut world = World::new();
+    assert_eq!(world.ask("DEBUG ERROR LOADING"), "LOADING");
+    assert_eq!(world.ask("DEBUG ERROR OOM\r\nx"), "OOM  x");
+    let wrong = "ERR unknown subcommand or wrong number of arguments for 'ERROR'. Try DEBUG HELP.";
+    assert_eq!(world.ask("DEBUG ERROR"), wrong);
 }

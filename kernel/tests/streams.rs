@@ -325,3 +325,32 @@ fn an_entry_with_the_usual_fields_costs_little_more_than_its_values() {
     let cost = pair.store.bytes() / 10_000;
     assert!(cost <= 12 + 7, "{cost}");
 }
+
+/// Redis takes any number for what a group is said to have read: where the group stands says more.
+#[test]
+fn the_lag_of_a_group_is_what_it_has_not_read() {
+    let mut pair = Pair { store: Store::new(1), model: Model::default() };
+    let zero = StreamId::MIN;
+    let id = |ms| StreamId { ms, seq: 0 };
+    pair.change(Change::SetStream { last: zero, max_deleted: zero, added: 0 });
+    let mut lag = |changes: &[Change<'_>]| {
+        changes.iter().for_each(|change| pair.change(*change));
+        let stream = pair.stream();
+        stream.lag(stream.group(b"g").expect("it is there"))
+    };
+    let entry = |ms| words::collect([&Stream::word(id(ms), [&b"a"[..], b"b"])[..]]);
+    let entries: Vec<_> = (1..6).map(entry).collect();
+    let add = |i: usize| Change::AddEntries { apart: false, entries: Words::new(&entries[i]) };
+    let dropped = [encode_ids(&[id(1)]), encode_ids(&[id(3)])];
+    let drop = |i: usize| Change::DropEntries(Words::new(&dropped[i]));
+    let group = |ms, read| Change::PutGroup { group: b"g", last: id(ms), read };
+
+    assert_eq!(lag(&[group(0, Some(7))]), Some(0), "nothing was ever there");
+    assert_eq!(lag(&[add(0)]), Some(1));
+    assert_eq!(lag(&[add(1), add(2), add(3)]), Some(4));
+    assert_eq!(lag(&[drop(0)]), Some(3));
+    assert_eq!(lag(&[group(2, Some(2))]), Some(2));
+    assert_eq!(lag(&[add(4), drop(1)]), None, "the one that was deleted may have been read or not");
+    assert_eq!(lag(&[group(0, Some(2))]), None);
+    assert_eq!(lag(&[Change::Trim { count: 3 }]), Some(0), "there is nothing to read");
+}

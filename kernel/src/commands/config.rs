@@ -107,6 +107,18 @@ const PARAMETERS: &[Parameter] = &[
     },
 ];
 
+/// What Redis lets be changed and is a constant here, by Redis's names.
+const CONSTANTS: &[(&str, i64)] = &[
+    ("hash-max-listpack-entries", limits::SMALL_HASH as i64),
+    ("hash-max-listpack-value", limits::SMALL_ELEMENT as i64),
+    ("list-max-listpack-size", -2),
+    ("set-max-intset-entries", limits::INTEGER_SET as i64),
+    ("set-max-listpack-entries", limits::SMALL_SET as i64),
+    ("set-max-listpack-value", limits::SMALL_ELEMENT as i64),
+    ("zset-max-listpack-entries", limits::SMALL_SORTED_SET as i64),
+    ("zset-max-listpack-value", limits::SMALL_ELEMENT as i64),
+];
+
 impl Kind {
     /// The value, or what is wrong with it in Redis's words.
     fn parse(&self, core: &Core, text: &[u8]) -> Result<i128, String> {
@@ -168,10 +180,11 @@ fn show(call: &mut Call<'_>) {
     let patterns: Vec<Vec<u8>> = call.args.skip(2).iter().map(<[u8]>::to_ascii_lowercase).collect();
     let core = &*call.core;
     let fixed = core.config.parameters.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let constants = CONSTANTS.iter().map(|(name, value)| (*name, value.to_string()));
     let changeable = PARAMETERS.iter().map(|parameter| (parameter.name, parameter.shown(core)));
     let wanted = |name: &str| patterns.iter().position(|pattern| glob::matches(pattern, name.as_bytes()));
     let wanted = |(name, value)| wanted(name).map(|pattern| (name, value, pattern));
-    let mut found: Vec<_> = fixed.chain(changeable).filter_map(wanted).collect();
+    let mut found: Vec<_> = fixed.chain(constants).chain(changeable).filter_map(wanted).collect();
     found.sort();
     call.reply.map(found.len());
     for (name, value, pattern) in found {
@@ -196,7 +209,8 @@ fn change(call: &mut Call<'_>) -> Result<(), CommandError> {
     for name in pairs.iter().step_by(2) {
         let Some(parameter) = PARAMETERS.iter().find(|parameter| is_word(name, parameter.name)) else {
             let name = lossy(name);
-            if call.core.config.parameters.iter().any(|(known, _)| is_word(name.as_bytes(), known)) {
+            let fixed = call.core.config.parameters.iter().map(|(known, _)| known.as_str());
+            if fixed.chain(CONSTANTS.iter().map(|(known, _)| *known)).any(|known| is_word(name.as_bytes(), known)) {
                 return Err(failed(&name, "can't set immutable config"));
             }
             return Err(CommandError::Text(format!("Unknown option or number of arguments for CONFIG SET - '{name}'")));

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Access, Command, CommandError, Keys, is_word};
+use super::{Access, Command, CommandError, Keys, is_word, lossy};
 use crate::call::Then;
 use crate::info;
 
@@ -17,8 +17,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["loading", "stale"],
         summary: "Returns information and statistics about the server.",
         run: |call| {
-            let sections: Vec<String> =
-                call.args.skip(1).iter().map(|s| super::lossy(s).to_ascii_lowercase()).collect();
+            let sections: Vec<String> = call.args.skip(1).iter().map(|s| lossy(s).to_ascii_lowercase()).collect();
             let text = info::text(call.core, call.session.port, call.now, call.monotonic, &sections);
             call.reply.verbatim(&text);
             Ok(())
@@ -68,6 +67,11 @@ pub(super) const COMMANDS: &[Command] = &[
                 let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
                 call.then = Then::Delay(time.ok_or(CommandError::Other("value is not a valid float"))?);
                 call.reply.ok();
+                return Ok(());
+            }
+            if is_word(call.args.at(1), "error") && call.args.len() == 3 {
+                // For tests of clients: whatever they want to be told.
+                call.reply.error(lossy(call.args.at(2)));
                 return Ok(());
             }
             if !is_word(call.args.at(1), "digest") {

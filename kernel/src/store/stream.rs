@@ -125,10 +125,12 @@ impl Stream {
         Some(self.added.wrapping_sub(self.len() as u64).wrapping_add((id == first.id).into()))
     }
 
-    /// How many entries a group has not read, if that can be told. Who sets counters may make it negative.
+    /// How many entries a group has not read, if that can be told. Who sets counters may make it negative where they count:
+    /// before a group that has come to no entry are all that there are, as newer versions of Redis have it.
     pub fn lag(&self, group: &Group) -> Option<i64> {
-        if self.added == 0 {
-            return Some(0);
+        let Some(first) = self.first().filter(|_| self.added != 0) else { return Some(0) };
+        if group.last < first.id && !self.has_gap() {
+            return Some(self.len() as i64);
         }
         let counted = group.read.filter(|_| !self.has_gap_from(group.last));
         let read = counted.or_else(|| self.added_up_to(group.last))?;

@@ -263,6 +263,27 @@ fn another_session_ends_the_waiting() {
     );
 }
 
+/// Also where its connection has not heard of it: nothing is taken for somebody who is not there.
+#[test]
+fn who_was_killed_takes_nothing() {
+    script!(
+        r#"
+    > agree
+    > a@1: BLPOP q 0
+    > b@1: CLIENT KILL ID 1 | RPUSH q x | LLEN q
+      a@1 is closed
+      b@1 gets :1
+      b@1 waits for batch 1
+    > 1 closes
+      1 proposes batch 1: change q Push { side: Right, elements: Words([1, 120]) }
+    > commit
+      1 is accepted up to 1
+      b@1 gets :1
+      b@1 gets :1
+    "#
+    );
+}
+
 #[test]
 fn who_reads_for_a_group_hears_that_the_database_was_emptied() {
     script!(
