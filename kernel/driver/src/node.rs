@@ -35,6 +35,7 @@ use crate::rotation;
 use crate::signal::Signal;
 use crate::sync::{lock, try_lock};
 use crate::watermark::{Reached, Watermark};
+use crate::whereabouts;
 
 /// How long a stopping node waits for clients to take their last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(2);
@@ -200,6 +201,7 @@ impl<E: Env> Node<E> {
         env.spawn("everywhere", everywhere::run(node.clone()));
         env.spawn("exchange", exchange::run(node.clone()));
         env.spawn("agreement", agreement::run(node.clone()));
+        env.spawn("whereabouts", whereabouts::run(node.clone()));
         node
     }
 
