@@ -129,11 +129,8 @@ pub(crate) fn slot(key: &[u8]) -> u16 {
 }
 
 impl Core {
-    /// The Cores to ask where clients reach them, by name, with the address of each: none, unless somebody is to be told.
+    /// The Cores to ask where clients reach them, by name, with the address of each.
     pub fn others_to_ask(&self) -> Vec<(String, String)> {
-        if !self.config.facade.is_any() {
-            return Vec::new();
-        }
         let others = self.cores().iter().filter(|(name, _)| *name != self.config.node);
         others.map(|(name, core)| (name.into(), core.address.clone())).collect()
     }

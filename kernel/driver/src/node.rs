@@ -201,7 +201,9 @@ impl<E: Env> Node<E> {
         env.spawn("everywhere", everywhere::run(node.clone()));
         env.spawn("exchange", exchange::run(node.clone()));
         env.spawn("agreement", agreement::run(node.clone()));
-        env.spawn("whereabouts", whereabouts::run(node.clone()));
+        if node.with_core(|core| core.config().facade.is_any()) {
+            env.spawn("whereabouts", whereabouts::run(node.clone()));
+        }
         node
     }
 

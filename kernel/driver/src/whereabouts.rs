@@ -1,5 +1,5 @@
-//! Asks the other Cores where clients reach them, and so finds out which ones answer, as long as clients of this node are told
-//! that in Redis's ways ([`mneme_kernel::facade`]).
+//! Asks the other Cores where clients reach them, and so finds out which ones answer, if clients of this node are told that in
+//! Redis's ways ([`mneme_kernel::facade`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,16 +18,13 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long one may take to connect, and half as long as it may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Goes on until the process ends; ends at once if nobody is to be told.
+/// Goes on until the process ends.
 pub(crate) async fn run<E: Env>(node: Arc<Node<E>>) {
-    if !node.with_core(|core| core.config().facade.is_any()) {
-        return;
-    }
+    // By name: a node that begins anew elsewhere has ended its old link.
     let mut links = BTreeMap::<String, FrameReader<E::Link>>::new();
     loop {
         let others = lock_core(&node).await.others_to_ask();
         let asked = others.into_iter().map(|(name, address)| {
-            // A node that has moved is dialled anew: its link has broken.
             let (link, env) = (links.remove(&name), &node.env);
             async move {
                 let answer = ask_again(env, &address, link, &Ask::Reach, PATIENCE).await;

@@ -201,22 +201,18 @@ fn shards(call: &mut Call<'_>) -> Result<(), CommandError> {
     reply.bulk(b"nodes");
     reply.array(nodes.len());
     for node in &nodes {
-        let texts = [
-            ("id", &*node.id),
-            ("ip", &*node.reach.main.host),
-            ("endpoint", &*node.reach.main.host),
-            ("role", if node.is_master { "master" } else { "replica" }),
-            ("health", if node.answers { "online" } else { "fail" }),
-        ];
-        reply.map(2 + texts.len());
-        reply.bulk(b"tls-port");
-        reply.integer(node.reach.main.port.into());
-        for (name, text) in texts {
+        let host = &*node.reach.main.host;
+        let (role, health) =
+            (if node.is_master { "master" } else { "replica" }, if node.answers { "online" } else { "fail" });
+        reply.map(7);
+        for (name, text) in [("id", &*node.id), ("ip", host), ("endpoint", host), ("role", role), ("health", health)] {
             reply.bulk(name.as_bytes());
             reply.bulk(text.as_bytes());
         }
-        reply.bulk(b"replication-offset");
-        reply.integer(node.offset(core) as i64);
+        for (name, number) in [("tls-port", node.reach.main.port.into()), ("replication-offset", node.offset(core))] {
+            reply.bulk(name.as_bytes());
+            reply.integer(number as i64);
+        }
     }
     Ok(())
 }
