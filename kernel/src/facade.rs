@@ -177,8 +177,8 @@ impl Core {
         }
     }
 
-    /// The Cores of which it is known where clients reach them, at least this one, and the primary first. If that is not known of the primary,
-    /// another one takes its place: it takes the same commands.
+    /// The Cores of which it is known where clients reach them, at least this one, and the primary first. If that is not
+    /// known of the primary, another one takes its place: it takes the same commands.
     pub(crate) fn shown(&self) -> Vec<Shown<'_>> {
         let own = &*self.config.node;
         let names = self.cores().iter().map(|(name, _)| name).filter(|name| *name != own).chain([own]);

@@ -63,11 +63,8 @@ pub(super) const SUBCOMMANDS: &[Subcommand] = &[
         Ok(())
     }),
     ("nodes", 2, Access::Connection, |call| {
-        let mut text = String::new();
-        for node in call.core.shown() {
-            text.push_str(&line(call.core, &node));
-            text.push('\n');
-        }
+        let nodes = call.core.shown();
+        let text: String = nodes.iter().map(|node| line(call.core, node, &nodes[0]) + "\n").collect();
         call.reply.verbatim(&text);
         Ok(())
     }),
@@ -141,13 +138,12 @@ fn info(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 /// A node as `CLUSTER NODES` and `CLUSTER REPLICAS` describe it.
-fn line(core: &Core, node: &Shown<'_>) -> String {
+fn line(core: &Core, node: &Shown<'_>, master: &Shown<'_>) -> String {
     let Shown { id, reach, .. } = node;
     let mut flags = String::from(if node.is_own { "myself," } else { "" });
     flags.push_str(if node.is_master { "master" } else { "slave" });
     flags.push_str(if node.answers { "" } else { ",fail" });
-    let master = core.shown().swap_remove(0);
-    let of = if node.is_master { "-" } else { &*master.id };
+    let of = if node.is_master { "-" } else { &master.id };
     let link = if node.answers { "connected" } else { "disconnected" };
     let slots = if node.is_master { format!(" 0-{}", SLOTS - 1) } else { String::new() };
     // The port of Redis's nodes among themselves is not one of clients here, and none of theirs dials it.
@@ -164,7 +160,7 @@ fn replicas(call: &mut Call<'_>) -> Result<(), CommandError> {
         Some(node) if !node.is_master => return Err(CommandError::Other("The specified node is not a master")),
         Some(_) => {}
     }
-    let lines: Vec<String> = nodes[1..].iter().map(|node| line(core, node)).collect();
+    let lines: Vec<String> = nodes[1..].iter().map(|node| line(core, node, &nodes[0])).collect();
     call.reply.array(lines.len());
     lines.iter().for_each(|line| call.reply.bulk(line.as_bytes()));
     Ok(())
