@@ -125,7 +125,7 @@ def check_pair(protocol):
     for listener in listeners:
         listener.subscribe("+switch-master")
         equal(listener.get_message(timeout=20)["type"], "subscribe")
-    equal(redis.Redis(host="localhost", port=before, **login).execute_command("SENTINEL FAILOVER", "mymaster"), "OK")
+    equal(redis.Redis(host="localhost", port=before, **login).execute_command("SENTINEL FAILOVER", "mymaster"), True)
     [after] = [port for port in PAIR if port != before]
     for listener in listeners:
         equal(listener.get_message(timeout=20)["data"], f"mymaster 127.0.0.1 {before} 127.0.0.1 {after}")
