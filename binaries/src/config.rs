@@ -20,7 +20,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use secret::Secret;
-pub use settings::{KeeperPlace, LogFormat, ReadSafety, Role, Settings, TlsFiles};
+pub use settings::{Facade, KeeperPlace, LogFormat, ReadSafety, Role, Settings, TlsFiles};
 use values::Values;
 
 /// The exit code of a server that was configured badly.

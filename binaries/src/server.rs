@@ -4,12 +4,14 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use mneme_driver::keeper::Schedule;
+use mneme_kernel::facade::{Endpoint, Facade, Reach};
 use mneme_kernel::limits;
 use mneme_runtime_real::server::{self, CoreSettings, Options};
 use mneme_runtime_real::trust::KeyFiles;
 
+use crate::address::HostPort;
 use crate::config::{
-    EXIT_BAD_CONFIGURATION, KeeperPlace, Loaded, LogFormat, Machine, Program, ReadSafety, Role, Settings, load,
+    self, EXIT_BAD_CONFIGURATION, KeeperPlace, Loaded, LogFormat, Machine, Program, ReadSafety, Role, Settings, load,
 };
 use crate::health;
 
@@ -120,7 +122,10 @@ fn options(settings: Settings, core: Option<CoreSettings>, keeper: Option<Schedu
 /// What stands in the node's certificate.
 fn names(settings: &Settings, core: Option<&CoreSettings>, machine: &Machine) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
-    names.extend([machine.host_name.clone(), settings.advertise.host.clone()]);
+    names.push(machine.host_name.clone());
+    names.extend(
+        [&settings.advertise, &settings.advertise_clients, &settings.advertise_reads].map(|at| at.host.clone()),
+    );
     names.extend(settings.tls_san.iter().cloned());
     let listened = core.into_iter().flat_map(|core| [core.listen, core.read_listen]);
     names.extend(listened.map(|address| address.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()));
@@ -142,6 +147,7 @@ fn core_settings(settings: &Settings) -> CoreSettings {
         threads: settings.threads,
         max_clients: settings.max_clients as u64,
         max_memory: settings.maxmemory.map_or(0, |bytes| bytes.get()),
+        facade: facade(settings),
         level_timeout: settings.level_timeout,
         park_timeout: settings.park_timeout,
         replica: settings.role == Role::Replica,
@@ -150,6 +156,16 @@ fn core_settings(settings: &Settings) -> CoreSettings {
         default_level: settings.default_consistency,
         tls: settings.tls.clone().map(|files| KeyFiles { certificate: files.cert, key: files.key }),
         admin_password: settings.admin_password.as_ref().map(|secret| secret.expose().as_bytes().to_vec()),
+    }
+}
+
+fn facade(settings: &Settings) -> Facade {
+    let is = |facade| settings.facade.contains(&facade);
+    let endpoint = |address: &HostPort| Endpoint { host: address.host.clone(), port: address.port };
+    Facade {
+        cluster: is(config::Facade::Cluster),
+        sentinel: is(config::Facade::Sentinel).then(|| settings.sentinel_name.clone()),
+        reach: Reach { main: endpoint(&settings.advertise_clients), read: endpoint(&settings.advertise_reads) },
     }
 }
 

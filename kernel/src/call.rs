@@ -414,9 +414,9 @@ impl Call<'_> {
             transactions::queue(self, number, command)?;
             return Ok(Level::Eventual);
         }
-        self.touches_data =
-            command.touches_data(self.core.commands.access(number, self.args)) && !self.runs_without_data(command);
-        let level = self.level(command, level.or(self.session.next_level))?;
+        let access = self.core.commands.access(number, self.args);
+        self.touches_data = command.touches_data(access) && !self.runs_without_data(command);
+        let level = self.level(command, access, level.or(self.session.next_level))?;
         if self.touches_data && !self.session.is_proxy {
             if let Some(password) = user::unhashed(self, command)? {
                 self.then = Then::HashPassword(Password(password.into()));
@@ -428,7 +428,7 @@ impl Call<'_> {
                 self.run_as(number, |_| reply);
                 return Ok(Level::Eventual);
             }
-            match self.place(command, level) {
+            match self.place(command, access, level) {
                 Err(error) => return Err(transactions::refused(self, Some(command), error)),
                 Ok(Place::Here) => {}
                 Ok(Place::Nowhere) => {
@@ -475,8 +475,9 @@ impl Call<'_> {
     }
 
     /// The level that the reply is held to.
-    fn level(&self, command: &Command, asked: Option<Level>) -> Result<Level, CommandError> {
-        let eventually = self.session.reads_eventually && command.access == Access::Read;
+    /// The level at which a command runs; `access` is that of its subcommand.
+    fn level(&self, command: &Command, access: Access, asked: Option<Level>) -> Result<Level, CommandError> {
+        let eventually = self.session.reads_eventually && access == Access::Read;
         let asked = asked.or(self.session.level).or(eventually.then_some(Level::Eventual));
         let default = || if self.touches_data { self.default_level() } else { self.core.config.default_level };
         match self.session.port {
@@ -555,8 +556,8 @@ impl Call<'_> {
         Err(CommandError::NoPrimary)
     }
 
-    /// Where a command on data is executed now.
-    fn place(&mut self, command: &Command, level: Level) -> Result<Place, CommandError> {
+    /// Where a command on data is executed now; `access` is that of its subcommand.
+    fn place(&mut self, command: &Command, access: Access, level: Level) -> Result<Place, CommandError> {
         // The commands of a connection take effect in their order, wherever they go.
         let idle = self.session.forwarded == 0;
         let is_read_port = self.session.port == Port::Read;
@@ -565,7 +566,7 @@ impl Call<'_> {
         }
         let place = if self.core.serves() {
             if idle { Place::Here } else { Place::Nowhere }
-        } else if level == Level::Eventual && self.only_reads(command) && self.core.is_hot()
+        } else if level == Level::Eventual && self.only_reads(command, access) && self.core.is_hot()
             || is_read_port && command.counts_others()
         {
             Place::Here
@@ -596,14 +597,14 @@ impl Call<'_> {
     }
 
     /// Whether the command, or the transaction that it runs, rests on the data alone.
-    fn only_reads(&self, command: &Command) -> bool {
+    fn only_reads(&self, command: &Command, access: Access) -> bool {
         let reads = |transaction: &Transaction| {
             command.runs_transaction()
                 && !transaction.writes
                 && self.session.watching.len() == 0
                 && self.session.remote_watch.is_none()
         };
-        command.access == Access::Read || self.session.transaction.as_deref().is_some_and(reads)
+        access == Access::Read || self.session.transaction.as_deref().is_some_and(reads)
     }
 
     /// In RESP2 a client cannot tell a message from a reply. So one that has subscribed gets no replies but to what it may

@@ -22,6 +22,7 @@ use crate::entry::Entry;
 use crate::events::Events;
 use crate::everywhere::Everywhere;
 use crate::exchange::Exchange;
+use crate::facade::{Facade, Heard};
 use crate::forward::{Origin, Void};
 use crate::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use crate::lease::Lease;
@@ -80,6 +81,8 @@ pub struct Config {
     pub max_clients: u64,
     /// Bytes that items may take by their accounted sizes; 0: as many as there are.
     pub max_memory: u64,
+    /// Which of Redis's ways to find a primary it answers.
+    pub facade: Facade,
     /// What `CONFIG GET` shows, by name.
     pub parameters: Vec<(String, String)>,
 }
@@ -263,6 +266,7 @@ pub struct Core {
     pub clients: Clients,
     pub(crate) channels: Channels,
     pub(crate) exchange: Exchange,
+    pub(crate) heard_of: Heard,
     /// Which keyspace notifications this node's operator wants.
     pub(crate) events: Events,
     /// Commands wait until then, or those that write do.
@@ -316,7 +320,7 @@ pub struct Core {
 
 impl Core {
     pub fn new(config: Config) -> Self {
-        let commands = Commands::default();
+        let commands = Commands::new(&config.facade);
         Self {
             store: Store::new(config.seed),
             changed: Changed::new(config.seed),
@@ -325,6 +329,7 @@ impl Core {
             clients: Clients::default(),
             channels: Channels::default(),
             exchange: Exchange::default(),
+            heard_of: Heard::default(),
             events: Events::NONE,
             pause: None,
             most_clients: config.max_clients,
@@ -625,6 +630,9 @@ impl Core {
         if (changes_cores || ends_epoch) && self.is_hot() && !self.is_primary() && self.is_replaced() {
             self.begin_anew(now, out);
             kept = Ok(false);
+        }
+        if changes_cores || ends_epoch {
+            self.look_for_primary();
         }
         if self.awaited() != before {
             self.verdicts_heard += 1;
@@ -957,6 +965,7 @@ impl Core {
 
     fn tick(&mut self, now: Now, input_bytes: u64, output_bytes: u64, out: &mut Vec<Output>) {
         self.tend(now.monotonic, out);
+        self.look_for_primary();
         self.serve_waiters(now);
         self.expire_forwarded(now.monotonic);
         self.exchange.expire(now.monotonic, self.config.park_timeout);
@@ -1341,6 +1350,11 @@ impl Core {
 
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What kind of Redis this is to clients.
+    pub(crate) fn mode(&self) -> &'static str {
+        if self.config.facade.cluster { "cluster" } else { "standalone" }
     }
 
     /// The role as Redis clients understand it: who writes to `master` may.

@@ -1,14 +1,16 @@
 //! The text of `INFO`. Fields that clients read have Redis's names.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt::Write;
 
 use crate::core::Core;
+use crate::facade::{Shown, id_of};
 use crate::session::Port;
 use crate::time::{Monotonic, Wall};
 
 /// The sections by name, and whether they are shown unless others are asked for: as in Redis 7.2.
-const SECTIONS: [(&str, bool, Writer); 12] = [
+const SECTIONS: [(&str, bool, Writer); 13] = [
     ("Server", true, server),
     ("Clients", true, clients),
     ("Memory", true, memory),
@@ -19,9 +21,13 @@ const SECTIONS: [(&str, bool, Writer); 12] = [
     ("Commandstats", false, commandstats),
     ("Errorstats", true, errorstats),
     ("Latencystats", false, latencystats),
-    ("Cluster", true, |s| s.line("cluster_enabled", 0)),
+    ("Cluster", true, |s| s.line("cluster_enabled", u8::from(s.core.config.facade.cluster))),
+    (SENTINEL, true, sentinel),
     ("Keyspace", true, keyspace),
 ];
+
+/// Only there if this node answers as a Sentinel.
+const SENTINEL: &str = "Sentinel";
 
 /// The sections asked for, or the default ones. Unknown sections are left out, as in Redis.
 pub(crate) fn text(core: &Core, port: Port, wall: Wall, now: Monotonic, sections: &[String]) -> String {
@@ -29,7 +35,10 @@ pub(crate) fn text(core: &Core, port: Port, wall: Wall, now: Monotonic, sections
     let all = asked("all") || asked("everything");
     let default = sections.is_empty() || asked("default");
     let mut out = String::new();
-    let wanted = |(name, by_default, _): &(&str, bool, Writer)| all || (default && *by_default) || asked(name);
+    let is_there = |name: &str| name != SENTINEL || core.config.facade.sentinel.is_some();
+    let wanted = |(name, by_default, _): &(&str, bool, Writer)| {
+        is_there(name) && (all || (default && *by_default) || asked(name))
+    };
     for (name, _, write) in SECTIONS.into_iter().filter(wanted) {
         if !out.is_empty() {
             out.push_str("\r\n");
@@ -65,9 +74,11 @@ fn server(s: &mut Section<'_>) {
     let uptime = (s.now - config.started).as_secs();
     s.line("redis_version", crate::REDIS_VERSION);
     s.line("mneme_version", crate::VERSION);
-    s.line("redis_mode", "standalone");
+    s.line("redis_mode", s.core.mode());
     s.line("arch_bits", usize::BITS);
     s.line("process_id", config.process_id);
+    let life = alloc::format!("{} {}", config.node, s.core.origin_life().unwrap_or_default());
+    s.line("run_id", id_of("life", &life));
     s.line("tcp_port", config.port);
     s.line("uptime_in_seconds", uptime);
     s.line("uptime_in_days", uptime / 86_400);
@@ -160,7 +171,25 @@ fn stats(s: &mut Section<'_>) {
 fn replication(s: &mut Section<'_>) {
     let core = s.core;
     s.line("role", core.role_for_clients(s.port));
-    s.line("connected_slaves", 0);
+    let nodes = core.shown();
+    if s.port == Port::Read {
+        let master = &nodes[0];
+        s.line("master_host", &master.reach.main.host);
+        s.line("master_port", master.reach.main.port);
+        s.line("master_link_status", if core.primary().is_some() { "up" } else { "down" });
+        s.line("slave_repl_offset", core.applied());
+        s.line("slave_read_only", 1);
+    }
+    let is_shown = |node: &&Shown<'_>| s.port == Port::Main && node.answers;
+    let replicas: Vec<&Shown<'_>> = nodes[1..].iter().filter(is_shown).collect();
+    s.line("connected_slaves", replicas.len());
+    for (i, node) in replicas.into_iter().enumerate() {
+        let (at, offset) = (&node.reach.read, node.offset(core));
+        s.line(
+            &alloc::format!("slave{i}"),
+            format_args!("ip={},port={},state=online,offset={offset},lag=0", at.host, at.port),
+        );
+    }
     s.line("node_role", core.role_name());
     if let Some((name, _)) = core.primary() {
         s.line("primary", name);
@@ -168,7 +197,23 @@ fn replication(s: &mut Section<'_>) {
     s.line("epoch", core.epoch());
     // Entries that are committed, as far as this node has heard, and not applied here.
     s.line("lag", core.lag());
+    s.line("master_failover_state", "no-failover");
+    s.line("master_replid", id_of("epoch", &core.epoch().to_string()));
     s.line("master_repl_offset", core.applied());
+}
+
+fn sentinel(s: &mut Section<'_>) {
+    let core = s.core;
+    let nodes = core.shown();
+    let name = core.config.facade.sentinel.as_deref().unwrap_or_default();
+    s.line("sentinel_masters", 1);
+    s.line("sentinel_tilt", 0);
+    s.line("sentinel_running_scripts", 0);
+    s.line("sentinel_scripts_queue_length", 0);
+    s.line("sentinel_simulate_failure_flags", 0);
+    let (at, slaves, sentinels) = (&nodes[0].reach.main, nodes.len() - 1, nodes.len());
+    let status = if core.primary().is_some() { "ok" } else { "odown" };
+    s.line("master0", format_args!("name={name},status={status},address={at},slaves={slaves},sentinels={sentinels}"));
 }
 
 fn keyspace(s: &mut Section<'_>) {

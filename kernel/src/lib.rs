@@ -26,6 +26,7 @@ pub mod events;
 pub mod everywhere;
 pub mod exchange;
 pub mod extended;
+pub mod facade;
 pub mod forward;
 pub mod gate;
 mod geo;

@@ -38,6 +38,9 @@ pub struct Settings {
     pub cluster_listen: SocketAddr,
     /// What other nodes dial; never a wildcard. Its port is 0 only if that of `cluster_listen` is.
     pub advertise: HostPort,
+    /// What clients dial, and for reads at `EVENTUAL`: what the facades tell them.
+    pub advertise_clients: HostPort,
+    pub advertise_reads: HostPort,
     /// Metrics, health and console.
     pub admin_listen: SocketAddr,
 
@@ -50,6 +53,10 @@ pub struct Settings {
 
     /// How many clients may be connected; at least 1.
     pub max_clients: usize,
+    /// Which of Redis's ways to find a primary are answered.
+    pub facade: Vec<Facade>,
+    /// What `SENTINEL` calls the primary.
+    pub sentinel_name: String,
     /// Whom `AUTH password` means.
     pub default_user: String,
     /// The operator's own certificate for clients.
@@ -99,6 +106,13 @@ pub enum KeeperPlace {
     None,
 }
 
+/// A way of Redis to find a primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Facade {
+    Cluster,
+    Sentinel,
+}
+
 /// How `QUORUM` reads are made safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadSafety {
@@ -128,6 +142,12 @@ impl Settings {
     /// If a value is malformed, or two do not go together; the message says where it was written.
     pub(super) fn read(from: &Values, machine: &Machine) -> Parsed<Settings> {
         let cluster_listen = from.one("cluster-listen", parse::listen)?;
+        let (listen, read_listen) = (from.one("listen", parse::listen)?, from.one("read-listen", parse::listen)?);
+        let advertise = from
+            .maybe("advertise", parse::dial)?
+            .unwrap_or_else(|| dialled_by_default(cluster_listen, &machine.host_name));
+        let dialled = |listen| dialled_by_default(listen, &advertise.host);
+        let facade = parse::list(parse::word(&[("cluster", Facade::Cluster), ("sentinel", Facade::Sentinel)]));
         Ok(Settings {
             data: from.one("data", parse::path)?,
             node: from.one("node", parse::name)?,
@@ -135,19 +155,21 @@ impl Settings {
             keeper: from
                 .one("keeper", parse::word(&[("embedded", KeeperPlace::Embedded), ("none", KeeperPlace::None)]))?,
             threads: from.one("threads", parse::count)?,
-            listen: from.one("listen", parse::listen)?,
-            read_listen: from.one("read-listen", parse::listen)?,
+            listen,
+            read_listen,
             unix_socket: from.maybe("unix-socket", parse::path)?,
             unix_socket_mode: from.one("unix-socket-mode", parse::file_mode)?,
             cluster_listen,
-            advertise: from
-                .maybe("advertise", parse::dial)?
-                .unwrap_or_else(|| dialled_by_default(cluster_listen, machine)),
+            advertise_clients: from.maybe("advertise-clients", parse::dial)?.unwrap_or_else(|| dialled(listen)),
+            advertise_reads: from.maybe("advertise-reads", parse::dial)?.unwrap_or_else(|| dialled(read_listen)),
+            advertise,
             admin_listen: from.one("admin-listen", parse::listen)?,
             join: from.maybe("join", parse::list(parse::dial))?.unwrap_or_default(),
             expect_keepers: from.one("expect-keepers", parse::count)?,
             newest_format: from.maybe("newest-format", parse::format)?.unwrap_or(agreed::NEWEST),
             max_clients: from.one("max-clients", parse::count)?,
+            facade: from.maybe("facade", facade)?.unwrap_or_default(),
+            sentinel_name: from.one("sentinel-name", parse::name)?,
             default_user: from.one("default-user", parse::name)?,
             tls: tls_files(from)?,
             tls_san: from.maybe("tls-san", parse::list(parse::san))?.unwrap_or_default(),
@@ -170,13 +192,13 @@ impl Settings {
     }
 }
 
-/// What other nodes dial if nobody says: the address that is listened on, or the host name if that is a wildcard.
-fn dialled_by_default(cluster_listen: SocketAddr, machine: &Machine) -> HostPort {
-    let host = match cluster_listen.ip() {
-        ip if ip.is_unspecified() => machine.host_name.clone(),
+/// What others dial if nobody says: the address that is listened on, or this host if that is a wildcard.
+fn dialled_by_default(listen: SocketAddr, host: &str) -> HostPort {
+    let host = match listen.ip() {
+        ip if ip.is_unspecified() => host.to_owned(),
         ip => ip.to_string(),
     };
-    let port = cluster_listen.port();
+    let port = listen.port();
     HostPort { host, port }
 }
 

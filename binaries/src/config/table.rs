@@ -1,6 +1,6 @@
 //! The one list of settings.
 
-use DefaultValue::{ClusterAddress, Cpus, HostName, Is, Unset};
+use DefaultValue::{ClientAddress, ClusterAddress, Cpus, HostName, Is, Unset};
 use Owner::{Core, Every};
 
 use super::{Machine, Program};
@@ -25,6 +25,8 @@ pub enum DefaultValue {
     Cpus,
     /// What other nodes dial: the cluster address, or the host name where that address is a wildcard.
     ClusterAddress,
+    /// What clients dial: the address that is listened on for them, or the host that other nodes dial where that is a wildcard.
+    ClientAddress,
     Unset,
 }
 
@@ -60,6 +62,8 @@ pub const GROUPS: &[Group] = &[
         row("unix-socket-mode", "MODE", Is("0600"), Core, "The socket's file mode, octal"),
         row("cluster-listen", "ADDR", Is("127.0.0.1:7379"), Every, "Other nodes: joining, Raft, feed, forwarding"),
         row("advertise", "HOST:PORT", ClusterAddress, Every, "What other nodes dial"),
+        row("advertise-clients", "HOST:PORT", ClientAddress, Core, "What clients dial: told by the facades"),
+        row("advertise-reads", "HOST:PORT", ClientAddress, Core, "The same for the read port"),
         row("admin-listen", "ADDR", Is("127.0.0.1:9090"), Every, "/metrics, /livez, /readyz, console"),
     ]},
     Group { heading: "Cluster", settings: &[
@@ -69,6 +73,8 @@ pub const GROUPS: &[Group] = &[
     ]},
     Group { heading: "Clients", settings: &[
         row("max-clients", "N", Is("10000"), Core, "Further connections get an error and are closed"),
+        row("facade", "NAME[,NAME]", Unset, Core, "cluster, sentinel or both: what Redis's clients in these modes ask is answered"),
+        row("sentinel-name", "NAME", Is("mymaster"), Core, "What SENTINEL calls the primary"),
         row("default-user", "NAME", Is("admin"), Core, "Whom AUTH with a password alone means"),
         row("tls-cert", "FILE", Unset, Core, "Certificate chain for clients, PEM, when you have your own"),
         row("tls-key", "FILE", Unset, Core, "Its private key, PEM"),
@@ -134,7 +140,7 @@ impl DefaultValue {
             Is(text) => Some(text.to_owned()),
             HostName => Some(machine.host_name.clone()),
             Cpus => Some(machine.cpus.to_string()),
-            ClusterAddress | Unset => None,
+            ClusterAddress | ClientAddress | Unset => None,
         }
     }
 
@@ -145,6 +151,7 @@ impl DefaultValue {
             HostName => "host name",
             Cpus => "number of CPUs",
             ClusterAddress => "the cluster address",
+            ClientAddress => "the address listened on",
             Unset => "none",
         }
     }

@@ -214,7 +214,7 @@ pub(crate) async fn join<E: Env>(keeper: Arc<Keeper<E>>, nodes: Vec<String>) {
                 }
                 Ok(Answer::NotLeader(_)) => why = format!("{address} knows of no leader"),
                 Ok(Answer::Refused(refusal)) => why = format!("{address}: {refusal}"),
-                Ok(Answer::Reads(_)) => why = format!("{address} gave no answer to this"),
+                Ok(Answer::Reads(_) | Answer::Reach(_)) => why = format!("{address} gave no answer to this"),
                 Err(error) => why = format!("{address}: {error}"),
             }
         }

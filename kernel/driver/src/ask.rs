@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bincode::{Decode, Encode};
 use futures::future::BoxFuture;
+use mneme_kernel::facade::Reach;
 use mneme_kernel::members::Member;
 use tokio::io::{ReadHalf, WriteHalf};
 
@@ -41,6 +42,8 @@ pub enum Ask {
     Reads,
     /// Get a new certificate.
     RotateCertificate,
+    /// Where clients reach your Core.
+    Reach,
 }
 
 /// An answer.
@@ -59,6 +62,8 @@ pub enum Answer {
     },
     /// This format, and all older ones.
     Reads(u32),
+    /// There.
+    Reach(Reach),
 }
 
 /// A founder Core without a Keeper: it decides, once and durably, which Keeper founds the Raft group.
@@ -81,6 +86,27 @@ pub async fn ask<E: Env>(env: &E, address: &str, question: &Ask, within: Duratio
         answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     })
     .await
+}
+
+/// Asks the node at an address over a link that is kept for the next question, if there is an answer: both, if so. To connect
+/// may take as long as patience lasts, and to answer twice as long.
+pub(crate) async fn ask_again<E: Env>(
+    env: &E,
+    address: &str,
+    link: Option<FrameReader<E::Link>>,
+    question: &Ask,
+    patience: Duration,
+) -> Option<(Answer, FrameReader<E::Link>)> {
+    let mut link = match link {
+        Some(link) => link,
+        None => FrameReader::new(link::open(env, address, &Open::Ask, patience).await.ok()?),
+    };
+    let answer = link::timeout(env, patience * 2, async {
+        link::send(link.stream(), question).await?;
+        link.message::<Answer>().await
+    });
+    let answer = answer.await.ok()??;
+    Some((answer, link))
 }
 
 /// Who is asked: the parts of a node.
@@ -147,6 +173,10 @@ impl<E: Env> Asked<'_, E> {
             (Ask::RotateCertificate, ..) => match env.rotate_certificate().await {
                 Ok(()) => Answer::Done,
                 Err(why) => Answer::Refused(why),
+            },
+            (Ask::Reach, ..) => match node {
+                Some(node) => Answer::Reach(node.with_core(|core| core.config().facade.reach.clone())),
+                None => Answer::NotLeader(None),
             },
             _ => Answer::NotLeader(None),
         })

@@ -12,11 +12,11 @@ use std::time::Duration;
 use mneme_kernel::everywhere::{Holder, Part, Spread};
 use mneme_kernel::ids::Seq;
 
-use crate::ask::{Answer, Ask};
+use crate::ask::{Answer, Ask, ask_again};
 use crate::core_loop::lock_core;
 use crate::env::Env;
 use crate::keeper::Keeper;
-use crate::link::{self, FrameReader, Open};
+use crate::link::{self, FrameReader};
 use crate::node::Node;
 
 /// How long a node may take to connect, and to have what it is asked for; then it is asked again.
@@ -132,7 +132,9 @@ async fn ask<E: Env>(
     let has = if is_own {
         holds(&node.env, node.keeper.as_ref(), Some(node), keeper, core, index).await
     } else {
-        contact.link = ask_at(node, &holder.address, contact.link.take(), &Ask::Holds { keeper, core, index }).await;
+        let (link, question) = (contact.link.take(), Ask::Holds { keeper, core, index });
+        let answer = ask_again(&node.env, &holder.address, link, &question, PATIENCE).await;
+        contact.link = answer.filter(|(answer, _)| *answer == Answer::Done).map(|(_, link)| link);
         contact.link.is_some()
     };
     if has {
@@ -164,23 +166,4 @@ pub(crate) async fn holds<E: Env>(
         Ok(())
     };
     link::timeout(env, PATIENCE, holds).await.is_ok()
-}
-
-/// Asks a node; the link for the next time, if it has what it is asked for.
-async fn ask_at<E: Env>(
-    node: &Node<E>,
-    address: &str,
-    link: Option<FrameReader<E::Link>>,
-    question: &Ask,
-) -> Option<FrameReader<E::Link>> {
-    let env = &node.env;
-    let mut link = match link {
-        Some(link) => link,
-        None => FrameReader::new(link::open(env, address, &Open::Ask, PATIENCE).await.ok()?),
-    };
-    let answer = link::timeout(env, PATIENCE * 2, async {
-        link::send(link.stream(), question).await?;
-        link.message::<Answer>().await
-    });
-    matches!(answer.await, Ok(Some(Answer::Done))).then_some(link)
 }

@@ -51,3 +51,4 @@ mod transfer;
 pub mod types;
 pub mod wal;
 pub mod watermark;
+mod whereabouts;

@@ -35,6 +35,7 @@ use crate::rotation;
 use crate::signal::Signal;
 use crate::sync::{lock, try_lock};
 use crate::watermark::{Reached, Watermark};
+use crate::whereabouts;
 
 /// How long a stopping node waits for clients to take their last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(2);
@@ -200,6 +201,9 @@ impl<E: Env> Node<E> {
         env.spawn("everywhere", everywhere::run(node.clone()));
         env.spawn("exchange", exchange::run(node.clone()));
         env.spawn("agreement", agreement::run(node.clone()));
+        if node.with_core(|core| core.config().facade.is_any()) {
+            env.spawn("whereabouts", whereabouts::run(node.clone()));
+        }
         node
     }
 

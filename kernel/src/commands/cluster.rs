@@ -1,9 +1,11 @@
-//! CLUSTER: who the nodes are, handing over, and removing one. Redis's own cluster has slots; here there are none.
+//! CLUSTER: who the nodes are, handing over, and removing one. What Redis's own cluster answers about slots stands in
+//! [`slots`].
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, is_word, lossy};
+use super::containers::Subcommand;
+use super::{Access, Command, CommandError, Keys, is_word, lossy, slots};
 use crate::call::{Call, Then};
 use crate::core::Core;
 use crate::members::Member;
@@ -34,44 +36,54 @@ const HELP: &[&str] = &[
     "    Print this help.",
 ];
 
-fn cluster(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let is = |name: &str| is_word(call.args.at(1), name) && call.args.len() == 2;
-    if is("help") {
-        call.reply.help(HELP);
-        return Ok(());
-    }
-    if is("status") {
-        status(call);
-        return Ok(());
-    }
-    if is("transfer") {
-        call.check_access(Access::Admin, "cluster")?;
-        if !call.core.is_primary() {
-            return Err(CommandError::Other(
-                "this node is not the primary: send TRANSFER to the one of CLUSTER STATUS",
-            ));
-        }
-        if !call.core.has_other_cores() {
-            return Err(CommandError::Other("there is no other Core to hand over to"));
-        }
-        call.core.hand_over();
-        call.reply.ok();
-        return Ok(());
-    }
-    if is_word(call.args.at(1), "remove") {
-        return remove(call);
-    }
-    if is("rotate-certs") {
+/// Those of Mneme. Those of Redis come with [`slots`].
+pub(super) const SUBCOMMANDS: &[Subcommand] = &[
+    ("help", 2, Access::Connection, |call| {
+        let facade = if call.core.config.facade.cluster { slots::HELP } else { &[] };
+        let (head, rest) = HELP.split_at(1);
+        call.reply.help(&[head, facade, rest].concat());
+        Ok(())
+    }),
+    ("remove", -2, Access::Admin, remove),
+    ("rotate-certs", 2, Access::Admin, |call| {
         call.check_access(Access::Admin, "cluster")?;
         // Else it knows neither who is an admin nor all nodes.
         if !call.core.is_hot() {
             return Err(CommandError::Loading);
         }
         call.then = Then::RotateCertificates;
-        return Ok(());
+        Ok(())
+    }),
+    ("status", 2, Access::Connection, |call| {
+        status(call);
+        Ok(())
+    }),
+    ("transfer", 2, Access::Admin, transfer),
+];
+
+fn cluster(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let facade = if call.core.config.facade.cluster { slots::SUBCOMMANDS } else { &[] };
+    let named = |(name, arity, ..): &&Subcommand| {
+        is_word(call.args.at(1), name) && (*arity < 0 || call.args.len() as i64 == i64::from(*arity))
+    };
+    match SUBCOMMANDS.iter().chain(facade).find(named) {
+        Some((.., run)) => run(call),
+        // What clients ask a Redis that is no cluster.
+        None => Err(CommandError::Other("This instance has cluster support disabled")),
     }
-    // What clients ask a Redis that is no cluster.
-    Err(CommandError::Other("This instance has cluster support disabled"))
+}
+
+pub(super) fn transfer(call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.check_access(Access::Admin, "cluster")?;
+    if !call.core.is_primary() {
+        return Err(CommandError::Other("this node is not the primary: send TRANSFER to the one of CLUSTER STATUS"));
+    }
+    if !call.core.has_other_cores() {
+        return Err(CommandError::Other("there is no other Core to hand over to"));
+    }
+    call.core.hand_over();
+    call.reply.ok();
+    Ok(())
 }
 
 fn remove(call: &mut Call<'_>) -> Result<(), CommandError> {

@@ -7,7 +7,7 @@ use super::{Access, Command, CommandError, Keys, integer, is_word, keyspace, los
 use crate::call::{Call, Credentials, PasswordCheck, Then};
 use crate::limits;
 use crate::resp::Protocol;
-use crate::session::Greeting;
+use crate::session::{Greeting, Port};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -208,6 +208,12 @@ fn greet(call: &mut Call<'_>, protocol: Option<Protocol>, name: Option<String>) 
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
     };
+    let mode = call.core.mode();
+    // Here Redis calls a replica so, elsewhere a slave.
+    let role = match call.session.port {
+        Port::Main => "master",
+        Port::Read => "replica",
+    };
     let reply = &mut *call.reply;
     reply.map(7);
     reply.bulk(b"server");
@@ -219,9 +225,9 @@ fn greet(call: &mut Call<'_>, protocol: Option<Protocol>, name: Option<String>) 
     reply.bulk(b"id");
     reply.integer(call.session.id as i64);
     reply.bulk(b"mode");
-    reply.bulk(b"standalone");
+    reply.bulk(mode.as_bytes());
     reply.bulk(b"role");
-    reply.bulk(call.core.role_for_clients(call.session.port).as_bytes());
+    reply.bulk(role.as_bytes());
     reply.bulk(b"modules");
     reply.array(0);
 }

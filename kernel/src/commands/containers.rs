@@ -3,7 +3,10 @@
 
 use alloc::vec::Vec;
 
-use super::{Access, CommandError, acl, client, database, is_word, pubsub, stream_groups, stream_info, user};
+use super::{
+    Access, CommandError, acl, client, cluster, database, is_word, pubsub, sentinel, slots, stream_groups, stream_info,
+    user,
+};
 use crate::call::Call;
 use crate::resp::Args;
 
@@ -28,20 +31,23 @@ struct Known {
 }
 
 /// DEBUG is none: in Redis too it looks at its arguments itself.
-pub(super) fn all() -> [Container; 13] {
+pub(super) fn all() -> [Container; 15] {
     let container = |name, shown, subcommands: &[(&'static str, i32)]| {
         let known = |(name, arity): &(&'static str, i32)| Known { name, arity: *arity, access: None };
         Container { name, shown, subcommands: subcommands.iter().map(known).collect() }
     };
-    let table = |name, shown, subcommands: &[Subcommand]| {
+    let tables = |name, shown, tables: &[&[Subcommand]]| {
         let known = |(name, arity, access, _): &Subcommand| Known { name, arity: *arity, access: Some(*access) };
-        Container { name, shown, subcommands: subcommands.iter().map(known).collect() }
+        Container { name, shown, subcommands: tables.iter().copied().flatten().map(known).collect() }
     };
+    let table = |name, shown, subcommands| tables(name, shown, &[subcommands]);
     [
         table("acl", "ACL", acl::SUBCOMMANDS),
         table("client", "CLIENT", client::SUBCOMMANDS),
+        tables("cluster", "CLUSTER", &[cluster::SUBCOMMANDS, slots::SUBCOMMANDS]),
         table("database", "DATABASE", database::SUBCOMMANDS),
         table("pubsub", "PUBSUB", pubsub::SUBCOMMANDS),
+        table("sentinel", "SENTINEL", sentinel::SUBCOMMANDS),
         table("user", "USER", user::SUBCOMMANDS),
         table("xgroup", "XGROUP", stream_groups::SUBCOMMANDS),
         table("xinfo", "XINFO", stream_info::SUBCOMMANDS),

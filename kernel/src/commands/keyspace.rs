@@ -146,7 +146,7 @@ pub(super) fn existing(call: &Call<'_>, text: &[u8]) -> Result<DbNumber, Command
 }
 
 /// Those of the keys that have not expired; the reply waits for the database's last change.
-fn alive(call: &mut Call<'_>, db: DbId, mut keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
+pub(super) fn alive(call: &mut Call<'_>, db: DbId, mut keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
     keys.retain(|key| call.get_in(db, key).is_some());
     call.depend_on_database(db);
     keys

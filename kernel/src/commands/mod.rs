@@ -28,8 +28,10 @@ mod lists;
 mod movable;
 mod pubsub;
 mod ranges;
+mod sentinel;
 mod server;
 mod sets;
+mod slots;
 mod sort;
 mod sorted;
 mod sorted_algebra;
@@ -53,6 +55,7 @@ use hashbrown::HashMap;
 use self::containers::Container;
 pub use self::touches::{Named, Touches};
 use crate::call::Call;
+use crate::facade::Facade;
 use crate::resp::Args;
 
 /// Who may run a command.
@@ -243,13 +246,25 @@ const LONGEST_NAME: usize = 32;
 
 impl Default for Commands {
     fn default() -> Self {
+        Self::new(&Facade::default())
+    }
+}
+
+impl Commands {
+    /// The commands that there are with and without the facades.
+    pub fn new(facade: &Facade) -> Self {
+        let cluster = facade.cluster.then_some(("server", slots::COMMANDS));
+        let sentinel = facade.sentinel.is_some().then_some(("server", sentinel::COMMANDS));
         let in_group =
             |(group, table): (&'static str, &'static [Command])| table.iter().map(move |command| (command, group));
-        let mut grouped: Vec<(&'static Command, &'static str)> = TABLES.iter().copied().flat_map(in_group).collect();
+        let mut grouped: Vec<(&'static Command, &'static str)> =
+            TABLES.iter().copied().chain(cluster).chain(sentinel).flat_map(in_group).collect();
         grouped.sort_by_key(|(command, _)| command.name);
         let (all, groups): (Vec<_>, Vec<_>) = grouped.into_iter().unzip();
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
-        let mut containers = containers::all().map(Some);
+        // Without its facade CLUSTER looks at its arguments itself.
+        let contains = |container: &Container| container.name != "cluster" || facade.cluster;
+        let mut containers = containers::all().map(|container| Some(container).filter(contains));
         let containers = all
             .iter()
             .map(|command| containers.iter_mut().find_map(|place| place.take_if(|found| found.name == command.name)))
@@ -257,9 +272,7 @@ impl Default for Commands {
         let touches = all.iter().map(|command| Touches::of(command)).collect();
         Self { all, groups, containers, touches, by_name }
     }
-}
 
-impl Commands {
     /// All commands, sorted by name.
     pub fn all(&self) -> &[&'static Command] {
         &self.all
@@ -385,6 +398,10 @@ pub enum CommandError {
     BusyKey,
     #[error("INVALIDOBJ Corrupted HLL object detected")]
     CorruptedSketch,
+    #[error(
+        "NOQUORUM {0} usable Sentinels. Not enough available Sentinels to reach the majority and authorize a failover"
+    )]
+    NoSentinels(usize),
     #[error("ERR {0}")]
     Other(&'static str),
     #[error("ERR {0}")]

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Access, Command, CommandError, Keys, is_word, lossy};
-use crate::call::Then;
+use crate::call::{Call, Then};
 use crate::info;
+use crate::session::Port;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -47,10 +48,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["noscript", "loading", "stale", "fast"],
         summary: "Returns the replication role.",
         run: |call| {
-            call.reply.array(3);
-            call.reply.bulk(b"master");
-            call.reply.integer(call.core.applied().0 as i64);
-            call.reply.array(0);
+            role(call);
             Ok(())
         },
     },
@@ -190,3 +188,29 @@ pub(super) const COMMANDS: &[Command] = &[
         },
     },
 ];
+
+/// As in Redis: a master with its replicas, or a replica with its master.
+fn role(call: &mut Call<'_>) {
+    let core = &*call.core;
+    let nodes = core.shown();
+    let (master, replicas) = (&nodes[0].reach.main, &nodes[1..]);
+    let reply = &mut *call.reply;
+    if call.session.port == Port::Read {
+        reply.array(5);
+        reply.bulk(b"slave");
+        reply.bulk(master.host.as_bytes());
+        reply.integer(master.port.into());
+        reply.bulk(if core.primary().is_some() { b"connected" } else { b"connect" });
+        reply.integer(core.applied().0 as i64);
+        return;
+    }
+    reply.array(3);
+    reply.bulk(b"master");
+    reply.integer(core.applied().0 as i64);
+    reply.array(replicas.iter().filter(|node| node.answers).count());
+    for node in replicas.iter().filter(|node| node.answers) {
+        let texts = [node.reach.read.host.clone(), node.reach.read.port.to_string(), node.offset(core).to_string()];
+        reply.array(texts.len());
+        texts.iter().for_each(|text| reply.bulk(text.as_bytes()));
+    }
+}

@@ -5,7 +5,8 @@
 //! several with ` | ` between them arrive together. `> commit` lets the log take the oldest proposal, `> last first` lets
 //! the newest overtake the others. `> 2 forwards` takes what node 2 has for the primary there, and the replies back; in
 //! parts that is `> 2 sends`, `> 2 is served` and `> 2 receives`. `> 2 exchanges` does the same with what is published, in
-//! parts `> 2 posts`, `> 2 is passed on` and `> 2 hears the others`.
+//! parts `> 2 posts`, `> 2 is passed on` and `> 2 hears the others`. A client whose name begins with `read-` is at the read
+//! port. `> 2 tells 1 where it is` is what its driver asks the other Cores for.
 
 #[path = "../effects/keeper.rs"]
 mod keeper;
@@ -25,6 +26,7 @@ macro_rules! script {
 mod blocking;
 mod everywhere;
 mod exactly_once;
+mod facades;
 mod forwarding;
 mod leases;
 mod plain;

@@ -24,12 +24,12 @@ pub fn play(script: &str) -> String {
 
 /// The same with more nodes.
 pub fn play_among(nodes: usize, script: &str) -> String {
-    let mut stage = Stage {
-        out: String::new(),
-        world: World::new(&vec![1000; nodes]),
-        clients: BTreeMap::new(),
-        waits: BTreeMap::new(),
-    };
+    play_in(World::new(&vec![1000; nodes]), show, script)
+}
+
+/// The same in this world, with replies shown so.
+pub fn play_in(world: World, show: fn(&Value) -> String, script: &str) -> String {
+    let mut stage = Stage { out: String::new(), world, show, clients: BTreeMap::new(), waits: BTreeMap::new() };
     for line in script.lines().filter_map(|line| line.trim().strip_prefix("> ")) {
         stage.line(format_args!("> {line}"));
         stage.step(line);
@@ -43,6 +43,7 @@ pub fn play_among(nodes: usize, script: &str) -> String {
 struct Stage {
     out: String,
     world: World,
+    show: fn(&Value) -> String,
     /// By name and node: `a@1`.
     clients: BTreeMap<String, Connection>,
     /// What was last said that each waits for.
@@ -114,6 +115,8 @@ impl Stage {
                 );
                 self.line(text);
             }
+            (Ok(i), [_, "tells", other, "where", "it", "is"]) => self.world.tell_reach(i, node_number(other), true),
+            (Ok(i), [_, "answers", other, "nothing"]) => self.world.tell_reach(i, node_number(other), false),
             (_, ["commit"]) => {
                 let proposal = self.world.pending.pop_front().expect("something was proposed");
                 self.world.commit(Some(&proposal));
@@ -133,7 +136,8 @@ impl Stage {
         if !self.clients.contains_key(client) {
             let i = node_of(client);
             let now = self.world.now(i).monotonic;
-            let connection = self.world.nodes[i].core.connect(Port::Main, Peer::default(), now);
+            let port = if client.starts_with("read-") { Port::Read } else { Port::Main };
+            let connection = self.world.nodes[i].core.connect(port, Peer::default(), now);
             self.clients.insert(client.into(), connection.expect("there is room"));
             let user = if client.starts_with("reader") { "reader" } else { "admin" };
             self.input(client, &format!("AUTH {user} secret"));
@@ -202,7 +206,7 @@ impl Stage {
                     // It differs between the protocols.
                     Value::Null => format!("{bytes:?}"),
                     Value::Map(_) => "a map".into(),
-                    _ => show(&value),
+                    _ => (self.show)(&value),
                 };
                 lines.push(format!("  {name} gets {shown}"));
                 connection.sent(len);
@@ -219,6 +223,10 @@ impl Stage {
 
 fn node_of(client: &str) -> usize {
     let (_, node) = client.split_once('@').expect("client@node");
+    node_number(node)
+}
+
+fn node_number(node: &str) -> usize {
     node.parse::<usize>().expect("a number") - 1
 }
 

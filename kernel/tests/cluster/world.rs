@@ -9,6 +9,7 @@ use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::exchange::{Listener, Uplink};
+use mneme_kernel::facade::{Endpoint, Facade, Reach};
 use mneme_kernel::forward::{Proxies, ToPrimary, Void};
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
@@ -88,6 +89,13 @@ pub struct World {
     snapshot: Snapshot,
     pub events: Vec<Event>,
     lives: u64,
+    /// Which facades all nodes have; where clients reach each follows from its number.
+    facade: Facade,
+}
+
+fn reach(i: usize) -> Reach {
+    let at = |port| Endpoint { host: format!("10.0.0.{}", i + 1), port };
+    Reach { main: at(6379), read: at(6380) }
 }
 
 impl Node {
@@ -99,6 +107,10 @@ impl Node {
 impl World {
     /// A log that a Core began which has made users and handed over; the first node is primary, the others stand by.
     pub fn new(rates: &[u32]) -> Self {
+        Self::with_facade(rates, Facade::default())
+    }
+
+    pub fn with_facade(rates: &[u32], facade: Facade) -> Self {
         let keeper = Keeper::new();
         let mut world = Self {
             time: Duration::from_secs(1),
@@ -110,6 +122,7 @@ impl World {
             digests: Vec::new(),
             events: Vec::new(),
             lives: 0,
+            facade,
         };
         world.commit(Some(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:1", origin: None }.encode()));
         let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
@@ -143,7 +156,15 @@ impl World {
 
     fn empty_core(&self, i: usize) -> Core {
         let (node, address) = (format!("node-{}", i + 1), format!("node-{}:1", i + 1));
-        Core::new(mneme_kernel::core::Config { node, address, seed: i as u64, founds: false, ..support::config() })
+        let facade = Facade { reach: reach(i), ..self.facade.clone() };
+        let seed = i as u64;
+        Core::new(mneme_kernel::core::Config { node, address, seed, facade, founds: false, ..support::config() })
+    }
+
+    /// A node's driver asks another one where clients reach it, and hears it or nothing.
+    pub fn tell_reach(&mut self, i: usize, to: usize, answers: bool) {
+        let reach = answers.then(|| reach(i));
+        self.nodes[to].core.hear_reach(&format!("node-{}", i + 1), reach);
     }
 
     pub fn now(&self, i: usize) -> Now {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mneme_kernel::core::Config;
+use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
 use mneme_kernel::limits;
 use mneme_kernel::time::Monotonic;
@@ -26,6 +27,7 @@ pub fn config() -> Config {
         port: 6379,
         max_clients: 10_000,
         max_memory: 0,
+        facade: Facade::default(),
         parameters: vec![("node".into(), "node-1".into())],
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mneme_driver::departure::Removed;
 use mneme_driver::keeper::{Schedule, StartError};
+use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
 
 use crate::certificate::CertificateError;
@@ -52,6 +53,8 @@ pub struct CoreSettings {
     pub level_timeout: Duration,
     /// How long a command waits for a primary.
     pub park_timeout: Duration,
+    /// Which of Redis's ways to find a primary it answers, and where clients are told to go.
+    pub facade: Facade,
     /// It is a Replica.
     pub replica: bool,
     /// Whether a `QUORUM` read asks a majority instead of relying on the lease.

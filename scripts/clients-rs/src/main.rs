@@ -1,4 +1,7 @@
-//! redis-rs against the node of `scripts/clients`, over TLS and by Unix socket, in both protocols.
+//! redis-rs against the node of `scripts/clients`, over TLS and by Unix socket, in both protocols; and in its modes for Redis
+//! Cluster and Sentinel against the pair of nodes there.
+
+mod pair;
 
 use std::env::var;
 use std::error::Error;
@@ -25,8 +28,10 @@ fn main() -> Outcome {
                 Client::open(format!("unix://{socket}?db={db}&pass={password}&protocol={protocol}{user}"))
             };
             check(&password, protocol, tls).map_err(|error| format!("{protocol}, TLS, user {user:?}: {error}"))?;
-            check(&password, protocol, by_socket).map_err(|error| format!("{protocol}, unix, user {user:?}: {error}"))?;
+            check(&password, protocol, by_socket)
+                .map_err(|error| format!("{protocol}, unix, user {user:?}: {error}"))?;
         }
+        pair::check(&password, protocol).map_err(|error| format!("{protocol}, two nodes: {error}"))?;
     }
     println!("redis-rs is content");
     Ok(())

@@ -14,6 +14,7 @@ use mneme_driver::keepers::FedContent;
 use mneme_driver::node::Node;
 use mneme_driver::server::{CoreOptions, KeeperOptions, Options, Server, Start};
 use mneme_kernel::core::Config;
+use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
 use mneme_kernel::session::{Peer, Port};
@@ -203,6 +204,7 @@ impl Machine {
             port: self.client_address().port(),
             max_clients: 10_000,
             max_memory: options.max_memory,
+            facade: Facade::default(),
             parameters: Vec::new(),
         };
         let core = CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None };
