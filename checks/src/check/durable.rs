@@ -86,7 +86,7 @@ fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), Found> {
         // A Replica does not count, nor who is removed.
         let counts = matches!(read.memory, Some(Memory::Core(_)));
         let is_found = read.acknowledged().is_some() || last.level == Level::All && counts;
-        if !alone || !is_found || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
+        if !alone || !is_found || !last.has_written() || !leaves_one_state(&last.command) {
             continue;
         }
         let kept = model::apply(&Database::default(), &last.command, last.clock, None)
