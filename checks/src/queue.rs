@@ -1,8 +1,8 @@
-//! Queues: numbers that are pushed once each to the right of a list, and popped from its left, by clients that wait for them.
+//! Queues: numbers that are pushed once each to one end of a list, and popped from its other end, by clients that wait for them.
 
-use std::fmt::Write;
+use mneme_kernel::resp::Value;
 
-use crate::export::Completion;
+use crate::export::{Completion, Form, Recorded};
 use crate::history::Stamp;
 
 /// What one client did at once.
@@ -35,15 +35,77 @@ pub enum Action {
     },
 }
 
-/// One line an event, in the order of their calls.
-pub fn lines(events: &[Event]) -> String {
-    let mut text = String::new();
-    for Event { client, called, ended, completion, action } in events {
-        let ended = if *ended == crate::history::NEVER { "never".to_owned() } else { ended.0.to_string() };
-        // Writing into a string cannot fail.
-        let _ = writeln!(text, "{} to {ended}: client {client} {completion:?} {action:?}", called.0);
+/// What an answer means that is none of a command that took place.
+pub fn failed(answer: Option<&Value>) -> Completion {
+    match answer {
+        Some(Value::Error(text))
+            if ["LOADING ", "NOQUORUM not executed", "OOM ", "NOGROUP ", "ERR not every node"]
+                .iter()
+                .any(|start| text.starts_with(start)) =>
+        {
+            Completion::Fail
+        }
+        _ => Completion::Info,
     }
-    text
+}
+
+/// The number in an answer.
+pub fn number(value: &Value) -> Option<u32> {
+    match value {
+        Value::Bulk(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// As Jepsen's queues write it: `:enqueue [1 17]`, `:dequeue [1 17]`, `:drain [1 [18 19]]`, each with its list.
+impl Recorded for Event {
+    fn client(&self) -> u32 {
+        self.client
+    }
+
+    fn called(&self) -> Stamp {
+        self.called
+    }
+
+    fn ended(&self) -> Stamp {
+        self.ended
+    }
+
+    fn function(&self) -> String {
+        let function = match self.action {
+            Action::Push { .. } => "enqueue",
+            Action::Pop { .. } => "dequeue",
+            Action::Read { .. } => "drain",
+        };
+        function.to_owned()
+    }
+
+    fn asked(&self) -> Form {
+        match &self.action {
+            Action::Push { list, number } => row([Form::Number((*list).into()), Form::Number((*number).into())]),
+            Action::Pop { lists, .. } => row(lists.iter().map(|list| Form::Number((*list).into()))),
+            Action::Read { list, .. } => row([Form::Number((*list).into())]),
+        }
+    }
+
+    fn heard(&self) -> (Completion, Form) {
+        let form = match &self.action {
+            Action::Pop { got: Some((list, number)), .. } => {
+                row([Form::Number((*list).into()), Form::Number((*number).into())])
+            }
+            Action::Pop { got: None, .. } => Form::Nil,
+            Action::Read { list, found } => {
+                let found = row(found.iter().map(|number| Form::Number((*number).into())));
+                row([Form::Number((*list).into()), found])
+            }
+            Action::Push { .. } => self.asked(),
+        };
+        (self.completion, form)
+    }
+}
+
+fn row(forms: impl IntoIterator<Item = Form>) -> Form {
+    Form::List(forms.into_iter().collect())
 }
 
 /// A record in the making.

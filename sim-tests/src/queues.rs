@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use madsim::rand::Rng;
 use mneme_checks::export::Completion;
-use mneme_checks::queue::Action;
+use mneme_checks::queue::{Action, failed, number};
 use mneme_kernel::resp::Value;
 use mneme_runtime_sim::sleep::sleep;
 
@@ -143,20 +143,6 @@ impl Turn {
     }
 }
 
-/// What an answer means that is none of a command that took place.
-fn failed(answer: Option<&Value>) -> Completion {
-    match answer {
-        Some(Value::Error(text))
-            if ["LOADING ", "NOQUORUM not executed", "OOM ", "ERR not every node"]
-                .iter()
-                .any(|start| text.starts_with(start)) =>
-        {
-            Completion::Fail
-        }
-        _ => Completion::Info,
-    }
-}
-
 /// The answer, if there is one; that to the selection of the database, if that is refused.
 async fn ask(client: &mut Client, words: &[&str]) -> Option<Value> {
     match client.ask(&["SELECT", DATABASE]).await.ok()? {
@@ -167,11 +153,4 @@ async fn ask(client: &mut Client, words: &[&str]) -> Option<Value> {
 
 fn name(list: u16) -> String {
     format!("queue:{list}")
-}
-
-fn number(value: &Value) -> Option<u32> {
-    match value {
-        Value::Bulk(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
-        _ => None,
-    }
 }

@@ -1,7 +1,7 @@
 //! Commands on values that have a type: what each leaves, with the standard library's collections.
 //!
-//! Members, fields and elements are of one small universe ([`Element`]), so that commands meet, and so that a search that compares
-//! many states stays fast.
+//! Members, fields and elements are mostly of one small universe ([`ELEMENTS`]), so that commands meet, and so that a search
+//! that compares many states stays fast.
 
 use super::{Between, Datum, Reply};
 
@@ -14,8 +14,8 @@ pub mod sorted;
 pub mod stream;
 
 /// What collections hold, by number.
-pub type Element = u8;
-/// How many there are.
+pub type Element = u32;
+/// How many there are, where commands shall meet.
 pub const ELEMENTS: Element = 8;
 
 /// What TYPE tells apart.

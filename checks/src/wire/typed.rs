@@ -11,7 +11,7 @@ use crate::model::{Command, Key, Reply};
 
 /// The only group of a stream.
 const GROUP: &str = "g";
-/// From this one on elements are long: servers keep collections in another way then.
+/// This one is long: servers keep collections in another way then.
 const LONG: Element = ELEMENTS - 1;
 
 /// The words of a command on the value of one key.
@@ -208,7 +208,7 @@ fn with(command: &str, key: &str, more: impl IntoIterator<Item = String>) -> Vec
 
 /// An element by its name.
 pub fn name(element: Element) -> String {
-    let filling = if element < LONG { 0 } else { 100 };
+    let filling = if element == LONG { 100 } else { 0 };
     format!("e{element}{}", "-".repeat(filling))
 }
 
@@ -271,8 +271,9 @@ fn flatten(value: &Value, items: &mut Vec<Reply>) -> Option<()> {
 
 /// What a text in a collection is.
 fn item(text: &str) -> Option<Reply> {
-    if let Some(element) = (0..ELEMENTS).find(|element| text == name(*element)) {
-        return Some(Reply::Element(element));
+    if let Some(rest) = text.strip_prefix('e') {
+        let element = rest.trim_end_matches('-').parse().ok().filter(|element| text == name(*element));
+        return element.map(Reply::Element);
     }
     if let Ok(number) = text.parse() {
         return Some(Reply::Number(number));
