@@ -71,6 +71,7 @@ pub fn judge(workload: Workload, operations: &[Operation], verdict: &mut Verdict
         | Workload::Bank
         | Workload::Deadlines
         | Workload::Large
+        | Workload::Collections
         | Workload::Levels => {
             for part in apart(operations) {
                 verdict.found("durable", durable::check(&part));

@@ -70,6 +70,7 @@ fn runs(options: &Options) -> Vec<(Workload, Kind, Topology)> {
             Kind::DataLost,
             Kind::Flapping,
             Kind::PartitionRing,
+            Kind::PartitionHalves,
             Kind::KillPrimary,
         ];
         return workloads

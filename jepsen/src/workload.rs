@@ -13,6 +13,7 @@ use rand::Rng;
 
 use crate::client::{Client, request};
 
+mod collections;
 mod queue;
 mod users;
 
@@ -39,6 +40,8 @@ pub enum Workload {
     Users,
     /// Registers at EVENTUAL, QUORUM and ALL
     Levels,
+    /// Hashes, sets, sorted sets, lists and streams, changed in place, also by WATCH, MULTI, EXEC
+    Collections,
     /// RPUSH, LPUSH and XADD of numbers, and clients that wait for them: each is delivered once
     Queue,
 }
@@ -80,13 +83,19 @@ impl Work {
         let command = match self.workload {
             Workload::Register | Workload::Large | Workload::Levels => {
                 if chance < 0.15 && self.workload == Workload::Register {
-                    return self.compare_and_set(client, key).await;
+                    let set = self.set(key, Lifetime::Forever);
+                    return self.compare_and_set(client, key, Command::Get(key), vec![set]).await;
                 }
                 if chance < 0.55 || reads { Command::Get(key) } else { self.set(key, Lifetime::Forever) }
             }
             Workload::Users => return users::life(client, turn).await,
             Workload::Queue => return queue::turn(self, client).await,
             Workload::Append => self.transaction(client, turn),
+            Workload::Collections if chance < 0.15 => {
+                let change = collections::change(key, self.number(), dice);
+                return self.compare_and_set(client, key, collections::whole(key), change).await;
+            }
+            Workload::Collections => collections::command(key, self.number(), dice),
             Workload::Set => match chance {
                 // One that is probably there.
                 _ if chance < 0.1 && turn > 50 => Command::Get(self::key(turn - 50)),
@@ -116,21 +125,26 @@ impl Work {
     }
 
     fn word(&self) -> Datum {
-        Datum::Word(self.words.fetch_add(1, Ordering::Relaxed))
+        Datum::Word(self.number())
+    }
+
+    /// A number that nobody else gets.
+    fn number(&self) -> u32 {
+        self.words.fetch_add(1, Ordering::Relaxed)
     }
 
     fn set(&self, key: Key, lifetime: Lifetime) -> Command {
         Command::Set { key, datum: self.word(), lifetime, presence: Presence::Any, get: false }
     }
 
-    /// Reads a register and sets it if nobody has meanwhile.
-    async fn compare_and_set(&self, client: &mut Client, key: Key) {
+    /// Reads a key and changes it if nobody has meanwhile.
+    async fn compare_and_set(&self, client: &mut Client, key: Key, read: Command, change: Vec<Command>) {
         let watcher = self.watchers.fetch_add(1, Ordering::Relaxed);
-        let seen = client.send(&[request(Command::Watch(watcher, vec![key])), request(Command::Get(key))]).await;
+        let seen = client.send(&[request(Command::Watch(watcher, vec![key])), request(read)]).await;
         let is_fine =
             |outcomes: Vec<Outcome>| outcomes.iter().all(|outcome| matches!(outcome, Outcome::Acknowledged(_)));
         if seen.is_some_and(is_fine) {
-            let block = Command::Block(Some(watcher), vec![self.set(key, Lifetime::Forever)]);
+            let block = Command::Block(Some(watcher), change);
             client.send(&[request(block)]).await;
         } else {
             // Whatever it watches is forgotten with the connection.
@@ -145,7 +159,7 @@ impl Work {
             let key = key(first + client.dice.random_range(0..4));
             match client.dice.random_bool(0.5) {
                 true => appends::read(key),
-                false => appends::append(key, self.words.fetch_add(1, Ordering::Relaxed)),
+                false => appends::append(key, self.number()),
             }
         };
         let steps: Vec<Command> = (0..count).map(|_| step()).collect();
@@ -179,7 +193,11 @@ impl Work {
             }
             _ => (turns / (ACTIVE * TURNS) + 1) * ACTIVE,
         };
-        let read = if self.workload == Workload::Append { appends::read } else { Command::Get };
+        let read = match self.workload {
+            Workload::Append => appends::read,
+            Workload::Collections => collections::whole,
+            _ => Command::Get,
+        };
         (0..keys).map(|number| request(read(key(number)))).collect()
     }
 }
