@@ -1,10 +1,10 @@
 //! Transactions on lists, as a checker of isolation judges them: each list that is read tells the order of all appends to it
-//! (Kingsbury and Alvaro, "Elle", VLDB 2020). A list is a string of numbers, each with a comma behind it, and every number is
-//! appended once.
+//! (Kingsbury and Alvaro, "Elle", VLDB 2020). Every number is appended once.
 
 use crate::export::{Completion, Form, Recorded};
 use crate::history::{Operation, Outcome, Stamp};
-use crate::model::{Command, Datum, Reply};
+use crate::model::typed::{Typed, list};
+use crate::model::{Command, Key, Reply};
 
 /// What one client did at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +30,18 @@ pub struct Step {
 pub enum Action {
     /// What was found, if it is known.
     Read(Option<Vec<u32>>),
-    /// The number, and how long the list then was in bytes, if it is known.
+    /// The number, and how long the list then was, if it is known.
     Append(u32, Option<usize>),
+}
+
+/// What appends a number to a list.
+pub fn append(list: Key, number: u32) -> Command {
+    Command::Typed(list, Typed::List(list::Call::Push { elements: vec![number], left: false, only_present: false }))
+}
+
+/// What reads a list.
+pub fn read(list: Key) -> Command {
+    Command::Typed(list, Typed::List(list::Call::Range(0, -1)))
 }
 
 impl Transaction {
@@ -91,22 +101,20 @@ impl Transaction {
 }
 
 fn step(command: &Command, reply: Option<&Reply>) -> Option<Step> {
-    let (key, action) = match (command, reply) {
-        (Command::Get(key), None) => (key, Action::Read(None)),
-        (Command::Get(key), Some(Reply::Nil)) => (key, Action::Read(Some(Vec::new()))),
-        (Command::Get(key), Some(Reply::Datum(Datum::Text(bytes)))) => (key, Action::Read(Some(numbers(bytes)?))),
-        (Command::Append(key, bytes), None) => (key, Action::Append(*numbers(bytes)?.first()?, None)),
-        (Command::Append(key, bytes), Some(Reply::Number(length))) => {
-            (key, Action::Append(*numbers(bytes)?.first()?, Some(usize::try_from(*length).ok()?)))
+    let Command::Typed(key, Typed::List(call)) = command else { return None };
+    let action = match (call, reply) {
+        (list::Call::Range(0, -1), None) => Action::Read(None),
+        (list::Call::Range(0, -1), Some(Reply::Items(items))) => {
+            let number = |item: &Reply| if let Reply::Element(number) = item { Some(*number) } else { None };
+            Action::Read(Some(items.iter().map(number).collect::<Option<_>>()?))
+        }
+        (list::Call::Push { elements, left: false, .. }, None) => Action::Append(*elements.first()?, None),
+        (list::Call::Push { elements, left: false, .. }, Some(Reply::Number(length))) => {
+            Action::Append(*elements.first()?, Some(usize::try_from(*length).ok()?))
         }
         _ => return None,
     };
     Some(Step { list: key.number, action })
-}
-
-fn numbers(bytes: &[u8]) -> Option<Vec<u32>> {
-    let text = std::str::from_utf8(bytes).ok()?.strip_suffix(',')?;
-    text.split(',').map(|number| number.parse().ok()).collect()
 }
 
 /// As Jepsen's list-append workload writes it: `:txn [[:r 3 [1 2]] [:append 3 4]]`.
@@ -155,25 +163,20 @@ mod tests {
     use super::*;
     use crate::export;
     use crate::history::{NEVER, operation};
-    use crate::model::Key;
 
     const KEY: Key = Key { database: 13, number: 3 };
 
-    fn append(number: u32) -> Command {
-        Command::Append(KEY, format!("{number},").into_bytes())
-    }
-
     #[test]
     fn transactions_as_elle_reads_them() {
-        let block = || Command::Block(None, vec![Command::Get(KEY), append(2), append(3)]);
-        let list = Reply::Datum(Datum::Text(b"1,".to_vec()));
-        let replies = Reply::Block(vec![list, Reply::Number(4), Reply::Refused]);
+        let block = || Command::Block(None, vec![read(KEY), append(KEY, 2), append(KEY, 3)]);
+        let list = Reply::Items(vec![Reply::Element(1)]);
+        let replies = Reply::Block(vec![list, Reply::Number(2), Reply::Refused]);
         let history = [
-            operation(1, 2, append(1), Outcome::Acknowledged(Reply::Number(2))),
+            operation(1, 2, append(KEY, 1), Outcome::Acknowledged(Reply::Number(1))),
             operation(3, 4, block(), Outcome::Acknowledged(replies)),
-            operation(5, 6, append(4), Outcome::Refused),
+            operation(5, 6, append(KEY, 4), Outcome::Refused),
             operation(7, NEVER.0, block(), Outcome::Unknown),
-            operation(8, 9, Command::Get(Key { number: 0, ..KEY }), Outcome::Acknowledged(Reply::Nil)),
+            operation(8, 9, read(Key { number: 0, ..KEY }), Outcome::Acknowledged(Reply::Items(Vec::new()))),
         ];
         let transactions: Vec<_> =
             history.iter().map(|operation| Transaction::of(operation).expect("a list")).collect();
@@ -182,10 +185,9 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_told() {
-        for bytes in ["1", "1,2", "x,", ",", "1,,", ""] {
-            let reply = Reply::Datum(Datum::Text(bytes.as_bytes().to_vec()));
-            let read = operation(1, 2, Command::Get(KEY), Outcome::Acknowledged(reply));
-            assert!(Transaction::of(&read).is_err(), "{bytes}");
+        for reply in [Reply::Nil, Reply::Number(1), Reply::WrongType, Reply::Items(vec![Reply::Number(1)])] {
+            let read = operation(1, 2, read(KEY), Outcome::Acknowledged(reply));
+            assert!(Transaction::of(&read).is_err(), "{read:?}");
         }
     }
 }

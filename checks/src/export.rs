@@ -335,6 +335,18 @@ fn shown(reply: Option<&Reply>) -> Form {
         Some(Reply::NotAFloat) => Form::keyword("not-a-float"),
         Some(Reply::Overflow) => Form::keyword("overflow"),
         Some(Reply::NoSuchKey) => Form::keyword("no-such-key"),
+        Some(Reply::Kind(kind)) => {
+            Form::keyword(&kind.map_or("none".to_owned(), |kind| format!("{kind:?}").to_lowercase()))
+        }
+        Some(Reply::Element(element)) => Form::Text(format!("e{element}")),
+        Some(Reply::Id(id)) => Form::Text(format!("{}-{}", id.millis, id.seq)),
+        Some(Reply::Items(items)) => Form::List(items.iter().map(|item| shown(Some(item))).collect()),
+        Some(Reply::WrongType) => Form::keyword("wrong-type"),
+        Some(Reply::NotASketch) => Form::keyword("no-sketch"),
+        Some(Reply::NoSuchIndex) => Form::keyword("no-such-index"),
+        Some(Reply::IdTooSmall) => Form::keyword("id-too-small"),
+        Some(Reply::NoGroup) => Form::keyword("no-group"),
+        Some(Reply::GroupExists) => Form::keyword("group-exists"),
         Some(Reply::Refused) => Form::keyword("refused"),
     }
 }

@@ -93,6 +93,11 @@ impl Operation {
         }
     }
 
+    /// Whether it certainly did what it was asked for: SET with GET writes nothing where a collection stands.
+    pub fn has_written(&self) -> bool {
+        self.acknowledged().is_some_and(|reply| *reply != Reply::WrongType)
+    }
+
     /// The reply, however weak.
     pub fn answered(&self) -> Option<&Reply> {
         match &self.outcome {

@@ -7,7 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use self::typed::joint::{self, Joint};
+use self::typed::{Element, Kind, Typed, list, set, sorted, stream};
+
 mod text;
+pub mod typed;
 
 /// A key, by number, in a numbered database.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +40,13 @@ pub enum Datum {
     Number(i64),
     /// Short bytes that commands change in place; never what would be one of the others.
     Text(Vec<u8>),
+    /// A HyperLogLog: what it has heard of. Read as bytes it is one of no elements: nobody here knows what they mean.
+    Sketch(typed::sketch::Sketch),
+    List(list::List),
+    Hash(typed::hash::Hash),
+    Set(set::Set),
+    Sorted(sorted::Sorted),
+    Stream(stream::Stream),
 }
 
 /// When a key shall expire, as a command says it.
@@ -141,6 +152,10 @@ pub enum Command {
     CountBits(Key),
     /// By so many halves.
     IncrementHalves(Key, i64),
+    /// TYPE.
+    Kind(Key),
+    Typed(Key, Typed),
+    Joint(Joint),
     /// From here on, changes of these keys make this watcher's block fail.
     Watch(u64, Vec<Key>),
     /// Commands that take place at one point, if what this watcher watches has not changed.
@@ -156,6 +171,9 @@ impl Command {
             Command::MultiSet(pairs) | Command::MultiSetAbsent(pairs) => pairs.iter().map(|(key, _)| *key).collect(),
             Command::Watch(_, keys) => keys.clone(),
             Command::Block(_, commands) => commands.iter().flat_map(Command::keys).collect(),
+            Command::Joint(joint) => {
+                joint.reads().into_iter().chain(joint.reads_then()).chain(joint.overwrites()).collect()
+            }
             _ => self.reads().into_iter().chain(self.reads_then()).collect(),
         }
     }
@@ -196,7 +214,10 @@ impl Command {
             | Command::SetBit(key, ..)
             | Command::GetBit(key, _)
             | Command::CountBits(key)
-            | Command::IncrementHalves(key, _) => vec![*key],
+            | Command::IncrementHalves(key, _)
+            | Command::Kind(key)
+            | Command::Typed(key, _) => vec![*key],
+            Command::Joint(joint) => joint.reads(),
             Command::Rename { from, .. } | Command::Copy { from, .. } | Command::Move(from, _) => vec![*from],
             Command::MultiGet(keys) | Command::Delete(keys) | Command::Exists(keys) | Command::Watch(_, keys) => {
                 keys.clone()
@@ -220,6 +241,7 @@ impl Command {
         match self {
             Command::Rename { to, .. } | Command::Copy { to, .. } => Some(*to),
             Command::Move(key, to) => Some(Key { database: *to, ..*key }),
+            Command::Joint(joint) => joint.reads_then(),
             _ => None,
         }
     }
@@ -237,6 +259,11 @@ impl Command {
 
     /// Whether it changes nothing, other than by finding keys expired.
     pub fn is_read(&self) -> bool {
+        match self {
+            Command::Typed(_, typed) => return typed.is_read(),
+            Command::Joint(joint) => return joint.is_read(),
+            _ => {}
+        }
         matches!(
             self,
             Command::Get(_)
@@ -252,6 +279,7 @@ impl Command {
                 | Command::Length(_)
                 | Command::GetBit(..)
                 | Command::CountBits(_)
+                | Command::Kind(_)
                 | Command::Watch(..)
                 | Command::Discard(_)
         )
@@ -278,7 +306,7 @@ impl Command {
 }
 
 /// What a client was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reply {
     Ok,
     Nil,
@@ -291,6 +319,21 @@ pub enum Reply {
     Overflow,
     NotAFloat,
     NoSuchKey,
+    /// What TYPE says; none of a key that is absent.
+    Kind(Option<Kind>),
+    Element(Element),
+    Id(stream::Id),
+    /// What a collection holds, and how much of it: all in one row, whatever the server groups.
+    Items(Vec<Reply>),
+    /// A command of another type.
+    WrongType,
+    /// A command on sketches, of a string that is none.
+    NotASketch,
+    NoSuchIndex,
+    /// XADD of an id that is not above the last one.
+    IdTooSmall,
+    NoGroup,
+    GroupExists,
     /// Numbers of keys.
     Keys(BTreeSet<u16>),
     /// What a block's commands answered.
@@ -301,7 +344,11 @@ pub enum Reply {
 
 impl Reply {
     fn optional(datum: Option<Datum>) -> Reply {
-        datum.map_or(Reply::Nil, Reply::Datum)
+        match datum {
+            None => Reply::Nil,
+            Some(datum) if datum.kind() != Kind::String => Reply::WrongType,
+            Some(datum) => Reply::Datum(datum.as_read()),
+        }
     }
 }
 
@@ -487,10 +534,27 @@ impl Database {
         self.0.get(&key).map(|item| item.datum.clone())
     }
 
+    /// Whether what a key holds is no string.
+    fn is_collection(&self, key: Key) -> bool {
+        self.0.get(&key).is_some_and(|item| item.datum.kind() != Kind::String)
+    }
+
+    /// Puts another datum in the place of a key's, which keeps its deadline; or nothing.
+    fn put(&mut self, key: Key, datum: Option<Datum>) {
+        match (datum, self.0.get_mut(&key)) {
+            (Some(datum), Some(item)) => item.datum = datum,
+            (Some(datum), None) => drop(self.0.insert(key, Item { datum, deadline: None })),
+            (None, _) => drop(self.0.remove(&key)),
+        }
+    }
+
     /// This database, in which watchers know what has changed since `before`.
     fn seen_since(mut self, before: &Database) -> Database {
         for watched in self.1.values_mut() {
-            let same = |key: &Key| before.0.get(key).map(|item| &item.datum) == self.0.get(key).map(|item| &item.datum);
+            let same = |key: &Key| match (before.0.get(key), self.0.get(key)) {
+                (Some(before), Some(after)) => before.datum.looks_like(&after.datum),
+                (before, after) => before.is_none() && after.is_none(),
+            };
             watched.has_changed |= !watched.keys.iter().all(same);
         }
         self
@@ -542,7 +606,9 @@ impl Database {
                 return vec![(Possible::OneOf(certain, all), self)];
             }
             Command::GetExpire(key, lifetime) => {
-                let Some(datum) = self.datum(*key) else { return vec![(Possible::Exactly(Reply::Nil), self)] };
+                let Some(datum) = self.datum(*key).filter(|datum| datum.kind() == Kind::String) else {
+                    return vec![(Possible::Exactly(Reply::optional(self.datum(*key))), self)];
+                };
                 return self.set(*key, datum, *lifetime, Presence::Any, true, clock);
             }
             Command::ExpireAt(key, at) => return self.expire_at(*key, *at, clock),
@@ -572,6 +638,7 @@ impl Database {
                 }
                 Reply::Number(i64::from(absent))
             }
+            Command::GetDelete(key) if self.is_collection(*key) => Reply::WrongType,
             Command::GetDelete(key) => Reply::optional(self.0.remove(key).map(|item| item.datum)),
             Command::Rename { from, to, only_absent } => {
                 if !self.0.contains_key(from) {
@@ -612,13 +679,30 @@ impl Database {
             | Command::IncrementHalves(key, _) => {
                 let (answer, after) = text::run(command, self.datum(*key).as_ref());
                 if let Some(datum) = after {
-                    let deadline = self.0.get(key).and_then(|item| item.deadline);
-                    self.0.insert(*key, Item { datum, deadline });
+                    self.put(*key, Some(datum));
                 }
                 answer
             }
+            Command::Kind(key) => Reply::Kind(self.datum(*key).map(|datum| datum.kind())),
+            Command::Typed(key, call) => {
+                let old = self.0.get(key).map(|item| &item.datum);
+                let outcomes = typed::run(call, old, clock, reply);
+                let after = |(answer, datum)| {
+                    let mut after = self.clone();
+                    after.put(*key, datum);
+                    (Possible::Exactly(answer), after)
+                };
+                return outcomes.into_iter().map(after).collect();
+            }
+            Command::Joint(joint) => joint::run(joint, &mut self).unwrap_or_else(|refusal| refusal),
             Command::Get(key) => Reply::optional(self.datum(*key)),
-            Command::MultiGet(keys) => Reply::Data(keys.iter().map(|key| self.datum(*key)).collect()),
+            Command::MultiGet(keys) => {
+                let read = |key| match Reply::optional(self.datum(key)) {
+                    Reply::Datum(datum) => Some(datum),
+                    _ => None,
+                };
+                Reply::Data(keys.iter().map(|key| read(*key)).collect())
+            }
             Command::MultiSet(pairs) => {
                 self.0.extend(pairs.iter().map(|(key, datum)| (*key, Item { datum: datum.clone(), deadline: None })));
                 Reply::Ok
@@ -628,15 +712,15 @@ impl Database {
             }
             Command::Exists(keys) => Reply::Number(keys.iter().map(|key| i64::from(self.0.contains_key(key))).sum()),
             Command::Increment { key, by } => match self.datum(*key).unwrap_or(Datum::Number(0)) {
-                Datum::Word(_) | Datum::Text(_) => Reply::NotANumber,
                 Datum::Number(old) => match old.checked_add(*by) {
                     None => Reply::Overflow,
                     Some(new) => {
-                        let deadline = self.0.get(key).and_then(|item| item.deadline);
-                        self.0.insert(*key, Item { datum: Datum::Number(new), deadline });
+                        self.put(*key, Some(Datum::Number(new)));
                         Reply::Number(new)
                     }
                 },
+                _ if self.is_collection(*key) => Reply::WrongType,
+                _ => Reply::NotANumber,
             },
             Command::Persist(key) => {
                 let had = self.0.get_mut(key).and_then(|item| item.deadline.take());
@@ -664,6 +748,9 @@ impl Database {
         clock: Between,
     ) -> Vec<(Possible, Database)> {
         let old = self.0.get(&key).cloned();
+        if get && self.is_collection(key) {
+            return vec![(Possible::Exactly(Reply::WrongType), self)];
+        }
         let writes = match presence {
             Presence::Any => true,
             Presence::Absent => old.is_none(),
@@ -791,6 +878,7 @@ impl fmt::Display for Datum {
             Datum::Word(n) => write!(f, "w{n}"),
             Datum::Number(n) => write!(f, "{n}"),
             Datum::Text(bytes) => write!(f, "{}", bytes.escape_ascii()),
+            collection => write!(f, "{collection:?}"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::history::{NEVER, Operation, Outcome, Stamp};
+use crate::model::typed::{Typed, list};
 use crate::model::{Command, Datum, Key, Lifetime, Presence, Reply};
 
 /// What a judge looks at, and so which writes may go unseen.
@@ -14,7 +15,7 @@ use crate::model::{Command, Datum, Key, Lifetime, Presence, Reply};
 pub enum Data {
     /// SET of words; a write that nobody has seen has no other effect if there are no deadlines, counters and the like.
     Registers,
-    /// APPEND to lists of numbers, of which only what is read counts.
+    /// RPUSH of numbers to lists, of which only what is read counts.
     Lists,
 }
 
@@ -117,7 +118,8 @@ fn is_plain(command: &Command, data: Data) -> bool {
             datum: Datum::Word(_),
             ..
         } => data == Data::Registers,
-        Command::Append(..) => data == Data::Lists,
+        Command::Typed(_, Typed::List(list::Call::Range(..))) => true,
+        Command::Typed(_, Typed::List(list::Call::Push { .. })) => data == Data::Lists,
         Command::Block(_, commands) => commands.iter().all(|command| is_plain(command, data)),
         _ => false,
     }
@@ -125,7 +127,9 @@ fn is_plain(command: &Command, data: Data) -> bool {
 
 fn written(command: &Command) -> Vec<Datum> {
     match command {
-        Command::Append(_, bytes) => vec![Datum::Text(bytes.clone())],
+        Command::Typed(_, Typed::List(list::Call::Push { elements, .. })) => {
+            elements.iter().map(|element| Datum::Number((*element).into())).collect()
+        }
         Command::Block(_, commands) => commands.iter().flat_map(written).collect(),
         command => command.writes().into_iter().map(|(_, datum)| datum).collect(),
     }
@@ -133,15 +137,11 @@ fn written(command: &Command) -> Vec<Datum> {
 
 /// The data that a reply shows; of a list each number.
 fn seen(reply: &Reply) -> Vec<Datum> {
-    let of = |datum: &Datum| match datum {
-        Datum::Text(bytes) => {
-            bytes.split_inclusive(|byte| *byte == b',').map(|number| Datum::Text(number.to_vec())).collect()
-        }
-        datum => vec![datum.clone()],
-    };
     match reply {
-        Reply::Datum(datum) => of(datum),
-        Reply::Data(data) => data.iter().flatten().flat_map(of).collect(),
+        Reply::Datum(datum) => vec![datum.clone()],
+        Reply::Data(data) => data.iter().flatten().cloned().collect(),
+        Reply::Element(number) => vec![Datum::Number((*number).into())],
+        Reply::Items(items) => items.iter().flat_map(seen).collect(),
         Reply::Block(replies) => replies.iter().flat_map(seen).collect(),
         _ => Vec::new(),
     }
@@ -203,6 +203,7 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::appends;
     use crate::check::{append, linearizable};
     use crate::history::operation;
 
@@ -260,16 +261,19 @@ mod tests {
 
     #[test]
     fn of_lists_the_reads_that_no_order_explains_are_left() {
-        let append = |called, number: u32| {
-            let command = Command::Append(KEY, format!("{number},").into_bytes());
-            operation(called, NEVER.0, command, Outcome::Unknown)
-        };
-        let read = |called, text: &str| {
-            let reply = Reply::Datum(Datum::Text(text.as_bytes().to_vec()));
-            operation(called, called + 1, Command::Get(KEY), Outcome::Acknowledged(reply))
+        let append = |called, number: u32| operation(called, NEVER.0, appends::append(KEY, number), Outcome::Unknown);
+        let read = |called, numbers: &[u32]| {
+            let reply = Reply::Items(numbers.iter().copied().map(Reply::Element).collect());
+            operation(called, called + 1, appends::read(KEY), Outcome::Acknowledged(reply))
         };
         let mut history: Vec<Operation> = (1..8).map(|number| append(u64::from(number), number)).collect();
-        history.extend([read(10, "1,"), read(12, "1,2,"), read(14, "1,2,3,"), read(16, "1,3,2,"), read(18, "1,3,2,")]);
+        history.extend([
+            read(10, &[1]),
+            read(12, &[1, 2]),
+            read(14, &[1, 2, 3]),
+            read(16, &[1, 3, 2]),
+            read(18, &[1, 3, 2]),
+        ]);
         let left = append::smallest(history, PATIENCE);
         assert_eq!(calls(&left), [1, 2, 3, 12, 16]);
     }

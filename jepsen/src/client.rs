@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mneme_checks::history::{Level, LifeId, Outcome};
 use mneme_checks::model::Command;
 use mneme_checks::wire::{self, Answer, Request};
+use mneme_kernel::resp;
 use rand::Rng;
 use rand::rngs::StdRng;
 use redis::aio::MultiplexedConnection;
@@ -37,8 +38,18 @@ enum Habit {
 pub struct Client {
     pub run: Arc<Run>,
     pub dice: StdRng,
+    pub number: usize,
     habit: Habit,
     connection: Option<Connection>,
+}
+
+/// Why a command is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Nobody got it.
+    Unsent,
+    /// Nobody knows.
+    Unheard,
 }
 
 struct Connection {
@@ -63,7 +74,7 @@ impl Client {
             }
             _ => [Habit::Primary, Habit::Standby, Habit::Any][number % 3],
         };
-        Client { run, dice, habit, connection: None }
+        Client { run, dice, number, habit, connection: None }
     }
 
     /// One that always turns to the same node.
@@ -81,6 +92,25 @@ impl Client {
         let outcomes = connection.converse(&self.run, requests).await?;
         self.connection = Some(connection);
         Some(outcomes)
+    }
+
+    /// Sends a command that is not part of that history.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask(&mut self, words: &[String]) -> Result<resp::Value, Silence> {
+        let Some(mut connection) = self.connected().await else {
+            sleep(RECONNECT.mul_f64(self.dice.random_range(0.5..1.5))).await;
+            return Err(Silence::Unsent);
+        };
+        let mut command = redis::cmd(&words[0]);
+        command.arg(&words[1..]);
+        let value = match command.query_async(&mut connection.redis).await {
+            Ok(value) => values::plain(value),
+            Err(error) => values::refusal(&error).ok_or(Silence::Unheard)?,
+        };
+        self.connection = Some(connection);
+        Ok(value)
     }
 
     /// Whether it is with a Replica, which only answers reads at `EVENTUAL`.

@@ -63,14 +63,15 @@ pub fn judge(workload: Workload, operations: &[Operation], verdict: &mut Verdict
             let came = append::check(operations);
             verdict.add("append", came.map_err(|what| Wrong::new(what, None)));
         }
-        // Users have been judged already.
-        Workload::Users => {}
+        // These have been judged already: they have histories of their own.
+        Workload::Users | Workload::Queue => {}
         Workload::Counter => verdict.found("counter", counter::check(operations)),
         Workload::Register
         | Workload::Set
         | Workload::Bank
         | Workload::Deadlines
         | Workload::Large
+        | Workload::Collections
         | Workload::Levels => {
             for part in apart(operations) {
                 verdict.found("durable", durable::check(&part));

@@ -70,6 +70,8 @@ fn runs(options: &Options) -> Vec<(Workload, Kind, Topology)> {
             Kind::DataLost,
             Kind::Flapping,
             Kind::PartitionRing,
+            Kind::PartitionHalves,
+            Kind::KillPrimary,
         ];
         return workloads
             .into_iter()

@@ -78,7 +78,7 @@ pub fn write(
         nemesis: run.options.nemesis.iter().map(options::name).collect(),
         seed: run.seed,
         seconds: (during.end - during.start).as_secs_f64(),
-        operations: operations.len() + run.asked().len(),
+        operations: operations.len() + run.asked().len() + run.work.queues().events().len(),
         checks: verdict
             .checks
             .iter()
@@ -98,6 +98,7 @@ pub fn write(
         // What is no transaction has been told by the check.
         Workload::Append => histories(&transactions(operations).unwrap_or_default(), write)?,
         Workload::Users => histories(&run.asked(), write)?,
+        Workload::Queue => histories(run.work.queues().events(), write)?,
         _ => histories(operations, write)?,
     }
     let parts = verdict.checks.values().filter_map(|came| Some(came.as_ref().err()?.part.as_slice()));

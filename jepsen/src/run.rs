@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use mneme_checks::check::queue;
 use mneme_checks::export::Recorded as _;
 use mneme_checks::history::{History, Level, Remains};
 use mneme_checks::model::Between;
@@ -24,7 +25,7 @@ use crate::judge;
 use crate::nemesis;
 use crate::options::{self, Options, System, Topology};
 use crate::report::{self, Report};
-use crate::workload::{Asked, Work};
+use crate::workload::{self, Asked, Work, Workload};
 
 /// When the run began, for the history's clock.
 static BEGAN: OnceLock<Instant> = OnceLock::new();
@@ -320,6 +321,10 @@ async fn course(
     println!("{:8.3} judging", now().as_secs_f64());
     let history = run.history();
     let operations = history.finish();
+    if run.options.workload == Workload::Queue {
+        let judged = queue::check(run.work.queues().events());
+        found.note("queue", judged.map_err(|found| anyhow::anyhow!("{}", found.what)));
+    }
     judge::judge(run.options.workload, &operations, &mut found);
     let report = report::write(&run, &operations, history.times(), &lock(&run.samples), from..until, found)?;
     // Small disks go by themselves.
@@ -364,6 +369,9 @@ async fn last_reads(run: &Arc<Run>) -> anyhow::Result<()> {
             if !heard {
                 bail!("{} does not answer the last reads", run.cluster.nodes[*core].name());
             }
+        }
+        if run.options.workload == Workload::Queue {
+            workload::read_all(&mut client).await?;
         }
     }
     Ok(())

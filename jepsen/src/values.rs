@@ -22,6 +22,11 @@ pub fn plain(value: Value) -> resp::Value {
     }
 }
 
+/// What the server refused something by; `None` if it did not say anything.
+pub fn refusal(error: &redis::RedisError) -> Option<resp::Value> {
+    Some(resp::Value::Error(text(error.code()?, error.detail())))
+}
+
 /// An error as the server wrote it.
 fn text(code: &str, details: Option<&str>) -> String {
     details.map_or_else(|| code.to_owned(), |details| format!("{code} {details}"))

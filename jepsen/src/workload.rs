@@ -1,24 +1,30 @@
 //! What clients do. Keys change with time, so that no key has so long a history that judging it takes long.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
+use mneme_checks::appends;
 use mneme_checks::history::{Level, Outcome};
 use mneme_checks::model::{Command, Datum, DeadlineCondition, Key, Lifetime, Presence, Reply};
+use mneme_checks::queue::Record;
 use mneme_checks::wire::Request;
 use rand::Rng;
 
 use crate::client::{Client, request};
 
+mod collections;
+mod queue;
 mod users;
 
+pub use queue::read_all;
 pub use users::Asked;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// GET, SET, and compare-and-set by WATCH, MULTI, EXEC, on a few keys at a time
     Register,
-    /// APPEND to lists and GET of them, several in a MULTI: strictly serializable
+    /// RPUSH to lists and LRANGE of them, several in a MULTI: strictly serializable
     Append,
     /// Each SET a key of its own, SETNX of those that were just set; all are read in the end
     Set,
@@ -34,6 +40,10 @@ pub enum Workload {
     Users,
     /// Registers at EVENTUAL, QUORUM and ALL
     Levels,
+    /// Hashes, sets, sorted sets, lists and streams, changed in place, also by WATCH, MULTI, EXEC
+    Collections,
+    /// RPUSH, LPUSH and XADD of numbers, and clients that wait for them: each is delivered once
+    Queue,
 }
 
 /// Keys that are in use at a time.
@@ -53,11 +63,14 @@ pub struct Work {
     turns: AtomicU32,
     words: AtomicU32,
     watchers: AtomicU64,
+    /// The history of `queue`.
+    queues: Mutex<Record>,
 }
 
 impl Work {
     pub fn new(workload: Workload) -> Work {
-        Work { workload, turns: AtomicU32::default(), words: AtomicU32::new(1), watchers: AtomicU64::default() }
+        let (words, queues) = (AtomicU32::new(1), Mutex::default());
+        Work { workload, turns: AtomicU32::default(), words, watchers: AtomicU64::default(), queues }
     }
 
     /// What a client does next.
@@ -70,12 +83,19 @@ impl Work {
         let command = match self.workload {
             Workload::Register | Workload::Large | Workload::Levels => {
                 if chance < 0.15 && self.workload == Workload::Register {
-                    return self.compare_and_set(client, key).await;
+                    let set = self.set(key, Lifetime::Forever);
+                    return self.compare_and_set(client, key, Command::Get(key), vec![set]).await;
                 }
                 if chance < 0.55 || reads { Command::Get(key) } else { self.set(key, Lifetime::Forever) }
             }
             Workload::Users => return users::life(client, turn).await,
+            Workload::Queue => return queue::turn(self, client).await,
             Workload::Append => self.transaction(client, turn),
+            Workload::Collections if chance < 0.15 => {
+                let change = collections::change(key, self.number(), dice);
+                return self.compare_and_set(client, key, collections::whole(key), change).await;
+            }
+            Workload::Collections => collections::command(key, self.number(), dice),
             Workload::Set => match chance {
                 // One that is probably there.
                 _ if chance < 0.1 && turn > 50 => Command::Get(self::key(turn - 50)),
@@ -100,22 +120,31 @@ impl Work {
         client.send(&[request]).await;
     }
 
+    pub fn queues(&self) -> MutexGuard<'_, Record> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn word(&self) -> Datum {
-        Datum::Word(self.words.fetch_add(1, Ordering::Relaxed))
+        Datum::Word(self.number())
+    }
+
+    /// A number that nobody else gets.
+    fn number(&self) -> u32 {
+        self.words.fetch_add(1, Ordering::Relaxed)
     }
 
     fn set(&self, key: Key, lifetime: Lifetime) -> Command {
         Command::Set { key, datum: self.word(), lifetime, presence: Presence::Any, get: false }
     }
 
-    /// Reads a register and sets it if nobody has meanwhile.
-    async fn compare_and_set(&self, client: &mut Client, key: Key) {
+    /// Reads a key and changes it if nobody has meanwhile.
+    async fn compare_and_set(&self, client: &mut Client, key: Key, read: Command, change: Vec<Command>) {
         let watcher = self.watchers.fetch_add(1, Ordering::Relaxed);
-        let seen = client.send(&[request(Command::Watch(watcher, vec![key])), request(Command::Get(key))]).await;
+        let seen = client.send(&[request(Command::Watch(watcher, vec![key])), request(read)]).await;
         let is_fine =
             |outcomes: Vec<Outcome>| outcomes.iter().all(|outcome| matches!(outcome, Outcome::Acknowledged(_)));
         if seen.is_some_and(is_fine) {
-            let block = Command::Block(Some(watcher), vec![self.set(key, Lifetime::Forever)]);
+            let block = Command::Block(Some(watcher), change);
             client.send(&[request(block)]).await;
         } else {
             // Whatever it watches is forgotten with the connection.
@@ -129,11 +158,8 @@ impl Work {
         let mut step = || {
             let key = key(first + client.dice.random_range(0..4));
             match client.dice.random_bool(0.5) {
-                true => Command::Get(key),
-                false => {
-                    let number = self.words.fetch_add(1, Ordering::Relaxed);
-                    Command::Append(key, format!("{number},").into_bytes())
-                }
+                true => appends::read(key),
+                false => appends::append(key, self.number()),
             }
         };
         let steps: Vec<Command> = (0..count).map(|_| step()).collect();
@@ -160,14 +186,19 @@ impl Work {
         let keys = match self.workload {
             Workload::Set => turns,
             Workload::Append => (turns / (4 * TURNS) + 1) * 4,
-            Workload::Users => 0,
+            Workload::Users | Workload::Queue => 0,
             Workload::Counter => u32::from(COUNTERS),
             Workload::Bank => {
                 return (0..=turns / (ACTIVE * TURNS)).map(|bank| request(Command::MultiGet(accounts(bank)))).collect();
             }
             _ => (turns / (ACTIVE * TURNS) + 1) * ACTIVE,
         };
-        (0..keys).map(|number| request(Command::Get(key(number)))).collect()
+        let read = match self.workload {
+            Workload::Append => appends::read,
+            Workload::Collections => collections::whole,
+            _ => Command::Get,
+        };
+        (0..keys).map(|number| request(read(key(number)))).collect()
     }
 }
 

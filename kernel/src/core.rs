@@ -1024,7 +1024,8 @@ impl Core {
         if !is_lost {
             effect::record(effect, &mut reign.open);
         }
-        if let Some((db, key)) = effect.key() {
+        let is_overlooked = matches!(effect, Effect::Change { .. }) && Mutant::ReadOpenCollection.is_chosen();
+        if let Some((db, key)) = effect.key().filter(|_| !is_overlooked) {
             reign.open_keys.push(self.changed.mark(db, key, reign.next_seq));
         }
         match *effect {

@@ -102,10 +102,16 @@ pub enum Mutant {
     ServeUnkept,
     /// Subscribers hear everything twice.
     HearTwice,
+    /// A read of a collection does not wait for the batch that changed it.
+    ReadOpenCollection,
+    /// SPOP takes another member out of the set than it answers.
+    PopAnother,
+    /// XADD gives ids above that of the newest entry, though there were later ones that are gone.
+    ReuseIds,
 }
 
 impl Mutant {
-    pub const ALL: [(&'static str, Mutant); 49] = [
+    pub const ALL: [(&'static str, Mutant); 52] = [
         ("skip-sync", Mutant::SkipSync),
         ("acknowledge-before-sync", Mutant::AcknowledgeBeforeSync),
         ("forget-vote", Mutant::ForgetVote),
@@ -155,6 +161,9 @@ impl Mutant {
         ("believe-name", Mutant::BelieveName),
         ("serve-unkept", Mutant::ServeUnkept),
         ("hear-twice", Mutant::HearTwice),
+        ("read-open-collection", Mutant::ReadOpenCollection),
+        ("pop-another", Mutant::PopAnother),
+        ("reuse-ids", Mutant::ReuseIds),
     ];
 
     /// Whether this mistake is to be made now.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use madsim::rand::Rng;
 pub use mneme_checks::appends::Transaction;
+use mneme_checks::appends::{append, read};
 use mneme_runtime_sim::sleep::sleep;
 
 use crate::client::Client;
@@ -51,7 +52,7 @@ pub async fn run(cluster: Cluster, number: u64) {
 
 /// Reads every list at a Core; whether it answers.
 pub async fn read_all(cluster: &Cluster, core: usize, patience: Duration) -> bool {
-    let reads = (0..LISTS).map(|number| Command::Get(Key { database: DATABASE, number })).collect();
+    let reads = (0..LISTS).map(|number| read(Key { database: DATABASE, number })).collect();
     let request = Request { command: Command::Block(None, reads), level: None, text: 0, other_name: false };
     client(cluster, core, patience).send(DATABASE, &[request]).await
 }
@@ -85,9 +86,9 @@ impl Draw {
 
     fn command(&mut self, key: Key) -> Command {
         if self.dice.chance(0.5) {
-            return Command::Get(key);
+            return read(key);
         }
         self.next += 1;
-        Command::Append(key, format!("{},", self.next).into_bytes())
+        append(key, self.next)
     }
 }

@@ -250,8 +250,10 @@ impl Connection {
                 Outcome::Unknown => "unknown",
             };
             world.count(counted, 1);
-            if matches!(outcome, Outcome::Acknowledged(_)) {
-                cluster.acknowledges(&request.command);
+            if let Outcome::Acknowledged(reply) = &outcome {
+                if *reply != Reply::WrongType {
+                    cluster.acknowledges(&request.command);
+                }
                 wire::names(request).into_iter().for_each(|name| world.count(name, 1));
             }
             records(world).was_read_from(id, self.memory(cluster).filter(|same| memory == Some(*same)));

@@ -9,10 +9,11 @@ use crate::appends;
 use crate::client::Client;
 use crate::cluster::{Cluster, Ending};
 use crate::model::{Command, Key};
-use crate::options::TEXTS;
+use crate::options::{TEXTS, TYPED, Type};
 use crate::queues;
 use crate::simulation::RECOVERY;
 use crate::wire::Request;
+use crate::workload::typed::whole;
 
 /// How long a client waits for a reply when nothing is wrong any more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -131,12 +132,16 @@ async fn read_everything(cluster: &Cluster, core: usize) -> Result<(), String> {
     let mut client = Client::new(cluster.clone(), core, PATIENCE);
     for database in 0..options.databases {
         let size = std::iter::once(Command::Size(database));
-        let numbers = (0..options.keys).chain(TEXTS..TEXTS + options.texts);
-        let keys = numbers
-            .map(|number| Key { database, number })
-            .flat_map(|key| [Command::Get(key), Command::TimeLeft { key, seconds: false }]);
+        let typed = TYPED..TYPED + options.types.len() as u16;
+        let key = |number| Key { database, number };
+        let read = |key| [Command::Get(key), Command::TimeLeft { key, seconds: false }];
+        let reads = (0..options.keys).chain(TEXTS..TEXTS + options.texts).chain(typed.clone()).map(key).flat_map(read);
+        // What commands move may stand where another type was meant to.
+        let read = |key| Type::ALL.into_iter().filter(|of| options.types.contains(of)).map(move |of| whole(of, key));
+        let collections = (0..options.keys).chain(typed).map(key).flat_map(read);
+        let commands = size.chain(reads).chain(collections);
         let requests: Vec<_> =
-            size.chain(keys).map(|command| Request { command, level: None, text: 0, other_name: false }).collect();
+            commands.map(|command| Request { command, level: None, text: 0, other_name: false }).collect();
         if !client.send(database, &requests).await {
             return Err("a server without faults leaves a read without an answer".to_owned());
         }

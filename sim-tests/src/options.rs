@@ -102,6 +102,8 @@ pub struct ClientOptions {
     pub keys: u16,
     /// Further keys, whose values change in place.
     pub texts: u16,
+    /// Further keys, which are meant for collections and sketches: for each, which.
+    pub types: Vec<Type>,
     /// Probability that a command is on its database's first key.
     pub skew: f64,
     /// Commands that one client sends at once, at most.
@@ -143,6 +145,8 @@ pub struct Mix {
     pub list: u32,
     /// Further ways to write and to read and to set deadlines.
     pub further: u32,
+    /// Commands on collections and sketches.
+    pub typed: u32,
     /// Per thousand pipelines, so many transactions instead.
     pub block: u32,
     /// Per thousand, walks through a database.
@@ -155,6 +159,23 @@ pub struct Mix {
 
 /// The number of the first key whose value changes in place.
 pub const TEXTS: u16 = 100;
+/// The number of the first key that is meant for collections and sketches.
+pub const TYPED: u16 = 200;
+
+/// What a key may be meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Type {
+    List,
+    Hash,
+    Set,
+    Sorted,
+    Stream,
+    Sketch,
+}
+
+impl Type {
+    pub const ALL: [Type; 6] = [Type::List, Type::Hash, Type::Set, Type::Sorted, Type::Stream, Type::Sketch];
+}
 
 /// What goes wrong.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -358,9 +379,20 @@ impl ClientOptions {
             named_level: 0.1,
             lifetime: dice.log_uniform(20.0..=20_000.0) as i64,
             texts: if mix.text > 0 { dice.gen_range(1..=3) } else { 0 },
+            types: draw_types(dice, &mix),
             mix,
         }
     }
+}
+
+/// One or two types: a few keys of one type meet more often than one of each.
+fn draw_types(dice: &mut Dice, mix: &Mix) -> Vec<Type> {
+    let mut types: Vec<Type> = Vec::new();
+    for _ in 0..if mix.typed > 0 { dice.gen_range(1..=3) } else { 0 } {
+        let fresh = *Type::ALL.choose(dice).expect("there are types");
+        types.push(types.last().copied().filter(|_| dice.chance(0.6)).unwrap_or(fresh));
+    }
+    types
 }
 
 impl Mix {
@@ -380,6 +412,7 @@ impl Mix {
             across: weight(3, 0.6),
             list: weight(3, 0.4),
             further: weight(12, 0.3),
+            typed: weight(40, 0.4),
             block: weight(150, 0.4),
             walk: weight(20, 0.4),
             disturb: weight(5, 0.6),

@@ -1,11 +1,11 @@
-//! Clients that push numbers to lists, and others that wait for them: each number is delivered once, through whatever happens
+//! Clients that push numbers to queues, and others that wait for them: each number is delivered once, through whatever happens
 //! ([`crate::check::queue`]).
 
 use std::time::Duration;
 
 use madsim::rand::Rng;
 use mneme_checks::export::Completion;
-use mneme_checks::queue::Action;
+use mneme_checks::queue::{self, Action, QUEUES, STREAM, failed, taken};
 use mneme_kernel::resp::Value;
 use mneme_runtime_sim::sleep::sleep;
 
@@ -16,7 +16,6 @@ use crate::options::Options;
 
 /// The database of the lists; nobody else writes there.
 const DATABASE: &str = "12";
-const LISTS: u16 = 2;
 const PRODUCERS: u64 = 2;
 const CONSUMERS: u64 = 3;
 pub const CLIENTS: u64 = PRODUCERS + CONSUMERS;
@@ -58,15 +57,19 @@ pub async fn run(cluster: Cluster, number: u64) {
 /// Reads every list at a Core; whether it answers.
 pub async fn read_all(cluster: &Cluster, core: usize, patience: Duration) -> bool {
     let mut client = Client::new(cluster.clone(), core, patience);
-    for list in 0..LISTS {
+    for list in 0..QUEUES {
         let reads = [Action::Read { list, found: Vec::new() }];
         let call = cluster.world().queues().call(u32::MAX, reads);
-        let name = name(list);
-        let found = match ask(&mut client, &["LRANGE", &name, "0", "-1"]).await {
-            Some(Value::Array(items)) => items.iter().map(number).collect::<Option<Vec<u32>>>(),
+        let progress = match list {
+            STREAM => match ask(&mut client, &queue::progress()).await {
+                Some(Value::Error(text)) if text == "ERR no such key" => Some(Value::Array(Vec::new())),
+                Some(progress) => Some(progress),
+                None => return false,
+            },
             _ => None,
         };
-        let Some(found) = found else { return false };
+        let rest = ask(&mut client, &queue::rest(list, progress.as_ref())).await;
+        let Some(found) = rest.as_ref().and_then(queue::left) else { return false };
         cluster.world().count("numbers left in queues", found.len() as u64);
         cluster.world().queues().end(call, Completion::Ok, Some(Action::Read { list, found }));
     }
@@ -84,16 +87,15 @@ struct Turn {
 
 impl Turn {
     async fn push(&mut self) {
-        let list = self.dice.gen_range(0..LISTS);
-        let numbers: Vec<u32> = (0..self.dice.gen_range(1..=3)).map(|i| self.next + i).collect();
-        self.next += numbers.len() as u32;
-        let pushes = numbers.iter().map(|number| Action::Push { list, number: *number });
+        let list = self.dice.gen_range(0..QUEUES);
+        let count = if list == STREAM { 1 } else { self.dice.gen_range(1..=3) };
+        let numbers = self.next..self.next + count;
+        self.next += count;
+        let pushes = numbers.clone().map(|number| Action::Push { list, number });
         let call = self.cluster.world().queues().call(self.number, pushes);
-        let (name, numbers) = (name(list), numbers.iter().map(u32::to_string).collect::<Vec<_>>());
-        let words = ["RPUSH", &name].into_iter().chain(numbers.iter().map(String::as_str)).collect::<Vec<_>>();
-        let answer = ask(&mut self.client, &words).await;
+        let answer = ask(&mut self.client, &queue::push(list, numbers.clone())).await;
         let completion = match &answer {
-            Some(Value::Int(_)) => Completion::Ok,
+            Some(Value::Int(_) | Value::Bulk(_)) => Completion::Ok,
             answer => failed(answer.as_ref()),
         };
         self.cluster.world().event(format_args!("q{} pushes {numbers:?} to {list}: {answer:?}", self.number));
@@ -101,36 +103,13 @@ impl Turn {
     }
 
     async fn pop(&mut self, options: &Options) {
-        let mut lists: Vec<u16> = (0..LISTS).collect();
-        if self.dice.chance(0.5) {
-            lists.rotate_left(1);
-        }
-        lists.truncate(self.dice.gen_range(1..=lists.len()));
-        let waits = self.dice.chance(0.8);
-        if !waits {
-            lists.truncate(1);
-        }
-        let names: Vec<String> = lists.iter().map(|list| name(*list)).collect();
         // Shorter than it is patient, or longer: then it gives up, and its place in the line with it.
-        let seconds = self.dice.gen_range(0.01..options.clients.patience.as_secs_f64() * 1.2);
-        let seconds = format!("{seconds:.3}");
-        let mut words = vec![if waits { "BLPOP" } else { "LPOP" }];
-        words.extend(names.iter().map(String::as_str));
-        if waits {
-            words.push(&seconds);
-        }
+        let wait = options.clients.patience.mul_f64(self.dice.gen_range(0.01..1.2));
+        let pops = queue::pops(self.dice.chance(0.5), wait, self.number);
+        let (lists, words) = &pops[self.dice.gen_range(0..pops.len())];
         let call = self.cluster.world().queues().call(self.number, [Action::Pop { lists: lists.clone(), got: None }]);
-        let answer = ask(&mut self.client, &words).await;
-        let got = match &answer {
-            Some(Value::Array(items)) if waits => match items.as_slice() {
-                [Value::Bulk(list), element] => {
-                    lists.iter().position(|at| name(*at).as_bytes() == list).zip(number(element))
-                }
-                _ => None,
-            },
-            Some(element) if !waits => number(element).map(|number| (0, number)),
-            _ => None,
-        };
+        let answer = ask(&mut self.client, words).await;
+        let got = answer.as_ref().and_then(|answer| taken(answer, lists));
         let completion = match &answer {
             Some(Value::Null) => Completion::Ok,
             _ if got.is_some() => Completion::Ok,
@@ -138,40 +117,20 @@ impl Turn {
         };
         self.cluster.world().event(format_args!("q{} {words:?}: {answer:?}", self.number));
         self.cluster.world().count("numbers delivered by queues", u64::from(got.is_some()));
-        let became = got.map(|(at, number)| Action::Pop { lists: lists.clone(), got: Some((lists[at], number)) });
+        let became = got.map(|got| Action::Pop { lists: lists.clone(), got: Some(got) });
         self.cluster.world().queues().end(call, completion, became);
-    }
-}
-
-/// What an answer means that is none of a command that took place.
-fn failed(answer: Option<&Value>) -> Completion {
-    match answer {
-        Some(Value::Error(text))
-            if ["LOADING ", "NOQUORUM not executed", "OOM ", "ERR not every node"]
-                .iter()
-                .any(|start| text.starts_with(start)) =>
-        {
-            Completion::Fail
+        if answer.as_ref().is_some_and(queue::lacks_group) {
+            // Somebody has to be the first.
+            ask(&mut self.client, &queue::group()).await;
         }
-        _ => Completion::Info,
     }
 }
 
 /// The answer, if there is one; that to the selection of the database, if that is refused.
-async fn ask(client: &mut Client, words: &[&str]) -> Option<Value> {
+async fn ask(client: &mut Client, words: &[String]) -> Option<Value> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match client.ask(&["SELECT", DATABASE]).await.ok()? {
-        Value::Simple(_) => client.ask_where_it_was(words).await.ok(),
+        Value::Simple(_) => client.ask_where_it_was(&words).await.ok(),
         refused => Some(refused),
-    }
-}
-
-fn name(list: u16) -> String {
-    format!("queue:{list}")
-}
-
-fn number(value: &Value) -> Option<u32> {
-    match value {
-        Value::Bulk(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
-        _ => None,
     }
 }

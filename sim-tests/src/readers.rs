@@ -8,12 +8,15 @@ use crate::cluster::Cluster;
 use crate::dice::Dice;
 use crate::history::Level;
 use crate::model::{Command, Key};
+use crate::options::TYPED;
 use crate::wire::Request;
 use crate::workload::OWN_KEYS;
+use crate::workload::typed::whole;
 
 /// How often one reads at most, and how many keys at a time.
 const TURNS: u32 = 40;
 const KEYS: usize = 3;
+const TYPED_READS: f64 = 0.2;
 
 /// One such client's reads, at this machine.
 pub async fn run(cluster: Cluster, machine: usize) {
@@ -33,13 +36,19 @@ pub async fn run(cluster: Cluster, machine: usize) {
     }
 }
 
-/// A read of a key that all clients write to, or one does alone.
+/// A read of a key that all clients write to, or one does alone; or of a whole collection.
 fn read(cluster: &Cluster, dice: &mut Dice, database: u16) -> Request {
     let clients = &cluster.world().options.clients;
     let number = match dice.chance(0.5) {
         true => OWN_KEYS + dice.gen_range(0..clients.count) as u16,
         false => dice.gen_range(0..clients.keys),
     };
-    let command = Command::Get(Key { database, number });
+    let command = match dice.chance(TYPED_READS) {
+        true if !clients.types.is_empty() => {
+            let at = dice.gen_range(0..clients.types.len());
+            whole(clients.types[at], Key { database, number: TYPED + at as u16 })
+        }
+        _ => Command::Get(Key { database, number }),
+    };
     Request { command, level: Some(Level::Eventual), text: 0, other_name: false }
 }

@@ -318,7 +318,7 @@ const TASKS: [(&str, Step); 11] = [
 ];
 
 /// Every kind of command but SET, which may be all that there is.
-const KINDS: [fn(&mut Mix) -> &mut u32; 16] = [
+const KINDS: [fn(&mut Mix) -> &mut u32; 17] = [
     |mix| &mut mix.walk,
     |mix| &mut mix.disturb,
     |mix| &mut mix.look,
@@ -326,6 +326,7 @@ const KINDS: [fn(&mut Mix) -> &mut u32; 16] = [
     |mix| &mut mix.across,
     |mix| &mut mix.rename,
     |mix| &mut mix.further,
+    |mix| &mut mix.typed,
     |mix| &mut mix.list,
     |mix| &mut mix.text,
     |mix| &mut mix.several,

@@ -12,8 +12,13 @@ use crate::model::{Command, Datum, DeadlineCondition, Key, Lifetime, Presence};
 use crate::options::{ClientOptions, TEXTS};
 use crate::wire::Request;
 
+pub mod typed;
+
 /// The number of the first key that one client writes to alone.
 pub const OWN_KEYS: u16 = 1_000;
+
+/// How often a command on any type, or on strings, meets a key that is meant for collections.
+const STRAY: f64 = 0.1;
 
 /// One client's commands, from first to last.
 pub async fn run(cluster: Cluster, number: u64) {
@@ -110,7 +115,7 @@ impl Workload {
 
     /// What a watcher does itself disturbs its transaction as well: with SWAPDB, the other database's key is watched.
     fn meddle(&mut self, key: Key) -> Vec<Command> {
-        let ClientOptions { mix, databases, .. } = *self.options();
+        let &ClientOptions { mix, databases, .. } = self.options();
         let swap = (databases > 1 && mix.across > 0).then(|| Command::Swap(self.database, self.other_database()));
         let (datum, lifetime, presence) = (self.datum(), Lifetime::Forever, Presence::Any);
         swap.into_iter().chain([Command::Set { key, datum, lifetime, presence, get: false }]).collect()
@@ -160,7 +165,7 @@ impl Workload {
     }
 
     fn request(&mut self) -> Request {
-        let ClientOptions { eventual, named_level, text, .. } = *self.options();
+        let &ClientOptions { eventual, named_level, text, .. } = self.options();
         let level = if self.dice.chance(eventual) {
             Some(Level::Eventual)
         } else if self.dice.chance(named_level) {
@@ -174,7 +179,7 @@ impl Workload {
     }
 
     fn command(&mut self) -> Command {
-        let ClientOptions { mix, databases, .. } = *self.options();
+        let &ClientOptions { mix, databases, .. } = self.options();
         let draw = self.dice.weighted::<fn(&mut Workload) -> Command>(&[
             (mix.set, Workload::set),
             (mix.get, |workload| Command::Get(workload.key())),
@@ -195,6 +200,7 @@ impl Workload {
                 false => Command::RandomKey(workload.database),
             }),
             (mix.further, Workload::further),
+            (mix.typed, Workload::typed),
         ]);
         draw(self)
     }
@@ -339,7 +345,10 @@ impl Workload {
     }
 
     fn key(&mut self) -> Key {
-        let ClientOptions { keys, skew, .. } = *self.options();
+        let &ClientOptions { keys, skew, .. } = self.options();
+        if self.options().mix.typed > 0 && self.dice.chance(STRAY) {
+            return self.typed_key().0;
+        }
         let number = if self.dice.chance(skew) { 0 } else { self.dice.gen_range(0..keys) };
         Key { database: self.database, number }
     }
@@ -349,6 +358,9 @@ impl Workload {
         let database = self.database;
         let mut keys: Vec<Key> = (0..self.options().keys).map(|number| Key { database, number }).collect();
         keys.shuffle(&mut self.dice);
+        if self.options().mix.typed > 0 && self.dice.chance(STRAY) {
+            keys[0] = self.typed_key().0;
+        }
         keys.truncate(self.dice.gen_range(1..=3));
         keys
     }

@@ -2,7 +2,7 @@
 //!
 //! By what can be said of lists without a search: nothing is in a list that nobody appended, nothing twice, what was
 //! acknowledged is in every later read, what was refused in none; all reads of a list are beginnings of the longest; and
-//! where an APPEND said that it ended, it ended.
+//! where an RPUSH said that it ended, it ended.
 //!
 //! And by adya, which knows nothing of us: it infers who depends on whom, and looks for cycles in that and in real time
 //! (Adya, "Weak Consistency", 1999; Kingsbury and Alvaro, "Elle", VLDB 2020).
@@ -113,14 +113,12 @@ impl List<'_> {
         }
     }
 
-    /// An APPEND answers how long the list then is.
+    /// An RPUSH answers how long the list then is.
     fn check_lengths(&self, longest: &Read<'_>) -> Result<(), String> {
-        let mut length = 0;
-        for number in longest.found {
-            length += number.to_string().len() + 1;
+        for (number, length) in longest.found.iter().zip(1..) {
             match self.appends.get(number).and_then(|append| append.length) {
                 Some(told) if told != length => {
-                    return Err(format!("appending {number} made {told} bytes, and {length} in {:?}", longest.by));
+                    return Err(format!("appending {number} made it {told} long, and {length} in {:?}", longest.by));
                 }
                 _ => {}
             }
@@ -143,19 +141,20 @@ fn has_no_cycle(transactions: &[Transaction]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::appends;
     use crate::history::{NEVER, Outcome, operation};
-    use crate::model::{Command, Datum, Key, Reply};
+    use crate::model::{Command, Key, Reply};
 
     fn get(list: u16) -> Command {
-        Command::Get(Key { database: 13, number: list })
+        appends::read(Key { database: 13, number: list })
     }
 
     fn append(list: u16, number: u32) -> Command {
-        Command::Append(Key { database: 13, number: list }, format!("{number},").into_bytes())
+        appends::append(Key { database: 13, number: list }, number)
     }
 
-    fn list(text: &str) -> Reply {
-        if text.is_empty() { Reply::Nil } else { Reply::Datum(Datum::Text(text.as_bytes().to_vec())) }
+    fn list(numbers: &[u32]) -> Reply {
+        Reply::Items(numbers.iter().copied().map(Reply::Element).collect())
     }
 
     fn done(called: u64, ended: u64, steps: Vec<(Command, Reply)>) -> Operation {
@@ -163,8 +162,8 @@ mod tests {
         operation(called, ended, Command::Block(None, commands), Outcome::Acknowledged(Reply::Block(replies)))
     }
 
-    fn read(called: u64, text: &str) -> Operation {
-        done(called, called + 1, vec![(get(1), list(text))])
+    fn read(called: u64, numbers: &[u32]) -> Operation {
+        done(called, called + 1, vec![(get(1), list(numbers))])
     }
 
     fn wrote(called: u64, number: u32, length: i64) -> Operation {
@@ -175,7 +174,7 @@ mod tests {
     fn what_happened_one_after_the_other_is_fine() {
         let open = operation(5, NEVER.0, append(1, 7), Outcome::Uncertain);
         let refused = operation(7, 8, append(1, 9), Outcome::Refused);
-        let history = [wrote(1, 4, 2), read(3, "4,"), open, refused, read(9, "4,"), read(11, "4,7,")];
+        let history = [wrote(1, 4, 1), read(3, &[4]), open, refused, read(9, &[4]), read(11, &[4, 7])];
         assert_eq!(check(&history), Ok(()));
         let transactions: Vec<_> =
             history.iter().map(|operation| Transaction::of(operation).expect("a list")).collect();
@@ -187,13 +186,13 @@ mod tests {
         let open = || operation(3, NEVER.0, append(1, 5), Outcome::Unknown);
         let refused = || operation(3, 4, append(1, 6), Outcome::Refused);
         for (what, history) in [
-            ("never appended", vec![wrote(1, 4, 2), read(3, "8,")]),
-            ("twice", vec![wrote(1, 4, 2), read(3, "4,4,")]),
-            ("not been appended yet", vec![read(1, "4,"), wrote(3, 4, 2)]),
-            ("refused", vec![wrote(1, 4, 2), refused(), read(5, "4,6,")]),
-            ("not there", vec![wrote(1, 4, 2), read(3, "")]),
-            ("no order", vec![wrote(1, 4, 2), open(), read(5, "4,5,"), read(7, "5,4,")]),
-            ("made 2 bytes", vec![wrote(1, 4, 2), wrote(3, 7, 2), read(5, "4,7,")]),
+            ("never appended", vec![wrote(1, 4, 1), read(3, &[8])]),
+            ("twice", vec![wrote(1, 4, 1), read(3, &[4, 4])]),
+            ("not been appended yet", vec![read(1, &[4]), wrote(3, 4, 1)]),
+            ("refused", vec![wrote(1, 4, 1), refused(), read(5, &[4, 6])]),
+            ("not there", vec![wrote(1, 4, 1), read(3, &[])]),
+            ("no order", vec![wrote(1, 4, 1), open(), read(5, &[4, 5]), read(7, &[5, 4])]),
+            ("made it 1 long", vec![wrote(1, 4, 1), wrote(3, 7, 1), read(5, &[4, 7])]),
         ] {
             let found = check(&history).expect_err(what);
             assert!(found.contains(what), "{what}: {found}");
@@ -204,16 +203,16 @@ mod tests {
     fn adya_sees_what_each_list_alone_does_not_show() {
         // Both at the same time, and neither saw the other.
         let skew = [(1, 5, 2), (2, 6, 1)].map(|(called, ended, other)| {
-            done(called, ended, vec![(get(other), list("")), (append(3 - other, 7), Reply::Number(2))])
+            done(called, ended, vec![(get(other), list(&[])), (append(3 - other, 7), Reply::Number(1))])
         });
-        let both = done(8, 9, vec![(get(1), list("7,")), (get(2), list("7,"))]);
+        let both = done(8, 9, vec![(get(1), list(&[7])), (get(2), list(&[7]))]);
         let found = check(&[skew[0].clone(), skew[1].clone(), both]).expect_err("write skew");
         assert!(found.starts_with("G2-item"), "{found}");
         // A read of list 2 that is over saw the later of two appends, and one of list 1 that began behind it not the first.
         let first = operation(1, NEVER.0, append(1, 4), Outcome::Unknown);
-        let second = done(2, 9, vec![(get(1), list("4,")), (append(2, 5), Reply::Number(2))]);
-        let sees = done(3, 4, vec![(get(2), list("5,"))]);
-        let late = done(5, 6, vec![(get(1), list(""))]);
+        let second = done(2, 9, vec![(get(1), list(&[4])), (append(2, 5), Reply::Number(1))]);
+        let sees = done(3, 4, vec![(get(2), list(&[5]))]);
+        let late = done(5, 6, vec![(get(1), list(&[]))]);
         let found = check(&[first, second, sees, late]).expect_err("a stale read");
         assert!(found.contains("realtime"), "{found}");
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Found;
 use crate::history::{Level, Memory, Operation, Outcome, Stamp};
+use crate::model::typed::{Typed, stream};
 use crate::model::{self, Command, Database, Datum, Key, Lifetime, Presence, Reply};
 use crate::reduce::{Data, reduce};
 
@@ -29,12 +30,12 @@ fn nothing_is_invented(operations: &[Operation]) -> Result<(), Found> {
     let moves = operations.iter().any(|operation| operation.command.moves());
     let place = |key: Key| (!moves).then_some(key);
     for operation in operations {
-        for (key, datum) in operation.command.writes() {
+        for (key, datum) in operation.command.writes().into_iter().chain(added(&operation.command)) {
             written.entry((place(key), datum)).or_insert(operation.called);
         }
     }
     for operation in operations {
-        for (key, datum) in read_by(operation) {
+        for (key, datum) in read_by(operation).into_iter().chain(shown(operation)) {
             // Numbers and texts are also made by INCR and APPEND; the search for a linearization knows more of those.
             let invented = matches!(datum, Datum::Word(_))
                 && written.get(&(place(key), datum.clone())).is_none_or(|called| *called > operation.ended);
@@ -45,6 +46,27 @@ fn nothing_is_invented(operations: &[Operation]) -> Result<(), Found> {
         }
     }
     Ok(())
+}
+
+/// The words that a command adds to streams.
+fn added(command: &Command) -> Vec<(Key, Datum)> {
+    match command {
+        Command::Typed(key, Typed::Stream(stream::Call::Add { word, .. })) => vec![(*key, Datum::Word(*word))],
+        Command::Block(_, commands) => commands.iter().flat_map(added).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The words in the entries of a stream that an operation was shown.
+fn shown(operation: &Operation) -> Vec<(Key, Datum)> {
+    use stream::Call::{Range, ReadNew};
+    match (&operation.command, operation.answered()) {
+        (Command::Typed(key, Typed::Stream(Range { .. } | ReadNew { .. })), Some(Reply::Items(items))) => {
+            let word = |item: &Reply| if let Reply::Number(word) = item { u32::try_from(*word).ok() } else { None };
+            items.iter().filter_map(word).map(|word| (*key, Datum::Word(word))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The data that an operation has read.
@@ -86,7 +108,7 @@ fn nothing_acknowledged_is_lost(operations: &[Operation]) -> Result<(), Found> {
         // A Replica does not count, nor who is removed.
         let counts = matches!(read.memory, Some(Memory::Core(_)));
         let is_found = read.acknowledged().is_some() || last.level == Level::All && counts;
-        if !alone || !is_found || last.acknowledged().is_none() || !leaves_one_state(&last.command) {
+        if !alone || !is_found || !last.has_written() || !leaves_one_state(&last.command) {
             continue;
         }
         let kept = model::apply(&Database::default(), &last.command, last.clock, None)
@@ -157,6 +179,19 @@ mod tests {
         let deleted = operation(3, 4, Command::Delete(vec![KEY]), Outcome::Acknowledged(Reply::Number(1)));
         assert_eq!(check(&[set(1, 1, done()), deleted.clone(), read(10, None)]), Ok(()));
         assert!(check(&[set(1, 1, done()), deleted, read(10, Some(1))]).is_err());
+    }
+
+    #[test]
+    fn no_stream_has_an_entry_that_nobody_added() {
+        let id = stream::Id { millis: 7, seq: 0 };
+        let add = |word| stream::Call::Add { asked: stream::Asked::ByClock, word, most: None };
+        let add = operation(1, 2, Command::Typed(KEY, Typed::Stream(add(5))), Outcome::Unknown);
+        for (word, is_fine) in [(5, true), (6, false)] {
+            let items = Reply::Items(vec![Reply::Id(id), Reply::Element(0), Reply::Number(word)]);
+            let range = Command::Typed(KEY, Typed::Stream(stream::Call::Range { newest: true, count: 1 }));
+            let seen = operation(3, 4, range, Outcome::Executed(items));
+            assert_eq!(check(&[add.clone(), seen]).is_ok(), is_fine);
+        }
     }
 
     #[test]

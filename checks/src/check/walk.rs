@@ -15,7 +15,7 @@ pub fn check(operations: &[Operation]) -> Result<(), Found> {
                 return Err(Found { what, at: walk.ended });
             }
         }
-        let written = operations.iter().filter(|write| write.ended < walk.called && write.acknowledged().is_some());
+        let written = operations.iter().filter(|write| write.ended < walk.called && write.has_written());
         for (write, (key, _)) in
             written.flat_map(|write| write.command.writes().into_iter().map(move |pair| (write, pair)))
         {

@@ -10,12 +10,12 @@ impl Datum {
         number.filter(|n| n.to_string().as_bytes() == bytes).map_or_else(|| Datum::Text(bytes.to_vec()), Datum::Number)
     }
 
-    /// The bytes, of all but words: how long those are is not known here.
+    /// The bytes, of numbers and texts: how long words are is not known here.
     fn bytes(&self) -> Vec<u8> {
         match self {
-            Datum::Word(_) => Vec::new(),
             Datum::Number(n) => n.to_string().into_bytes(),
             Datum::Text(bytes) => bytes.clone(),
+            _ => Vec::new(),
         }
     }
 }

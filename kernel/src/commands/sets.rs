@@ -13,6 +13,7 @@ use super::{Access, Command, CommandError, Keys, check_stored, integer, is_word}
 use crate::call::Call;
 use crate::effect::Change;
 use crate::events::Events;
+use crate::mutant::Mutant;
 use crate::random::Random;
 use crate::resp::Reply;
 use crate::store::{Kind, Member, PIECE, Set, Words, words};
@@ -290,12 +291,16 @@ fn source<'a>(set: &'a Set) -> Source<impl Iterator<Item = Member<'a>>, impl Fn(
 
 fn pop_one(call: &mut Call<'_>) -> Result<(), CommandError> {
     let (key, bits) = (call.args.at(1), call.core.random());
-    let Some(member) = call.value::<Set>(key)?.and_then(|set| set.random(bits)) else {
+    let set = call.value::<Set>(key)?;
+    let Some(member) = set.and_then(|set| set.random(bits)) else {
         call.reply.null();
         return Ok(());
     };
-    let word = words::collect([&*member]);
+    let mut word = words::collect([&*member]);
+    let another = set.filter(|_| Mutant::PopAnother.is_chosen()).and_then(|set| set.iter().next());
+    let another = another.map(|member| words::collect([&*member]));
     Words::new(&word).for_each(|member| call.reply.bulk(member));
+    word = another.unwrap_or(word);
     call.change(key, Change::DropMembers(Words::new(&word)));
     call.notify_taken(Events::SET, "spop", key);
     Ok(())

@@ -8,6 +8,7 @@ use super::{Access, Command, CommandError, Keys, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
 use crate::events::Events;
+use crate::mutant::Mutant;
 use crate::resp::{Args, Reply};
 use crate::store::{Entry, Keep, Stream, StreamId, Words, words};
 
@@ -355,7 +356,10 @@ fn add(call: &mut Call<'_>) -> Result<(), CommandError> {
         call.reply.null();
         return Ok(());
     }
-    let last = stream.map_or(StreamId::MIN, Stream::last_id);
+    let last = match stream {
+        Some(stream) if Mutant::ReuseIds.is_chosen() => stream.last().map_or(StreamId::MIN, |newest| newest.id),
+        _ => stream.map_or(StreamId::MIN, Stream::last_id),
+    };
     if last == StreamId::MAX {
         return Err(CommandError::Other("The stream has exhausted the last possible ID, unable to add more items"));
     }
