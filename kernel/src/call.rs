@@ -611,7 +611,10 @@ impl Call<'_> {
             self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
         }
-        if command.is_write() && !self.core.writes_collections() && self.core.commands.makes_collections(number) {
+        let makes_collections = command.is_write() && self.core.commands.makes_collections(number);
+        let is_early = makes_collections && !self.core.writes_collections()
+            || acl::changes_users(command, self.args) && !self.core.writes_rules();
+        if is_early {
             // Until the nodes have agreed, as a young cluster is about to.
             let since = *self.session.parked.get_or_insert(self.monotonic);
             if self.monotonic - since >= self.core.config.park_timeout {

@@ -156,7 +156,7 @@ impl Stage {
             match connection.run(core, now) {
                 Step::CheckPassword(_) => connection.password_checked(core, now, PasswordCheck::Right(0)),
                 Step::HashPassword(password) => {
-                    let hash = format!("hash-of-{}", String::from_utf8_lossy(&password.0));
+                    let hash = format!("hash-of-{}", String::from_utf8_lossy(&password.text));
                     connection.password_hashed(core, password, hash);
                 }
                 _ => break,
