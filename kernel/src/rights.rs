@@ -216,7 +216,9 @@ impl Rights<'_> {
         if !user.role.allows(core.commands.access(number, args)) {
             return Err(Refused::Role);
         }
-        if let Some(permits) = permits {
+        if let Some(permits) = permits
+            && !core.commands.all()[number].is_prefix()
+        {
             permits.check(&core.commands, number, args).map_err(Refused::Rules)?;
         }
         let touches = core.commands.touches(number);

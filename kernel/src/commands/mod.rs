@@ -159,6 +159,11 @@ impl Command {
         self.access == Access::Subscribe && self.name != "pubsub"
     }
 
+    /// It is not run itself, but says how the command behind it is.
+    pub(crate) fn is_prefix(&self) -> bool {
+        self.name == "consistency"
+    }
+
     /// It runs what was queued.
     pub(crate) fn runs_transaction(&self) -> bool {
         self.name == "exec"

@@ -108,7 +108,7 @@ fn a_user_who_was_dropped_and_made_anew_is_not_the_one_who_is_connected_elsewher
       2 asks 1 in epoch 5, 1: SET k v
       1 answers 2 1: "-NOAUTH Authentication required.\r\n"
       bob@2 gets -NOAUTH Authentication required.
-      bob@2 gets -NOPERM User bob has no permissions to run the 'user' command
+      bob@2 gets -NOPERM User bob has no permissions to run the 'user|list' command
     > 2 hears all
     > bob@2: GET k
       bob@2 gets -NOAUTH Authentication required.

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
+use mneme_kernel::entry::Entry;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::password::{PasswordCheck, hashed};
@@ -31,6 +33,8 @@ impl Stage {
         let mut stage =
             Self { core: support::core(), clients: BTreeMap::new(), index: 0, accepted: Seq::ZERO, hashed: 0 };
         stage.tell(Input::Begin { nonce: 1 });
+        let agreed = Entry::Format { format: NEWEST }.encode();
+        stage.commit(&agreed);
         stage.tell(Input::Found { admin: "admin", password_hash: "hash 0 of secret", sealed_ca: None });
         stage.accept();
         stage.log_in("admin", "secret");
@@ -49,10 +53,14 @@ impl Stage {
             }
         }
         for proposal in proposals {
-            let index = Index(self.index);
-            self.index += 1;
-            self.tell(Input::Committed { index, content: Content::Core(&proposal), age: Duration::ZERO });
+            self.commit(&proposal);
         }
+    }
+
+    fn commit(&mut self, entry: &[u8]) {
+        let index = Index(self.index);
+        self.index += 1;
+        self.tell(Input::Committed { index, content: Content::Core(entry), age: Duration::ZERO });
     }
 
     /// Everything that was executed is accepted.

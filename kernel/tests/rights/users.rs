@@ -98,7 +98,7 @@ fn the_last_admin_stays() {
             ("USER SET admin CONSISTENCY QUORUM ROLE admin", "OK"),
             ("USER CREATE root PASSWORD p ROLE admin", "OK"),
             ("USER SET admin ROLE readwrite", "OK"),
-            ("USER DROP root", "NOPERM User admin has no permissions to run the 'user' command"),
+            ("USER DROP root", "NOPERM User admin has no permissions to run the 'user|drop' command"),
         ],
     );
     stage.log_in("root", "p");
