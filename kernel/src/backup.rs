@@ -296,6 +296,29 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_restored_and_so_is_having_none() {
+        let mut rules = Vec::new();
+        codec::encode(&Rules::of_new_user(), &mut rules);
+        let bob = Effect::User { name: "bob", password_hash: "b", role: Role::ReadOnly };
+        let ruled = system(&[ADMIN, bob, Effect::Rules { user: "bob", rules: &rules }]);
+        let free = system(&[ADMIN, bob]);
+        for (from, mut to) in [(&ruled, free.clone()), (&free, ruled.clone())] {
+            let outline = Outline::of(from);
+            let mut bytes = Vec::new();
+            codec::encode(&outline, &mut bytes);
+            assert_eq!(codec::decode_owned(&bytes), Ok(outline.clone()));
+            assert!(imposed(&outline, &mut to).expect("it is taken") > 0);
+            assert_eq!(to.users, from.users);
+            assert_eq!(imposed(&outline, &mut to), Ok(0));
+        }
+        // Without rules, it is what earlier versions read.
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        codec::encode(&Outline::of(&ruled), &mut with);
+        codec::encode(&Outline::of(&free), &mut without);
+        assert!(with.starts_with(&without) && with.len() > without.len());
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         let outline = Outline::of(&source());
         let mut taken = system(&[ADMIN, Effect::CreateDatabase { name: "shop", db: DbNumber(16), id: DbId(16) }]);
