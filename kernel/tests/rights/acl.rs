@@ -366,6 +366,10 @@ fn what_is_refused_is_in_the_log_of_the_node() {
         rest = &rest[at..];
     }
     assert!(log.contains("client-info id="));
+    let info = stage.ask("admin", "INFO stats");
+    for (what, count) in [("auth", 1), ("cmd", 2), ("key", 2), ("channel", 1)] {
+        assert!(info.contains(&format!("acl_access_denied_{what}:{count}\r\n")), "{what}: {info}");
+    }
     assert_eq!(stage.ask("admin", "ACL LOG 1").matches("count ").count(), 1);
     stage.asks("admin", &[("CONFIG SET acllog-max-len 2", "OK")]);
     assert_eq!(stage.ask("admin", "ACL LOG").matches("count ").count(), 2);
