@@ -131,6 +131,10 @@ impl Permit {
         for rule in &selector.commands {
             let (is_allowed, name) = (rule.starts_with('+'), &rule[1..]);
             if let Some(category) = name.strip_prefix('@') {
+                if !is_allowed && !commands.is_category(category) {
+                    // A later version may know what it forbids.
+                    permit.commands.0.fill(0);
+                }
                 for unit in commands.of_category(category) {
                     permit.set(commands, unit, is_allowed);
                 }
