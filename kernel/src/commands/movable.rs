@@ -35,7 +35,8 @@ const OPTIONS: &[(&str, usize)] =
 /// The places of options among a command's arguments, from this one on.
 fn options<'a>(args: Args<'a>, from: usize) -> impl Iterator<Item = usize> + use<'a> {
     let behind = move |at: &usize| {
-        let values = OPTIONS.iter().find(|(option, _)| is_word(args.at(*at), option)).map_or(0, |(_, values)| *values);
+        let word = args.get(*at)?;
+        let values = OPTIONS.iter().find(|(option, _)| is_word(word, option)).map_or(0, |(_, values)| *values);
         Some(at + 1 + values)
     };
     core::iter::successors(Some(from), behind).take_while(move |at| *at < args.len())

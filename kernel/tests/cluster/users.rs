@@ -309,7 +309,7 @@ fn rules_are_set_through_a_standby_and_looked_at_by_both() {
     > 2 forwards
       2 asks 1 in epoch 5, 2: GET k
       1 answers 2 2: "$-1\r\n"
-      bob@2 gets nil
+      bob@2 gets "$-1\r\n"
       bob@2 gets -NOPERM No permissions to access a key
     > 2 hears nothing
     > a@1: ACL SETUSER bob -get
