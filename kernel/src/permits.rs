@@ -221,23 +221,28 @@ pub(crate) fn check_name(commands: &Commands, name: &str, is_allowed: bool) -> R
     }
 }
 
-/// The words of `ACL SETUSER` with those of a selector joined that brackets hold together.
+/// The words of `ACL SETUSER` with those of a selector joined that brackets hold together; or the word at which one begins that
+/// does not end.
 pub(crate) fn join_selectors<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Vec<u8>>, String> {
     let mut joined: Vec<Vec<u8>> = Vec::new();
     let mut open: Option<Vec<u8>> = None;
+    let mut first: &[u8] = &[];
     for word in words {
         match &mut open {
             Some(selector) => {
                 selector.push(b' ');
                 selector.extend_from_slice(word);
             }
-            None if word.starts_with(b"(") => open = Some(word.into()),
+            None if word.starts_with(b"(") => {
+                first = word;
+                open = Some(word.into());
+            }
             None => joined.push(word.into()),
         }
         joined.extend(open.take_if(|selector| selector.ends_with(b")")));
     }
     match open {
         None => Ok(joined),
-        Some(selector) => Err(String::from_utf8_lossy(&selector).into_owned()),
+        Some(_) => Err(String::from_utf8_lossy(first).into_owned()),
     }
 }

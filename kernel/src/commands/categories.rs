@@ -85,10 +85,12 @@ const FURTHER: &[(&str, &[&str])] = &[
     ("sort", &["set", "sortedset", "list", "dangerous"]),
     ("sort_ro", &["set", "sortedset", "list", "dangerous"]),
     ("swapdb", &["keyspace", "dangerous"]),
+    ("wait", &["blocking", "connection"]),
+    ("waitaof", &["blocking", "connection"]),
 ];
 
 /// Commands that are in no category of their group in Redis.
-const APART: &[&str] = &["sort", "sort_ro", "wait", "waitaof"];
+const APART: &[&str] = &["memory", "sort", "sort_ro", "time", "wait", "waitaof"];
 
 /// Of a command without subcommands, or of one by itself that has some.
 pub(super) fn of(command: &Command, group: &str, is_container: bool) -> Categories {
@@ -119,7 +121,7 @@ pub(super) fn of_subcommand(command: &Command, name: &str, access: Access, group
     if command.name == "command" {
         categories.add("connection");
     }
-    if !(group == "pubsub" && name == "help") {
+    if !APART.contains(&command.name) && !(group == "pubsub" && name == "help") {
         categories.add_group(group);
     }
     categories
