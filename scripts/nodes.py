@@ -256,7 +256,7 @@ class Client:
 
     contexts = {}
 
-    def __init__(self, port, ca, timeout=15, level=None):
+    def __init__(self, port, ca, timeout=15, level=None, user="admin"):
         raw = socket.create_connection(("127.0.0.1", port), timeout)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -264,7 +264,7 @@ class Client:
                 self.contexts[ca] = ssl.create_default_context(cafile=ca)
             self.socket = self.contexts[ca].wrap_socket(raw, server_hostname="127.0.0.1")
             self.input = self.socket.makefile("rb")
-            self.ask("AUTH", "admin", PASSWORD)
+            self.ask("AUTH", user, PASSWORD)
             if level:
                 self.ask("CLIENT", "CONSISTENCY", level)
         except BaseException:

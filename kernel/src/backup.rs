@@ -3,16 +3,23 @@
 //! Keys are held as the effects that make them. There, and here, a database is named by where it was kept; whoever
 //! restores names it by its number, because another cluster keeps it elsewhere.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use bincode::de::Decoder;
+use bincode::de::read::Reader;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
+use crate::codec;
 use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::ids::{DbId, DbNumber};
 use crate::level::Level;
 use crate::limits;
+use crate::rules::Rules;
 use crate::system::System;
 use crate::users::{Role, User, Users};
 
@@ -30,12 +37,36 @@ pub struct End {
     pub outline: Outline,
 }
 
-/// Databases and users.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+/// Databases and users. Stands last in whatever it is in: what came later to it is at its end, if there is any. A program that
+/// does not know that refuses it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
     pub databases: Vec<DatabaseOutline>,
     pub users: Vec<UserOutline>,
 }
+
+impl Encode for Outline {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let Self { databases, users } = self;
+        databases.encode(encoder)?;
+        users.encode(encoder)?;
+        let rules = |user: &UserOutline| user.rules.clone().map(|rules| (user.name.clone(), rules));
+        let rules: BTreeMap<String, Rules> = users.iter().filter_map(rules).collect();
+        if rules.is_empty() { Ok(()) } else { rules.encode(encoder) }
+    }
+}
+
+impl<C> Decode<C> for Outline {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let (databases, mut users): (_, Vec<UserOutline>) = (Decode::decode(decoder)?, Decode::decode(decoder)?);
+        if decoder.reader().peek_read(1).is_some() {
+            let mut rules: BTreeMap<String, Rules> = Decode::decode(decoder)?;
+            users.iter_mut().for_each(|user| user.rules = rules.remove(&user.name));
+        }
+        Ok(Self { databases, users })
+    }
+}
+bincode::impl_borrow_decode!(Outline);
 
 /// A database.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -49,7 +80,7 @@ pub struct DatabaseOutline {
 }
 
 /// A user.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserOutline {
     pub name: String,
     pub password_hash: String,
@@ -57,7 +88,36 @@ pub struct UserOutline {
     pub everywhere: bool,
     pub granted: Vec<DbNumber>,
     pub level: Option<Level>,
+    /// Encoded with those of all users, behind them.
+    pub rules: Option<Rules>,
 }
+
+impl Encode for UserOutline {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let Self { name, password_hash, role, everywhere, granted, level, rules: _ } = self;
+        name.encode(encoder)?;
+        password_hash.encode(encoder)?;
+        role.encode(encoder)?;
+        everywhere.encode(encoder)?;
+        granted.encode(encoder)?;
+        level.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for UserOutline {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self {
+            name: Decode::decode(decoder)?,
+            password_hash: Decode::decode(decoder)?,
+            role: Decode::decode(decoder)?,
+            everywhere: Decode::decode(decoder)?,
+            granted: Decode::decode(decoder)?,
+            level: Decode::decode(decoder)?,
+            rules: None,
+        })
+    }
+}
+bincode::impl_borrow_decode!(UserOutline);
 
 /// Why a cluster does not take an outline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +148,7 @@ impl Outline {
             everywhere: user.everywhere,
             granted: user.granted.iter().copied().collect(),
             level: user.level,
+            rules: user.rules.as_ref().map(|rules| Rules::clone(rules)),
         };
         Self { databases: databases.iter().map(database).collect(), users: system.users.iter().map(user).collect() }
     }
@@ -138,17 +199,24 @@ impl Outline {
             change(effect);
         };
         for user in &self.users {
-            let UserOutline { name, password_hash, role, everywhere, granted, level } = user;
+            let UserOutline { name, password_hash, role, everywhere, granted, level, rules } = user;
             let known = users.get(name);
             let is_same = known.is_some_and(|known| {
                 (&known.password_hash, known.role, known.everywhere, known.level)
                     == (password_hash, *role, *everywhere, *level)
                     && known.granted.iter().eq(granted)
+                    && known.rules.as_deref() == rules.as_ref()
             });
             if is_same {
                 continue;
             }
+            let has_had_rules = known.is_some_and(|known| known.rules.is_some());
             tell(users, &Effect::User { name, password_hash, role: *role });
+            if has_had_rules || rules.is_some() {
+                let mut encoded = Vec::new();
+                rules.iter().for_each(|rules| codec::encode(rules, &mut encoded));
+                tell(users, &Effect::Rules { user: name, rules: &encoded });
+            }
             tell(users, &Effect::Reach { user: name, everywhere: *everywhere });
             for db in granted {
                 tell(users, &Effect::Grant { user: name, db: *db });
@@ -225,6 +293,29 @@ mod tests {
         };
         assert_eq!(without_place(&now), without_place(&outline));
         assert_eq!(imposed(&outline, &mut target), Ok(0));
+    }
+
+    #[test]
+    fn rules_are_restored_and_so_is_having_none() {
+        let mut rules = Vec::new();
+        codec::encode(&Rules::of_new_user(), &mut rules);
+        let bob = Effect::User { name: "bob", password_hash: "b", role: Role::ReadOnly };
+        let ruled = system(&[ADMIN, bob, Effect::Rules { user: "bob", rules: &rules }]);
+        let free = system(&[ADMIN, bob]);
+        for (from, mut to) in [(&ruled, free.clone()), (&free, ruled.clone())] {
+            let outline = Outline::of(from);
+            let mut bytes = Vec::new();
+            codec::encode(&outline, &mut bytes);
+            assert_eq!(codec::decode_owned(&bytes), Ok(outline.clone()));
+            assert!(imposed(&outline, &mut to).expect("it is taken") > 0);
+            assert_eq!(to.users, from.users);
+            assert_eq!(imposed(&outline, &mut to), Ok(0));
+        }
+        // Without rules, it is what earlier versions read.
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        codec::encode(&Outline::of(&ruled), &mut with);
+        codec::encode(&Outline::of(&free), &mut without);
+        assert!(with.starts_with(&without) && with.len() > without.len());
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use alloc::format;
 use core::time::Duration;
 
-use crate::commands::{Access, Command, CommandError, connection, is_word, transactions, user};
+use crate::commands::{Access, Command, CommandError, acl, connection, is_word, transactions, user};
 use crate::core::{Answer, Core};
 use crate::effect::{Change, Effect};
 use crate::events::Events;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
 use crate::mutant::Mutant;
+use crate::password::{Credentials, Password};
 use crate::probe::Probe;
 use crate::removal::Departure;
 use crate::resp::{Args, OwnedArgs, Protocol, Reply};
@@ -104,45 +105,10 @@ pub enum Wanted {
     End,
 }
 
-/// A password to be checked away from the store's lock: it is slow on purpose.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    pub user: alloc::string::String,
-    pub password: alloc::vec::Vec<u8>,
-    /// The user's hash; `None` if there is no such user, which must take as long to find out.
-    pub hash: Option<alloc::string::String>,
-}
-
-/// A password to be hashed away from the store's lock: that is slow on purpose.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub alloc::vec::Vec<u8>);
-
-impl core::fmt::Debug for Password {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Password")
-    }
-}
-
 impl Then {
     /// Whether the reply stands, and leaves as soon as what it waits for is accepted.
     pub(crate) fn is_answered(&self) -> bool {
         matches!(self, Then::Reply | Then::Close | Then::SaveLater)
-    }
-}
-
-/// What became of a password check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PasswordCheck {
-    Right,
-    /// Or there is no such user: strangers are not told which.
-    Wrong,
-    /// Not checked: too many wrong ones have come from there.
-    TooMany,
-}
-
-impl core::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -362,7 +328,7 @@ impl Call<'_> {
     pub(crate) fn dispatch(&mut self) -> Result<Level, CommandError> {
         let result = self.try_dispatch();
         if result.is_err() {
-            self.session.hashed = None;
+            self.session.hashed.clear();
             self.session.counting = None;
             // Refused before it ran; the arguments are those of the inner command if the prefix was in order.
             let command = self.core.commands.find(self.args.at(0)).map(|(number, _)| number);
@@ -418,8 +384,8 @@ impl Call<'_> {
         self.touches_data = command.touches_data(access) && !self.runs_without_data(command);
         let level = self.level(command, access, level.or(self.session.next_level))?;
         if self.touches_data && !self.session.is_proxy {
-            if let Some(password) = user::unhashed(self, command)? {
-                self.then = Then::HashPassword(Password(password.into()));
+            if let Some(password) = self.unhashed(command)? {
+                self.then = Then::HashPassword(password);
                 return Ok(level);
             }
             if let Some(reply) = transactions::answer_here(self, command) {
@@ -556,6 +522,15 @@ impl Call<'_> {
         Err(CommandError::NoPrimary)
     }
 
+    /// The password in the command, if it has one, that is to be hashed before it can go on.
+    fn unhashed(&self, command: &Command) -> Result<Option<Password>, CommandError> {
+        match command.name {
+            "user" => user::unhashed(self),
+            "acl" => acl::unhashed(self),
+            _ => Ok(None),
+        }
+    }
+
     /// Where a command on data is executed now; `access` is that of its subcommand.
     fn place(&mut self, command: &Command, access: Access, level: Level) -> Result<Place, CommandError> {
         // The commands of a connection take effect in their order, wherever they go.
@@ -640,7 +615,10 @@ impl Call<'_> {
             self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
         }
-        if command.is_write() && !self.core.writes_collections() && self.core.commands.makes_collections(number) {
+        let makes_collections = command.is_write() && self.core.commands.makes_collections(number);
+        let is_early = makes_collections && !self.core.writes_collections()
+            || acl::changes_users(command, self.args) && !self.core.writes_rules();
+        if is_early {
             // Until the nodes have agreed, as a young cluster is about to.
             let since = *self.session.parked.get_or_insert(self.monotonic);
             if self.monotonic - since >= self.core.config.park_timeout {
@@ -677,9 +655,8 @@ impl Call<'_> {
         }
         line.extend_from_slice(b"\r\n");
         let users = &self.core.system.users;
-        let is_admin = |user: &str, stamp: u64| {
-            users.get(user).is_some_and(|user| user.role == Role::Admin && user.stamp() == stamp)
-        };
+        let is_admin =
+            |user: &str, stamp: u64| users.get(user).is_some_and(|user| user.role == Role::Admin && user.knows(stamp));
         self.core.clients.show(&line, is_admin);
     }
 

@@ -13,7 +13,9 @@ use crate::core::Core;
 use crate::events;
 use crate::glob;
 use crate::mutant::Mutant;
+use crate::permits::Permits;
 use crate::resp::Reply;
+use crate::session::Session;
 use crate::time::Monotonic;
 
 /// What somebody has published.
@@ -76,7 +78,7 @@ type Names = BTreeMap<Arc<[u8]>, BTreeSet<Slot>>;
 pub(crate) struct Channels {
     /// Who has subscribed, by [`Kind`] and name.
     names: [Names; 3],
-    /// [`Core::rights_changes`] as of which every subscriber was a user.
+    /// [`Core::rights_changes`] as of which every subscriber was a user who may hear what it has subscribed to.
     rights_of: u64,
 }
 
@@ -96,6 +98,11 @@ impl Subscriptions {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(BTreeSet::is_empty)
+    }
+
+    fn are_allowed(&self, permits: &Permits) -> bool {
+        let kinds = [Kind::Channel, Kind::Pattern, Kind::Shard];
+        kinds.into_iter().all(|kind| self.of(kind).iter().all(|name| permits.may_hear(kind, name)))
     }
 
     /// What replies count: shard channels are counted by themselves.
@@ -196,7 +203,7 @@ impl Core {
     /// Gives a message to the subscribers of this node; how many there are. The keys of a database are for whom it was
     /// granted to.
     pub(crate) fn hear(&mut self, message: Message) -> usize {
-        self.send_off_strangers();
+        self.send_off(None);
         let (clients, users) = (&mut self.clients, &self.system.users);
         let about = events::database(&message.channel).and_then(|db| keyspace::named(&self.system.databases, db));
         let may = |user: &str| about.is_none_or(|db| users.get(user).is_some_and(|user| user.may_use(db)));
@@ -213,19 +220,25 @@ impl Core {
         heard
     }
 
-    /// Has the connections of subscribers closed whose users are gone, before they hear anything more.
-    fn send_off_strangers(&mut self) {
+    /// Has the connections of subscribers closed, before they hear anything more, whose users are gone or may not hear any
+    /// more what they have subscribed to. The connection that runs now is not among the others.
+    pub(crate) fn send_off(&mut self, running: Option<&Session>) {
         // While the log is being read, nobody knows who is a user.
         if self.channels.rights_of == self.rights_changes || !self.is_hot() {
             return;
         }
         self.channels.rights_of = self.rights_changes;
-        let users = &self.system.users;
-        let is_user = |name: &str, stamp: u64| users.get(name).is_some_and(|user| user.stamp() == stamp);
-        let subscribers = self.clients.sessions().into_iter().filter(|(_, session)| !session.subscriptions.is_empty());
-        let is_stranger = subscribers
-            .filter(|(_, session)| !session.user.as_deref().is_some_and(|name| is_user(name, session.stamp)));
-        let strangers: Vec<Slot> = is_stranger.map(|(slot, _)| slot).collect();
-        strangers.into_iter().for_each(|slot| self.clients.kill(slot));
+        let others = self.clients.sessions().into_iter().map(|(_, session)| session);
+        let subscribers = others.chain(running).filter(|session| !session.subscriptions.is_empty());
+        let sent_off: Vec<Slot> =
+            subscribers.filter(|session| !self.may_hear_on(session)).map(|session| session.slot).collect();
+        sent_off.into_iter().for_each(|slot| self.clients.kill(slot));
+    }
+
+    fn may_hear_on(&self, session: &Session) -> bool {
+        let user = session.user.as_deref().and_then(|name| self.system.users.get(name));
+        let Some(user) = user.filter(|user| user.knows(session.stamp)) else { return false };
+        let permits = user.rules.as_ref().and_then(|rules| Permits::of(rules, &self.commands));
+        permits.is_none_or(|permits| session.subscriptions.are_allowed(&permits))
     }
 }

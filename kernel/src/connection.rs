@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::call::{Credentials, Password, PasswordCheck, Then, Wanted};
+use crate::call::{Then, Wanted};
 use crate::clients::Slot;
 use crate::core::{Core, Now};
 use crate::forward::{Answered, Void};
@@ -12,6 +12,7 @@ use crate::gate::{Delay, Gate, Marks, Place, Wait};
 use crate::ids::{DbNumber, Index, Seq};
 use crate::level::Level;
 use crate::limits;
+use crate::password::{Credentials, Password, PasswordCheck};
 use crate::removal::Departure;
 use crate::resp::{Pipeline, ProtocolError};
 use crate::session::{HashedPassword, Replies, Session};
@@ -343,7 +344,7 @@ impl Connection {
     /// The hash that [`Step::HashPassword`] asked for, of that password; then run again.
     pub fn password_hashed(&mut self, core: &mut Core, password: Password, hash: alloc::string::String) {
         let mut session = core.clients.take(self.slot);
-        session.hashed = Some(HashedPassword { password: password.0, hash });
+        session.hashed.push(HashedPassword { text: password.text, form: password.form, hash });
         core.clients.put_back(self.slot, session);
     }
 

@@ -3,12 +3,14 @@
 //! Requests come in by [`Core::execute`], because they bring borrowed bytes and take a borrowed reply buffer; everything
 //! else comes in by [`Core::handle`]. Nothing leaves but return values and [`Output`]s.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::call::{Call, MayWait, PasswordCheck, Then};
+use crate::acllog::AclLog;
+use crate::call::{Call, MayWait, Then};
 use crate::changed::Changed;
 use crate::channels::{Channels, Message};
 use crate::clients::Clients;
@@ -31,11 +33,14 @@ use crate::limits;
 use crate::lookahead;
 use crate::members::{Group, Members};
 use crate::mutant::Mutant;
+use crate::password::{self, PasswordCheck};
+use crate::permits::Permits;
 use crate::probe::{Probe, Probes};
 use crate::random::Random;
 use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, OwnedArgs, Reply};
+use crate::rules::Rules;
 use crate::served::Served;
 use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
@@ -74,6 +79,8 @@ pub struct Config {
     pub quorum_check: bool,
     /// Seeds the hash tables; unpredictable in production.
     pub seed: u64,
+    /// Unpredictable in production: `ACL GENPASS` draws from it.
+    pub secret: [u64; 4],
     pub started: Monotonic,
     pub process_id: u32,
     /// The port that clients use, for `INFO`.
@@ -260,6 +267,9 @@ pub struct Core {
     pub(crate) system: System,
     /// Grows whenever somebody's rights may have changed: sessions then look anew.
     pub(crate) rights_changes: u64,
+    /// What users' rules allow, beside the rules that it was made from; `None` if that is everything.
+    pub(crate) permits: BTreeMap<String, (Arc<Rules>, Option<Arc<Permits>>)>,
+    pub(crate) acl_log: AclLog,
     pub(crate) changed: Changed,
     pub(crate) watches: Watches,
     pub(crate) waiters: Waiters,
@@ -314,6 +324,8 @@ pub struct Core {
     /// Bytes from and to clients as of the last tick.
     traffic: (u64, u64),
     random: Random,
+    /// How many secrets were made for clients.
+    secrets_made: u64,
     /// When a newer snapshot was first heard of.
     last_save: Option<Wall>,
 }
@@ -339,6 +351,9 @@ impl Core {
             rates: Rates::default(),
             system: System::default(),
             rights_changes: 0,
+            permits: BTreeMap::new(),
+            acl_log: AclLog::default(),
+            secrets_made: 0,
             role: Role::Recovering,
             incarnation: None,
             origin_life: None,
@@ -422,6 +437,7 @@ impl Core {
             Level::Eventual
         });
         let answer = call.answer(level);
+        self.send_off(Some(session));
         if self.waiters.has_ready() {
             self.serve_waiters(now);
         }
@@ -526,6 +542,7 @@ impl Core {
                     self.applied = Some(index);
                 }
                 self.serve_waiters(now);
+                self.send_off(None);
             }
             Input::Release => self.hand_over(),
             Input::Forget => {
@@ -1071,6 +1088,17 @@ impl Core {
     /// Whether nothing more may be stored.
     pub(crate) fn is_out_of_memory(&self) -> bool {
         self.config.max_memory > 0 && self.used_memory() as u64 >= self.config.max_memory
+    }
+
+    /// So many hexadecimal digits that nobody can foresee.
+    pub(crate) fn secret(&mut self, digits: usize) -> Vec<u8> {
+        self.secrets_made += 1;
+        password::unforeseeable(&self.config.secret, self.secrets_made, digits)
+    }
+
+    /// The highest wall clock in the log or used here.
+    pub(crate) fn newest_wall(&self) -> Wall {
+        self.newest_wall
     }
 
     /// 64 random bits, for commands that choose; not for secrets.

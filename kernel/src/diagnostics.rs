@@ -56,11 +56,12 @@ impl Core {
         self.diagnostics.tunables
     }
 
-    /// Changes thresholds and bounds; the slow log is cut to its new length at once.
+    /// Changes thresholds and bounds; the slow log and the ACL log are cut to their new lengths at once.
     pub fn set_tunables(&mut self, tunables: Tunables) {
         self.diagnostics.tunables = tunables;
         self.diagnostics.noteworthy = tunables.noteworthy();
         self.diagnostics.slowlog.cut(tunables.slowlog_max_len);
+        self.acl_log.cut(tunables.acllog_max_len);
         self.diagnostics.watch.set_precise((0..PRECISE_BELOW).contains(&tunables.slowlog_slower_than));
     }
 

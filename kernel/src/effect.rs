@@ -51,6 +51,8 @@ pub enum Effect<'a> {
     /// The key's collection has changed. One that was absent began empty and without a deadline; one that has become empty
     /// is gone, unless it is a stream. A value of another type stays as it is.
     Change { db: DbId, key: &'a [u8], change: Change<'a> },
+    /// The user now has these ACL rules ([`Rules`](crate::rules::Rules), encoded), or none if there are no bytes.
+    Rules { user: &'a str, rules: &'a [u8] },
 }
 
 /// An end of a list.
@@ -167,6 +169,7 @@ impl<'a> Effect<'a> {
                 | Effect::UserLevel { .. }
                 | Effect::DropUser { .. }
                 | Effect::DropDatabase { .. }
+                | Effect::Rules { .. }
         )
     }
 

@@ -166,6 +166,11 @@ fn stats(s: &mut Section<'_>) {
     s.line("slow_commands", s.core.slow_commands());
     s.line("total_error_replies", stats.total_errors());
     s.line("client_output_buffer_limit_disconnections", s.core.clients.overflowed());
+    let [commands, keys, channels, passwords] = stats.refused;
+    s.line("acl_access_denied_auth", passwords);
+    s.line("acl_access_denied_cmd", commands);
+    s.line("acl_access_denied_key", keys);
+    s.line("acl_access_denied_channel", channels);
 }
 
 fn replication(s: &mut Section<'_>) {

@@ -6,6 +6,7 @@
 #![no_std]
 extern crate alloc;
 
+mod acllog;
 pub mod agreed;
 pub mod backup;
 pub mod call;
@@ -41,6 +42,8 @@ pub mod limits;
 mod lookahead;
 pub mod members;
 pub mod mutant;
+pub mod password;
+mod permits;
 pub mod probe;
 mod proxy;
 mod random;
@@ -51,6 +54,7 @@ pub mod removal;
 pub mod requests;
 pub mod resp;
 mod rights;
+pub mod rules;
 mod served;
 pub mod session;
 pub mod slowlog;

@@ -125,3 +125,10 @@ pub const DIGEST_HOLD: core::time::Duration = core::time::Duration::from_secs(2)
 
 /// Entries that the slow log may be told to keep; each has at most 4 KiB of arguments.
 pub const MAX_SLOWLOG: usize = 100_000;
+
+/// Entries that the ACL log may be told to keep; each has at most about 4 KiB.
+pub const MAX_ACL_LOG: usize = 10_000;
+/// Bytes of a user's ACL rules as `ACL LIST` shows them, without passwords: they are in the memory of every node.
+pub const MAX_RULES: usize = 16 << 10;
+/// Passwords of a user. Each that is not the right one takes as long to check as the right one.
+pub const MAX_PASSWORDS: usize = 8;

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use crate::call::Then;
 use crate::codec::{self, CodecError};
-use crate::commands::wait;
+use crate::commands::{acl, wait};
 use crate::core::{Answer, Core, Now};
 use crate::effect::Effect;
 use crate::forward::{self, Blocked, Counts, Delivery, FromPrimary, Lost, Proxies, Request, ToPrimary, Waiting};
@@ -375,7 +375,9 @@ impl Core {
         let mut transaction = Transaction::default();
         for args in queue {
             match self.commands.resolve(args.args()) {
-                Ok((number, command)) if !command.is_barred_from_transactions() => {
+                Ok((number, command))
+                    if !command.is_barred_from_transactions() && !acl::changes_users(command, args.args()) =>
+                {
                     transaction.push(number, command, args.args());
                 }
                 _ => transaction.is_broken = true,

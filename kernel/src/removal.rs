@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::agreed::{Agreed, COLLECTIONS, REMOVALS};
+use crate::agreed::{Agreed, COLLECTIONS, REMOVALS, RULES};
 use crate::core::Core;
 
 /// What is to leave the cluster.
@@ -68,5 +68,10 @@ impl Core {
     /// Whether all nodes know values other than byte strings.
     pub(crate) fn writes_collections(&self) -> bool {
         self.system.agreed.format >= COLLECTIONS
+    }
+
+    /// Whether all nodes know ACL rules.
+    pub(crate) fn writes_rules(&self) -> bool {
+        self.system.agreed.format >= RULES
     }
 }

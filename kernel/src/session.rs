@@ -10,6 +10,8 @@ use crate::clients::Slot;
 use crate::forward::RemoteWatch;
 use crate::ids::{DbNumber, Epoch, Seq};
 use crate::level::Level;
+use crate::password::Form;
+use crate::permits::Permits;
 use crate::resp::{Protocol, Trust};
 use crate::stopwatch::Pace;
 use crate::time::Monotonic;
@@ -60,13 +62,15 @@ pub struct Session {
     pub db: DbNumber,
     /// The authenticated user's name.
     pub user: Option<String>,
-    /// Which user of that name: [`User::stamp`].
+    /// By which password, and so which user of that name: see [`User::knows`].
     pub(crate) stamp: u64,
     /// The user's rights as they were at [`Core::rights_changes`](crate::core::Core::rights_changes) of `rights_of`.
     pub(crate) rights: Option<Arc<User>>,
     pub(crate) rights_of: u64,
-    /// A password of a command that waits, hashed as that command asked.
-    pub(crate) hashed: Option<HashedPassword>,
+    /// What the user's rules allow; `None` if there are none. Of the same moment.
+    pub(crate) permits: Option<Arc<Permits>>,
+    /// Passwords of a command that waits, hashed as that command asked.
+    pub(crate) hashed: Vec<HashedPassword>,
     pub name: String,
     pub library: String,
     pub library_version: String,
@@ -136,7 +140,8 @@ pub(crate) struct Counting {
 /// A password and the hash that was made of it.
 #[derive(Clone)]
 pub(crate) struct HashedPassword {
-    pub password: Vec<u8>,
+    pub text: Vec<u8>,
+    pub form: Form,
     pub hash: String,
 }
 
@@ -150,8 +155,8 @@ impl core::fmt::Debug for HashedPassword {
 #[derive(Clone, Debug)]
 pub(crate) struct Greeting {
     pub user: String,
-    /// The hash that the password is checked against: the user may change meanwhile.
-    pub hash: Option<String>,
+    /// The hashes that the password is checked against: the user may change meanwhile.
+    pub hashes: Vec<String>,
     /// Set by HELLO.
     pub protocol: Option<Protocol>,
     pub name: Option<String>,
@@ -170,7 +175,8 @@ impl Session {
             stamp: 0,
             rights: None,
             rights_of: 0,
-            hashed: None,
+            permits: None,
+            hashed: Vec::new(),
             name: String::new(),
             library: String::new(),
             library_version: String::new(),

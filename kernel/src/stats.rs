@@ -29,6 +29,8 @@ pub struct Stats {
     /// Reads that had to wait for the log, because the lease had ended.
     pub reads_without_lease: u64,
     pub rejected_passwords: u64,
+    /// What was refused for want of rights, by [`Reason`](crate::acllog::Reason).
+    pub(crate) refused: [u64; 4],
     pub connections_rejected: u64,
     /// How long clients waited for the store's lock; once for all requests that came together.
     pub lock_waits: Histogram,

@@ -1,6 +1,8 @@
 //! The state that is not keys: who leads, what was accepted, who the users are. It is the same on every node that has
 //! read the same log, and a partition of its own in every snapshot (PROTOCOL rule 19).
 
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use bincode::de::Decoder;
@@ -9,12 +11,14 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::agreed::Agreed;
+use crate::codec::{self, CodecError};
 use crate::cores::Cores;
 use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::ids::{Epoch, Incarnation, Index};
 use crate::requests::Requests;
+use crate::rules::Rules;
 use crate::time::Wall;
 use crate::users::Users;
 use crate::verdict::{Verdict, Verdicts};
@@ -33,7 +37,7 @@ pub struct System {
     pub requests: Requests,
     /// The newest entry that may have changed the data or anything else here that a digest is of.
     pub changed: Index,
-    /// Not encoded with the rest: the oldest format ends here. It stands behind, if there is any ([`Agreed::append`]).
+    /// Not encoded with the rest: the oldest format ends here. It stands behind, if there is any ([`System::append_newer`]).
     pub agreed: Agreed,
 }
 
@@ -94,6 +98,35 @@ impl System {
             self.changed = index;
         }
         verdict
+    }
+
+    /// Appends to its encoding what the oldest format does not know, as far as there is any: each newer one at the end.
+    pub fn append_newer(&self, out: &mut Vec<u8>) {
+        let rules: BTreeMap<String, Rules> =
+            self.users.rules().map(|(name, rules)| (name.into(), rules.clone())).collect();
+        if self.agreed != Agreed::default() || !rules.is_empty() {
+            codec::encode(&self.agreed, out);
+        }
+        if !rules.is_empty() {
+            codec::encode(&rules, out);
+        }
+    }
+
+    /// Takes what stands behind its encoding.
+    ///
+    /// # Errors
+    /// If that is something else.
+    pub fn take_newer(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let (agreed, rest) = codec::decode(bytes)?;
+        self.agreed = agreed;
+        if !rest.is_empty() {
+            let rules: BTreeMap<String, Rules> = codec::decode_owned(rest)?;
+            rules.into_iter().for_each(|(name, rules)| self.users.set_rules(&name, Some(rules)));
+        }
+        Ok(())
     }
 
     /// A Core leaves, unless it has begun another life since, is primary, which hands over first, or is the last.

@@ -15,6 +15,8 @@ pub struct Tunables {
     /// begun; 0 is no bound. Streams are trimmed approximately by whole blocks.
     pub stream_block_bytes: usize,
     pub stream_block_entries: usize,
+    /// `acllog-max-len`: entries of the ACL log.
+    pub acllog_max_len: usize,
 }
 
 impl Default for Tunables {
@@ -26,6 +28,7 @@ impl Default for Tunables {
             latency_threshold: 0,
             stream_block_bytes: 4096,
             stream_block_entries: 100,
+            acllog_max_len: 128,
         }
     }
 }

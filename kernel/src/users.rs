@@ -5,13 +5,18 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::hash::Hasher;
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use siphasher::sip::SipHasher24;
 
+use crate::codec;
 use crate::commands::Access;
 use crate::effect::Effect;
 use crate::ids::DbNumber;
 use crate::level::Level;
+use crate::rules::Rules;
 
 /// A user's rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -44,15 +49,16 @@ impl Role {
         match access {
             Access::Anyone | Access::Connection | Access::Read | Access::Subscribe => true,
             Access::Write | Access::Publish => self != Role::ReadOnly,
-            Access::Admin => self == Role::Admin,
+            Access::Admin | Access::Operator => self == Role::Admin,
         }
     }
 }
 
 /// A user as the log knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Argon2id, as a PHC string.
+    /// Argon2id, as a PHC string; of several passwords one behind the other, with a line's end between them. See
+    /// [`crate::password`].
     pub password_hash: String,
     pub role: Role,
     /// Whether every database may be used, also those that are still to come.
@@ -61,9 +67,49 @@ pub struct User {
     pub granted: BTreeSet<DbNumber>,
     /// What commands have that ask for no level.
     pub level: Option<Level>,
+    /// What ACL rules allow of what the role allows; without any, that is all. Not encoded with the rest: see
+    /// [`System::append_newer`](crate::system::System::append_newer).
+    pub rules: Option<Arc<Rules>>,
 }
 
+impl Encode for User {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let Self { password_hash, role, everywhere, granted, level, rules: _ } = self;
+        password_hash.encode(encoder)?;
+        role.encode(encoder)?;
+        everywhere.encode(encoder)?;
+        granted.encode(encoder)?;
+        level.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for User {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self {
+            password_hash: Decode::decode(decoder)?,
+            role: Decode::decode(decoder)?,
+            everywhere: Decode::decode(decoder)?,
+            granted: Decode::decode(decoder)?,
+            level: Decode::decode(decoder)?,
+            rules: None,
+        })
+    }
+}
+bincode::impl_borrow_decode!(User);
+
 impl User {
+    /// One that nobody can authenticate as, before anything is known of it but that it may use every database.
+    pub(crate) fn nobody() -> Self {
+        Self {
+            password_hash: String::new(),
+            role: Role::ReadOnly,
+            everywhere: true,
+            granted: BTreeSet::new(),
+            level: None,
+            rules: None,
+        }
+    }
+
     /// Whether the user may use this database. Admins could grant it to themselves, so they may use all.
     pub fn may_use(&self, db: DbNumber) -> bool {
         self.may_use_all() || self.granted.contains(&db)
@@ -73,13 +119,36 @@ impl User {
         self.everywhere || self.role == Role::Admin
     }
 
-    /// Tells this user, with this password, from one of the same name before or after: who has authenticated as one is not
-    /// the other. Hashes are salted, so no two are the same.
-    pub fn stamp(&self) -> u64 {
-        let mut hasher = SipHasher24::new();
-        hasher.write(self.password_hash.as_bytes());
-        hasher.finish()
+    /// The hashes of the user's passwords.
+    pub fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.password_hash.split(BETWEEN_HASHES)
     }
+
+    /// Whether who has authenticated by the password with this stamp is this user: not one of the same name before or after,
+    /// and the password is still one of the user's.
+    pub fn knows(&self, stamp: u64) -> bool {
+        self.needs_no_password() || self.hashes().any(|hash| self::stamp(hash) == stamp)
+    }
+
+    /// Whether every password is right.
+    pub fn needs_no_password(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| rules.needs_no_password)
+    }
+
+    /// Whether anybody may authenticate as the user.
+    pub fn is_on(&self) -> bool {
+        self.rules.as_ref().is_none_or(|rules| rules.is_on)
+    }
+}
+
+/// Stands between the hashes of a user's passwords.
+pub(crate) const BETWEEN_HASHES: char = '\n';
+
+/// Tells a password by its hash. Hashes are salted, so no two are the same.
+pub fn stamp(hash: &str) -> u64 {
+    let mut hasher = SipHasher24::new();
+    hasher.write(hash.as_bytes());
+    hasher.finish()
 }
 
 /// All users by name.
@@ -103,25 +172,11 @@ impl Users {
         self.0.is_empty()
     }
 
-    /// Whether there is no other admin: somebody must be able to make users.
-    pub fn is_last_admin(&self, name: &str) -> bool {
-        let is_admin = |user: &User| user.role == Role::Admin;
-        self.get(name).is_some_and(|user| is_admin(user))
-            && !self.iter().any(|(other, user)| other != name && is_admin(user))
-    }
-
     /// Applies a change; those of data do not concern it.
     pub fn apply(&mut self, effect: &Effect<'_>) {
         match *effect {
             Effect::User { name, password_hash, role } => {
-                let everywhere = User {
-                    password_hash: String::new(),
-                    role,
-                    everywhere: true,
-                    granted: BTreeSet::new(),
-                    level: None,
-                };
-                let user = self.0.entry(name.into()).or_insert_with(|| Arc::new(everywhere));
+                let user = self.0.entry(name.into()).or_insert_with(|| Arc::new(User::nobody()));
                 let user = Arc::make_mut(user);
                 user.password_hash = password_hash.into();
                 user.role = role;
@@ -134,6 +189,10 @@ impl Users {
                 user.granted.insert(db);
             }),
             Effect::UserLevel { user, level } => self.change(user, |user| user.level = level),
+            Effect::Rules { user, rules } => {
+                let read = || codec::decode_owned(rules).unwrap_or_else(|_| Rules::unreadable());
+                self.set_rules(user, (!rules.is_empty()).then(read));
+            }
             Effect::DropUser { name } => {
                 self.0.remove(name);
             }
@@ -144,6 +203,16 @@ impl Users {
             }
             _ => {}
         }
+    }
+
+    /// Has a user's rules be these, or none.
+    pub(crate) fn set_rules(&mut self, name: &str, rules: Option<Rules>) {
+        self.change(name, |user| user.rules = rules.map(Arc::new));
+    }
+
+    /// The rules of those who have some.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = (&str, &Rules)> {
+        self.iter().filter_map(|(name, user)| Some((name, &**user.rules.as_ref()?)))
     }
 
     fn change(&mut self, name: &str, change: impl FnOnce(&mut User)) {

@@ -4,11 +4,11 @@ mod support;
 
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output};
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::{Monotonic, Wall};
@@ -58,7 +58,7 @@ impl World {
         let words: Vec<&str> = request.split(' ').collect();
         encode_command(&words, self.client.input());
         while let Step::CheckPassword(_) = self.client.run(&mut self.core, NOW) {
-            self.client.password_checked(&mut self.core, NOW, PasswordCheck::Right);
+            self.client.password_checked(&mut self.core, NOW, PasswordCheck::Right(0));
         }
         self.tell(Input::CloseBatch);
         self.client.advance(Marks::alone(self.accepted), &[], NOW.monotonic);

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::gate::Marks;
 use mneme_kernel::gate::{Delay, Ending};
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::stats::Calls;
@@ -118,7 +118,7 @@ impl Bench {
             match self.connection.run(&mut self.core, now) {
                 Step::CheckPassword(credentials) => {
                     let check =
-                        if credentials.password == b"right" { PasswordCheck::Right } else { PasswordCheck::Wrong };
+                        if credentials.password == b"right" { PasswordCheck::Right(0) } else { PasswordCheck::Wrong };
                     self.connection.password_checked(&mut self.core, now, check);
                 }
                 Step::Save => self.connection.done(&mut self.core, Err("no space")),

@@ -16,6 +16,7 @@ use mneme_kernel::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::members::{Member, Members};
 use mneme_kernel::resp::{Decoder, OwnedArgs, Trust, encode_command};
+use mneme_kernel::rules::{KeyPattern, Rules, Selector};
 use mneme_kernel::snapshot::{BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition};
 use mneme_kernel::store::{Stream, StreamId, Words, delivered_word, words};
 use mneme_kernel::system::System;
@@ -124,7 +125,8 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
             | Effect::CreateDatabase { .. }
             | Effect::DropDatabase { .. }
             | Effect::DatabaseLevel { .. }
-            | Effect::Change { .. } => {}
+            | Effect::Change { .. }
+            | Effect::Rules { .. } => {}
         }
     }
     all
@@ -139,6 +141,42 @@ fn effects_are_written_as_ever() {
         let bytes = golden.expect(name, &written);
         let decoded: Vec<_> = Effects::new(&bytes).collect();
         assert_eq!(decoded, [Ok(effect)]);
+    }
+    golden.finish();
+}
+
+/// Rules that show every field.
+fn rules() -> Rules {
+    let every = Selector { every_command: true, every_key: true, every_channel: true, ..Selector::default() };
+    let key = |pattern: &[u8], read, write| KeyPattern { pattern: pattern.into(), read, write };
+    let some = Selector {
+        commands: vec!["+get".into(), "-config|set".into()],
+        keys: vec![key(b"a*", true, false), key(b"", false, true)],
+        channels: vec![b"c".into()],
+        ..Selector::default()
+    };
+    Rules {
+        is_on: true,
+        needs_no_password: false,
+        skips_sanitizing: true,
+        makes_role: false,
+        selectors: vec![every, some],
+    }
+}
+
+#[test]
+fn rules_are_written_as_ever() {
+    let mut golden = golden!("rules.txt");
+    let mut encoded = Vec::new();
+    codec::encode(&rules(), &mut encoded);
+    for (name, effect) in [
+        ("rules", Effect::Rules { user: "ann", rules: &encoded }),
+        ("no rules", Effect::Rules { user: "ann", rules: &[] }),
+    ] {
+        let mut written = Vec::new();
+        effect::record(&effect, &mut written);
+        let bytes = golden.expect(name, &written);
+        assert_eq!(Effects::new(&bytes).collect::<Vec<_>>(), [Ok(effect)]);
     }
     golden.finish();
 }
@@ -412,7 +450,17 @@ fn system_partitions_are_written_as_ever() {
     agreed.judge(Index(5), &Entry::Hello { node: "node-1", nonce: 9 << 32, address: "host:7379", origin: None });
     agreed.judge(Index(6), &Entry::Remove { node: "node-2", incarnation: Incarnation(3) });
     let agreed = SystemPartition { system: agreed, ..SystemPartition::default() };
-    for (name, partition) in [("founded", partition), ("empty", SystemPartition::default()), ("removed", agreed)] {
+    // Of format 4: users' rules stand behind that.
+    let mut ruled = System::default();
+    ruled.judge(Index(3), &Entry::Format { format: 4 });
+    ruled.apply(&Effect::User { name: "ann", password_hash: "one\nother", role: Role::ReadOnly });
+    let mut encoded = Vec::new();
+    codec::encode(&rules(), &mut encoded);
+    ruled.apply(&Effect::Rules { user: "ann", rules: &encoded });
+    assert_eq!(ruled.users.get("ann").and_then(|user| user.rules.as_deref()), Some(&rules()));
+    let ruled = SystemPartition { system: ruled, ..SystemPartition::default() };
+    let empty = SystemPartition::default();
+    for (name, partition) in [("founded", partition), ("empty", empty), ("removed", agreed), ("rules", ruled)] {
         let (mut blocks, mut written) = (BlockWriter::new(FILE, crc), Vec::new());
         partition.encode(blocks.content());
         blocks.finish(&mut written);

@@ -5,7 +5,6 @@ mod support;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
@@ -13,6 +12,7 @@ use mneme_kernel::entry::Entry;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::limits;
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::{Decoder, ProtocolError, Trust, encode_command};
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::{Monotonic, Wall};
@@ -75,7 +75,7 @@ impl Stage {
         client.input().extend_from_slice(bytes);
         let step = loop {
             match client.run(&mut self.core, self.now) {
-                Step::CheckPassword(_) => client.password_checked(&mut self.core, self.now, PasswordCheck::Right),
+                Step::CheckPassword(_) => client.password_checked(&mut self.core, self.now, PasswordCheck::Right(0)),
                 step => break step,
             }
         };
@@ -334,7 +334,10 @@ fn the_documents_tell_every_limit() {
         ("MAX_SUBSCRIPTIONS", limits::MAX_SUBSCRIPTIONS),
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
         ("MAX_PASSWORD", limits::MAX_PASSWORD),
+        ("MAX_PASSWORDS", limits::MAX_PASSWORDS),
+        ("MAX_RULES", limits::MAX_RULES),
         ("MAX_SLOWLOG", limits::MAX_SLOWLOG),
+        ("MAX_ACL_LOG", limits::MAX_ACL_LOG),
         ("MAX_USERS", limits::MAX_USERS),
         ("MAX_NAME", limits::MAX_NAME),
         ("NAMED_DATABASES", limits::NAMED_DATABASES.into()),

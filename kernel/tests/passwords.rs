@@ -4,12 +4,12 @@ mod support;
 
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::Step;
 use mneme_kernel::core::{Content, Core, Input, Now};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
 use mneme_kernel::time::{Monotonic, Wall};
@@ -68,7 +68,7 @@ impl Follower {
 #[test]
 fn each_outcome_of_a_check_has_its_answer_and_its_count() {
     for (check, wanted, rejected) in [
-        (PasswordCheck::Right, "+OK", 0),
+        (PasswordCheck::Right(0), "+OK", 0),
         (PasswordCheck::Wrong, "-WRONGPASS invalid username-password pair or user is disabled.", 1),
         (
             PasswordCheck::TooMany,
@@ -86,9 +86,9 @@ fn each_outcome_of_a_check_has_its_answer_and_its_count() {
 fn a_password_that_is_changed_while_it_is_checked_is_wrong() {
     for request in ["AUTH secret", "HELLO 2 AUTH admin secret"] {
         let mut follower = Follower::new();
-        let answer = follower.answer(request, |log| log.set_hash("second"), PasswordCheck::Right);
+        let answer = follower.answer(request, |log| log.set_hash("second"), PasswordCheck::Right(0));
         assert!(answer.starts_with("-WRONGPASS"), "{request}: {answer}");
-        let answer = follower.answer(request, |_| {}, PasswordCheck::Right);
+        let answer = follower.answer(request, |_| {}, PasswordCheck::Right(0));
         assert!(!answer.starts_with('-'), "{request}: {answer}");
     }
 }

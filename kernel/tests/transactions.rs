@@ -4,11 +4,11 @@ mod support;
 
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, KeeperState, Now, Output};
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::encode_command;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::{Monotonic, Wall};
@@ -62,7 +62,7 @@ impl World {
     fn ask(&mut self, client: &mut Connection, request: &str) -> String {
         encode_command(&request.split(' ').collect::<Vec<_>>(), client.input());
         while let Step::CheckPassword(_) = client.run(&mut self.core, self.now) {
-            client.password_checked(&mut self.core, self.now, PasswordCheck::Right);
+            client.password_checked(&mut self.core, self.now, PasswordCheck::Right(0));
         }
         self.tell(Input::CloseBatch);
         client.advance(Marks::alone(self.accepted), &[], self.now.monotonic);

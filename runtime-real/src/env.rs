@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mneme_driver::env::{Env, Source};
-use mneme_kernel::call::{Credentials, PasswordCheck};
+use mneme_kernel::password::{Credentials, Password, PasswordCheck};
 use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
 use openraft_rt_tokio::TokioRuntime;
@@ -107,7 +107,7 @@ impl Env for RealEnv {
         });
     }
 
-    async fn hash_password(&self, password: Vec<u8>) -> String {
+    async fn hash_password(&self, password: Password) -> String {
         self.passwords.hash(password).await
     }
 

@@ -8,7 +8,7 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use aws_lc_rs::{constant_time, hmac, rand};
 use mneme_driver::env::Source;
-use mneme_kernel::call::{Credentials, PasswordCheck};
+use mneme_kernel::password::{Credentials, Password, PasswordCheck, hashed};
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -25,8 +25,8 @@ const RECOGNISED: usize = 10_000;
 /// Checks passwords.
 pub struct Passwords {
     key: hmac::Key,
-    /// By user: the HMAC of what has been found right.
-    known: Mutex<HashMap<String, hmac::Tag>>,
+    /// By user: the HMACs of what has been found right, the oldest first; no more than the user has passwords.
+    known: Mutex<HashMap<String, Vec<hmac::Tag>>>,
     attempts: Mutex<Attempts>,
     patience: Duration,
     slots: Arc<Semaphore>,
@@ -54,8 +54,8 @@ impl Passwords {
         }
     }
 
-    pub async fn hash(&self, password: Vec<u8>) -> String {
-        self.slowly(move || hash(&password)).await
+    pub async fn hash(&self, password: Password) -> String {
+        self.slowly(move || password.hash(verify, hash)).await
     }
 
     pub async fn check(&self, credentials: Credentials, source: Source) -> PasswordCheck {
@@ -66,39 +66,49 @@ impl Passwords {
         if !wait.is_zero() {
             time::sleep(wait).await;
         }
-        let user = credentials.hash.is_some().then(|| credentials.user.clone());
-        let right = self.is_right(credentials, source).await;
-        if failures.note(right, Instant::now()) {
+        let user = (!credentials.hashes.is_empty()).then(|| credentials.user.clone());
+        let right = self.find_right(credentials, source).await;
+        if failures.note(right.is_some(), Instant::now()) {
             // A name that is no user's may be anything, also a password.
             let user = user.as_deref().unwrap_or("(no such user)");
             tracing::warn!(?source, user, "wrong passwords: further ones from there for this user are slowed down");
         }
-        if right { PasswordCheck::Right } else { PasswordCheck::Wrong }
+        right.map_or(PasswordCheck::Wrong, PasswordCheck::Right)
     }
 
-    async fn is_right(&self, credentials: Credentials, source: Source) -> bool {
-        let Credentials { user, password, hash } = credentials;
-        let exists = hash.is_some();
-        let stored = hash.unwrap_or_else(|| self.nobody.clone());
-        let tag = self.tag(&user, &stored, &password);
-        let known = lock(&self.known).get(&user).copied();
-        if known.is_some_and(|known| constant_time::verify_slices_are_equal(known.as_ref(), tag.as_ref()).is_ok()) {
-            return exists;
+    /// Which of the user's hashes is of the password.
+    async fn find_right(&self, credentials: Credentials, source: Source) -> Option<usize> {
+        let Credentials { user, password, hashes } = credentials;
+        let tags: Vec<hmac::Tag> = hashes.iter().map(|stored| self.tag(&user, stored, &password)).collect();
+        let known = lock(&self.known).get(&user).cloned().unwrap_or_default();
+        let is_known = |tag: &hmac::Tag| {
+            known.iter().any(|known| constant_time::verify_slices_are_equal(known.as_ref(), tag.as_ref()).is_ok())
+        };
+        if let Some(place) = tags.iter().position(is_known) {
+            return Some(place);
         }
         // One at a time for each source, whatever users it tries: others get the next slot, not the thousandth.
         let turn = lock(&self.attempts).turn_for_argon2(source);
         let _turn = turn.lock().await;
-        let right = self.slowly(move || verify(&password, &stored)).await && exists;
-        if right {
-            let mut known = lock(&self.known);
-            if known.len() >= RECOGNISED
-                && let Some(other) = known.keys().next().cloned()
-            {
-                known.remove(&other);
-            }
-            known.insert(user, tag);
+        let exists = !hashes.is_empty();
+        let hashes = if exists { hashes } else { vec![self.nobody.clone()] };
+        let is_of = move |stored: &String| {
+            let (text, hash) = hashed(&password, stored);
+            verify(&text, hash)
+        };
+        let right = self.slowly(move || hashes.iter().position(is_of)).await.filter(|_| exists)?;
+        let mut known = lock(&self.known);
+        if known.len() >= RECOGNISED
+            && let Some(other) = known.keys().next().cloned()
+        {
+            known.remove(&other);
         }
-        right
+        let known = known.entry(user).or_default();
+        known.push(tags[right]);
+        if known.len() > tags.len() {
+            known.remove(0);
+        }
+        Some(right)
     }
 
     /// What a password is recognised by. It contains the stored hash, so that a changed password ends it.
@@ -160,10 +170,16 @@ mod tests {
     use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
 
+    use mneme_kernel::password::Form;
+
     use super::*;
 
     fn credentials(user: &str, password: &str, hash: Option<&String>) -> Credentials {
-        Credentials { user: user.into(), password: password.into(), hash: hash.cloned() }
+        Credentials { user: user.into(), password: password.into(), hashes: hash.into_iter().cloned().collect() }
+    }
+
+    fn plain(password: &str) -> Password {
+        Password { text: password.into(), form: Form::Plain, known: Vec::new() }
     }
 
     /// What is known without waiting for anything.
@@ -174,14 +190,14 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_of_an_existing_user_is_right() {
         let passwords = Passwords::new();
-        let stored = passwords.hash(b"secret".to_vec()).await;
+        let stored = passwords.hash(plain("secret")).await;
         for _ in 0..2 {
             for (password, hash, wanted) in [
-                ("secret", Some(&stored), PasswordCheck::Right),
+                ("secret", Some(&stored), PasswordCheck::Right(0)),
                 ("Secret", Some(&stored), PasswordCheck::Wrong),
-                ("secret", Some(&stored), PasswordCheck::Right),
+                ("secret", Some(&stored), PasswordCheck::Right(0)),
                 ("nobody's password", None, PasswordCheck::Wrong),
-                ("secret", Some(&stored), PasswordCheck::Right),
+                ("secret", Some(&stored), PasswordCheck::Right(0)),
             ] {
                 let user = if hash.is_some() { "u" } else { "stranger" };
                 assert_eq!(passwords.check(credentials(user, password, hash), Source::Machine).await, wanted);
@@ -192,17 +208,17 @@ mod tests {
     #[tokio::test]
     async fn a_password_found_right_once_is_recognised_without_argon2() {
         let passwords = Passwords::new();
-        let stored = passwords.hash(b"secret".to_vec()).await;
-        let changed = passwords.hash(b"secret".to_vec()).await;
+        let stored = passwords.hash(plain("secret")).await;
+        let changed = passwords.hash(plain("secret")).await;
         let right = credentials("u", "secret", Some(&stored));
-        assert_eq!(passwords.check(right.clone(), Source::Machine).await, PasswordCheck::Right);
+        assert_eq!(passwords.check(right.clone(), Source::Machine).await, PasswordCheck::Right(0));
 
         // Now Argon2 cannot run.
         let _slots = passwords.slots.acquire_many(AT_ONCE as u32).await;
-        assert_eq!(at_once(pin!(passwords.is_right(right.clone(), Source::Machine))), Poll::Ready(true));
+        assert_eq!(at_once(pin!(passwords.find_right(right.clone(), Source::Machine))), Poll::Ready(Some(0)));
         assert_eq!(
             at_once(pin!(passwords.check(right, Source::Machine))),
-            Poll::Ready(PasswordCheck::Right),
+            Poll::Ready(PasswordCheck::Right(0)),
             "no delay either"
         );
         for other in [
@@ -211,7 +227,7 @@ mod tests {
             credentials("u", "secret", Some(&changed)),
             credentials("u", "secret", None),
         ] {
-            assert_eq!(at_once(pin!(passwords.is_right(other.clone(), Source::Machine))), Poll::Pending, "{other:?}");
+            assert_eq!(at_once(pin!(passwords.find_right(other.clone(), Source::Machine))), Poll::Pending, "{other:?}");
         }
     }
 
@@ -219,9 +235,9 @@ mod tests {
     async fn a_changed_password_replaces_the_one_before() {
         let passwords = Passwords::new();
         for password in ["first", "second"] {
-            let stored = passwords.hash(password.into()).await;
-            assert!(passwords.is_right(credentials("u", password, Some(&stored)), Source::Machine).await);
-            assert!(!passwords.is_right(credentials("u", "old", Some(&stored)), Source::Machine).await);
+            let stored = passwords.hash(plain(password)).await;
+            assert_eq!(passwords.find_right(credentials("u", password, Some(&stored)), Source::Machine).await, Some(0));
+            assert_eq!(passwords.find_right(credentials("u", "old", Some(&stored)), Source::Machine).await, None);
             assert_eq!(lock(&passwords.known).len(), 1);
         }
     }
@@ -229,11 +245,11 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_guesses_waits_and_nobody_else_does() {
         let passwords = Passwords::new();
-        let stored = passwords.hash(b"secret".to_vec()).await;
+        let stored = passwords.hash(plain("secret")).await;
         let right = credentials("u", "secret", Some(&stored));
         let guesser = Source::Address([192, 0, 2, 1].into());
         let other = Source::Address([192, 0, 2, 2].into());
-        assert_eq!(passwords.check(right.clone(), other).await, PasswordCheck::Right);
+        assert_eq!(passwords.check(right.clone(), other).await, PasswordCheck::Right(0));
         let turn = lock(&passwords.attempts).turn(guesser, "u");
         for _ in 0..20 {
             turn.lock().await.note(false, Instant::now());
@@ -244,14 +260,14 @@ mod tests {
         let mut second = pin!(passwords.check(right.clone(), guesser));
         assert_eq!(at_once(second.as_mut()), Poll::Pending, "another connection is no way around");
         for source in [other, Source::Machine] {
-            assert_eq!(at_once(pin!(passwords.check(right.clone(), source))), Poll::Ready(PasswordCheck::Right));
+            assert_eq!(at_once(pin!(passwords.check(right.clone(), source))), Poll::Ready(PasswordCheck::Right(0)));
         }
     }
 
     #[tokio::test]
     async fn a_source_that_tries_many_users_leaves_argon2_to_others() {
         let passwords = Passwords::new();
-        let stored = passwords.hash(b"secret".to_vec()).await;
+        let stored = passwords.hash(plain("secret")).await;
         let other = Source::Address([192, 0, 2, 2].into());
         let slots = passwords.slots.acquire_many(AT_ONCE as u32).await.expect("they are never closed");
         let mut tries: Vec<_> = (0..10)
@@ -264,7 +280,7 @@ mod tests {
         assert_eq!(at_once(right.as_mut()), Poll::Pending);
         // Slots go to whoever waits for one longest. The guesser's tasks make no further step: it has at most one.
         drop(slots);
-        assert_eq!(time::timeout(PATIENCE, right).await, Ok(PasswordCheck::Right));
+        assert_eq!(time::timeout(PATIENCE, right).await, Ok(PasswordCheck::Right(0)));
     }
 
     #[tokio::test]
@@ -280,9 +296,9 @@ mod tests {
     async fn the_passwords_recognised_are_bounded_in_number() {
         let passwords = Passwords::new();
         let tag = passwords.tag("u", "hash", b"password");
-        lock(&passwords.known).extend((0..RECOGNISED).map(|i| (i.to_string(), tag)));
-        let stored = passwords.hash(b"secret".to_vec()).await;
-        assert!(passwords.is_right(credentials("u", "secret", Some(&stored)), Source::Machine).await);
+        lock(&passwords.known).extend((0..RECOGNISED).map(|i| (i.to_string(), vec![tag])));
+        let stored = passwords.hash(plain("secret")).await;
+        assert_eq!(passwords.find_right(credentials("u", "secret", Some(&stored)), Source::Machine).await, Some(0));
         let known = lock(&passwords.known);
         assert_eq!(known.len(), RECOGNISED);
         assert!(known.contains_key("u"));

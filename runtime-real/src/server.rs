@@ -381,6 +381,7 @@ impl This {
                 founds: matches!(start, Start::Found { .. }),
                 quorum_check: core.quorum_check,
                 seed: env.random(),
+                secret: [(); 4].map(|()| env.random()),
                 started: env.monotonic(),
                 process_id: std::process::id(),
                 port: core.listen.port(),

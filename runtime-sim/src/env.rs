@@ -9,7 +9,7 @@ use std::time::Duration;
 use madsim::runtime::Handle;
 use mneme_driver::env::{Env, Source};
 use mneme_driver::observer::Observer;
-use mneme_kernel::call::{Credentials, PasswordCheck};
+use mneme_kernel::password::{Credentials, Password, PasswordCheck, hashed};
 use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
 
@@ -136,16 +136,20 @@ impl Env for SimEnv {
         self.spawn(name, task);
     }
 
-    async fn hash_password(&self, password: Vec<u8>) -> String {
+    async fn hash_password(&self, password: Password) -> String {
         sleep::sleep(PASSWORD_HASHING).await;
-        password_hash(self.random(), &password)
+        let salt = self.random();
+        password.hash(is_hash_of, |text| password_hash(salt, text))
     }
 
     async fn check_password(&self, credentials: Credentials, _: Source) -> PasswordCheck {
         sleep::sleep(PASSWORD_HASHING).await;
-        let Credentials { password, hash, .. } = credentials;
-        let right = hash.is_some_and(|hash| salt_of(&hash).is_some_and(|salt| password_hash(salt, &password) == hash));
-        if right { PasswordCheck::Right } else { PasswordCheck::Wrong }
+        let Credentials { password, hashes, .. } = credentials;
+        let is_right = |stored: &String| {
+            let (text, hash) = hashed(&password, stored);
+            is_hash_of(&text, hash)
+        };
+        hashes.iter().position(is_right).map_or(PasswordCheck::Wrong, PasswordCheck::Right)
     }
 
     /// Kills the node that the calling task runs on. Its disk loses nothing by that.
@@ -161,6 +165,10 @@ fn password_hash(salt: u64, password: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     (salt, password).hash(&mut hasher);
     format!("$sim${salt:016x}${:016x}", hasher.finish())
+}
+
+fn is_hash_of(password: &[u8], hash: &str) -> bool {
+    salt_of(hash).is_some_and(|salt| password_hash(salt, password) == hash)
 }
 
 fn salt_of(hash: &str) -> Option<u64> {

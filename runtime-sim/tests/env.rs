@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use madsim::runtime::{Handle, Runtime};
 use mneme_driver::env::{Disk, Env, File, Source};
-use mneme_kernel::call::{Credentials, PasswordCheck};
+use mneme_kernel::password::{Credentials, Form, Password, PasswordCheck};
 use mneme_runtime_sim::{DiskOptions, SimDisk, SimEnv, Skew};
 
 fn env() -> SimEnv {
@@ -59,8 +59,11 @@ fn a_seed_repeats_the_randomness() {
 fn only_the_password_that_was_hashed_is_right() {
     Runtime::new().block_on(async {
         let env = env();
-        let hash = env.hash_password(b"secret".to_vec()).await;
-        assert_ne!(env.hash_password(b"secret".to_vec()).await, hash, "salted");
+        let secret = Password { text: b"secret".to_vec(), form: Form::Plain, known: Vec::new() };
+        let hash = env.hash_password(secret.clone()).await;
+        assert_ne!(env.hash_password(secret.clone()).await, hash, "salted");
+        let known = vec!["another".to_owned(), hash.clone()];
+        assert_eq!(env.hash_password(Password { known, ..secret }).await, hash, "recognised");
         for (password, hash, right) in [
             ("secret", Some(hash.clone()), true),
             ("Secret", Some(hash), false),
@@ -68,9 +71,10 @@ fn only_the_password_that_was_hashed_is_right() {
             ("secret", None, false),
         ] {
             let start = env.monotonic();
-            let credentials = Credentials { user: "admin".to_owned(), password: password.into(), hash };
+            let credentials =
+                Credentials { user: "admin".to_owned(), password: password.into(), hashes: hash.into_iter().collect() };
             let check = env.check_password(credentials, Source::Machine).await;
-            assert_eq!(check == PasswordCheck::Right, right);
+            assert_eq!(check == PasswordCheck::Right(0), right);
             assert!(env.monotonic() - start >= Duration::from_millis(20), "as long whatever the answer");
         }
     });

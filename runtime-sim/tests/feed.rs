@@ -327,6 +327,7 @@ fn core(env: &SimEnv) -> Core {
         founds: false,
         quorum_check: false,
         seed: 1,
+        secret: [1; 4],
         started: env.monotonic(),
         process_id: 1,
         port: 6379,

@@ -79,7 +79,7 @@ async fn converse<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, sou
             continue;
         }
         if let Step::HashPassword(password) = step {
-            let hash = node.env().hash_password(password.0.clone()).await;
+            let hash = node.env().hash_password(password.clone()).await;
             client.password_hashed(password, hash);
             continue;
         }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mneme_kernel::call::{Credentials, PasswordCheck};
+use mneme_kernel::password::{Credentials, Password, PasswordCheck};
 use mneme_kernel::probe::Probes;
 use mneme_kernel::time::{Monotonic, Wall};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -83,10 +83,11 @@ pub trait Env: Clone + Debug + Send + Sync + 'static {
         self.spawn_thread(name, task);
     }
 
-    /// A salted hash of a password, as a PHC string. Slow on purpose in production.
-    fn hash_password(&self, password: Vec<u8>) -> impl Future<Output = String> + Send;
+    /// A salted hash of a password, as a PHC string: a new one, or one of those known that is of it. Slow on purpose in
+    /// production.
+    fn hash_password(&self, password: Password) -> impl Future<Output = String> + Send;
 
-    /// Whether a user's password has this hash; without one it takes as long and is wrong. In production a source that
+    /// Whether a user's password has one of these hashes, and which; without any it takes as long and is wrong. In production a source that
     /// sends wrong ones waits, and only that.
     fn check_password(&self, credentials: Credentials, source: Source) -> impl Future<Output = PasswordCheck> + Send;
 

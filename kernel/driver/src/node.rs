@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mneme_kernel::call::{Password, PasswordCheck};
 use mneme_kernel::clients::Slot;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
@@ -13,6 +12,7 @@ use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::mutant::Mutant;
+use mneme_kernel::password::{Form, Password, PasswordCheck};
 use mneme_kernel::removal::Departure;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::Monotonic;
@@ -246,6 +246,7 @@ impl<E: Env> Node<E> {
                 password.into_bytes()
             }
         };
+        let password = Password { text: password, form: Form::Plain, known: Vec::new() };
         let hash = self.env.hash_password(password).await;
         let seq = {
             let mut core = lock(&self.core);

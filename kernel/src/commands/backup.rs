@@ -132,6 +132,9 @@ fn outline(call: &mut Call<'_>, bytes: &[u8]) -> Result<(), CommandError> {
         codec::decode_owned(bytes).map_err(|_| CommandError::Other("this is no outline that this version knows"))?;
     let mut changes = alloc::vec::Vec::new();
     let system = &call.core.system;
+    if outline.users.iter().any(|user| user.rules.is_some()) && !call.core.writes_rules() {
+        return Err(NOT_AGREED);
+    }
     let taken = outline.impose(system, |effect| crate::effect::record(effect, &mut changes));
     taken.map_err(|error| CommandError::Text(alloc::format!("{error}")))?;
     for effect in Effects::new(&changes) {

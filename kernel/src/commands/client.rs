@@ -191,7 +191,7 @@ fn switch(call: &Call<'_>) -> Result<bool, CommandError> {
 }
 
 /// A line of `CLIENT LIST`, in Redis's form.
-fn describe(session: &Session, now: Monotonic) -> String {
+pub(crate) fn describe(session: &Session, now: Monotonic) -> String {
     let mut flags = String::new();
     let states = [
         ('O', session.is_monitor),

@@ -38,22 +38,22 @@ const HELP: &[&str] = &[
 const SINCE: &str = "0.1.0";
 
 fn command(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let all: Vec<&'static Command> = call.core.commands.all().to_vec();
+    let all: Vec<usize> = (0..call.core.commands.all().len()).collect();
     let len = call.args.len();
     let subcommand = call.args.get(1).unwrap_or_default();
     if len == 1 || (is_word(subcommand, "info") && len == 2) {
         call.reply.array(all.len());
-        all.iter().for_each(|command| describe(call, command));
+        all.into_iter().for_each(|number| describe(call, number));
     } else if is_word(subcommand, "count") {
         call.reply.integer(all.len() as i64);
     } else if is_word(subcommand, "list") {
-        list(call, &all)?;
+        list(call)?;
     } else if is_word(subcommand, "info") {
         let names = call.args.skip(2);
         call.reply.array(names.len());
         for name in names.iter() {
             match call.core.commands.find(name) {
-                Some((_, command)) => describe(call, command),
+                Some((number, _)) => describe(call, number),
                 None => call.reply.null(),
             }
         }
@@ -69,29 +69,31 @@ fn command(call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The names of all commands, or of those that a filter lets through.
-fn list(call: &mut Call<'_>, all: &[&'static Command]) -> Result<(), CommandError> {
+/// The names of all commands, or of those that a filter lets through. A category is also one of subcommands.
+fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let commands = &call.core.commands;
+    let all = commands.all().iter().map(|command| command.name);
     let names: Vec<&str> = if call.args.len() == 2 {
-        all.iter().map(|command| command.name).collect()
+        all.collect()
     } else {
         if call.args.len() != 5 || !is_word(call.args.at(2), "filterby") {
             return Err(CommandError::Syntax);
         }
         let wanted = call.args.at(4).to_ascii_lowercase();
         let by = call.args.at(3);
-        let filter: fn(&Command, &[u8]) -> bool = if is_word(by, "module") {
-            |_, _| false
+        if is_word(by, "module") {
+            Vec::new()
         } else if is_word(by, "aclcat") {
-            |command, wanted| category(command).strip_prefix('@').is_some_and(|name| name.as_bytes() == wanted)
+            let category = core::str::from_utf8(&wanted).unwrap_or_default();
+            commands.of_category(category).map(|unit| commands.unit_name(unit)).collect()
         } else if is_word(by, "pattern") {
-            |command, wanted| glob::matches(wanted, command.name.as_bytes())
+            all.filter(|name| glob::matches(&wanted, name.as_bytes())).collect()
         } else {
             return Err(CommandError::Syntax);
-        };
-        all.iter().filter(|command| filter(command, &wanted)).map(|command| command.name).collect()
+        }
     };
     call.reply.array(names.len());
-    names.iter().for_each(|name| call.reply.bulk(name.as_bytes()));
+    names.into_iter().for_each(|name| call.reply.bulk(name.as_bytes()));
     Ok(())
 }
 
@@ -135,22 +137,14 @@ fn get_keys(call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn category(command: &Command) -> &'static str {
-    match command.access {
-        Access::Write => "@write",
-        Access::Read => "@read",
-        Access::Admin => "@admin",
-        Access::Subscribe | Access::Publish => "@pubsub",
-        Access::Anyone | Access::Connection => "@connection",
-    }
-}
-
 /// One entry of `COMMAND INFO`, in the form of Redis 7.
-fn describe(call: &mut Call<'_>, command: &Command) {
+fn describe(call: &mut Call<'_>, number: usize) {
+    let command = call.core.commands.all()[number];
+    let categories = call.core.commands.categories(number);
     let access = match command.access {
         Access::Write => "write",
         Access::Read => "readonly",
-        Access::Admin => "admin",
+        Access::Admin | Access::Operator => "admin",
         Access::Anyone | Access::Connection | Access::Subscribe | Access::Publish => "",
     };
     let reply = &mut *call.reply;
@@ -165,8 +159,8 @@ fn describe(call: &mut Call<'_>, command: &Command) {
     reply.integer(i64::from(command.keys.first));
     reply.integer(i64::from(command.keys.last));
     reply.integer(i64::from(command.keys.step));
-    reply.set(1);
-    reply.simple(category(command));
+    reply.set(categories.len());
+    categories.for_each(|category| reply.simple(&alloc::format!("@{category}")));
     reply.array(0);
     reply.array(0);
     reply.array(0);

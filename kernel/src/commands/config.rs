@@ -57,6 +57,12 @@ enum Kind {
 /// By name.
 const PARAMETERS: &[Parameter] = &[
     Parameter {
+        name: "acllog-max-len",
+        kind: Kind::Number(0, |_| limits::MAX_ACL_LOG as i64),
+        get: |core| core.tunables().acllog_max_len as i128,
+        set: |core, value| core.tune(|tunables| tunables.acllog_max_len = value as usize),
+    },
+    Parameter {
         name: "latency-monitor-threshold",
         kind: Kind::Number(0, |_| i64::MAX),
         get: |core| core.tunables().latency_threshold.into(),

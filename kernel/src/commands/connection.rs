@@ -1,13 +1,17 @@
 //! The connection itself: greeting, authentication, database, name, level.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::client::client_name;
 use super::{Access, Command, CommandError, Keys, integer, is_word, keyspace, lossy};
-use crate::call::{Call, Credentials, PasswordCheck, Then};
+use crate::acllog::{Reason, Refusal};
+use crate::call::{Call, Then};
 use crate::limits;
+use crate::password::{Credentials, PasswordCheck};
 use crate::resp::Protocol;
 use crate::session::{Greeting, Port};
+use crate::users::stamp;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -32,8 +36,7 @@ pub(super) const COMMANDS: &[Command] = &[
                 3 => (user_meant(call, lossy(call.args.at(1))), call.args.at(2)),
                 _ => return Err(CommandError::Syntax),
             };
-            let hash = hash_of(call, &user);
-            authenticate(call, password, Greeting { user, hash, protocol: None, name: None })
+            authenticate(call, password, Greeting { hashes: hashes_of(call, &user), user, protocol: None, name: None })
         },
     },
     Command {
@@ -185,9 +188,8 @@ fn hello(call: &mut Call<'_>) -> Result<(), CommandError> {
     match credentials {
         Some((user, password)) => {
             let user = user_meant(call, user);
-            let hash = hash_of(call, &user);
             let protocol = protocol.or(Some(call.reply.protocol));
-            authenticate(call, password, Greeting { user, hash, protocol, name })
+            authenticate(call, password, Greeting { hashes: hashes_of(call, &user), user, protocol, name })
         }
         None if call.session.user.is_none() => Err(CommandError::HelloNoAuth),
         None => {
@@ -236,10 +238,15 @@ fn authenticate(call: &mut Call<'_>, password: &[u8], greeting: Greeting) -> Res
     if password.len() > limits::MAX_PASSWORD {
         return Err(CommandError::WrongPass);
     }
+    let user = call.core.system.users.get(&greeting.user);
+    if user.is_some_and(|user| user.is_on() && user.needs_no_password()) {
+        authenticated(call, greeting, 0);
+        return Ok(());
+    }
     call.then = Then::CheckPassword(Credentials {
         user: greeting.user.clone(),
         password: password.into(),
-        hash: greeting.hash.clone(),
+        hashes: greeting.hashes.clone(),
     });
     call.session.greeting = Some(greeting);
     Ok(())
@@ -251,30 +258,45 @@ fn user_meant(call: &Call<'_>, user: String) -> String {
     if is_meant { call.core.config.default_user.clone() } else { user }
 }
 
-fn hash_of(call: &Call<'_>, user: &str) -> Option<String> {
-    call.core.system.users.get(user).map(|user| user.password_hash.clone())
+/// The hashes of which a password may be; none of who may not authenticate.
+fn hashes_of(call: &Call<'_>, user: &str) -> Vec<String> {
+    let user = call.core.system.users.get(user).filter(|user| user.is_on());
+    user.into_iter().flat_map(|user| user.hashes()).map(String::from).collect()
 }
 
 /// Goes on where [`authenticate`] left off.
 pub(crate) fn password_checked(call: &mut Call<'_>, check: PasswordCheck) -> Result<(), CommandError> {
     let greeting = call.session.greeting.take().ok_or(CommandError::WrongPass)?;
-    let check = match check {
+    let hash = match check {
         // A check takes long enough for the password to be changed, or the user removed.
-        PasswordCheck::Right if hash_of(call, &greeting.user) != greeting.hash => PasswordCheck::Wrong,
-        check => check,
+        PasswordCheck::Right(place) => greeting.hashes.get(place).cloned().filter(|hash| {
+            let user = call.core.system.users.get(&greeting.user).filter(|user| user.is_on());
+            user.is_some_and(|user| user.hashes().any(|known| known == hash))
+        }),
+        PasswordCheck::Wrong | PasswordCheck::TooMany => None,
     };
-    call.core.stats.rejected_passwords += u64::from(check != PasswordCheck::Right);
-    match check {
-        PasswordCheck::Right => {}
-        PasswordCheck::Wrong => return Err(CommandError::WrongPass),
-        PasswordCheck::TooMany => return Err(TOO_MANY_PASSWORDS),
+    if let Some(hash) = hash {
+        authenticated(call, greeting, stamp(&hash));
+        return Ok(());
     }
-    call.session.stamp = call.core.system.users.get(&greeting.user).map_or(0, |user| user.stamp());
+    call.core.stats.rejected_passwords += 1;
+    let refusal = Refusal {
+        reason: Reason::Auth,
+        context: "toplevel",
+        object: if greeting.protocol.is_some() { b"HELLO".into() } else { b"AUTH".into() },
+        user: greeting.user,
+    };
+    call.core.note_refusal(call.session, call.monotonic, refusal);
+    Err(if check == PasswordCheck::TooMany { TOO_MANY_PASSWORDS } else { CommandError::WrongPass })
+}
+
+/// The client is this user from now on.
+fn authenticated(call: &mut Call<'_>, greeting: Greeting, stamp: u64) {
+    call.session.stamp = stamp;
     call.session.rights = None;
     call.session.user = Some(greeting.user);
     match greeting.protocol {
         None => call.reply.ok(),
         Some(protocol) => greet(call, Some(protocol), greeting.name),
     }
-    Ok(())
 }

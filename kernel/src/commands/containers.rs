@@ -70,8 +70,13 @@ pub(super) fn all() -> [Container; 15] {
 
 impl Container {
     fn find(&self, args: Args<'_>) -> Option<&Known> {
+        Some(&self.subcommands[self.position(args)?])
+    }
+
+    /// Which of the subcommands is named.
+    pub(super) fn position(&self, args: Args<'_>) -> Option<usize> {
         let word = args.get(1)?;
-        self.subcommands.iter().find(|known| is_word(word, known.name))
+        self.subcommands.iter().position(|known| is_word(word, known.name))
     }
 
     /// Whether the subcommand that is named takes so many arguments.

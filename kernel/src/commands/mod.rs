@@ -1,12 +1,13 @@
 //! The command table. A command's name, arity, flags, keys, access class and code stand together; dispatch, arity
 //! errors, rights, `COMMAND` and the metrics' labels all come from it.
 
-mod acl;
+pub(crate) mod acl;
 mod backup;
 mod bitfield;
 mod bits;
 mod blocking;
-mod client;
+mod categories;
+pub(crate) mod client;
 mod cluster;
 mod command;
 mod config;
@@ -44,7 +45,9 @@ mod streams;
 mod strings;
 mod touches;
 pub(crate) mod transactions;
+mod units;
 pub(crate) mod user;
+mod uses;
 pub(crate) mod wait;
 
 use alloc::string::String;
@@ -54,6 +57,8 @@ use hashbrown::HashMap;
 
 use self::containers::Container;
 pub use self::touches::{Named, Touches};
+use self::units::Units;
+pub(crate) use self::uses::Use;
 use crate::call::Call;
 use crate::facade::Facade;
 use crate::resp::Args;
@@ -68,6 +73,8 @@ pub enum Access {
     Read,
     Write,
     Admin,
+    /// Only an admin; concerns this node alone.
+    Operator,
     /// Hears what is published: every authenticated user; touches no data.
     Subscribe,
     /// Publishes: whoever may write; touches no data.
@@ -160,6 +167,11 @@ impl Command {
         self.access == Access::Subscribe && self.name != "pubsub"
     }
 
+    /// It is not run itself, but says how the command behind it is.
+    pub(crate) fn is_prefix(&self) -> bool {
+        self.name == "consistency"
+    }
+
     /// It runs what was queued.
     pub(crate) fn runs_transaction(&self) -> bool {
         self.name == "exec"
@@ -194,6 +206,8 @@ pub struct Commands {
     /// What is known of the subcommands of those that have some.
     containers: Vec<Option<Container>>,
     touches: Vec<Touches>,
+    /// What ACL rules tell apart.
+    units: Units,
     by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
@@ -265,12 +279,13 @@ impl Commands {
         // Without its facade CLUSTER looks at its arguments itself.
         let contains = |container: &Container| container.name != "cluster" || facade.cluster;
         let mut containers = containers::all().map(|container| Some(container).filter(contains));
-        let containers = all
+        let containers: Vec<Option<Container>> = all
             .iter()
             .map(|command| containers.iter_mut().find_map(|place| place.take_if(|found| found.name == command.name)))
             .collect();
         let touches = all.iter().map(|command| Touches::of(command)).collect();
-        Self { all, groups, containers, touches, by_name }
+        let units = Units::of(&all, &groups, &containers);
+        Self { all, groups, containers, touches, units, by_name }
     }
 
     /// All commands, sorted by name.
@@ -367,7 +382,11 @@ pub enum CommandError {
     #[error("WRONGPASS invalid username-password pair or user is disabled.")]
     WrongPass,
     #[error("NOPERM User {user} has no permissions to run the '{command}' command")]
-    NoPerm { user: String, command: &'static str },
+    NoPerm { user: String, command: String },
+    #[error("NOPERM No permissions to access a key")]
+    NoKey,
+    #[error("NOPERM No permissions to access a channel")]
+    NoChannel,
     #[error("NOPERM User {user} has no permissions to access database {database}")]
     NoDatabase { user: String, database: String },
     #[error("ERR the selected database was dropped, SELECT another one")]

@@ -92,8 +92,18 @@ impl Weight {
     }
 }
 
+/// What is found in a key may name any other.
+const BY_DENIED: CommandError = CommandError::Other("BY option of SORT denied due to insufficient ACL permissions.");
+const GET_DENIED: CommandError = CommandError::Other("GET option of SORT denied due to insufficient ACL permissions.");
+
 fn sort(call: &mut Call<'_>, may_store: bool) -> Result<(), CommandError> {
     let mut wanted = Wanted::of(call, may_store)?;
+    let names_keys = wanted.by.is_some_and(|by| by.contains(&b'*'));
+    for (is_asked, denied) in [(names_keys, BY_DENIED), (!wanted.get.is_empty(), GET_DENIED)] {
+        if is_asked && !call.may_read_every_key() {
+            return Err(denied);
+        }
+    }
     // A pattern that names the same key for all elements says that they are in order.
     let mut is_sorted = wanted.by.is_some_and(|by| !by.contains(&b'*'));
     let (mut elements, is_set) = elements(call)?;

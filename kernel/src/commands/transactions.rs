@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::ToString;
 
-use super::{Access, Command, CommandError, Keys, keyspace, user};
+use super::{Access, Command, CommandError, Keys, acl, keyspace, user};
 use crate::call::{Call, Then};
 use crate::level::Level;
 use crate::limits;
@@ -90,7 +90,7 @@ pub(super) const COMMANDS: &[Command] = &[
 
 /// Keeps the call's command for EXEC.
 pub(crate) fn queue(call: &mut Call<'_>, number: usize, command: &'static Command) -> Result<(), CommandError> {
-    if command.is_barred_from_transactions() {
+    if command.is_barred_from_transactions() || acl::changes_users(command, call.args) {
         return Err(CommandError::Other("Command not allowed inside a transaction"));
     }
     let transaction = call.session.transaction.get_or_insert_default();
@@ -170,7 +170,11 @@ pub(crate) fn forward(call: &mut Call<'_>, command: &Command, level: Level) -> u
     if let Some(transaction) = call.session.transaction.as_ref().filter(|_| command.runs_transaction()) {
         call.session.awaits_db |= transaction.queue.iter().any(|queued| queued.command.name == "select");
     }
-    let args = if command.name == "user" { user::without_password(call) } else { call.args.into() };
+    let args = match command.name {
+        "user" => user::without_password(call),
+        "acl" => acl::without_passwords(call),
+        _ => call.args.into(),
+    };
     let number = call.core.forward(call.session, args, level, call.monotonic);
     if command.name == "watch" {
         let watch = call.core.origin.watch(call.core.epoch());

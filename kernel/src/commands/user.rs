@@ -8,13 +8,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::containers::{self, Subcommand};
-use super::{Access, Command, CommandError, Keys, connection, is_word, keyspace, lossy};
+use super::{Access, Command, CommandError, Keys, acl, connection, is_word, keyspace, lossy};
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::ids::DbNumber;
 use crate::level::Level;
 use crate::limits;
+use crate::password::{Form, Password};
 use crate::resp::OwnedArgs;
+use crate::rules::Rules;
 use crate::session::HashedPassword;
 use crate::users::{Role, User};
 
@@ -127,13 +129,13 @@ impl<'a> Wish<'a> {
 
     /// The hash of the password, which whoever was asked to make it has left; `None` if there is no password.
     fn take_hash(&self, call: &mut Call<'_>) -> Result<Option<String>, CommandError> {
-        let made = call.session.hashed.take();
+        let made = core::mem::take(&mut call.session.hashed);
         match (self.hash, self.password) {
             (Some(hash), _) => Ok(Some(String::from_utf8_lossy(hash).into_owned())),
             (None, None) => Ok(None),
-            (None, Some(password)) => match made.filter(|made| made.password == password) {
+            (None, Some(password)) => match made.into_iter().find(|made| made.text == password) {
                 Some(made) => Ok(Some(made.hash)),
-                None => Err(CommandError::Other("the password was not hashed; send the command again")),
+                None => Err(NOT_HASHED),
             },
         }
     }
@@ -169,6 +171,9 @@ impl<'a> Wish<'a> {
         }
     }
 }
+
+/// The driver has lost what it was asked to make.
+pub(super) const NOT_HASHED: CommandError = CommandError::Other("the password was not hashed; send the command again");
 
 /// A level, or DEFAULT for none.
 pub(super) fn level(text: &[u8]) -> Result<Option<Level>, CommandError> {
@@ -207,8 +212,19 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
     let (name, user) = existing(call)?;
     let role = wish.role.unwrap_or(user.role);
     let grants = wish.grants(call, role)?;
-    if role != Role::Admin && call.core.system.users.is_last_admin(&name) {
+    if role != Role::Admin && is_last_admin(call, &name) {
         return Err(last_admin(&name));
+    }
+    if let Some(rules) = &user.rules {
+        // Who gets a role has it whatever the rules say, and who gets a password needs it.
+        let changed = Rules {
+            makes_role: rules.makes_role && wish.role.is_none(),
+            needs_no_password: rules.needs_no_password && hash.is_none(),
+            ..Rules::clone(rules)
+        };
+        if changed != **rules {
+            acl::set_rules(call, &name, &changed);
+        }
     }
     if hash.is_some() || wish.role.is_some() {
         let password_hash = hash.unwrap_or(user.password_hash);
@@ -222,7 +238,7 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
 fn drop(call: &mut Call<'_>) -> Result<(), CommandError> {
     call.depend_on_system();
     let (name, _) = existing(call)?;
-    if call.core.system.users.is_last_admin(&name) {
+    if is_last_admin(call, &name) {
         return Err(last_admin(&name));
     }
     call.effect(&Effect::DropUser { name: &name });
@@ -272,16 +288,22 @@ fn existing(call: &Call<'_>) -> Result<(String, User), CommandError> {
     }
 }
 
-pub(super) fn no_such_user(name: &str) -> CommandError {
+/// Whether nobody else could make users: somebody must be able to.
+pub(super) fn is_last_admin(call: &Call<'_>, name: &str) -> bool {
+    let is_admin = call.core.system.users.get(name).is_some_and(|user| call.core.administers(user));
+    is_admin && !call.core.has_other_admin(name)
+}
+
+fn no_such_user(name: &str) -> CommandError {
     CommandError::Text(alloc::format!("there is no user '{name}', USER LIST shows all"))
 }
 
-fn last_admin(name: &str) -> CommandError {
+pub(super) fn last_admin(name: &str) -> CommandError {
     CommandError::Text(alloc::format!("'{name}' is the last admin, make another user an admin first"))
 }
 
 /// The name of a user that is to be made.
-fn new_name(name: &[u8]) -> Result<String, CommandError> {
+pub(super) fn new_name(name: &[u8]) -> Result<String, CommandError> {
     let is_sound = (1..=limits::MAX_NAME).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
     if !is_sound {
         let text = alloc::format!(
@@ -295,22 +317,23 @@ fn new_name(name: &[u8]) -> Result<String, CommandError> {
 
 /// The password that is to be hashed before the command can go on, if it has one that was not. What is wrong with the
 /// command is found first: hashing is slow.
-pub(crate) fn unhashed<'a>(call: &Call<'a>, command: &Command) -> Result<Option<&'a [u8]>, CommandError> {
+pub(crate) fn unhashed(call: &Call<'_>) -> Result<Option<Password>, CommandError> {
     let changes = |subcommand: &[u8]| is_word(subcommand, "create") || is_word(subcommand, "set");
-    if command.name != "user" || !changes(call.args.at(1)) {
+    if !changes(call.args.at(1)) {
         return Ok(None);
     }
-    let is_made = |password: &[u8]| call.session.hashed.as_ref().is_some_and(|made| made.password == password);
-    Ok(Wish::parse(call)?.password.filter(|password| !is_made(password)))
+    let is_made = |password: &[u8]| call.session.hashed.iter().any(|made| made.text == password);
+    let password = Wish::parse(call)?.password.filter(|password| !is_made(password));
+    Ok(password.map(|text| Password { text: text.into(), form: Form::Plain, known: Vec::new() }))
 }
 
 /// The call's arguments as the primary gets them: with a hash in place of the password.
 pub(crate) fn without_password(call: &mut Call<'_>) -> OwnedArgs {
-    let Some(HashedPassword { password, hash }) = call.session.hashed.take() else { return call.args.into() };
+    let Some(HashedPassword { text, hash, .. }) = call.session.hashed.pop() else { return call.args.into() };
     let mut words: Vec<&[u8]> = call.args.iter().collect();
     let mut at = 3;
     while at + 1 < words.len() {
-        if is_word(words[at], "password") && words[at + 1] == password {
+        if is_word(words[at], "password") && words[at + 1] == text {
             words[at] = b"HASH";
             words[at + 1] = hash.as_bytes();
         }

@@ -1,11 +1,13 @@
 //! A number that says whether two data sets are the same, whatever order they were built in.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::{Store, Stream, StreamId, Value};
+use crate::codec;
 use crate::system::System;
 
 /// A digest of a data set: equal for equal sets, different for different ones but for one chance in 2^128.
@@ -49,6 +51,11 @@ impl Store {
             hasher.write_u8(user.everywhere.into());
             hasher.write_u8(user.level.map_or(0, |level| level as u8 + 1));
             user.granted.iter().for_each(|db| hasher.write_u16(db.0));
+            if let Some(rules) = &user.rules {
+                let mut encoded = Vec::new();
+                codec::encode(&**rules, &mut encoded);
+                hasher.write(&encoded);
+            }
             sum = sum.wrapping_add(hasher.finish128().as_u128());
         }
         for (number, _) in system.databases.iter() {

@@ -123,6 +123,7 @@ impl Store {
             | Effect::Grant { .. }
             | Effect::UserLevel { .. }
             | Effect::DropUser { .. }
+            | Effect::Rules { .. }
             | Effect::CreateDatabase { .. }
             | Effect::DropDatabase { .. }
             | Effect::DatabaseLevel { .. } => {}

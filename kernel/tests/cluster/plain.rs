@@ -63,7 +63,7 @@ fn with_quorum_check_a_read_waits_though_there_is_a_lease() {
         let mut client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
         client.input().extend_from_slice(b"AUTH p\r\n");
         client.run(&mut core, NOW);
-        client.password_checked(&mut core, NOW, mneme_kernel::call::PasswordCheck::Right);
+        client.password_checked(&mut core, NOW, mneme_kernel::password::PasswordCheck::Right(0));
         client.sent(client.ready().len());
         client.input().extend_from_slice(b"GET k\r\n");
         client.run(&mut core, NOW);
@@ -204,7 +204,7 @@ fn a_replica_answers_reads_once_it_has_caught_up_and_takes_nothing_else() {
 fn authenticate(core: &mut Core, client: &mut Connection) {
     client.input().extend_from_slice(b"AUTH p\r\n");
     client.run(core, NOW);
-    client.password_checked(core, NOW, mneme_kernel::call::PasswordCheck::Right);
+    client.password_checked(core, NOW, mneme_kernel::password::PasswordCheck::Right(0));
     client.run(core, NOW);
     client.sent(client.ready().len());
 }

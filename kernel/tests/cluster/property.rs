@@ -7,10 +7,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::Input;
 use mneme_kernel::ids::DbId;
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::store::{Kind, Store};
@@ -269,7 +269,7 @@ impl Run {
             let node = &mut self.world.nodes[client.node];
             client.connection.advance(node.marks(), &node.voids, now.monotonic);
             while let Step::CheckPassword(_) = client.connection.run(&mut node.core, now) {
-                client.connection.password_checked(&mut node.core, now, PasswordCheck::Right);
+                client.connection.password_checked(&mut node.core, now, PasswordCheck::Right(0));
             }
             while let Some((value, len)) = Value::decode(client.connection.ready()).expect("the protocol") {
                 client.connection.sent(len);

@@ -1,6 +1,5 @@
 //! What a primary makes of the frames of another Core.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mneme_kernel::codec;
@@ -10,7 +9,6 @@ use mneme_kernel::ids::Epoch;
 use mneme_kernel::limits;
 use mneme_kernel::requests::Requests;
 use mneme_kernel::resp::{Decoder, OwnedArgs, Trust, encode_command};
-use mneme_kernel::users::{Role, User};
 
 use crate::world::World;
 
@@ -99,8 +97,7 @@ impl Primary {
 
 /// That of every user of the world: all have the same hash.
 fn stamp() -> u64 {
-    let (password_hash, granted) = (String::new(), BTreeSet::new());
-    User { password_hash, role: Role::Admin, everywhere: true, granted, level: None }.stamp()
+    mneme_kernel::users::stamp("")
 }
 
 fn args(words: &[&str]) -> OwnedArgs {

@@ -5,12 +5,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use mneme_kernel::agreed::NEWEST;
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Input, Output};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::forward::{FromPrimary, ToPrimary};
 use mneme_kernel::ids::Seq;
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
 
@@ -158,9 +158,9 @@ impl Stage {
         let core = &mut self.world.nodes[node_of(client)].core;
         loop {
             match connection.run(core, now) {
-                Step::CheckPassword(_) => connection.password_checked(core, now, PasswordCheck::Right),
+                Step::CheckPassword(_) => connection.password_checked(core, now, PasswordCheck::Right(0)),
                 Step::HashPassword(password) => {
-                    let hash = format!("hash-of-{}", String::from_utf8_lossy(&password.0));
+                    let hash = format!("hash-of-{}", String::from_utf8_lossy(&password.text));
                     connection.password_hashed(core, password, hash);
                 }
                 _ => break,

@@ -108,7 +108,7 @@ fn a_user_who_was_dropped_and_made_anew_is_not_the_one_who_is_connected_elsewher
       2 asks 1 in epoch 5, 1: SET k v
       1 answers 2 1: "-NOAUTH Authentication required.\r\n"
       bob@2 gets -NOAUTH Authentication required.
-      bob@2 gets -NOPERM User bob has no permissions to run the 'user' command
+      bob@2 gets -NOPERM User bob has no permissions to run the 'user|list' command
     > 2 hears all
     > bob@2: GET k
       bob@2 gets -NOAUTH Authentication required.
@@ -284,6 +284,41 @@ fn a_users_level_all_holds_at_a_standby_too() {
     > 2 forwards
       1 answers 2 1: "$-1\r\n"
       reader@2 gets "$-1\r\n"
+    "#
+    );
+}
+
+/// So are the passwords of ACL's rules; and the primary looks at the rules of this moment.
+#[test]
+fn rules_are_set_through_a_standby_and_looked_at_by_both() {
+    script!(
+        r#"
+    > agree
+    > a@2: ACL SETUSER bob on >p +get ~k
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: ACL SETUSER bob on #hash-of-p +get ~k
+    > 1 closes
+      1 proposes batch 1: user bob, rules of bob, 20 bytes, answered 1:1 "+OK\r\n"
+    > commit
+      1 is accepted up to 1
+    > 2 forwards
+      1 answers 2 1: "+OK\r\n"
+      a@2 gets +OK
+    > bob@2: AUTH bob p | GET k | GET x
+      bob@2 gets +OK
+    > 2 forwards
+      2 asks 1 in epoch 5, 2: GET k
+      1 answers 2 2: "$-1\r\n"
+      bob@2 gets "$-1\r\n"
+      bob@2 gets -NOPERM No permissions to access a key
+    > 2 hears nothing
+    > a@1: ACL SETUSER bob -get
+      a@1 waits for batch 2
+    > bob@2: GET k
+    > 2 forwards
+      2 asks 1 in epoch 5, 3: GET k
+      1 answers 2 3: "-NOPERM User bob has no permissions to run the 'get' command\r\n"
+      bob@2 gets -NOPERM User bob has no permissions to run the 'get' command
     "#
     );
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mneme_kernel::call::{Credentials, PasswordCheck};
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Core, Now};
 use mneme_kernel::forward::Void;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
+use mneme_kernel::password::{Credentials, PasswordCheck};
 use mneme_kernel::resp::{Protocol, Value};
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::store::Digest;
@@ -61,11 +61,11 @@ impl Client {
         loop {
             match self.connection.run(core, now) {
                 Step::CheckPassword(credentials) => {
-                    let check = if is_right(&credentials) { PasswordCheck::Right } else { PasswordCheck::Wrong };
+                    let check = if is_right(&credentials) { PasswordCheck::Right(0) } else { PasswordCheck::Wrong };
                     self.connection.password_checked(core, now, check);
                 }
                 Step::HashPassword(password) => {
-                    let hash = [b"hash of ".as_slice(), &password.0].concat();
+                    let hash = [b"hash of ".as_slice(), &password.text].concat();
                     let hash = String::from_utf8_lossy(&hash).into_owned();
                     self.connection.password_hashed(core, password, hash);
                 }
@@ -137,7 +137,7 @@ impl Client {
 
 fn is_right(credentials: &Credentials) -> bool {
     let hash = [b"hash of ".as_slice(), &credentials.password].concat();
-    credentials.hash.as_ref().is_some_and(|wanted| wanted.as_bytes() == hash)
+    credentials.hashes.iter().any(|wanted| wanted.as_bytes() == hash)
 }
 
 /// `DEBUG DIGEST` tells what the log says at that index.

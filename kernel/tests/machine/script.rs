@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
@@ -12,6 +11,7 @@ use mneme_kernel::entry::Entry;
 use mneme_kernel::forward::Void;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::Value;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::system::System;
@@ -208,6 +208,6 @@ impl Stage {
 
 fn run(connection: &mut Connection, core: &mut Core, now: Now) {
     while let Step::CheckPassword(_) = connection.run(core, now) {
-        connection.password_checked(core, now, PasswordCheck::Right);
+        connection.password_checked(core, now, PasswordCheck::Right(0));
     }
 }

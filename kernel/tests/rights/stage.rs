@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
+use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
+use mneme_kernel::entry::Entry;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
+use mneme_kernel::password::{PasswordCheck, hashed};
 use mneme_kernel::resp::{Value, encode_command};
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::time::{Monotonic, Wall};
@@ -31,6 +33,8 @@ impl Stage {
         let mut stage =
             Self { core: support::core(), clients: BTreeMap::new(), index: 0, accepted: Seq::ZERO, hashed: 0 };
         stage.tell(Input::Begin { nonce: 1 });
+        let agreed = Entry::Format { format: NEWEST }.encode();
+        stage.commit(&agreed);
         stage.tell(Input::Found { admin: "admin", password_hash: "hash 0 of secret", sealed_ca: None });
         stage.accept();
         stage.log_in("admin", "secret");
@@ -49,10 +53,14 @@ impl Stage {
             }
         }
         for proposal in proposals {
-            let index = Index(self.index);
-            self.index += 1;
-            self.tell(Input::Committed { index, content: Content::Core(&proposal), age: Duration::ZERO });
+            self.commit(&proposal);
         }
+    }
+
+    fn commit(&mut self, entry: &[u8]) {
+        let index = Index(self.index);
+        self.index += 1;
+        self.tell(Input::Committed { index, content: Content::Core(entry), age: Duration::ZERO });
     }
 
     /// Everything that was executed is accepted.
@@ -84,16 +92,21 @@ impl Stage {
         let step = loop {
             match connection.run(&mut self.core, NOW) {
                 Step::CheckPassword(credentials) => {
-                    let password = String::from_utf8_lossy(&credentials.password).into_owned();
-                    let is_right = credentials.hash.is_some_and(|hash| hash.ends_with(&format!(" of {password}")));
-                    let check = if is_right { PasswordCheck::Right } else { PasswordCheck::Wrong };
+                    let is_right = |stored: &String| {
+                        let (text, hash) = hashed(&credentials.password, stored);
+                        is_hash_of(&text, hash)
+                    };
+                    let right = credentials.hashes.iter().position(is_right);
+                    let check = right.map_or(PasswordCheck::Wrong, PasswordCheck::Right);
                     connection.password_checked(&mut self.core, NOW, check);
                 }
                 Step::Backup(_) => connection.backed_up(&mut self.core, Ok::<_, &str>((Index::ZERO, &[][..]))),
                 Step::HashPassword(password) => {
                     // Salted: no two are the same.
                     self.hashed += 1;
-                    let hash = format!("hash {} of {}", self.hashed, String::from_utf8_lossy(&password.0));
+                    let number = self.hashed;
+                    let make = |text: &[u8]| format!("hash {number} of {}", String::from_utf8_lossy(text));
+                    let hash = password.hash(is_hash_of, make);
                     connection.password_hashed(&mut self.core, password, hash);
                 }
                 step => break step,
@@ -144,6 +157,10 @@ impl Stage {
         let connection = self.clients.get_mut(client).expect("it is connected");
         connection.run(&mut self.core, NOW) == Step::Kill
     }
+}
+
+fn is_hash_of(text: &[u8], hash: &str) -> bool {
+    hash.ends_with(&format!(" of {}", String::from_utf8_lossy(text)))
 }
 
 pub fn text(value: &Value) -> String {

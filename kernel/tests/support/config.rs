@@ -22,6 +22,7 @@ pub fn config() -> Config {
         founds: true,
         quorum_check: false,
         seed: 1,
+        secret: [1; 4],
         started: Monotonic::default(),
         process_id: 1,
         port: 6379,

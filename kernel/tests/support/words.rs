@@ -50,6 +50,7 @@ fn describe_effect(effect: &Effect<'_>) -> String {
         Effect::Reach { user, everywhere: false } => format!("{user} nowhere"),
         Effect::Grant { user, db } => format!("grant {user} {}", db.0),
         Effect::UserLevel { user, level } => format!("level of {user} {level:?}"),
+        Effect::Rules { user, rules } => format!("rules of {user}, {} bytes", rules.len()),
         Effect::DropUser { name } => format!("drop user {name}"),
         Effect::CreateDatabase { name, db, id } => format!("database {name} {} at {}", db.0, id.0),
         Effect::DropDatabase { db } => format!("drop database {}", db.0),

@@ -199,6 +199,7 @@ impl Machine {
             founds: false,
             quorum_check,
             seed: env.random(),
+            secret: [0; 4],
             started: env.monotonic(),
             process_id: 1,
             port: self.client_address().port(),

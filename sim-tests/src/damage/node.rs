@@ -110,6 +110,7 @@ pub fn options(env: &SimEnv, member: Member, start: Start) -> Options {
         founds: false,
         quorum_check: false,
         seed: env.random(),
+        secret: [0; 4],
         started: env.monotonic(),
         process_id: 1,
         port: 6379,

@@ -195,7 +195,8 @@ impl Discreet {
 /// Whether a line may hold a password.
 fn is_secret(line: &str) -> bool {
     let line = line.to_lowercase();
-    line.split_whitespace().any(|word| ["auth", "password"].contains(&word.trim_matches(['"', '\''])))
+    let secret = ["auth", "password", "setuser"];
+    line.split_whitespace().any(|word| secret.contains(&word.trim_matches(['"', '\''])))
 }
 
 impl History for Discreet {
@@ -270,7 +271,9 @@ mod tests {
 
     #[test]
     fn passwords_are_not_remembered() {
-        for line in ["AUTH x", "hello 3 auth a b", "user create bob PASSWORD p role admin", "'auth' x"] {
+        for line in
+            ["AUTH x", "hello 3 auth a b", "user create bob PASSWORD p role admin", "'auth' x", "acl setuser a >p"]
+        {
             assert!(is_secret(line), "{line}");
         }
         for line in ["get a", "set author x"] {
