@@ -9,6 +9,7 @@
 //! | 1 | everything but what follows |
 //! | 2 | the entries `Format` and `Remove`; this state behind the other one in snapshots |
 //! | 3 | the effect `Change`: values other than byte strings |
+//! | 4 | its changes of JSON documents |
 
 use alloc::vec::Vec;
 
@@ -21,11 +22,13 @@ use crate::limits;
 /// The format that every program reads and writes.
 pub const OLDEST: u32 = 1;
 /// The newest format that this program reads and writes.
-pub const NEWEST: u32 = 3;
+pub const NEWEST: u32 = 4;
 /// From this one on Cores can be removed.
 pub const REMOVALS: u32 = 2;
 /// From this one on there are values other than byte strings.
 pub const COLLECTIONS: u32 = 3;
+/// From this one on there are JSON documents.
+pub const DOCUMENTS: u32 = 4;
 
 /// Part of the replicated state.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -636,7 +636,7 @@ impl Call<'_> {
             self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
         }
-        if command.is_write() && !self.core.writes_collections() && self.core.commands.makes_collections(number) {
+        if command.is_write() && !self.core.writes(self.core.commands.format(number)) {
             // Until the nodes have agreed, as a young cluster is about to.
             let since = *self.session.parked.get_or_insert(self.monotonic);
             if self.monotonic - since >= self.core.config.park_timeout {

@@ -125,3 +125,18 @@ pub const DIGEST_HOLD: core::time::Duration = core::time::Duration::from_secs(2)
 
 /// Entries that the slow log may be told to keep; each has at most 4 KiB of arguments.
 pub const MAX_SLOWLOG: usize = 100_000;
+
+/// Containers that may stand in each other in a JSON document: serde_json's bound on what it reads, and RedisJSON's.
+pub const MAX_JSON_DEPTH: usize = 127;
+/// Bytes of a path.
+pub const MAX_JSON_PATH: usize = 64 << 10;
+/// Filters of a path that may stand in each other, and parentheses in a filter: reading and evaluating them recurses.
+pub const MAX_JSON_FILTERS: usize = 3;
+pub const MAX_JSON_PARENTHESES: usize = 32;
+/// Values that one command may look at while it searches a document, some of them several times: about half a second.
+pub const MAX_JSON_VISITS: usize = 1 << 25;
+/// Bytes of a regular expression in memory.
+pub const MAX_JSON_PATTERN: usize = 256 << 10;
+/// What building a regular expression counts for, in values looked at, and what each byte counts for that one is tried on.
+pub const JSON_PATTERN_VISITS: usize = 16 << 10;
+pub const JSON_MATCH_VISITS: usize = 8;

@@ -118,7 +118,7 @@ fn placed<'a>(call: &Call<'_>, effect: &Effect<'a>) -> Result<Effect<'a>, Comman
         Effect::Patch { key, offset, bytes, .. } => {
             fits(key, usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(bytes.len()))?;
         }
-        Effect::Change { .. } if !call.core.writes_collections() => return Err(NOT_AGREED),
+        Effect::Change { change, .. } if !call.core.writes(change.format()) => return Err(NOT_AGREED),
         _ => {}
     }
     let mut missing = None;

@@ -21,6 +21,8 @@ mod dump;
 mod geo;
 mod hashes;
 mod hyperloglog;
+mod json;
+mod json_values;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
@@ -52,6 +54,7 @@ use hashbrown::HashMap;
 
 use self::containers::Container;
 pub use self::touches::{Named, Touches};
+use crate::agreed;
 use crate::call::Call;
 use crate::resp::Args;
 
@@ -210,6 +213,8 @@ const TABLES: &[(&str, &[Command])] = &[
     ("geo", geo::COMMANDS),
     ("hash", hashes::COMMANDS),
     ("hyperloglog", hyperloglog::COMMANDS),
+    ("json", json::COMMANDS),
+    ("json", json_values::COMMANDS),
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
@@ -265,10 +270,15 @@ impl Commands {
         self.groups[number]
     }
 
-    /// Whether the command, if it writes, makes values other than byte strings; by its place in [`Commands::all`].
-    pub(crate) fn makes_collections(&self, number: usize) -> bool {
-        ["hash", "list", "set", "sorted-set", "stream", "geo"].contains(&self.groups[number])
-            || self.all[number].name == "restore"
+    /// The format that all nodes must have agreed on for what the command makes, if it writes; by its place in
+    /// [`Commands::all`].
+    pub(crate) fn format(&self, number: usize) -> u32 {
+        match self.groups[number] {
+            "json" => agreed::DOCUMENTS,
+            "hash" | "list" | "set" | "sorted-set" | "stream" | "geo" => agreed::COLLECTIONS,
+            _ if self.all[number].name == "restore" => agreed::COLLECTIONS,
+            _ => agreed::OLDEST,
+        }
     }
 
     /// The command with this name in any case, and its place in [`Commands::all`].
@@ -328,6 +338,8 @@ pub enum CommandError {
     SubcommandArity(&'static str, &'static str),
     #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
     WrongType,
+    #[error("WRONGTYPE wrong type of path value - expected {expected} but found {found}")]
+    WrongPathType { expected: &'static str, found: &'static str },
     #[error("ERR syntax error")]
     Syntax,
     #[error("ERR value is not an integer or out of range")]

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use super::document::Document;
 use super::hash::Hash;
 use super::hasher::KeyHasher;
 use super::list::List;
@@ -18,6 +19,7 @@ pub(super) enum Collection {
     Set(Set),
     Sorted(SortedSet),
     Stream(Box<Stream>),
+    Document(Document),
 }
 
 /// What a key holds.
@@ -29,6 +31,7 @@ pub enum Value<'a> {
     Set(&'a Set),
     Sorted(&'a SortedSet),
     Stream(&'a Stream),
+    Document(&'a Document),
 }
 
 /// A type of values.
@@ -74,6 +77,12 @@ impl Kind for Stream {
     }
 }
 
+impl Kind for Document {
+    fn of(value: Value<'_>) -> Option<&Self> {
+        if let Value::Document(document) = value { Some(document) } else { None }
+    }
+}
+
 impl Value<'_> {
     /// As `TYPE` says it.
     pub fn type_name(self) -> &'static str {
@@ -84,6 +93,8 @@ impl Value<'_> {
             Value::Set(_) => "set",
             Value::Sorted(_) => "zset",
             Value::Stream(_) => "stream",
+            // The name of RedisJSON's type, which was ReJSON when it got it.
+            Value::Document(_) => "ReJSON-RL",
         }
     }
 
@@ -100,6 +111,8 @@ impl Value<'_> {
             Value::Set(set) => set.encoding(),
             Value::Sorted(sorted) => sorted.encoding(),
             Value::Stream(_) => "stream",
+            // As of every type of a module.
+            Value::Document(_) => "raw",
         }
     }
 }
@@ -115,6 +128,7 @@ impl Collection {
             Change::AddEntries { .. } | Change::SetStream { .. } | Change::PutGroup { .. } => {
                 Some(Collection::Stream(Box::default()))
             }
+            Change::JsonSet { place, value } if place.is_empty() => Document::of(value).map(Collection::Document),
             Change::DropFields(_)
             | Change::Pop { .. }
             | Change::InsertAt { .. }
@@ -129,7 +143,13 @@ impl Collection {
             | Change::DropConsumer { .. }
             | Change::Deliver { .. }
             | Change::Pend { .. }
-            | Change::Unpend { .. } => None,
+            | Change::Unpend { .. }
+            | Change::JsonSet { .. }
+            | Change::JsonPut { .. }
+            | Change::JsonDrop { .. }
+            | Change::JsonInsert { .. }
+            | Change::JsonKeep { .. }
+            | Change::JsonAppend { .. } => None,
         }
     }
 
@@ -140,6 +160,7 @@ impl Collection {
             Collection::Set(set) => Value::Set(set),
             Collection::Sorted(sorted) => Value::Sorted(sorted),
             Collection::Stream(stream) => Value::Stream(stream),
+            Collection::Document(document) => Value::Document(document),
         }
     }
 
@@ -164,6 +185,7 @@ impl Collection {
             (Collection::Sorted(sorted), Change::Rank(words)) => words.for_each(|word| sorted.add_word(word, hasher)),
             (Collection::Sorted(sorted), Change::Unrank(members)) => members.for_each(|member| sorted.remove(member)),
             (Collection::Stream(stream), _) => stream.change(change),
+            (Collection::Document(document), _) => document.change(change),
             _ => {}
         }
     }
@@ -175,7 +197,7 @@ impl Collection {
             Collection::List(list) => list.is_empty(),
             Collection::Set(set) => set.is_empty(),
             Collection::Sorted(sorted) => sorted.is_empty(),
-            Collection::Stream(_) => false,
+            Collection::Stream(_) | Collection::Document(_) => false,
         }
     }
 
@@ -186,6 +208,7 @@ impl Collection {
             Collection::Set(set) => set.cost(),
             Collection::Sorted(sorted) => sorted.cost(),
             Collection::Stream(stream) => stream.cost(),
+            Collection::Document(document) => document.cost(),
         }
     }
 
@@ -197,6 +220,7 @@ impl Collection {
             Collection::Set(set) => set.check(),
             Collection::Sorted(sorted) => sorted.check(),
             Collection::Stream(stream) => stream.check(),
+            Collection::Document(document) => document.check(),
         }
     }
 }
