@@ -169,9 +169,10 @@ impl Json {
 }
 
 /// In the fewest digits that mean the same number, with a point or an exponent.
-pub(crate) fn float_text(n: f64) -> String {
-    // Who is not finite is in no document.
-    serde_json::Number::from_f64(n).map(|n| alloc::format!("{n}")).unwrap_or_default()
+fn float_text(n: f64) -> String {
+    // Where RedisJSON has no exponent yet, and Rust has one.
+    let is_small = (1e-5..1e-4).contains(&n.abs());
+    if is_small { alloc::format!("{n}") } else { alloc::format!("{n:?}") }
 }
 
 /// In quotes, with escapes where they must be.
@@ -218,6 +219,10 @@ mod tests {
             ("1.6350000000001313e+308", "1.6350000000001313e308"),
             ("1512060373.222988", "1512060373.222988"),
             ("1e-7", "1e-7"),
+            ("1.25e-5", "0.0000125"),
+            ("9.5e-6", "9.5e-6"),
+            ("1e15", "1000000000000000.0"),
+            ("1.5e16", "1.5e16"),
             ("0.1", "0.1"),
         ] {
             assert_eq!(again(text), shown);

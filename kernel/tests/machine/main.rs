@@ -18,6 +18,7 @@ macro_rules! script {
     };
 }
 
+mod gen;
 mod transactions;
 
 #[test]
