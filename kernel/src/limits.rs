@@ -133,10 +133,15 @@ pub const MAX_JSON_PATH: usize = 64 << 10;
 /// Filters of a path that may stand in each other, and parentheses in a filter: reading and evaluating them recurses.
 pub const MAX_JSON_FILTERS: usize = 3;
 pub const MAX_JSON_PARENTHESES: usize = 32;
-/// Values that one command may look at while it searches a document, some of them several times: about half a second.
-pub const MAX_JSON_VISITS: usize = 1 << 25;
+/// Regular expressions of a path: each takes up to a few milliseconds to build.
+pub const MAX_JSON_PATTERNS: usize = 8;
 /// Bytes of a regular expression in memory.
 pub const MAX_JSON_PATTERN: usize = 256 << 10;
-/// What building a regular expression counts for, in values looked at, and what each byte counts for that one is tried on.
-pub const JSON_PATTERN_VISITS: usize = 16 << 10;
-pub const JSON_MATCH_VISITS: usize = 8;
+/// Values that one command may look at while it searches a document, some of them several times: about half a second.
+pub const MAX_JSON_VISITS: usize = 1 << 24;
+/// What other work of a search counts for, in such values: building a regular expression; a byte that one of the smallest is
+/// tried on; a place that is noted, and so many bytes of it.
+pub const JSON_PATTERN_VISITS: usize = 32 << 10;
+pub const JSON_MATCH_VISITS: usize = 2;
+pub const JSON_PLACE_VISITS: usize = 8;
+pub const JSON_PLACE_BYTES: usize = 8;

@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::draws::TOO_LARGE;
 use super::{Access, Command, CommandError, Keys, check_stored, is_word};
 use crate::call::Call;
 use crate::effect::Change;
@@ -287,7 +288,7 @@ fn set_many(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn get(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let mut layout = Layout::default();
+    let mut layout = Layout { until: limits::MAX_DRAWN, ..Layout::default() };
     let mut texts = Vec::new();
     let mut args = call.args.skip(2).iter();
     while let Some(arg) = args.next() {
@@ -339,6 +340,10 @@ fn get(call: &mut Call<'_>) -> Result<(), CommandError> {
             return Err(error);
         }
     }
+    let is_laid_out = [layout.indent, layout.newline, layout.space].iter().any(|part| !part.is_empty());
+    if is_laid_out && out.len() > limits::MAX_DRAWN {
+        return Err(TOO_LARGE);
+    }
     reply.bulk(&out);
     Ok(())
 }
@@ -357,9 +362,9 @@ fn write_found<'a>(
     } else {
         let found = search.values(path)?;
         // What is in others is written once more with each of them.
-        let cost = found.iter().fold(out.len(), |sum, value| sum.saturating_add(value.cost()));
-        if cost > limits::MAX_DRAWN {
-            return Err(CommandError::Other("the path finds too much for one reply"));
+        let add = |sum: usize, value: &&Json| sum.checked_add(value.cost()).filter(|sum| *sum <= limits::MAX_DRAWN);
+        if found.len() > 1 && found.iter().try_fold(out.len(), add).is_none() {
+            return Err(TOO_LARGE);
         }
         layout.write_array(found.into_iter(), level, out);
     }
@@ -395,23 +400,36 @@ fn get_many(call: &mut Call<'_>) -> Result<(), CommandError> {
 
 /// What a merge changes in one container.
 enum Merged {
-    Set(Place, Json),
+    Set(Place, Vec<u8>),
     Put(Place, Vec<u8>),
     Drop(Place, Vec<u8>),
 }
 
-/// What makes of the value in this place what merging the patch into it does (RFC 7396).
-fn merges(target: &Json, patch: &Json, place: &Place, out: &mut Vec<Merged>) {
-    let (Json::Object(object), Some(patch_object)) = (target, patch.as_object()) else {
-        return out.push(Merged::Set(place.clone(), merged_alone(patch)));
+/// What makes of the value in this place what merging the patch into it does (RFC 7396), and how many bytes that is.
+fn merges(
+    target: &Json,
+    patch: &Json,
+    place: &Place,
+    out: &mut Vec<Merged>,
+    size: &mut usize,
+) -> Result<(), CommandError> {
+    let mut add = |out: &mut Vec<Merged>, change, bytes: usize| {
+        *size += place.words().bytes().len() + bytes;
+        out.push(change);
+        check_stored(*size)
     };
-    let (mut members, mut gone) = (Vec::new(), Vec::new());
+    let (Json::Object(object), Some(patch_object)) = (target, patch.as_object()) else {
+        let value = encoded(&merged_alone(patch));
+        let bytes = value.len();
+        return add(out, Merged::Set(place.clone(), value), bytes);
+    };
+    let (mut members, mut gone, mut inner) = (Vec::new(), Vec::new(), Vec::new());
     for (name, value) in patch_object.iter() {
         match object.get(name) {
             None if *value == Json::Null => {}
             Some(_) if *value == Json::Null => Step::Name(name).push(&mut gone),
             Some(known @ Json::Object(_)) if value.as_object().is_some() => {
-                merges(known, value, &place.then(Step::Name(name)), out);
+                inner.push((name, known, value));
             }
             _ => {
                 words::push(&mut members, name.as_bytes());
@@ -420,11 +438,16 @@ fn merges(target: &Json, patch: &Json, place: &Place, out: &mut Vec<Merged>) {
         }
     }
     if !gone.is_empty() {
-        out.push(Merged::Drop(place.clone(), gone));
+        let bytes = gone.len();
+        add(out, Merged::Drop(place.clone(), gone), bytes)?;
     }
     if !members.is_empty() {
-        out.push(Merged::Put(place.clone(), members));
+        let bytes = members.len();
+        add(out, Merged::Put(place.clone(), members), bytes)?;
     }
+    inner
+        .into_iter()
+        .try_for_each(|(name, known, value)| merges(known, value, &place.then(Step::Name(name)), out, size))
 }
 
 /// A patch that is merged into nothing: what it would take away is not there.
@@ -443,23 +466,23 @@ fn merge(call: &mut Call<'_>) -> Result<(), CommandError> {
     let (path, patch) = (path_at(call, 2)?, parse_value(call.args.at(3))?);
     let places = plan_for(call, key, &path, When::Always)?;
     places.iter().try_for_each(|place| check_depth(place, patch.depth()))?;
-    check_stored(call.args.at(3).len().saturating_mul(places.len()))?;
     let mut changes = Vec::new();
+    let mut size = 0;
     if let Some(document) = call.value::<Document>(key)? {
         for place in &places {
             match document.root().at(place.words()) {
-                Some(target) => merges(target, &patch, place, &mut changes),
+                Some(target) => merges(target, &patch, place, &mut changes, &mut size)?,
                 // A value that is new is set as it is.
-                None => changes.push(Merged::Set(place.clone(), patch.clone())),
+                None => changes.push(Merged::Set(place.clone(), encoded(&patch))),
             }
         }
     } else {
-        changes.push(Merged::Set(Place::default(), patch));
+        changes.push(Merged::Set(Place::default(), encoded(&patch)));
     }
     for change in &changes {
         match change {
             Merged::Set(place, value) => {
-                call.change(key, Change::JsonSet { place: place.words(), value: &encoded(value) });
+                call.change(key, Change::JsonSet { place: place.words(), value });
             }
             Merged::Put(place, members) => {
                 call.change(key, Change::JsonPut { place: place.words(), members: Words::new(members) });
@@ -563,7 +586,7 @@ fn resp(call: &mut Call<'_>) -> Result<(), CommandError> {
     for value in found {
         reply_resp(value, reply);
         if reply.bytes.len() > limits::MAX_DRAWN {
-            return Err(CommandError::Other("the path finds too much for one reply"));
+            return Err(TOO_LARGE);
         }
     }
     Ok(())

@@ -42,13 +42,21 @@ pub enum Comparison {
 
 /// A regular expression.
 #[derive(Debug)]
-pub struct Pattern(Regex);
+pub struct Pattern {
+    regex: Regex,
+    /// How many states it has at most, in multiples of what the smallest have: so many steps may a byte of text take.
+    weight: usize,
+}
 
 impl Pattern {
     /// `None` if it is none, or too large.
     pub fn new(pattern: &str) -> Option<Self> {
-        let built = RegexBuilder::new(pattern).size_limit(limits::MAX_JSON_PATTERN).nest_limit(32).build();
-        built.ok().map(Self)
+        /// Bytes that the smallest take in memory.
+        const SMALLEST: usize = limits::MAX_JSON_PATTERN / 64;
+        [1, 4, 16, 64].into_iter().find_map(|weight| {
+            let built = RegexBuilder::new(pattern).size_limit(weight * SMALLEST).nest_limit(32).build();
+            built.ok().map(|regex| Self { regex, weight })
+        })
     }
 }
 
@@ -94,9 +102,9 @@ impl Filter {
 }
 
 fn matches(search: &Search<'_>, text: Option<&str>, pattern: Option<&Pattern>) -> Result<bool, Exhausted> {
-    let (Some(text), Some(Pattern(pattern))) = (text, pattern) else { return Ok(false) };
-    search.charge(text.len().saturating_mul(limits::JSON_MATCH_VISITS))?;
-    Ok(pattern.is_match(text))
+    let Some((text, pattern)) = text.zip(pattern) else { return Ok(false) };
+    search.charge(text.len().saturating_mul(pattern.weight * limits::JSON_MATCH_VISITS))?;
+    Ok(pattern.regex.is_match(text))
 }
 
 impl Term {

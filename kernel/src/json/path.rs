@@ -43,7 +43,7 @@ pub enum Selector {
 pub enum PathError {
     #[error("path error at position {0}")]
     Syntax(usize),
-    #[error("path error: it is too long, or filters and parentheses stand too deep in each other")]
+    #[error("path error: it is too long, or has too many filters or parentheses in each other, or regular expressions")]
     TooLarge,
     #[error("path error: it is no UTF-8")]
     NotText,
@@ -66,7 +66,7 @@ impl Path {
             _ if text.starts_with('.') => alloc::format!("${text}"),
             _ => alloc::format!("$.{text}"),
         };
-        let mut reader = Reader { text: &shown, at: 1, filters: 0, parentheses: 0 };
+        let mut reader = Reader { text: &shown, at: 1, filters: 0, parentheses: 0, patterns: 0 };
         let selectors = reader.selectors()?;
         if reader.at < shown.len() {
             return Err(reader.error());
@@ -95,6 +95,8 @@ struct Reader<'a> {
     /// Filters and parentheses around what is read.
     filters: usize,
     parentheses: usize,
+    /// Regular expressions so far.
+    patterns: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -299,7 +301,13 @@ impl<'a> Reader<'a> {
         if self.eat("=~") {
             self.skip_spaces();
             return Ok(match self.term()? {
-                Term::Value(Json::Text(pattern)) => Filter::Matches(left, Pattern::new(&pattern)),
+                Term::Value(Json::Text(_)) if self.patterns == limits::MAX_JSON_PATTERNS => {
+                    return Err(PathError::TooLarge);
+                }
+                Term::Value(Json::Text(pattern)) => {
+                    self.patterns += 1;
+                    Filter::Matches(left, Pattern::new(&pattern))
+                }
                 Term::Value(_) => Filter::Matches(left, None),
                 right => Filter::MatchesValue(left, right),
             });

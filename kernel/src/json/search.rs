@@ -88,8 +88,8 @@ impl<'a> Search<'a> {
     pub fn places_of(&self, selectors: &'a [Selector]) -> Result<Vec<Place>, Exhausted> {
         let mut found = Vec::new();
         self.walk(selectors, self.root, &mut |trail, _| {
-            // A place is as long as its names.
-            self.charge(trail.len())?;
+            let names = trail.iter().map(|step| if let Step::Name(name) = step { name.len() } else { 0 });
+            self.charge(limits::JSON_PLACE_VISITS + names.sum::<usize>() / limits::JSON_PLACE_BYTES)?;
             found.push(Place::of(trail.iter().copied()));
             Ok(())
         })?;

@@ -86,6 +86,8 @@ pub struct Layout<'a> {
     pub newline: &'a [u8],
     /// Behind the colon of a member.
     pub space: &'a [u8],
+    /// Bytes behind which nothing of this is written any more: it may be much more than the values.
+    pub until: usize,
 }
 
 impl Layout<'_> {
@@ -133,7 +135,7 @@ impl Layout<'_> {
             self.begin_line(at, level + 1, out);
             write_text(name, out);
             out.push(b':');
-            out.extend_from_slice(self.space);
+            self.lay(self.space, out);
             write(value, out);
         }
         self.close(b'}', is_empty, level, out);
@@ -147,8 +149,14 @@ impl Layout<'_> {
     }
 
     fn line(&self, level: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.newline);
-        (0..level).for_each(|_| out.extend_from_slice(self.indent));
+        self.lay(self.newline, out);
+        (0..level).for_each(|_| self.lay(self.indent, out));
+    }
+
+    fn lay(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        if out.len() <= self.until {
+            out.extend_from_slice(bytes);
+        }
     }
 
     fn close(&self, bracket: u8, is_empty: bool, level: usize, out: &mut Vec<u8>) {
@@ -258,7 +266,7 @@ mod tests {
     fn a_layout_stands_between_the_parts() {
         let value = parse(br#"{"a":[1,{}],"b":[]}"#).expect("JSON");
         let mut out = Vec::new();
-        Layout { indent: b"-", newline: b"\n", space: b"~" }.write(&value, 0, &mut out);
+        Layout { indent: b"-", newline: b"\n", space: b"~", until: 99 }.write(&value, 0, &mut out);
         assert_eq!(out, b"{\n-\"a\":~[\n--1,\n--{}\n-],\n-\"b\":~[]\n}");
     }
 }

@@ -201,7 +201,11 @@ impl Iterator for Parts<'_> {
             {
                 first.get_or_insert(step);
                 let mut one = Vec::new();
-                if !encode_small(value, &mut one) {
+                let name = if let Step::Name(name) = step { name.len() } else { 0 };
+                // Every part of it would name its place, so that is to be the smaller.
+                if open.place.words().bytes().len() + name > PIECE {
+                    json::encode(value, &mut one);
+                } else if !encode_small(value, &mut one) {
                     inner = Some((open.place.then(step), value));
                 }
                 match step {
