@@ -71,6 +71,13 @@ def check(unix, user, protocol):
         refused(redis.WatchError, "", watched.execute)
     equal(db.get("counter"), "12")
 
+    document = db.json()
+    equal(document.set("document", "$", {"n": 1, "list": [1, {"n": 2.5}]}), True)
+    equal(document.numincrby("document", "$..n", 2), [3, 4.5])
+    equal(document.get("document", "$.list"), [[1, {"n": 4.5}]])
+    equal((document.delete("document", "$.list[0]"), document.get("document")), (1, {"n": 3, "list": [{"n": 4.5}]}))
+    equal((db.type("document"), db.delete("document")), ("ReJSON-RL", 1))
+
     third = connect(db=3, client_name="third")
     equal((third.client_getname(), third.get("key"), third.set("key", 3), db.get("key")), ("third", None, True, "other"))
     equal(third.client_info()["db"], 3)

@@ -10,6 +10,7 @@
 //! | 2 | the entries `Format` and `Remove`; this state behind the other one in snapshots |
 //! | 3 | the effect `Change`: values other than byte strings |
 //! | 4 | the effect `Rules`; users' ACL rules behind this state in snapshots |
+//! | 5 | changes of JSON documents |
 
 use alloc::vec::Vec;
 
@@ -21,13 +22,15 @@ use crate::limits;
 /// The format that every program reads and writes.
 pub const OLDEST: u32 = 1;
 /// The newest format that this program reads and writes.
-pub const NEWEST: u32 = RULES;
+pub const NEWEST: u32 = DOCUMENTS;
 /// From this one on Cores can be removed.
 pub const REMOVALS: u32 = 2;
 /// From this one on there are values other than byte strings.
 pub const COLLECTIONS: u32 = 3;
 /// From this one on users can have ACL rules.
 pub const RULES: u32 = 4;
+/// From this one on there are JSON documents.
+pub const DOCUMENTS: u32 = 5;
 
 /// Part of the replicated state.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

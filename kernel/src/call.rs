@@ -3,6 +3,7 @@
 use alloc::format;
 use core::time::Duration;
 
+use crate::agreed;
 use crate::commands::{Access, Command, CommandError, acl, connection, is_word, transactions, user};
 use crate::core::{Answer, Core};
 use crate::effect::{Change, Effect};
@@ -615,9 +616,8 @@ impl Call<'_> {
             self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
         }
-        let makes_collections = command.is_write() && self.core.commands.makes_collections(number);
-        let is_early = makes_collections && !self.core.writes_collections()
-            || acl::changes_users(command, self.args) && !self.core.writes_rules();
+        let is_early = command.is_write() && !self.core.writes(self.core.commands.format(number))
+            || acl::changes_users(command, self.args) && !self.core.writes(agreed::RULES);
         if is_early {
             // Until the nodes have agreed, as a young cluster is about to.
             let since = *self.session.parked.get_or_insert(self.monotonic);

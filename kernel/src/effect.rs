@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bincode::{BorrowDecode, Decode, Encode};
 
+use crate::agreed;
 use crate::codec::{self, CodecError};
 use crate::ids::{DbId, DbNumber, Incarnation};
 use crate::level::Level;
@@ -112,9 +113,36 @@ pub enum Change<'a> {
     Pend { group: &'a [u8], consumer: &'a [u8], entries: Words<'a> },
     /// The entries with these IDs are not pending any more.
     Unpend { group: &'a [u8], ids: Words<'a> },
+    /// This value, encoded ([`crate::json`]), now stands in this place of the document. Each word of a place is a step from
+    /// the root on; in a place without steps stands the document itself. In an object it may be new, and is the last then.
+    JsonSet { place: Words<'a>, value: &'a [u8] },
+    /// These members of the object in this place now have these values: names and values one behind the other.
+    JsonPut { place: Words<'a>, members: Words<'a> },
+    /// What these steps lead to from the container in this place is gone.
+    JsonDrop { place: Words<'a>, steps: Words<'a> },
+    /// These values, encoded one behind the other, now stand before the one with this index in the array in this place, or
+    /// behind the last.
+    JsonInsert { place: Words<'a>, index: u64, values: &'a [u8] },
+    /// Of the elements of the array in this place only so many are left, from one on.
+    JsonKeep { place: Words<'a>, start: u64, count: u64 },
+    /// The text in this place now ends with this.
+    JsonAppend { place: Words<'a>, text: &'a [u8] },
 }
 
 impl Change<'_> {
+    /// The format that all nodes must have agreed on before it is written.
+    pub fn format(&self) -> u32 {
+        match self {
+            Change::JsonSet { .. }
+            | Change::JsonPut { .. }
+            | Change::JsonDrop { .. }
+            | Change::JsonInsert { .. }
+            | Change::JsonKeep { .. }
+            | Change::JsonAppend { .. } => agreed::DOCUMENTS,
+            _ => agreed::COLLECTIONS,
+        }
+    }
+
     /// Whether it leaves a stream's entries as they are: only its counters change, or what it knows of a group.
     pub fn spares_entries(&self) -> bool {
         matches!(

@@ -31,6 +31,8 @@ impl Events {
     /// A deadline had passed.
     pub const EXPIRED: Events = Events(1 << 6);
     pub const STREAM: Events = Events(1 << 8);
+    /// Of a type that a module of Redis has.
+    pub const MODULE: Events = Events(1 << 9);
     /// There is a key that was not there.
     pub const NEW: Events = Events(1 << 10);
     /// On channels named after the key.

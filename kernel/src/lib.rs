@@ -36,6 +36,7 @@ pub mod histogram;
 pub mod hyperloglog;
 pub mod ids;
 mod info;
+pub mod json;
 pub mod lease;
 pub mod level;
 pub mod limits;

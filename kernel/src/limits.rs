@@ -132,3 +132,23 @@ pub const MAX_ACL_LOG: usize = 10_000;
 pub const MAX_RULES: usize = 16 << 10;
 /// Passwords of a user. Each that is not the right one takes as long to check as the right one.
 pub const MAX_PASSWORDS: usize = 8;
+
+/// Containers that may stand in each other in a JSON document: serde_json's bound on what it reads, and RedisJSON's.
+pub const MAX_JSON_DEPTH: usize = 127;
+/// Bytes of a path.
+pub const MAX_JSON_PATH: usize = 64 << 10;
+/// Filters of a path that may stand in each other, and parentheses in a filter: reading and evaluating them recurses.
+pub const MAX_JSON_FILTERS: usize = 3;
+pub const MAX_JSON_PARENTHESES: usize = 32;
+/// Regular expressions of a path: each takes up to a few milliseconds to build.
+pub const MAX_JSON_PATTERNS: usize = 8;
+/// Bytes of a regular expression in memory.
+pub const MAX_JSON_PATTERN: usize = 256 << 10;
+/// Values that one command may look at while it searches a document, some of them several times: about half a second.
+pub const MAX_JSON_VISITS: usize = 1 << 24;
+/// What other work of a search counts for, in such values: building a regular expression; a byte that one of the smallest is
+/// tried on; a place that is noted, and so many bytes of it.
+pub const JSON_PATTERN_VISITS: usize = 32 << 10;
+pub const JSON_MATCH_VISITS: usize = 2;
+pub const JSON_PLACE_VISITS: usize = 8;
+pub const JSON_PLACE_BYTES: usize = 8;

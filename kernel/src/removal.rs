@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::agreed::{Agreed, COLLECTIONS, REMOVALS, RULES};
+use crate::agreed::{Agreed, REMOVALS};
 use crate::core::Core;
 
 /// What is to leave the cluster.
@@ -65,13 +65,8 @@ impl Core {
         &self.system.agreed
     }
 
-    /// Whether all nodes know values other than byte strings.
-    pub(crate) fn writes_collections(&self) -> bool {
-        self.system.agreed.format >= COLLECTIONS
-    }
-
-    /// Whether all nodes know ACL rules.
-    pub(crate) fn writes_rules(&self) -> bool {
-        self.system.agreed.format >= RULES
+    /// Whether all nodes read what is written in this format.
+    pub(crate) fn writes(&self, format: u32) -> bool {
+        self.system.agreed.format >= format
     }
 }

@@ -13,6 +13,7 @@ use mneme_kernel::events::Events;
 use mneme_kernel::exchange::Frame;
 use mneme_kernel::forward::{FromPrimary, Lost, Request, ToPrimary};
 use mneme_kernel::ids::{DbId, DbNumber, Epoch, Incarnation, Index, Seq};
+use mneme_kernel::json::{self, Place, Step as JsonStep};
 use mneme_kernel::level::Level;
 use mneme_kernel::members::{Member, Members};
 use mneme_kernel::resp::{Decoder, OwnedArgs, Trust, encode_command};
@@ -210,6 +211,38 @@ fn changes_of_streams_are_written_as_ever() {
         let bytes = golden.expect(name, &written);
         assert_eq!(Effects::new(&bytes).collect::<Vec<_>>(), [Ok(effect)]);
     }
+    golden.finish();
+}
+
+#[test]
+fn changes_of_documents_are_written_as_ever() {
+    let mut golden = golden!("documents.txt");
+    let text = r#"{"null":null,"bools":[false,true],"numbers":[-1,300,18446744073709551615,1.5],"text":"é","none":{}}"#;
+    let mut value = Vec::new();
+    json::encode(&json::parse(text.as_bytes()).expect("JSON"), &mut value);
+    let place = Place::of([JsonStep::Name("list"), JsonStep::Index(300)]);
+    let (place, number) = (place.words(), [3, 2]);
+    let members = words::collect([&b"name"[..], &number]);
+    let steps = Place::of([JsonStep::Name("name"), JsonStep::Index(0)]);
+    let all = [
+        ("set", Change::JsonSet { place: Words::default(), value: &value }),
+        ("set in a place", Change::JsonSet { place, value: &number }),
+        ("put", Change::JsonPut { place, members: Words::new(&members) }),
+        ("drop", Change::JsonDrop { place, steps: steps.words() }),
+        ("insert", Change::JsonInsert { place, index: 300, values: &[3, 2, 0] }),
+        ("keep", Change::JsonKeep { place, start: 1, count: 300 }),
+        ("append", Change::JsonAppend { place, text: b"text" }),
+    ];
+    for (name, change) in all {
+        let effect = Effect::Change { db: DbId(1), key: b"key", change };
+        let mut written = Vec::new();
+        effect::record(&effect, &mut written);
+        let bytes = golden.expect(name, &written);
+        assert_eq!(Effects::new(&bytes).collect::<Vec<_>>(), [Ok(effect)]);
+    }
+    // What stands in them is read as ever, too.
+    let decoded = json::decode(&value, 0).expect("a value");
+    assert_eq!(String::from_utf8(decoded.to_text()).expect("text"), text);
     golden.finish();
 }
 

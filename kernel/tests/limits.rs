@@ -1,97 +1,16 @@
 //! What a client gets that goes beyond a limit, and that the others are served as before.
 
+#[path = "support/stage.rs"]
+mod stage;
 mod support;
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
-use mneme_kernel::effect::{self, Effect};
-use mneme_kernel::entry::Entry;
-use mneme_kernel::gate::Marks;
-use mneme_kernel::ids::{Epoch, Incarnation, Index, Seq};
 use mneme_kernel::limits;
-use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::{Decoder, ProtocolError, Trust, encode_command};
 use mneme_kernel::session::{Peer, Port};
-use mneme_kernel::time::{Monotonic, Wall};
-use mneme_kernel::users::Role;
-
-/// A primary whose batches are accepted at once.
-struct Stage {
-    core: Core,
-    now: Now,
-    entries: u64,
-    accepted: Seq,
-}
+use stage::Stage;
 
 impl Stage {
-    fn new() -> Self {
-        let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic::default() };
-        let mut stage = Stage { core: support::core(), now, entries: 0, accepted: Seq::ZERO };
-        stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "", origin: None }.encode());
-        let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
-        stage.commit(&claim.encode());
-        let mut effects = Vec::new();
-        effect::record(&Effect::User { name: "admin", password_hash: "", role: Role::Admin }, &mut effects);
-        stage.commit(&Entry::Batch { epoch: Epoch(1), seq: Seq(1), wall: now.wall.0, effects: &effects }.encode());
-        stage.tell(Input::Begin { nonce: 1 });
-        stage
-    }
-
-    fn tell(&mut self, input: Input<'_>) {
-        let mut outputs = Vec::new();
-        self.core.handle(self.now, input, &mut outputs).expect("readable entries");
-        let mut proposals: VecDeque<Proposal> = VecDeque::new();
-        for output in outputs {
-            match output {
-                Output::Propose(proposal) => proposals.push_back(proposal),
-                Output::Accepted(seq) => self.accepted = seq,
-                Output::Leads(_) | Output::Follows(_) | Output::Deposed(_) | Output::Void(_) | Output::Removed => {}
-            }
-        }
-        proposals.iter().for_each(|proposal| self.commit(proposal));
-    }
-
-    fn commit(&mut self, entry: &[u8]) {
-        let index = Index(self.entries);
-        self.entries += 1;
-        self.tell(Input::Committed { index, content: Content::Core(entry), age: Duration::ZERO });
-    }
-
-    fn stranger(&mut self) -> Connection {
-        self.core.connect(Port::Main, Peer::default(), self.now.monotonic).expect("there is room")
-    }
-
-    fn client(&mut self) -> Connection {
-        let mut client = self.stranger();
-        assert_eq!(self.ask(&mut client, &["AUTH", "secret"]), ("+OK\r\n".into(), Step::Read));
-        client
-    }
-
-    /// What leaves, and what the connection does next.
-    fn send(&mut self, client: &mut Connection, bytes: &[u8]) -> (String, Step) {
-        client.input().extend_from_slice(bytes);
-        let step = loop {
-            match client.run(&mut self.core, self.now) {
-                Step::CheckPassword(_) => client.password_checked(&mut self.core, self.now, PasswordCheck::Right(0)),
-                step => break step,
-            }
-        };
-        self.tell(Input::CloseBatch);
-        client.advance(Marks::alone(self.accepted), &[], self.now.monotonic);
-        let replies = String::from_utf8_lossy(client.ready()).into_owned();
-        client.sent(client.ready().len());
-        (replies, step)
-    }
-
-    fn ask(&mut self, client: &mut Connection, command: &[&str]) -> (String, Step) {
-        let mut bytes = Vec::new();
-        encode_command(command, &mut bytes);
-        self.send(client, &bytes)
-    }
-
     /// It is answered an error and lives on.
     fn refuses(&mut self, client: &mut Connection, command: &[&str], error: &str) {
         assert_eq!(self.ask(client, command), (format!("-{error}\r\n"), Step::Read));
@@ -330,6 +249,13 @@ fn the_documents_tell_every_limit() {
         ("MAX_MAIL", limits::MAX_MAIL),
         ("MAX_TRANSACTION", limits::MAX_TRANSACTION),
         ("MAX_DRAWN", limits::MAX_DRAWN),
+        ("MAX_JSON_DEPTH", limits::MAX_JSON_DEPTH),
+        ("MAX_JSON_PATH", limits::MAX_JSON_PATH),
+        ("MAX_JSON_FILTERS", limits::MAX_JSON_FILTERS),
+        ("MAX_JSON_PARENTHESES", limits::MAX_JSON_PARENTHESES),
+        ("MAX_JSON_PATTERNS", limits::MAX_JSON_PATTERNS),
+        ("MAX_JSON_VISITS", limits::MAX_JSON_VISITS),
+        ("MAX_JSON_PATTERN", limits::MAX_JSON_PATTERN),
         ("MAX_WATCHED", limits::MAX_WATCHED),
         ("MAX_SUBSCRIPTIONS", limits::MAX_SUBSCRIPTIONS),
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),

@@ -4,6 +4,7 @@
 use mneme_kernel::effect::{self, Effect, Effects};
 use mneme_kernel::entry::Entry;
 use mneme_kernel::ids::DbId;
+use mneme_kernel::json::{self, Path, Search};
 use mneme_kernel::resp::{Decoder, Trust, ValueDecoder};
 use mneme_kernel::snapshot::{BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition};
 use mneme_kernel::store::Store;
@@ -262,6 +263,34 @@ pub fn snapshot_block(bytes: &[u8]) {
     assert_eq!(read(FILE, &changed(&file, &mut dice)), None);
     let cut = read(FILE, &file[..dice.below(file.len())]);
     assert!(cut.is_none_or(|cut| effects.starts_with(&cut)));
+}
+
+/// A path's text and a document: whatever they are, reading ends, and so does searching, within its bounds. What is found
+/// stands in its place, and what was found once is found there again.
+pub fn json_path(bytes: &[u8]) {
+    let split = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let (path, document) = bytes.split_at(split);
+    let document = document.get(1..).and_then(|text| json::parse(text).ok());
+    if let Some(document) = &document {
+        let mut encoded = Vec::new();
+        json::encode(document, &mut encoded);
+        let decoded = json::decode(&encoded, 0).expect("what was encoded");
+        assert_eq!(decoded.to_text(), document.to_text());
+        let again = json::parse(&document.to_text()).expect("what was written");
+        assert_eq!(again.to_text(), document.to_text());
+    }
+    let _ = json::decode(bytes, 0);
+    let Ok(path) = Path::parse(path) else { return };
+    let small = json::parse(br#"{"a":[1,{"a":"b","c":[null,2.5]},[]],"b":{"a":{"b":true}},"":-1}"#).expect("JSON");
+    for document in [Some(&small), document.as_ref()].into_iter().flatten() {
+        let search = Search::with_visits(document, 100_000);
+        let (Ok(values), Ok(places)) = (search.values(&path), search.places(&path)) else { continue };
+        let found: Vec<_> = places.iter().map(|place| document.at(place.words())).collect();
+        assert_eq!(found, values.iter().copied().map(Some).collect::<Vec<_>>());
+        if let Ok(first) = search.first(&path) {
+            assert_eq!(first, values.first().copied());
+        }
+    }
 }
 
 /// Bytes of a value that arbitrary effects may ask for.

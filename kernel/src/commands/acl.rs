@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use super::containers::{self, Subcommand};
 use super::{Access, Command, CommandError, Keys, categories, integer, is_word, lossy, user};
+use crate::agreed;
 use crate::call::{Call, NOT_AGREED};
 use crate::codec;
 use crate::effect::Effect;
@@ -381,7 +382,7 @@ fn lossy_hash(hash: &[u8]) -> String {
 
 fn set_user(call: &mut Call<'_>) -> Result<(), CommandError> {
     call.depend_on_system();
-    if !call.core.writes_rules() {
+    if !call.core.writes(agreed::RULES) {
         return Err(NOT_AGREED);
     }
     let changed = changed(call, false);

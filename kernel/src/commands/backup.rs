@@ -4,6 +4,7 @@
 use alloc::string::String;
 
 use super::{Access, Command, CommandError, Keys, is_word, lossy};
+use crate::agreed;
 use crate::backup::Outline;
 use crate::call::{Call, NOT_AGREED, Then, Wanted};
 use crate::codec;
@@ -118,7 +119,7 @@ fn placed<'a>(call: &Call<'_>, effect: &Effect<'a>) -> Result<Effect<'a>, Comman
         Effect::Patch { key, offset, bytes, .. } => {
             fits(key, usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(bytes.len()))?;
         }
-        Effect::Change { .. } if !call.core.writes_collections() => return Err(NOT_AGREED),
+        Effect::Change { change, .. } if !call.core.writes(change.format()) => return Err(NOT_AGREED),
         _ => {}
     }
     let mut missing = None;
@@ -132,7 +133,7 @@ fn outline(call: &mut Call<'_>, bytes: &[u8]) -> Result<(), CommandError> {
         codec::decode_owned(bytes).map_err(|_| CommandError::Other("this is no outline that this version knows"))?;
     let mut changes = alloc::vec::Vec::new();
     let system = &call.core.system;
-    if outline.users.iter().any(|user| user.rules.is_some()) && !call.core.writes_rules() {
+    if outline.users.iter().any(|user| user.rules.is_some()) && !call.core.writes(agreed::RULES) {
         return Err(NOT_AGREED);
     }
     let taken = outline.impose(system, |effect| crate::effect::record(effect, &mut changes));

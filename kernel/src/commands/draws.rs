@@ -10,6 +10,9 @@ use crate::limits;
 use crate::random::Random;
 use crate::resp::Reply;
 
+/// A reply would be larger than [`limits::MAX_DRAWN`].
+pub(super) const TOO_LARGE: CommandError = CommandError::Other("the reply would be too large: ask for fewer");
+
 /// How many elements are wanted.
 #[derive(Clone, Copy)]
 pub(super) enum Count {
@@ -67,7 +70,6 @@ impl<T: Hash + Eq + Clone, A: Iterator<Item = T>, O: Fn(u64) -> Option<T>> Sourc
             Count::Any(count) => {
                 // No element takes less than an empty bulk string.
                 const SMALLEST: usize = b"$0\r\n\r\n".len();
-                const TOO_LARGE: CommandError = CommandError::Other("the reply would be too large: ask for fewer");
                 if count > limits::MAX_DRAWN / SMALLEST {
                     return Err(TOO_LARGE);
                 }

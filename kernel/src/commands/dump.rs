@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::effect::{Change, Side};
 use crate::events::Events;
 use crate::rdb::{self, Loaded};
-use crate::store::Words;
+use crate::store::{Value, Words};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -17,8 +17,13 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "Returns a serialized representation of the value stored at a key.",
         run: |call| {
             const STREAM: CommandError = CommandError::Other("streams cannot be dumped: read them by XRANGE");
+            const DOCUMENT: CommandError = CommandError::Other("documents cannot be dumped: read them by JSON.GET");
             let item = call.look_up(call.args.at(1));
-            let dumped = item.map(|item| rdb::dump(item.value).ok_or(STREAM)).transpose()?;
+            let dump = |value| {
+                let refused = if matches!(value, Value::Document(_)) { DOCUMENT } else { STREAM };
+                rdb::dump(value).ok_or(refused)
+            };
+            let dumped = item.map(|item| dump(item.value)).transpose()?;
             call.reply.optional_bulk(dumped.as_deref());
             Ok(())
         },

@@ -22,6 +22,8 @@ mod dump;
 mod geo;
 mod hashes;
 mod hyperloglog;
+mod json;
+mod json_values;
 mod keys;
 pub(crate) mod keyspace;
 mod lcs;
@@ -59,6 +61,7 @@ use self::containers::Container;
 pub use self::touches::{Named, Touches};
 use self::units::Units;
 pub(crate) use self::uses::Use;
+use crate::agreed;
 use crate::call::Call;
 use crate::facade::Facade;
 use crate::resp::Args;
@@ -232,6 +235,8 @@ const TABLES: &[(&str, &[Command])] = &[
     ("geo", geo::COMMANDS),
     ("hash", hashes::COMMANDS),
     ("hyperloglog", hyperloglog::COMMANDS),
+    ("json", json::COMMANDS),
+    ("json", json_values::COMMANDS),
     ("generic", keys::COMMANDS),
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
@@ -298,10 +303,15 @@ impl Commands {
         self.groups[number]
     }
 
-    /// Whether the command, if it writes, makes values other than byte strings; by its place in [`Commands::all`].
-    pub(crate) fn makes_collections(&self, number: usize) -> bool {
-        ["hash", "list", "set", "sorted-set", "stream", "geo"].contains(&self.groups[number])
-            || self.all[number].name == "restore"
+    /// The format that all nodes must have agreed on for what the command makes, if it writes; by its place in
+    /// [`Commands::all`].
+    pub(crate) fn format(&self, number: usize) -> u32 {
+        match self.groups[number] {
+            "json" => agreed::DOCUMENTS,
+            "hash" | "list" | "set" | "sorted-set" | "stream" | "geo" => agreed::COLLECTIONS,
+            _ if self.all[number].name == "restore" => agreed::COLLECTIONS,
+            _ => agreed::OLDEST,
+        }
     }
 
     /// The command with this name in any case, and its place in [`Commands::all`].
@@ -361,6 +371,8 @@ pub enum CommandError {
     SubcommandArity(&'static str, &'static str),
     #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
     WrongType,
+    #[error("WRONGTYPE wrong type of path value - expected {expected} but found {found}")]
+    WrongPathType { expected: &'static str, found: &'static str },
     #[error("ERR syntax error")]
     Syntax,
     #[error("ERR value is not an integer or out of range")]

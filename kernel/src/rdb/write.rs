@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::types;
 use crate::store::Value;
 
-/// `None` of a stream: its form is not written.
+/// `None` of a stream or a document: their forms are not written.
 pub(super) fn value(value: Value<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match value {
@@ -35,7 +35,7 @@ pub(super) fn value(value: Value<'_>) -> Option<Vec<u8>> {
                 out.extend_from_slice(&score.to_le_bytes());
             }
         }
-        Value::Stream(_) => return None,
+        Value::Stream(_) | Value::Document(_) => return None,
     }
     Some(out)
 }

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use super::dict::Search;
+use super::document::Document;
 use super::hash::Hash;
 use super::hasher::KeyHasher;
 use super::list::List;
@@ -19,6 +20,7 @@ pub(super) enum Collection {
     Set(Set),
     Sorted(SortedSet),
     Stream(Box<Stream>),
+    Document(Document),
 }
 
 /// What a key holds.
@@ -30,6 +32,7 @@ pub enum Value<'a> {
     Set(&'a Set),
     Sorted(&'a SortedSet),
     Stream(&'a Stream),
+    Document(&'a Document),
 }
 
 /// A type of values.
@@ -75,6 +78,12 @@ impl Kind for Stream {
     }
 }
 
+impl Kind for Document {
+    fn of(value: Value<'_>) -> Option<&Self> {
+        if let Value::Document(document) = value { Some(document) } else { None }
+    }
+}
+
 impl Value<'_> {
     /// As `TYPE` says it.
     pub fn type_name(self) -> &'static str {
@@ -85,6 +94,8 @@ impl Value<'_> {
             Value::Set(_) => "set",
             Value::Sorted(_) => "zset",
             Value::Stream(_) => "stream",
+            // The name of RedisJSON's type, which was ReJSON when it got it.
+            Value::Document(_) => "ReJSON-RL",
         }
     }
 
@@ -101,6 +112,8 @@ impl Value<'_> {
             Value::Set(set) => set.encoding(),
             Value::Sorted(sorted) => sorted.encoding(),
             Value::Stream(_) => "stream",
+            // As of every type of a module.
+            Value::Document(_) => "raw",
         }
     }
 }
@@ -116,6 +129,7 @@ impl Collection {
             Change::AddEntries { .. } | Change::SetStream { .. } | Change::PutGroup { .. } => {
                 Some(Collection::Stream(Box::default()))
             }
+            Change::JsonSet { place, value } if place.is_empty() => Document::of(value).map(Collection::Document),
             Change::DropFields(_)
             | Change::Pop { .. }
             | Change::InsertAt { .. }
@@ -130,7 +144,13 @@ impl Collection {
             | Change::DropConsumer { .. }
             | Change::Deliver { .. }
             | Change::Pend { .. }
-            | Change::Unpend { .. } => None,
+            | Change::Unpend { .. }
+            | Change::JsonSet { .. }
+            | Change::JsonPut { .. }
+            | Change::JsonDrop { .. }
+            | Change::JsonInsert { .. }
+            | Change::JsonKeep { .. }
+            | Change::JsonAppend { .. } => None,
         }
     }
 
@@ -141,6 +161,7 @@ impl Collection {
             Collection::Set(set) => Value::Set(set),
             Collection::Sorted(sorted) => Value::Sorted(sorted),
             Collection::Stream(stream) => Value::Stream(stream),
+            Collection::Document(document) => Value::Document(document),
         }
     }
 
@@ -151,7 +172,7 @@ impl Collection {
             Collection::Set(set) => (set.dict()?, first),
             // ZADD says the score first.
             Collection::Sorted(sorted) => (sorted.dict()?, last),
-            Collection::List(_) | Collection::Stream(_) => return None,
+            Collection::List(_) | Collection::Stream(_) | Collection::Document(_) => return None,
         };
         Some(dict.search(element))
     }
@@ -177,6 +198,7 @@ impl Collection {
             (Collection::Sorted(sorted), Change::Rank(words)) => words.for_each(|word| sorted.add_word(word, hasher)),
             (Collection::Sorted(sorted), Change::Unrank(members)) => members.for_each(|member| sorted.remove(member)),
             (Collection::Stream(stream), _) => stream.change(change),
+            (Collection::Document(document), _) => document.change(change),
             _ => {}
         }
     }
@@ -188,7 +210,7 @@ impl Collection {
             Collection::List(list) => list.is_empty(),
             Collection::Set(set) => set.is_empty(),
             Collection::Sorted(sorted) => sorted.is_empty(),
-            Collection::Stream(_) => false,
+            Collection::Stream(_) | Collection::Document(_) => false,
         }
     }
 
@@ -199,6 +221,7 @@ impl Collection {
             Collection::Set(set) => set.cost(),
             Collection::Sorted(sorted) => sorted.cost(),
             Collection::Stream(stream) => stream.cost(),
+            Collection::Document(document) => document.cost(),
         }
     }
 
@@ -210,6 +233,7 @@ impl Collection {
             Collection::Set(set) => set.check(),
             Collection::Sorted(sorted) => sorted.check(),
             Collection::Stream(stream) => stream.check(),
+            Collection::Document(document) => document.check(),
         }
     }
 }

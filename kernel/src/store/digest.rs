@@ -8,6 +8,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::{Store, Stream, StreamId, Value};
 use crate::codec;
+use crate::json;
 use crate::system::System;
 
 /// A digest of a data set: equal for equal sets, different for different ones but for one chance in 2^128.
@@ -102,6 +103,11 @@ fn digest_value(value: Value<'_>, hasher: &mut SipHasher24) {
         Value::List(list) => write_words(list.elements().iter(), hasher),
         Value::Sorted(sorted) => write_words(sorted.order().iter(), hasher),
         Value::Stream(stream) => write_stream(stream, hasher),
+        Value::Document(document) => {
+            let mut bytes = Vec::new();
+            json::encode(document.root(), &mut bytes);
+            hasher.write(&bytes);
+        }
     }
     hasher.write(value.type_name().as_bytes());
     hasher.write_u128(sum);

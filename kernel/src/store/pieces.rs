@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::document::Parts;
 use super::stream::Piece;
 use super::words::{self, Words};
 use super::{Item, Store, Value};
@@ -67,6 +68,9 @@ enum Rest<'a> {
     Stream {
         pieces: Box<dyn Iterator<Item = Piece<'a>> + Send + 'a>,
     },
+    Document {
+        parts: Parts<'a>,
+    },
     Deadline,
     Nothing,
 }
@@ -90,6 +94,7 @@ impl<'a> ItemPieces<'a> {
             Value::Set(set) => Rest::Made { members: Box::new(set.iter()) },
             Value::Stream(stream) => Rest::Stream { pieces: Box::new(stream.pieces()) },
             Value::Sorted(sorted) => Rest::Elements { kind: Elements::Sorted, words: Box::new(sorted.order().iter()) },
+            Value::Document(document) => Rest::Document { parts: document.parts() },
         };
         Self { db, key, deadline: item.deadline, rest }
     }
@@ -144,6 +149,13 @@ impl<'a> ItemPieces<'a> {
                 Rest::Stream { pieces } => {
                     if let Some(piece) = pieces.next() {
                         change(piece.change());
+                        return true;
+                    }
+                    self.rest = Rest::Deadline;
+                }
+                Rest::Document { parts } => {
+                    if let Some(part) = parts.next() {
+                        change(part.change());
                         return true;
                     }
                     self.rest = Rest::Deadline;

@@ -44,7 +44,7 @@ impl<'a> Words<'a> {
     }
 
     /// Bytes that are still to be read: where the next word begins, counted from the end.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.0.len()
     }
 }
@@ -54,16 +54,22 @@ impl<'a> Iterator for Words<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (len, rest) = take_number(self.0)?;
-        let (word, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+        let (word, rest) = take_word(self.0)?;
         self.0 = rest;
         Some(word)
     }
 }
 
+/// The word at the front, and what is behind it.
+#[inline]
+pub(crate) fn take_word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = take_number(bytes)?;
+    rest.split_at_checked(usize::try_from(len).ok()?)
+}
+
 /// The number at the front, and what is behind it.
 #[inline]
-pub(super) fn take_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn take_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (&first, mut rest) = bytes.split_first()?;
     let mut number = u64::from(first & !MORE);
     if first & MORE != 0 {
@@ -83,7 +89,7 @@ pub(super) fn take_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 /// Appends a number: seven bits a byte, the lowest first.
 #[inline]
-pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= u64::from(MORE) {
         out.push(number as u8 | MORE);
         number >>= BITS;

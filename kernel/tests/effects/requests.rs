@@ -131,6 +131,31 @@ const USUAL: &[&str] = &[
     "XINFO STREAM k FULL",
     "XINFO GROUPS k",
     "XINFO CONSUMERS k g",
+    "JSON.SET k $ {\"a\":n,\"b\":[1,\"x\",{\"a\":[n]}],\"c\":{\"a\":true}}",
+    "JSON.SET k $ {\"a\":n,\"b\":[1,\"x\",{\"a\":[n]}],\"c\":{\"a\":true}}",
+    "JSON.SET k $..a n",
+    "JSON.SET k $.c.d {\"a\":[[],n]}",
+    "JSON.SET k .b[-1] [1,2,n] NX",
+    "JSON.MSET k $ [n,{\"a\":\"s\"}] k $ {\"b\":[[n]]} k $.a n",
+    "JSON.MERGE k $ {\"a\":null,\"c\":{\"e\":n,\"a\":{}},\"f\":{\"g\":null}}",
+    "JSON.MERGE k $..a {\"x\":{\"y\":n}}",
+    "JSON.DEL k $..a",
+    "JSON.DEL k $.b[0,2]",
+    "JSON.DEL k",
+    "JSON.FORGET k $[?(@>n)]",
+    "JSON.CLEAR k $..*",
+    "JSON.TOGGLE k $..a",
+    "JSON.NUMINCRBY k $..* n",
+    "JSON.NUMMULTBY k $..* 1.5",
+    "JSON.STRAPPEND k $..* \"more\"",
+    "JSON.ARRAPPEND k $..* n [n]",
+    "JSON.ARRINSERT k $..b 0 n \"z\"",
+    "JSON.ARRPOP k $..* n",
+    "JSON.ARRTRIM k $..* 1 n",
+    "JSON.GET k $..a .b",
+    "JSON.MGET k k $..a",
+    "JSON.RESP k",
+    "JSON.TYPE k $..*",
     "PFADD k v v n",
     "PFADD k",
     "PFCOUNT k",
@@ -357,6 +382,11 @@ fn usual() -> impl Strategy<Value = Vec<Vec<u8>>> {
             "n" => number.clone(),
             "t" => time.to_string().into_bytes(),
             "L" => level.into(),
+            // In JSON a number stands among other things.
+            word if word.starts_with(['{', '[']) => {
+                let number = String::from_utf8_lossy(&number);
+                word.replace(":n", &format!(":{number}")).replace("n]", &format!("{number}]")).into_bytes()
+            }
             word => word.into(),
         };
         template.split(' ').map(word).collect()

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::time::Duration;
 
+use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::effect::{self, Effect};
@@ -106,6 +107,10 @@ impl Stage {
             }
             ["clock", ms, "ms"] => {
                 self.now.wall.0 = self.now.wall.0.saturating_add_signed(ms.parse().expect("milliseconds"));
+            }
+            ["agree"] => self.commit(&Entry::Format { format: NEWEST }.encode()),
+            ["agree", "on", format] => {
+                self.commit(&Entry::Format { format: format.parse().expect("a format") }.encode());
             }
             ["another", "claims"] => {
                 let verdicts = &self.system.verdicts;
