@@ -9,23 +9,25 @@
 //! | 1 | everything but what follows |
 //! | 2 | the entries `Format` and `Remove`; this state behind the other one in snapshots |
 //! | 3 | the effect `Change`: values other than byte strings |
+//! | 4 | the effects `LoadScript` to `DropLibrary`; what they brought, behind this state in snapshots |
 
 use alloc::vec::Vec;
 
 use bincode::{Decode, Encode};
 
-use crate::codec::{self, CodecError};
 use crate::ids::Incarnation;
 use crate::limits;
 
 /// The format that every program reads and writes.
 pub const OLDEST: u32 = 1;
 /// The newest format that this program reads and writes.
-pub const NEWEST: u32 = 3;
+pub const NEWEST: u32 = 4;
 /// From this one on Cores can be removed.
 pub const REMOVALS: u32 = 2;
 /// From this one on there are values other than byte strings.
 pub const COLLECTIONS: u32 = 3;
+/// From this one on scripts and libraries are kept.
+pub const SCRIPTS: u32 = 4;
 
 /// Part of the replicated state.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -79,20 +81,5 @@ impl Agreed {
     /// Whether this was the life of a Core that was removed.
     pub(crate) fn has_left(&self, incarnation: Incarnation) -> bool {
         self.removed.iter().any(|removed| removed.incarnation == incarnation)
-    }
-
-    /// Appends it to what holds the other state; nothing, if there is nothing that the oldest format does not imply.
-    pub fn append(&self, out: &mut Vec<u8>) {
-        if *self != Self::default() {
-            codec::encode(self, out);
-        }
-    }
-
-    /// What stands behind the other state.
-    ///
-    /// # Errors
-    /// If that is something else.
-    pub fn behind(bytes: &[u8]) -> Result<Self, CodecError> {
-        if bytes.is_empty() { Ok(Self::default()) } else { codec::decode_owned(bytes) }
     }
 }

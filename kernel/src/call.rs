@@ -163,6 +163,25 @@ impl<'a> Call<'a> {
             depends: self.depends,
             level: None,
             wrote: self.wrote,
+            touches_data: false,
+            may_wait: MayWait::Never,
+            wish: None,
+        }
+    }
+
+    /// The same, whose reply is not the client's.
+    pub(crate) fn inner<'b>(&'b mut self, args: Args<'b>, reply: &'b mut Reply) -> Call<'b> {
+        Call {
+            core: self.core,
+            session: self.session,
+            args,
+            reply,
+            now: self.now,
+            monotonic: self.monotonic,
+            then: Then::Reply,
+            depends: self.depends,
+            level: None,
+            wrote: self.wrote,
             touches_data: self.touches_data,
             may_wait: MayWait::Never,
             wish: None,
@@ -385,6 +404,7 @@ impl Call<'_> {
         };
         self.session.last_command = command.name;
         self.session.last_active = self.monotonic;
+        self.core.check_busy(command, self.args).map_err(|error| transactions::refused(self, Some(command), error))?;
         match self.must_wait(command) {
             Ok(false) => {}
             Ok(true) => {
@@ -523,8 +543,11 @@ impl Call<'_> {
     #[cold]
     pub(crate) fn refuse(&mut self, start: usize, error: CommandError) {
         self.reply.bytes.truncate(start);
+        let is_counted = matches!(error, CommandError::Counted(_));
         self.reply.error(error);
-        self.core.stats.count_error(&self.reply.bytes[start..]);
+        if !is_counted {
+            self.core.stats.count_error(&self.reply.bytes[start..]);
+        }
     }
 
     /// Whether the command may not even be looked at yet.
@@ -636,7 +659,7 @@ impl Call<'_> {
             self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
         }
-        if command.is_write() && !self.core.writes_collections() && self.core.commands.makes_collections(number) {
+        if self.needs_agreement(number, command) {
             // Until the nodes have agreed, as a young cluster is about to.
             let since = *self.session.parked.get_or_insert(self.monotonic);
             if self.monotonic - since >= self.core.config.park_timeout {
@@ -651,6 +674,17 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// Whether it makes what not every node is known to read.
+    fn needs_agreement(&self, number: usize, command: &Command) -> bool {
+        let makes_collections = || command.is_write() && self.core.commands.makes_collections(number);
+        let keeps_scripts = || {
+            let word = self.args.get(1).unwrap_or_default();
+            command.name == "script" && is_word(word, "load")
+                || command.name == "function" && ["load", "restore"].iter().any(|name| is_word(word, name))
+        };
+        !self.core.writes_collections() && makes_collections() || !self.core.keeps_scripts() && keeps_scripts()
+    }
+
     fn is_paused(&self, command: &Command, writes: bool) -> bool {
         let Some(pause) = self.core.pause else { return false };
         let is_spared = matches!(command.access, Access::Anyone | Access::Connection | Access::Subscribe);
@@ -660,12 +694,19 @@ impl Call<'_> {
 
     /// What `MONITOR` shows of a command that is about to run; nothing of those that carry passwords or administer.
     fn show_to_monitors(&mut self, command: &Command) {
+        let peer = core::mem::take(&mut self.session.peer.address);
+        self.show_to_monitors_as(command, &peer);
+        self.session.peer.address = peer;
+    }
+
+    /// The same, of a command that somebody else than the client has brought.
+    pub(crate) fn show_to_monitors_as(&mut self, command: &Command, by: &str) {
         if !self.core.clients.is_monitored() || command.is_hidden() {
             return;
         }
         let now = self.now.0;
         let mut line = alloc::format!("+{}.{:03}000 [{} ", now / 1000, now % 1000, self.session.db.0).into_bytes();
-        line.extend_from_slice(self.session.peer.address.as_bytes());
+        line.extend_from_slice(by.as_bytes());
         line.push(b']');
         for arg in self.args.iter() {
             line.push(b' ');
@@ -716,8 +757,9 @@ impl Call<'_> {
 }
 
 /// A value would be made that not every node knows.
-pub(crate) const NOT_AGREED: CommandError =
-    CommandError::Other("not every node has said that it knows this type: bring all nodes to a newer version first");
+pub(crate) const NOT_AGREED: CommandError = CommandError::Other(
+    "not every node has said that it knows this type or keeps scripts: bring all nodes to a newer version first",
+);
 
 /// Where a command is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

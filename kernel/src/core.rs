@@ -35,6 +35,7 @@ use crate::random::Random;
 use crate::rates::Rates;
 use crate::reign::Reign;
 use crate::resp::{Args, OwnedArgs, Reply};
+use crate::scripting::Scripts;
 use crate::served::Served;
 use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
@@ -80,6 +81,10 @@ pub struct Config {
     pub max_clients: u64,
     /// Bytes that items may take by their accounted sizes; 0: as many as there are.
     pub max_memory: u64,
+    /// How long a script runs before others hear that it does.
+    pub script_timeout: Duration,
+    /// How long it may run.
+    pub script_kill_after: Duration,
     /// What `CONFIG GET` shows, by name.
     pub parameters: Vec<(String, String)>,
 }
@@ -260,6 +265,7 @@ pub struct Core {
     pub(crate) changed: Changed,
     pub(crate) watches: Watches,
     pub(crate) waiters: Waiters,
+    pub(crate) scripts: Scripts,
     pub clients: Clients,
     pub(crate) channels: Channels,
     pub(crate) exchange: Exchange,
@@ -286,7 +292,7 @@ pub struct Core {
     alone: bool,
     /// It is to hand over as soon as what it executed is sent.
     releasing: bool,
-    lease: Arc<Lease>,
+    pub(crate) lease: Arc<Lease>,
     /// The Raft group: its members as of the last applied entry, and what is known of it beyond that.
     members: Members,
     group: Group,
@@ -322,6 +328,7 @@ impl Core {
             changed: Changed::new(config.seed),
             watches: Watches::new(config.seed),
             waiters: Waiters::default(),
+            scripts: Scripts::default(),
             clients: Clients::default(),
             channels: Channels::default(),
             exchange: Exchange::default(),
@@ -535,6 +542,7 @@ impl Core {
                 self.applied = Some(index);
                 self.newest_wall = self.newest_wall.max(system.newest_wall);
                 self.system = system;
+                self.forget_programs();
                 self.rights_changes += 1;
                 // How old the newest renewal in it is, nobody knows: the wait begins here (rule 2).
                 self.heard = self.heard.max(now.monotonic);
@@ -811,6 +819,8 @@ impl Core {
         self.claimed = None;
         self.store = Store::new(self.config.seed);
         self.system = System::default();
+        self.forget_programs();
+        self.scripts.is_spoilt = false;
         self.rights_changes += 1;
         self.applied = None;
         self.heard = now;
@@ -848,6 +858,9 @@ impl Core {
             }
             self.store.apply(&effect);
             self.system.apply(&effect);
+            if effect.changes_programs() {
+                self.scripts.see(&effect);
+            }
             if !self.waiters.is_empty() {
                 self.waiters.see(&effect, &self.system.databases);
             }
@@ -925,6 +938,9 @@ impl Core {
         self.newest_wall = self.newest_wall.max(now.wall);
         let wall = self.newest_wall.0;
         let Role::Primary(reign) = &mut self.role else { return };
+        if self.scripts.is_spoilt {
+            return;
+        }
         if let Some(proposal) = reign.close_batch(wall, now.monotonic) {
             self.stats.batches_proposed += 1;
             out.push(Output::Propose(proposal));
@@ -999,6 +1015,9 @@ impl Core {
         }
         self.store.apply(effect);
         self.system.apply(effect);
+        if effect.changes_programs() {
+            self.scripts.see(effect);
+        }
         if !self.waiters.is_empty() {
             self.waiters.see(effect, &self.system.databases);
         }

@@ -87,6 +87,11 @@ impl Core {
         self.diagnostics.watch.ran(command) || timing != Timing::Shared || bytes >= LARGE
     }
 
+    /// What time it is, where the driver tells it.
+    pub(crate) fn clock(&self) -> Option<Monotonic> {
+        self.diagnostics.watch.now()
+    }
+
     /// Called before the first command of those that have come together.
     pub(crate) fn start_times(&mut self, now: Now) {
         self.diagnostics.watch.start(now.monotonic);

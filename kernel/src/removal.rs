@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::agreed::{Agreed, COLLECTIONS, REMOVALS};
+use crate::agreed::{Agreed, COLLECTIONS, REMOVALS, SCRIPTS};
 use crate::core::Core;
 
 /// What is to leave the cluster.
@@ -66,6 +66,11 @@ impl Core {
     }
 
     /// Whether all nodes know values other than byte strings.
+    pub(crate) fn keeps_scripts(&self) -> bool {
+        self.system.agreed.format >= SCRIPTS
+    }
+
+    /// Whether values other than byte strings may be made.
     pub(crate) fn writes_collections(&self) -> bool {
         self.system.agreed.format >= COLLECTIONS
     }

@@ -24,7 +24,7 @@ impl Call<'_> {
         if let Some((name, user)) = known_user(self.session) {
             check(self.core, name, user, selected(self.session), number, self.args)?;
         }
-        let changes = access == Access::Write || access == Access::Admin && command.is_write();
+        let changes = matches!(access, Access::Write | Access::Script) || access == Access::Admin && command.is_write();
         if self.session.port == Port::Read && changes {
             return Err(CommandError::ReadOnly);
         }

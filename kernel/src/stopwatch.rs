@@ -89,6 +89,10 @@ impl Stopwatch {
         self.clock = Some(clock);
     }
 
+    pub(crate) fn now(&self) -> Option<Monotonic> {
+        self.clock.as_ref().map(|clock| clock.monotonic())
+    }
+
     pub(crate) fn set_precise(&mut self, precise: bool) {
         self.precise = precise;
         self.alone |= precise;

@@ -9,11 +9,13 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::agreed::Agreed;
+use crate::codec::{self, CodecError};
 use crate::cores::Cores;
 use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::ids::{Epoch, Incarnation, Index};
+use crate::programs::Programs;
 use crate::requests::Requests;
 use crate::time::Wall;
 use crate::users::Users;
@@ -33,13 +35,26 @@ pub struct System {
     pub requests: Requests,
     /// The newest entry that may have changed the data or anything else here that a digest is of.
     pub changed: Index,
-    /// Not encoded with the rest: the oldest format ends here. It stands behind, if there is any ([`Agreed::append`]).
+    /// Not encoded with the rest: the oldest format ends here. It stands behind, if there is any ([`System::append_newer`]).
     pub agreed: Agreed,
+    /// The same.
+    pub programs: Programs,
 }
 
 impl Encode for System {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        let Self { verdicts, users, newest_wall, databases, cores, sealed_ca, requests, changed, agreed: _ } = self;
+        let Self {
+            verdicts,
+            users,
+            newest_wall,
+            databases,
+            cores,
+            sealed_ca,
+            requests,
+            changed,
+            agreed: _,
+            programs: _,
+        } = self;
         verdicts.encode(encoder)?;
         users.encode(encoder)?;
         newest_wall.encode(encoder)?;
@@ -63,6 +78,7 @@ impl<C> Decode<C> for System {
             requests: Decode::decode(decoder)?,
             changed: Decode::decode(decoder)?,
             agreed: Agreed::default(),
+            programs: Programs::default(),
         })
     }
 }
@@ -112,11 +128,39 @@ impl System {
         Verdict::Accepted
     }
 
+    /// Appends what the oldest format does not know to what holds the other state: nothing, if there is nothing of it.
+    pub fn append_newer(&self, out: &mut Vec<u8>) {
+        if self.agreed != Agreed::default() || !self.programs.is_empty() {
+            codec::encode(&self.agreed, out);
+        }
+        if !self.programs.is_empty() {
+            codec::encode(&self.programs, out);
+        }
+    }
+
+    /// The opposite of [`System::append_newer`].
+    ///
+    /// # Errors
+    /// If what stands there is something else.
+    pub fn take_newer(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        (self.agreed, self.programs) = Default::default();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let rest;
+        (self.agreed, rest) = codec::decode(bytes)?;
+        if !rest.is_empty() {
+            self.programs = codec::decode_owned(rest)?;
+        }
+        Ok(())
+    }
+
     /// Applies an effect; those on keys do not concern it.
     pub fn apply(&mut self, effect: &Effect<'_>) {
         self.users.apply(effect);
         self.databases.apply(effect);
         self.requests.apply(effect, &self.cores);
+        self.programs.apply(effect);
         if let Effect::SealCa { sealed } = effect {
             self.sealed_ca = sealed.to_vec();
         }

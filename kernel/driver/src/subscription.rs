@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mneme_kernel::agreed::Agreed;
 use mneme_kernel::core::{Core, Input};
 use mneme_kernel::ids::{Epoch, Index};
 use mneme_kernel::members::Members;
@@ -278,7 +277,7 @@ impl<E: Env> Subscription<E> {
                     }
                 }
                 (Frame::Snapshot(mut head), behind) => {
-                    head.system.agreed = Agreed::behind(behind).map_err(frames::invalid)?;
+                    head.system.take_newer(behind).map_err(frames::invalid)?;
                     self.next = head.index + 1;
                     subscriber.heard_committed(self.next);
                     return Ok(Heard::Snapshot(head));

@@ -138,6 +138,7 @@ fn get_keys(call: &mut Call<'_>) -> Result<(), CommandError> {
 fn category(command: &Command) -> &'static str {
     match command.access {
         Access::Write => "@write",
+        Access::Script => "@scripting",
         Access::Read => "@read",
         Access::Admin => "@admin",
         Access::Subscribe | Access::Publish => "@pubsub",
@@ -151,7 +152,7 @@ fn describe(call: &mut Call<'_>, command: &Command) {
         Access::Write => "write",
         Access::Read => "readonly",
         Access::Admin => "admin",
-        Access::Anyone | Access::Connection | Access::Subscribe | Access::Publish => "",
+        Access::Anyone | Access::Connection | Access::Subscribe | Access::Publish | Access::Script => "",
     };
     let reply = &mut *call.reply;
     reply.array(10);

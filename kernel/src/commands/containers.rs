@@ -3,7 +3,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Access, CommandError, acl, client, database, is_word, pubsub, stream_groups, stream_info, user};
+use super::{
+    Access, CommandError, acl, client, database, functions, is_word, pubsub, scripts, stream_groups, stream_info, user,
+};
 use crate::call::Call;
 use crate::resp::Args;
 
@@ -28,7 +30,7 @@ struct Known {
 }
 
 /// DEBUG is none: in Redis too it looks at its arguments itself.
-pub(super) fn all() -> [Container; 13] {
+pub(super) fn all() -> [Container; 15] {
     let container = |name, shown, subcommands: &[(&'static str, i32)]| {
         let known = |(name, arity): &(&'static str, i32)| Known { name, arity: *arity, access: None };
         Container { name, shown, subcommands: subcommands.iter().map(known).collect() }
@@ -41,6 +43,8 @@ pub(super) fn all() -> [Container; 13] {
         table("acl", "ACL", acl::SUBCOMMANDS),
         table("client", "CLIENT", client::SUBCOMMANDS),
         table("database", "DATABASE", database::SUBCOMMANDS),
+        table("function", "FUNCTION", functions::SUBCOMMANDS),
+        table("script", "SCRIPT", scripts::SUBCOMMANDS),
         table("pubsub", "PUBSUB", pubsub::SUBCOMMANDS),
         table("user", "USER", user::SUBCOMMANDS),
         table("xgroup", "XGROUP", stream_groups::SUBCOMMANDS),

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use bincode::{Decode, Encode};
 
 use super::{FileId, VERSION};
-use crate::agreed::Agreed;
 use crate::codec::{self, CodecError};
 use crate::members::Members;
 use crate::system::System;
@@ -65,7 +64,7 @@ impl SystemPartition {
         codec::encode(system, out);
         codec::encode(members, out);
         codec::encode(members_at, out);
-        system.agreed.append(out);
+        system.append_newer(out);
     }
 
     /// The opposite of [`SystemPartition::encode`].
@@ -76,7 +75,7 @@ impl SystemPartition {
         let (mut system, rest): (System, _) = codec::decode(bytes)?;
         let (members, rest) = codec::decode(rest)?;
         let (members_at, rest) = codec::decode(rest)?;
-        system.agreed = Agreed::behind(rest)?;
+        system.take_newer(rest)?;
         Ok(Self { system, members, members_at })
     }
 }

@@ -125,7 +125,11 @@ impl Store {
             | Effect::DropUser { .. }
             | Effect::CreateDatabase { .. }
             | Effect::DropDatabase { .. }
-            | Effect::DatabaseLevel { .. } => {}
+            | Effect::DatabaseLevel { .. }
+            | Effect::LoadScript { .. }
+            | Effect::FlushScripts
+            | Effect::LoadLibrary { .. }
+            | Effect::DropLibrary { .. } => {}
         }
     }
 

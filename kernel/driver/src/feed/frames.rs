@@ -115,9 +115,10 @@ pub(crate) fn entries(
 /// Appends the frame that a snapshot begins with.
 pub(crate) fn snapshot_head(head: SnapshotHead, out: &mut Vec<u8>) {
     let start = begin(out);
-    let agreed = head.system.agreed.clone();
+    let mut newer = Vec::new();
+    head.system.append_newer(&mut newer);
     codec::encode(&Frame::Snapshot(Box::new(head)), out);
-    agreed.append(out);
+    out.extend_from_slice(&newer);
     end(start, 0, out);
 }
 
