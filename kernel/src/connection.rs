@@ -53,8 +53,8 @@ pub enum Step {
     Kill,
 }
 
-/// A client's connection.
-#[derive(Debug)]
+/// A client's connection. The default is nobody's, and stands where one was that is elsewhere.
+#[derive(Debug, Default)]
 pub struct Connection {
     slot: Slot,
     gate: Gate,

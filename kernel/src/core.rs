@@ -33,8 +33,9 @@ use crate::mutant::Mutant;
 use crate::probe::{Probe, Probes};
 use crate::random::Random;
 use crate::rates::Rates;
-use crate::reign::Reign;
+use crate::reign::{Mark, Reign};
 use crate::resp::{Args, OwnedArgs, Reply};
+use crate::script::Times;
 use crate::scripting::Scripts;
 use crate::served::Served;
 use crate::session::{Peer, Port, Session};
@@ -81,10 +82,7 @@ pub struct Config {
     pub max_clients: u64,
     /// Bytes that items may take by their accounted sizes; 0: as many as there are.
     pub max_memory: u64,
-    /// How long a script runs before others hear that it does.
-    pub script_timeout: Duration,
-    /// How long it may run.
-    pub script_kill_after: Duration,
+    pub script_times: Times,
     /// What `CONFIG GET` shows, by name.
     pub parameters: Vec<(String, String)>,
 }
@@ -229,6 +227,13 @@ pub struct Answer {
     pub leans: bool,
     /// It changed something.
     pub wrote: bool,
+}
+
+impl Answer {
+    /// There is none yet.
+    pub(crate) fn later(then: Then) -> Self {
+        Self { then, level: Level::Eventual, wait: None, leans: false, wrote: false }
+    }
 }
 
 #[derive(Debug)]
@@ -410,6 +415,10 @@ impl Core {
         if let Some(answer) = self.wait_on(now.monotonic, session, reply) {
             return answer;
         }
+        if session.waiting.is_some() && self.is_busy() {
+            // Its time is over, but nothing is looked at while a script runs.
+            return Answer::later(Then::Block(limits::BUSY_AGAIN));
+        }
         let has_waited = session.waiting.take();
         if let Some(ticket) = has_waited {
             self.waiters.remove(ticket);
@@ -424,7 +433,7 @@ impl Core {
             Level::Eventual
         });
         let answer = call.answer(level);
-        if self.waiters.has_ready() {
+        if self.waiters.has_ready() && !self.is_busy() {
             self.serve_waiters(now);
         }
         answer
@@ -938,9 +947,6 @@ impl Core {
         self.newest_wall = self.newest_wall.max(now.wall);
         let wall = self.newest_wall.0;
         let Role::Primary(reign) = &mut self.role else { return };
-        if self.scripts.is_spoilt {
-            return;
-        }
         if let Some(proposal) = reign.close_batch(wall, now.monotonic) {
             self.stats.batches_proposed += 1;
             out.push(Output::Propose(proposal));
@@ -1041,6 +1047,21 @@ impl Core {
         }
     }
 
+    /// How far the open batch has got.
+    pub(crate) fn mark(&self) -> Mark {
+        match &self.role {
+            Role::Primary(reign) => reign.mark(),
+            _ => Mark::default(),
+        }
+    }
+
+    /// Takes what was executed since out of the open batch; this memory contains it all the same.
+    pub(crate) fn cut(&mut self, mark: Mark) {
+        if let Role::Primary(reign) = &mut self.role {
+            reign.cut(mark);
+        }
+    }
+
     /// Publishes as soon as all is accepted that has been executed by now; never, if it will not be.
     pub(crate) fn publish_when_accepted(&mut self, message: Message, now: Monotonic) {
         if let Role::Primary(reign) = &mut self.role
@@ -1108,6 +1129,9 @@ impl Core {
     /// The digest of the data and the last index that it contains, or `None` while something executed is not accepted; then
     /// writers are held back for a moment, so that asking again succeeds.
     pub fn digest(&mut self, now: Monotonic) -> Option<(Index, Digest)> {
+        if self.is_spoilt() {
+            return None;
+        }
         if self.accepted() != self.executed() {
             self.hold_writes_until = Some(now + limits::DIGEST_HOLD);
             return None;
@@ -1208,14 +1232,16 @@ impl Core {
     /// Whether commands are executed now.
     pub fn serves(&self) -> bool {
         match &self.role {
-            Role::Primary(reign) => !self.stopping && (!reign.is_releasing() || Mutant::ReadAfterRelease.is_chosen()),
+            Role::Primary(reign) => {
+                !self.stopping && !self.is_spoilt() && (!reign.is_releasing() || Mutant::ReadAfterRelease.is_chosen())
+            }
             _ => false,
         }
     }
 
     /// Whether this memory is whole: then it answers reads at `EVENTUAL`.
     pub fn is_hot(&self) -> bool {
-        matches!(self.role, Role::Standby | Role::Claiming(_) | Role::Primary(_))
+        matches!(self.role, Role::Standby | Role::Claiming(_) | Role::Primary(_)) && !self.is_spoilt()
     }
 
     /// No other node can have anything committed while this is set. Who clears it holds the Core's lock, and lets no other
@@ -1371,7 +1397,7 @@ impl Core {
         if let Role::Primary(reign) = &self.role {
             reign.check();
             assert!(
-                self.accepted() != self.executed() || self.changed.is_empty(),
+                self.accepted() != self.executed() || self.changed.is_empty() || self.is_spoilt(),
                 "keys stand changed with nothing open"
             );
         }

@@ -117,6 +117,8 @@ pub const SCRIPT_STEPS: u32 = 10_000;
 pub const SCRIPT_LOOKS: u32 = 1_000;
 /// Bytes that scripts and libraries may take together while one runs.
 pub const SCRIPT_MEMORY: usize = 256 << 20;
+/// How long a command that waits for a key, and whose time is over, waits for a script that takes long.
+pub const BUSY_AGAIN: core::time::Duration = core::time::Duration::from_millis(20);
 /// Lines for the server's log that scripts may have waiting; further ones are dropped.
 pub const SCRIPT_LINES: usize = 1_000;
 

@@ -6,9 +6,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Debug;
+use core::time::Duration;
 
 use bincode::{Decode, Encode};
 
+use crate::core::Core;
 use crate::resp::{Args, Protocol, Reply};
 
 /// A script's SHA-1, by which clients call it.
@@ -108,6 +110,21 @@ pub struct Source<'a> {
     pub code: &'a [u8],
 }
 
+/// How long scripts take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// From then on others are told that one runs, instead of having them wait.
+    pub timeout: Duration,
+    /// Then it is ended.
+    pub kill_after: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(5), kill_after: Duration::from_secs(10) }
+    }
+}
+
 /// What runs.
 #[derive(Clone, Copy, Debug)]
 pub enum Program<'a> {
@@ -166,6 +183,15 @@ pub trait Engine: Debug + Send {
     fn memory(&self) -> usize;
 }
 
+/// Those who would wait for a script that takes long: its thread serves them in between.
+pub trait Guests: Debug + Send {
+    /// Has those served that wait. They find a Core that refuses all commands but a few: see [`Core::is_busy`].
+    fn serve(&mut self, core: &mut Core);
+
+    /// The script has ended: who waits has the lock again.
+    fn leave(&mut self);
+}
+
 /// What a script that runs may ask for.
 pub trait Host {
     /// Runs a command; its reply, in the version of the protocol that the script wants.
@@ -179,6 +205,12 @@ pub trait Host {
 
     /// A line for the server's log. Levels are Redis's: debug, verbose, notice, warning.
     fn log(&mut self, level: u8, text: &[u8]);
+
+    /// Seconds that the node has run.
+    fn seconds(&mut self) -> f64;
+
+    /// 64 random bits.
+    fn random(&mut self) -> u64;
 
     /// To be called every so many steps of a script; see [`crate::limits::SCRIPT_STEPS`].
     ///

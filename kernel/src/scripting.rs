@@ -13,7 +13,6 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Debug;
 use core::time::Duration;
 
 use hashbrown::HashMap;
@@ -25,7 +24,7 @@ use crate::effect::Effect;
 use crate::limits;
 use crate::resp::{Args, OwnedArgs, Protocol, Reply};
 use crate::rights;
-use crate::script::{Engine, Failure, Flags, Host, Program, Sha, Stop};
+use crate::script::{Engine, Failure, Flags, Guests, Host, Program, Sha, Stop, Times};
 use crate::time::Monotonic;
 
 /// What a Core knows of scripts beside what is replicated.
@@ -65,15 +64,23 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    fn new(function: Option<String>, now: Monotonic) -> Self {
+        Self {
+            function,
+            // Noted only once it takes long.
+            command: OwnedArgs::new(),
+            since: now,
+            seen: now,
+            looks: 0,
+            wrote: false,
+            is_killed: false,
+            is_long: false,
+        }
+    }
+
     pub(crate) fn lasts(&self) -> Duration {
         self.seen - self.since
     }
-}
-
-/// Those who would wait for a script that takes long: its thread serves them in between.
-pub trait Guests: Debug + Send {
-    /// Has those served that wait. They find a Core that refuses all commands but a few: see [`Core::is_busy`].
-    fn serve(&mut self, core: &mut Core, now: Monotonic);
 }
 
 /// How a script is run.
@@ -143,7 +150,11 @@ impl Scripts {
     }
 }
 
+/// Nobody waits for a library that does not come to its end.
+const LOADING: Times = Times { timeout: Duration::MAX, kill_after: Duration::from_millis(500) };
 const NO_ENGINE: CommandError = CommandError::Other("this node runs no scripts");
+const UNDONE: CommandError =
+    CommandError::Other("the script ran for longer than script-kill-after; nothing of what it did is kept");
 const NOT_ALLOWED: CommandError = CommandError::Other("This Redis command is not allowed from script");
 
 impl Core {
@@ -176,6 +187,17 @@ impl Core {
     pub(crate) fn forget_programs(&mut self) {
         self.scripts.forget_all();
         self.scripts.forget_libraries(None);
+    }
+
+    /// No script runs any more. Whether this one had changed something and had to be ended: what it did must not stay.
+    fn script_ended(&mut self) -> bool {
+        let ended = self.scripts.running.take();
+        if ended.is_some_and(|running| running.is_long)
+            && let Some(guests) = &mut self.scripts.guests
+        {
+            guests.leave();
+        }
+        self.scripts.is_spoilt
     }
 
     /// Whether a command must not run now, because a script does.
@@ -229,18 +251,9 @@ pub(crate) fn run(
         Program::Function { function, .. } => Some(function.into()),
         Program::Script(_) => None,
     };
-    // Kept only once it takes long.
-    let command = OwnedArgs::new();
-    call.core.scripts.running = Some(Running {
-        function,
-        command,
-        since: now,
-        seen: now,
-        looks: 0,
-        wrote: false,
-        is_killed: false,
-        is_long: false,
-    });
+    let mark = call.core.mark();
+    let (wrote, depends) = (call.wrote, call.depends);
+    call.core.scripts.running = Some(Running::new(function, now));
     let (db, in_transaction) = (call.session.db, call.session.in_transaction);
     call.session.in_transaction = true;
     let mut reply = core::mem::take(&mut call.reply.bytes);
@@ -251,6 +264,7 @@ pub(crate) fn run(
         reply: Reply::default(),
         reads: how.reads || flags.has(Flags::NO_WRITES),
         may_grow: flags.has(Flags::ALLOW_OOM) || !out_of_memory,
+        times: call.core.config.script_times,
         call,
     };
     let outcome = engine.run(program, keys, args, &mut written, &mut host);
@@ -259,7 +273,12 @@ pub(crate) fn run(
     call.session.in_transaction = in_transaction;
     call.core.scripts.memory = engine.memory();
     call.core.scripts.engine = Some(engine);
-    call.core.scripts.running = None;
+    if call.core.script_ended() {
+        // What it did is taken back, and this is all that anybody hears of it: there is nothing to wait for.
+        call.core.cut(mark);
+        (call.wrote, call.depends) = (wrote, depends);
+        return Err(UNDONE);
+    }
     outcome.map_err(|Failure { text, is_counted }| {
         let text = String::from_utf8_lossy(&text).into_owned();
         if is_counted { CommandError::Counted(text) } else { CommandError::Script(text) }
@@ -273,20 +292,11 @@ pub(crate) fn inspect(
 ) -> Result<Vec<crate::script::Function>, CommandError> {
     let mut engine = call.core.scripts.engine.take().ok_or(NO_ENGINE)?;
     let now = call.core.clock().unwrap_or(call.monotonic);
-    call.core.scripts.running = Some(Running {
-        function: Some(library.name.into()),
-        command: OwnedArgs::new(),
-        since: now,
-        seen: now,
-        looks: 0,
-        wrote: false,
-        is_killed: false,
-        is_long: false,
-    });
-    let mut host = Calls { reply: Reply::default(), reads: true, may_grow: false, call };
+    call.core.scripts.running = Some(Running::new(Some(library.name.into()), now));
+    let mut host = Calls { reply: Reply::default(), reads: true, may_grow: false, times: LOADING, call };
     let found = engine.inspect(library, &mut host);
     call.core.scripts.engine = Some(engine);
-    call.core.scripts.running = None;
+    call.core.script_ended();
     found.map_err(|text| CommandError::Text(String::from_utf8_lossy(&text).into_owned()))
 }
 
@@ -311,11 +321,12 @@ struct Calls<'a, 'b> {
     /// It may change nothing.
     reads: bool,
     may_grow: bool,
+    times: Times,
 }
 
 impl Calls<'_, '_> {
     fn try_call(&mut self, args: Args<'_>) -> Result<(), CommandError> {
-        let Self { call, reply, reads, may_grow } = self;
+        let Self { call, reply, reads, may_grow, times: _ } = self;
         let commands = &call.core.commands;
         let (number, command) =
             commands.find(args.at(0)).ok_or(CommandError::Other("Unknown Redis command called from script"))?;
@@ -384,11 +395,21 @@ impl Host for Calls<'_, '_> {
         }
     }
 
+    fn seconds(&mut self) -> f64 {
+        let core = &*self.call.core;
+        let now = core.clock().unwrap_or(self.call.monotonic);
+        (now - core.config.started).as_secs_f64()
+    }
+
+    fn random(&mut self) -> u64 {
+        self.call.core.random()
+    }
+
     fn tick(&mut self) -> Result<(), Stop> {
         let args = self.call.args;
         let core = &mut *self.call.core;
         let now = core.clock();
-        let (timeout, kill_after) = (core.config.script_timeout, core.config.script_kill_after);
+        let Times { timeout, kill_after } = self.times;
         let Some(running) = &mut core.scripts.running else { return Err(Stop) };
         let now = now.unwrap_or(running.seen);
         running.looks = if now > running.seen { 0 } else { running.looks + 1 };
@@ -400,12 +421,15 @@ impl Host for Calls<'_, '_> {
             running.command = args.into();
         }
         if is_long && let Some(mut guests) = core.scripts.guests.take() {
-            guests.serve(core, now);
+            let watch = core.set_times_aside();
+            guests.serve(core);
+            core.take_times_up(watch);
             core.scripts.guests = Some(guests);
         }
         let Some(running) = &mut core.scripts.running else { return Err(Stop) };
-        running.is_killed |= running.looks >= limits::SCRIPT_LOOKS || lasts >= kill_after;
-        if !running.is_killed {
+        let is_late = running.looks >= limits::SCRIPT_LOOKS || lasts >= kill_after;
+        // Somebody may have asked for it to end before it changed something.
+        if !is_late && (!running.is_killed || running.wrote) {
             // What takes its time as it may is not stuck.
             core.lease.alive(now);
             return Ok(());

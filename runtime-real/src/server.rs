@@ -386,6 +386,7 @@ impl This {
                 port: core.listen.port(),
                 max_clients: core.max_clients,
                 max_memory: core.max_memory,
+                script_times: core.script_times,
                 parameters: core.parameters.clone(),
             },
             admin_password: match &core.admin_password {

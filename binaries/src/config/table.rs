@@ -70,6 +70,8 @@ pub const GROUPS: &[Group] = &[
     Group { heading: "Clients", settings: &[
         row("max-clients", "N", Is("10000"), Core, "Further connections get an error and are closed"),
         row("default-user", "NAME", Is("admin"), Core, "Whom AUTH with a password alone means"),
+        row("script-timeout", "TIME", Is("5s"), Core, "How long a script runs before others hear that it does"),
+        row("script-kill-after", "TIME", Is("10s"), Core, "How long a script may run"),
         row("tls-cert", "FILE", Unset, Core, "Certificate chain for clients, PEM, when you have your own"),
         row("tls-key", "FILE", Unset, Core, "Its private key, PEM"),
         row("tls-san", "NAME[,NAME]", Unset, Core, "Further names in the certificate that the cluster's CA makes"),

@@ -26,6 +26,7 @@ pub fn config() -> Config {
         port: 6379,
         max_clients: 10_000,
         max_memory: 0,
+        script_times: Default::default(),
         parameters: vec![("node".into(), "node-1".into())],
     }
 }

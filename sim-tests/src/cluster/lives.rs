@@ -203,6 +203,7 @@ impl Machine {
             port: self.client_address().port(),
             max_clients: 10_000,
             max_memory: options.max_memory,
+            script_times: Default::default(),
             parameters: Vec::new(),
         };
         let core = CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None };

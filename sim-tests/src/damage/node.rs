@@ -114,6 +114,7 @@ pub fn options(env: &SimEnv, member: Member, start: Start) -> Options {
         port: 6379,
         max_clients: 10_000,
         max_memory: 0,
+        script_times: Default::default(),
         parameters: Vec::new(),
     };
     // Snapshots are made when they are asked for.
