@@ -659,11 +659,11 @@ impl Call<'_> {
             self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
         }
-        if self.needs_agreement(number, command) {
+        if let Some(refusal) = self.lacks_agreement(number, command) {
             // Until the nodes have agreed, as a young cluster is about to.
             let since = *self.session.parked.get_or_insert(self.monotonic);
             if self.monotonic - since >= self.core.config.park_timeout {
-                return Err(NOT_AGREED);
+                return Err(refusal);
             }
             self.then = Then::Retry;
         }
@@ -674,15 +674,18 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Whether it makes what not every node is known to read.
-    fn needs_agreement(&self, number: usize, command: &Command) -> bool {
+    /// What is to be said if the command makes what not every node is known to read.
+    fn lacks_agreement(&self, number: usize, command: &Command) -> Option<CommandError> {
         let makes_collections = || command.is_write() && self.core.commands.makes_collections(number);
         let keeps_scripts = || {
             let word = self.args.get(1).unwrap_or_default();
             command.name == "script" && is_word(word, "load")
                 || command.name == "function" && ["load", "restore"].iter().any(|name| is_word(word, name))
         };
-        !self.core.writes_collections() && makes_collections() || !self.core.keeps_scripts() && keeps_scripts()
+        if !self.core.writes_collections() && makes_collections() {
+            return Some(NOT_AGREED);
+        }
+        (!self.core.keeps_scripts() && keeps_scripts()).then_some(NOT_KEPT)
     }
 
     fn is_paused(&self, command: &Command, writes: bool) -> bool {
@@ -757,9 +760,11 @@ impl Call<'_> {
 }
 
 /// A value would be made that not every node knows.
-pub(crate) const NOT_AGREED: CommandError = CommandError::Other(
-    "not every node has said that it knows this type or keeps scripts: bring all nodes to a newer version first",
-);
+pub(crate) const NOT_AGREED: CommandError =
+    CommandError::Other("not every node has said that it knows this type: bring all nodes to a newer version first");
+/// Scripts or libraries would be kept, and not every node can.
+const NOT_KEPT: CommandError =
+    CommandError::Other("not every node has said that it keeps scripts: bring all nodes to a newer version first");
 
 /// Where a command is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -309,21 +309,27 @@ impl Reader<'_> {
             Some(b':') => "T_COLON",
             Some(b',') => "T_COMMA",
             Some(b'"') => "T_STRING",
+            Some(b'-' | b'0'..=b'9') => "T_NUMBER",
+            Some(b't' | b'f') if self.is_word(b"true") || self.is_word(b"false") => "T_BOOLEAN",
+            Some(b'n') if self.is_word(b"null") => "T_NULL",
             _ => "invalid token",
         };
         Wrong::Text(format!("Expected {what} but found {found} at character {}", self.at + 1))
     }
 
+    fn is_word(&self, word: &[u8]) -> bool {
+        self.text[self.at..].starts_with(word)
+    }
+
     fn value(&mut self, depth: usize) -> Result<Value, Wrong> {
         self.skip_space();
-        let rest = &self.text[self.at..];
         match self.peek() {
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
             Some(b'"') => Ok(Value::String(self.string()?)),
-            Some(b't') if rest.starts_with(b"true") => self.word(4, Value::Boolean(true)),
-            Some(b'f') if rest.starts_with(b"false") => self.word(5, Value::Boolean(false)),
-            Some(b'n') if rest.starts_with(b"null") => self.word(4, Value::NULL),
+            Some(b't') if self.is_word(b"true") => self.word(4, Value::Boolean(true)),
+            Some(b'f') if self.is_word(b"false") => self.word(5, Value::Boolean(false)),
+            Some(b'n') if self.is_word(b"null") => self.word(4, Value::NULL),
             _ => self.number(),
         }
     }

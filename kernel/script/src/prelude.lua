@@ -329,8 +329,7 @@ function entry.load(code)
     local found = registered
     registered = nil
     if not ok then
-        local text = tostring(err.err)
-        return "Error registering functions: " .. text:gsub("^ERR ", "")
+        return "Error registering functions: " .. tostring(type(err) == "table" and err.err or err)
     end
     if #found == 0 then return "No functions registered" end
     return nil, found

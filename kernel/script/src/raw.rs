@@ -32,6 +32,8 @@ impl Shared {
     }
 }
 
+/// What Lua calls the prelude.
+pub(crate) const PRELUDE: &CStr = c"=mneme";
 /// Where the hook finds the context.
 const CONTEXT: &CStr = c"mneme";
 
@@ -66,7 +68,7 @@ pub(crate) fn set_hook(lua: &Lua) {
     debug_assert!(set.is_ok(), "a hook can be set");
 }
 
-unsafe extern "C-unwind" fn hook(state: *mut lua_State, _: *mut ffi::lua_Debug) {
+unsafe extern "C-unwind" fn hook(state: *mut lua_State, at: *mut ffi::lua_Debug) {
     // SAFETY: Lua calls this with its state; the context was set before the hook.
     unsafe {
         ffi::lua_getfield(state, ffi::LUA_REGISTRYINDEX, CONTEXT.as_ptr());
@@ -77,8 +79,11 @@ unsafe extern "C-unwind" fn hook(state: *mut lua_State, _: *mut ffi::lua_Debug) 
             return;
         }
         context.stopped.set(true);
-        // From here on every line raises it again, so that no `pcall` goes on.
+        // From here on every line raises it again, so that no `pcall` goes on; but for the prelude's, which tells of it.
         ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT | ffi::LUA_MASKLINE, 1);
+        if ffi::lua_getinfo(state, c"S".as_ptr(), at) != 0 && CStr::from_ptr((*at).source) == PRELUDE {
+            return;
+        }
         let text =
             if context.loading.get() { c"FUNCTION LOAD timeout" } else { c"Script killed by user with SCRIPT KILL." };
         ffi::luaL_error(state, c"%s".as_ptr(), text.as_ptr());
@@ -147,7 +152,7 @@ unsafe fn gather(state: *mut lua_State, args: &mut OwnedArgs) -> Result<(), &'st
     unsafe {
         let count = ffi::lua_gettop(state);
         if count == 0 {
-            return Err("ERR Please specify at least one argument for this redis.call/pcall call");
+            return Err("ERR Please specify at least one argument for this redis lib call");
         }
         for i in 1..=count {
             match ffi::lua_type(state, i) {

@@ -94,7 +94,7 @@ fn errors_tell_what_and_where() {
         |script: &str, text: &str| format!("-{text} script: {}, on @user_script:1.", Sha::of(script.as_bytes()));
     for (script, text) in [
         ("return redis.call('nosuch')", "ERR Unknown Redis command called from script"),
-        ("return redis.call()", "ERR Please specify at least one argument for this redis.call/pcall call"),
+        ("return redis.call()", "ERR Please specify at least one argument for this redis lib call"),
         ("return redis.call('get')", "ERR Wrong number of args calling Redis command from script"),
         ("return redis.call('get', {})", "ERR Lua redis lib command arguments must be strings or integers"),
         ("return redis.call('eval', 'return 1', 0)", "ERR This Redis command is not allowed from script"),
@@ -515,7 +515,7 @@ fn a_script_that_does_not_end_is_ended() {
         assert_eq!(world.eval("return 1"), ":1");
     }
     let reply = world.ask_function_load("while true do end");
-    assert_eq!(reply, "-ERR Error registering functions: user_function:2: FUNCTION LOAD timeout");
+    assert_eq!(reply, "-ERR Error registering functions: ERR user_function:2: FUNCTION LOAD timeout");
 }
 
 #[test]
@@ -558,33 +558,33 @@ fn libraries_are_checked_when_they_are_loaded() {
         ("x y", "Error compiling function: user_function:2: '=' expected near 'y'"),
         (
             "math.random()",
-            "Error registering functions: user_function:2: Script attempted to access nonexistent global variable 'math'",
+            "Error registering functions: ERR user_function:2: Script attempted to access nonexistent global variable 'math'",
         ),
         (
             "redis.call('ping')",
-            "Error registering functions: user_function:2: Script attempted to access nonexistent global variable 'call'",
+            "Error registering functions: ERR user_function:2: Script attempted to access nonexistent global variable 'call'",
         ),
-        ("x = 1", "Error registering functions: user_function:2: Attempt to modify a readonly table"),
-        (&register("()"), "Error registering functions: wrong number of arguments to redis.register_function"),
+        ("x = 1", "Error registering functions: ERR user_function:2: Attempt to modify a readonly table"),
+        (&register("()"), "Error registering functions: ERR wrong number of arguments to redis.register_function"),
         (
             &register("(1, 2)"),
-            "Error registering functions: first argument to redis.register_function must be a string",
+            "Error registering functions: ERR first argument to redis.register_function must be a string",
         ),
         (
             &register("('f', 2)"),
-            "Error registering functions: second argument to redis.register_function must be a function",
+            "Error registering functions: ERR second argument to redis.register_function must be a function",
         ),
         (
             &register("('f-', function() end)"),
-            "Error registering functions: Library names can only contain letters, numbers, or underscores(_) and must be at least one character long",
+            "Error registering functions: ERR Library names can only contain letters, numbers, or underscores(_) and must be at least one character long",
         ),
         (
             &register("{function_name='f'}"),
-            "Error registering functions: redis.register_function must get a callback argument",
+            "Error registering functions: ERR redis.register_function must get a callback argument",
         ),
         (
             &register("{function_name='f', callback=function() end, flags={'odd'}}"),
-            "Error registering functions: unknown flag given",
+            "Error registering functions: ERR unknown flag given",
         ),
     ] {
         assert_eq!(world.ask_function_load(body), format!("-ERR {error}"), "{body}");

@@ -56,12 +56,13 @@ const NO_CHANGES: CommandError =
     CommandError::Other("users are changed by USER CREATE, USER SET and USER DROP, and need no saving; see USER HELP");
 
 /// Commands by who may run them, as `COMMAND INFO` shows it too.
-const CATEGORIES: [(&str, &[Access]); 5] = [
+const CATEGORIES: [(&str, &[Access]); 6] = [
     ("read", &[Access::Read]),
     ("write", &[Access::Write]),
     ("admin", &[Access::Admin]),
     ("connection", &[Access::Anyone, Access::Connection]),
     ("pubsub", &[Access::Subscribe, Access::Publish]),
+    ("scripting", &[Access::Script]),
 ];
 
 const HELP: &[&str] = &[
