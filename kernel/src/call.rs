@@ -89,6 +89,8 @@ pub enum Then {
     Delay(Duration),
     /// The reply tells how far others are. It is not far enough: ask again when they are further, or after so long.
     Count(Duration),
+    /// There is no reply yet: its script takes long and has changed nothing. Ask again on a thread for which nobody waits.
+    Elsewhere,
     /// There is no reply yet: it waits for a key, so long at most. Ask again when the connection is woken, or then.
     Block(Duration),
 }
@@ -468,6 +470,9 @@ impl Call<'_> {
             self.show_to_monitors(command);
         }
         self.run(number, command);
+        if self.then == Then::Elsewhere {
+            self.session.next_level = Some(level);
+        }
         let level = self.level.unwrap_or(level);
         if let Some(wish) = self.wish.take() {
             let args: OwnedArgs = self.args.into();
@@ -528,7 +533,7 @@ impl Call<'_> {
             self.refuse(start, error);
         }
         match self.then {
-            Then::Retry | Then::Count(_) | Then::Block(_) => return,
+            Then::Retry | Then::Count(_) | Then::Block(_) | Then::Elsewhere => return,
             Then::CheckPassword(_) | Then::Save | Then::Backup(_) | Then::Remove(_) | Then::RotateCertificates => {
                 self.session.unfinished = Some(number);
             }
@@ -725,7 +730,7 @@ impl Call<'_> {
 
     /// Says what the reply waits for (rules 12 and 13).
     pub(crate) fn answer(self, level: Level) -> Answer {
-        if matches!(self.then, Then::Forwarded(_) | Then::Block(_)) {
+        if matches!(self.then, Then::Forwarded(_) | Then::Block(_) | Then::Elsewhere) {
             // It waits where it is executed, or has no reply yet.
             return Answer { then: self.then, level, wait: None, leans: false, wrote: false };
         }

@@ -394,6 +394,9 @@ impl Core {
 
     /// A client has gone.
     pub fn disconnect(&mut self, connection: &Connection) {
+        if connection.is_nobodys() {
+            return;
+        }
         if let Some(mut session) = self.clients.close(connection.slot()) {
             self.forget(&mut session);
         }

@@ -113,6 +113,9 @@ pub const SCRIPTS_COMPILED: usize = 500;
 pub const LIBRARY_BYTES: usize = 32 << 20;
 /// Steps of a script between two looks at the clock: some microseconds' worth.
 pub const SCRIPT_STEPS: u32 = 10_000;
+/// How long a script that has changed nothing holds up the thread that its client shares with others; then it begins anew
+/// on one of its own.
+pub const SCRIPT_SHARES: core::time::Duration = core::time::Duration::from_millis(20);
 /// Looks of a script at a clock that stands still, as it does in simulation: then it has run for too long.
 pub const SCRIPT_LOOKS: u32 = 1_000;
 /// Bytes that scripts and libraries may take together while one runs.

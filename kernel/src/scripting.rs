@@ -57,6 +57,8 @@ pub(crate) struct Running {
     /// How often the clock was looked at and had not moved.
     looks: u32,
     pub wrote: bool,
+    /// It has told somebody something: to run it again would tell it again.
+    told: bool,
     /// Somebody wants it to end.
     pub is_killed: bool,
     /// Others are told that it runs.
@@ -73,6 +75,7 @@ impl Running {
             seen: now,
             looks: 0,
             wrote: false,
+            told: false,
             is_killed: false,
             is_long: false,
         }
@@ -253,6 +256,7 @@ pub(crate) fn run(
     };
     let mark = call.core.mark();
     let (wrote, depends) = (call.wrote, call.depends);
+    let may_move = !call.session.may_take_long && !call.session.is_proxy && !call.session.in_transaction && !wrote;
     call.core.scripts.running = Some(Running::new(function, now));
     let (db, in_transaction) = (call.session.db, call.session.in_transaction);
     call.session.in_transaction = true;
@@ -265,9 +269,12 @@ pub(crate) fn run(
         reads: how.reads || flags.has(Flags::NO_WRITES),
         may_grow: flags.has(Flags::ALLOW_OOM) || !out_of_memory,
         times: call.core.config.script_times,
+        may_move,
+        moves: false,
         call,
     };
     let outcome = engine.run(program, keys, args, &mut written, &mut host);
+    let moves = host.moves;
     call.reply.bytes = written.bytes;
     call.session.db = db;
     call.session.in_transaction = in_transaction;
@@ -278,6 +285,10 @@ pub(crate) fn run(
         call.core.cut(mark);
         (call.wrote, call.depends) = (wrote, depends);
         return Err(UNDONE);
+    }
+    if moves {
+        call.then = Then::Elsewhere;
+        return Ok(());
     }
     outcome.map_err(|Failure { text, is_counted }| {
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -293,7 +304,15 @@ pub(crate) fn inspect(
     let mut engine = call.core.scripts.engine.take().ok_or(NO_ENGINE)?;
     let now = call.core.clock().unwrap_or(call.monotonic);
     call.core.scripts.running = Some(Running::new(Some(library.name.into()), now));
-    let mut host = Calls { reply: Reply::default(), reads: true, may_grow: false, times: LOADING, call };
+    let mut host = Calls {
+        reply: Reply::default(),
+        reads: true,
+        may_grow: false,
+        times: LOADING,
+        may_move: false,
+        moves: false,
+        call,
+    };
     let found = engine.inspect(library, &mut host);
     call.core.scripts.engine = Some(engine);
     call.core.script_ended();
@@ -322,11 +341,14 @@ struct Calls<'a, 'b> {
     reads: bool,
     may_grow: bool,
     times: Times,
+    /// It may begin anew where it holds up nobody.
+    may_move: bool,
+    moves: bool,
 }
 
 impl Calls<'_, '_> {
     fn try_call(&mut self, args: Args<'_>) -> Result<(), CommandError> {
-        let Self { call, reply, reads, may_grow, times: _ } = self;
+        let Self { call, reply, reads, may_grow, .. } = self;
         let commands = &call.core.commands;
         let (number, command) =
             commands.find(args.at(0)).ok_or(CommandError::Other("Unknown Redis command called from script"))?;
@@ -353,6 +375,9 @@ impl Calls<'_, '_> {
         let (depends, wrote) = (inner.depends, inner.wrote);
         call.depends = depends;
         call.wrote = wrote;
+        if let Some(running) = &mut call.core.scripts.running {
+            running.told |= command.access == Access::Publish;
+        }
         if wrote && let Some(running) = &mut call.core.scripts.running {
             running.wrote = true;
             // Once something has changed, the rest is not held up for want of memory.
@@ -415,6 +440,10 @@ impl Host for Calls<'_, '_> {
         running.looks = if now > running.seen { 0 } else { running.looks + 1 };
         running.seen = now;
         let lasts = running.lasts();
+        if self.may_move && lasts >= limits::SCRIPT_SHARES && !running.wrote && !running.told {
+            self.moves = true;
+            return Err(Stop);
+        }
         let is_long = lasts >= timeout;
         if is_long && !running.is_long {
             running.is_long = true;

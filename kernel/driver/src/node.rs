@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::channel::oneshot;
 use mneme_kernel::call::{Password, PasswordCheck};
 use mneme_kernel::clients::Slot;
 use mneme_kernel::connection::{Connection, Step};
@@ -113,6 +114,8 @@ pub struct Node<E: Env> {
     pub(crate) doors: Doors,
     /// Connections that have replies which have not left.
     replying: AtomicUsize,
+    /// Other nodes have been let in.
+    is_shared: AtomicBool,
     pub(crate) traffic: Traffic,
 }
 
@@ -191,6 +194,7 @@ impl<E: Env> Node<E> {
             published: Watermark::default(),
             doors: Doors::default(),
             replying: AtomicUsize::new(0),
+            is_shared: AtomicBool::new(false),
             traffic: Traffic::default(),
         });
         node.with_core(|core| {
@@ -264,9 +268,19 @@ impl<E: Env> Node<E> {
         self.until_accepted(seq).await;
     }
 
+    /// Whether no other node can have anything committed: this process has the only Keeper, and no link with anybody.
+    pub(crate) fn set_alone(&self, alone: bool) {
+        self.core.lock().set_alone(alone);
+        self.is_shared.store(!alone, Ordering::Release);
+    }
+
     /// Another node is about to be let in: from now on this one is not alone.
-    pub(crate) fn is_not_alone(&self) {
-        self.core.lock().set_alone(false);
+    pub(crate) async fn is_not_alone(&self) {
+        // Links come and go while a script has the lock, and Raft's tasks run on this thread.
+        if !self.is_shared.load(Ordering::Acquire) {
+            core_loop::lock_core(self).await.set_alone(false);
+            self.is_shared.store(true, Ordering::Release);
+        }
     }
 
     /// A new client, or `None` if there are too many.
@@ -495,16 +509,40 @@ impl<E: Env> Client<E> {
     /// Runs what has arrived, under one lock.
     pub(crate) fn run(&mut self) -> Step {
         let ran = if let Some(mut core) = self.node.core.try_lock() {
-            run(&mut self.connection, &mut core, self.node.now(), None)
+            run(&mut self.connection, &mut core, self.node.now(), None, Connection::run)
         } else {
             // Only who has to wait for the lock looks how long.
             let since = self.node.env.monotonic();
             let env = self.node.env.clone();
             self.visit(move |connection, core| {
                 let now = Now { wall: env.wall(), monotonic: env.monotonic() };
-                run(connection, core, now, Some(since))
+                run(connection, core, now, Some(since), Connection::run)
             })
         };
+        self.has_run(ran)
+    }
+
+    /// As [`Client::run`], on a thread of its own: what comes next takes long, and other clients have this thread, too.
+    pub(crate) async fn run_elsewhere(&mut self) -> Step {
+        let since = self.node.env.monotonic();
+        let (done, ran) = oneshot::channel();
+        let (node, mut connection) = (self.node.clone(), std::mem::take(&mut self.connection));
+        self.node.env.spawn_thread("script", async move {
+            let now = node.now();
+            let errand = move |core: &mut Core| {
+                let ran = run(&mut connection, core, now, Some(since), Connection::run_long);
+                (connection, ran)
+            };
+            // Whoever waits for it waits as long as this node lives.
+            let _ = done.send(node.enter(errand));
+        });
+        let Ok((connection, ran)) = ran.await else { return Step::Kill };
+        self.connection = connection;
+        self.has_run(ran)
+    }
+
+    /// Tells others what came of running.
+    fn has_run(&mut self, ran: Ran) -> Step {
         let Ran { step, open, unsent, spreads, messages, lines } = ran;
         lines.iter().for_each(|(level, line)| log_line(*level, line));
         self.note_held(step == Step::Held);
@@ -574,11 +612,17 @@ struct Ran {
 }
 
 /// Runs what has arrived on a connection; says since when it has waited for the lock, if it has.
-fn run(connection: &mut Connection, core: &mut Core, now: Now, waited_since: Option<Monotonic>) -> Ran {
+fn run(
+    connection: &mut Connection,
+    core: &mut Core,
+    now: Now,
+    waited_since: Option<Monotonic>,
+    how: fn(&mut Connection, &mut Core, Now) -> Step,
+) -> Ran {
     let since = waited_since.unwrap_or(now.monotonic);
     core.stats.lock_waits.observe(now.monotonic - since);
     connection.arrived(since);
-    let step = connection.run(core, now);
+    let step = how(connection, core, now);
     Ran {
         step,
         open: core.open_batch(),

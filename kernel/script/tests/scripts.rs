@@ -390,7 +390,7 @@ fn memory_is_bounded_and_given_back() {
     let reply = world.eval("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end");
     assert!(reply.contains("not enough memory"), "{reply}");
     assert_eq!(world.eval("return 1"), ":1");
-    let reply = world.eval("local t = {'xxxxxxxxxx'} for i = 1, 40 do t = {t, t, t, t} end return t");
+    let reply = world.eval("local t = {('x'):rep(1e6)} for i = 1, 40 do t = {t, t, t, t} end return t");
     assert!(reply.contains("reply is too large"), "{}", &reply[..reply.len().min(100)]);
     let reply = world.eval("local t = {} t[1] = t return t");
     assert!(reply.contains("reached lua stack limit"), "{}", reply.len());
@@ -516,6 +516,31 @@ fn a_script_that_does_not_end_is_ended() {
     }
     let reply = world.ask_function_load("while true do end");
     assert_eq!(reply, "-ERR Error registering functions: ERR user_function:2: FUNCTION LOAD timeout");
+}
+
+#[test]
+fn who_holds_up_others_begins_anew_elsewhere_unless_it_has_done_something() {
+    let mut world = World::new();
+    world.clock.every(Duration::from_millis(1));
+    let steps = 10_000 * 40;
+    for (script, moved) in [
+        (format!("for i = 1, {steps} do end; return redis.call('incr', 'n')"), 1),
+        (format!("redis.call('incr', 'n'); for i = 1, {steps} do end; return redis.call('get', 'n')"), 0),
+        (format!("redis.call('publish', 'c', 'm'); for i = 1, {steps} do end; return 1"), 0),
+        ("return redis.call('incr', 'n')".to_owned(), 0),
+    ] {
+        world.moved = 0;
+        let reply = world.eval(&script);
+        assert!(!reply.is_empty() && !reply.starts_with('-'), "{reply}");
+        assert_eq!(world.moved, moved, "{script}");
+    }
+    // Once each, and at the level that was asked for.
+    let mut client = world.client();
+    assert_eq!(world.ask(&mut client, &["GET", "n"]), "$1 3");
+    world.ask(&mut client, &["CLIENT", "CONSISTENCY", "NEXT", "EVENTUAL"]);
+    world.ask(&mut client, &["EVAL", &format!("for i = 1, {steps} do end; return 1"), "0"]);
+    assert_eq!(world.ask(&mut client, &["CLIENT", "CONSISTENCY"]), "$6 quorum");
+    world.check_standby();
 }
 
 #[test]

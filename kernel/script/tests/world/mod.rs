@@ -46,6 +46,8 @@ pub struct World {
     pub now: Now,
     index: u64,
     accepted: Seq,
+    /// Scripts that began anew elsewhere.
+    pub moved: usize,
     /// What each accepted batch holds.
     pub batches: Vec<Vec<String>>,
 }
@@ -84,7 +86,8 @@ impl World {
         primary.set_alone(true);
         primary.set_clock(Box::new(clock.clone()));
         let standby = core("b", 0, false);
-        let mut world = Self { core: primary, standby, clock, now, index: 0, accepted: Seq::ZERO, batches: Vec::new() };
+        let mut world =
+            Self { core: primary, standby, clock, now, index: 0, accepted: Seq::ZERO, moved: 0, batches: Vec::new() };
         world.tell(Input::Begin { nonce: 1 });
         world.commit(&Entry::Format { format: mneme_kernel::agreed::NEWEST }.encode());
         world.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
@@ -124,8 +127,16 @@ impl World {
     /// What leaves for a request, its lines with spaces between them.
     pub fn ask(&mut self, client: &mut Connection, request: &[&str]) -> String {
         encode_command(request, client.input());
-        while let Step::CheckPassword(_) = client.run(&mut self.core, self.now) {
-            client.password_checked(&mut self.core, self.now, PasswordCheck::Right);
+        loop {
+            match client.run(&mut self.core, self.now) {
+                Step::CheckPassword(_) => client.password_checked(&mut self.core, self.now, PasswordCheck::Right),
+                Step::Elsewhere => {
+                    self.moved += 1;
+                    client.run_long(&mut self.core, self.now);
+                    break;
+                }
+                _ => break,
+            }
         }
         self.tell(Input::CloseBatch);
         client.advance(Marks::alone(self.accepted), &[], self.now.monotonic);
