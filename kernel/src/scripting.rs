@@ -501,11 +501,6 @@ impl Call<'_> {
         if command.is_write() && !self.core.writes_collections() && self.core.commands.makes_collections(number) {
             return Err(NOT_AGREED);
         }
-        let blocks = || self.args.iter().take_while(|arg| !is_word(arg, "streams")).any(|arg| is_word(arg, "block"));
-        if ["xread", "xreadgroup"].contains(&command.name) && blocks() {
-            let name = command.name;
-            return Err(CommandError::Text(format!("{name} command is not allowed with BLOCK option from scripts")));
-        }
         self.core.check_batch(command)
     }
 }

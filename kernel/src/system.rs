@@ -1,6 +1,7 @@
 //! The state that is not keys: who leads, what was accepted, who the users are. It is the same on every node that has
 //! read the same log, and a partition of its own in every snapshot (PROTOCOL rule 19).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bincode::de::Decoder;
@@ -38,7 +39,7 @@ pub struct System {
     /// Not encoded with the rest: the oldest format ends here. It stands behind, if there is any ([`System::append_newer`]).
     pub agreed: Agreed,
     /// The same.
-    pub programs: Programs,
+    pub programs: Box<Programs>,
 }
 
 impl Encode for System {
@@ -78,7 +79,7 @@ impl<C> Decode<C> for System {
             requests: Decode::decode(decoder)?,
             changed: Decode::decode(decoder)?,
             agreed: Agreed::default(),
-            programs: Programs::default(),
+            programs: Box::default(),
         })
     }
 }
@@ -134,7 +135,7 @@ impl System {
             codec::encode(&self.agreed, out);
         }
         if !self.programs.is_empty() {
-            codec::encode(&self.programs, out);
+            codec::encode(&*self.programs, out);
         }
     }
 
@@ -150,7 +151,7 @@ impl System {
         let rest;
         (self.agreed, rest) = codec::decode(bytes)?;
         if !rest.is_empty() {
-            self.programs = codec::decode_owned(rest)?;
+            *self.programs = codec::decode_owned(rest)?;
         }
         Ok(())
     }

@@ -103,7 +103,7 @@ fn write_number(number: f64, out: &mut Vec<u8>) {
 
 fn write_integer(n: i64, out: &mut Vec<u8>) {
     match n {
-        0..0x80 | -32..0 => out.push(n as u8),
+        -32..0x80 => out.push(n as u8),
         0x80..0x100 => out.extend_from_slice(&[0xcc, n as u8]),
         0x100..0x1_0000 => {
             out.push(0xcd);

@@ -165,7 +165,6 @@ local libraries = {
     cmsgpack = lift(host.cmsgpack),
     struct = lift(host.struct),
 }
-string.dump = nil
 local shown = {}
 for name, library in pairs(libraries) do
     shown[library] = shown[library] or protect(library)

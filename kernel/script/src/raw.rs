@@ -117,7 +117,11 @@ unsafe fn command(state: *mut lua_State) -> bool {
                 push_error(state, text, false);
                 return true;
             }
-            Ok(()) => ask(context),
+            Ok(()) => {
+                // The reply needs the room that the arguments have.
+                ffi::lua_settop(state, 0);
+                ask(context)
+            }
         };
         if reply.is_null() {
             push_error(state, "ERR redis.call/pcall can only be called inside a script invocation", false);

@@ -179,10 +179,8 @@ fn pack(lua: &Lua, args: &Arguments) -> Outcome {
                 at += 1;
             }
             Kind::Float => {
-                let bytes = (args.number(at, "pack")? as f32).to_le_bytes();
-                out.extend(
-                    bytes.iter().map(|byte| *byte).enumerate().map(|(i, _)| bytes[if big_end { 3 - i } else { i }]),
-                );
+                let number = args.number(at, "pack")? as f32;
+                out.extend_from_slice(&if big_end { number.to_be_bytes() } else { number.to_le_bytes() });
                 at += 1;
             }
             Kind::Double => {

@@ -125,12 +125,18 @@ struct New<'a> {
     functions: Vec<Function>,
 }
 
-/// Looks at a library; `gone` are those that it will not meet.
-fn look<'a>(call: &mut Call<'_>, code: &'a [u8], replaces: bool, gone: bool) -> Result<New<'a>, CommandError> {
+/// Looks at a library. `gone`: it will meet no other. The quotes are Redis's.
+fn look<'a>(
+    call: &mut Call<'_>,
+    code: &'a [u8],
+    replaces: bool,
+    gone: bool,
+    quote: &str,
+) -> Result<New<'a>, CommandError> {
     let (name, body) = parse(code)?;
     let before = call.core.system.programs.library(&name).map_or(0, |library| library.code.len());
     if before > 0 && !replaces && !gone {
-        return Err(CommandError::Text(alloc::format!("Library '{name}' already exists")));
+        return Err(CommandError::Text(alloc::format!("Library {quote}{name}{quote} already exists")));
     }
     if call.core.system.programs.library_bytes() - before + code.len() > limits::LIBRARY_BYTES {
         return Err(CommandError::Other("there is no more room for libraries"));
@@ -160,7 +166,7 @@ fn load(call: &mut Call<'_>) -> Result<(), CommandError> {
         }
         replaces = true;
     }
-    let new = look(call, args.at(args.len() - 1), replaces, false)?;
+    let new = look(call, args.at(args.len() - 1), replaces, false, "'")?;
     keep(call, &new);
     call.reply.bulk(new.name.as_bytes());
     Ok(())
@@ -271,7 +277,7 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
     let codes = rdb::load_libraries(value).ok_or(CommandError::Other("failed loading functions payload"))?;
     let mut libraries: Vec<New<'_>> = Vec::new();
     for code in &codes {
-        let new = look(call, code, replaces, flushes)?;
+        let new = look(call, code, replaces, flushes, "")?;
         if libraries.iter().any(|other| other.name == new.name) {
             return Err(CommandError::Text(alloc::format!("Library {} already exists", new.name)));
         }

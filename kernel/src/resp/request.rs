@@ -113,7 +113,7 @@ impl<'a> Args<'a> {
 }
 
 /// A request's arguments, kept for later.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnedArgs {
     bytes: Vec<u8>,
     spans: Vec<Span>,
