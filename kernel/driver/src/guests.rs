@@ -36,6 +36,12 @@ impl fmt::Debug for Queue {
     }
 }
 
+impl Queue {
+    fn next(&self) -> Option<Arc<dyn Visit>> {
+        lock(&self.waiting).pop_front()
+    }
+}
+
 /// Something to be done with the Core.
 trait Visit: Send + Sync {
     fn make(&self, core: &mut Core);
@@ -65,10 +71,7 @@ struct Host(Arc<Queue>);
 impl script::Guests for Host {
     fn serve(&mut self, core: &mut Core) {
         self.0.is_open.store(true, Ordering::Release);
-        while let Some(visit) = {
-            let next = lock(&self.0.waiting).pop_front();
-            next
-        } {
+        while let Some(visit) = self.0.next() {
             visit.make(core);
         }
     }
