@@ -142,9 +142,16 @@ pub struct Failure {
     pub is_counted: bool,
 }
 
-/// The script must end.
+/// Why the script must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stop;
+pub enum Stop {
+    /// Somebody asked for it.
+    Asked,
+    /// It has run for too long.
+    Late,
+    /// It will begin anew elsewhere.
+    Moved,
+}
 
 /// Runs scripts. It has no clock, no randomness and no I/O of its own, so equal scripts with equal answers do equal things.
 pub trait Engine: Debug + Send {

@@ -435,14 +435,14 @@ impl Host for Calls<'_, '_> {
         let core = &mut *self.call.core;
         let now = core.clock();
         let Times { timeout, kill_after } = self.times;
-        let Some(running) = &mut core.scripts.running else { return Err(Stop) };
+        let Some(running) = &mut core.scripts.running else { return Err(Stop::Asked) };
         let now = now.unwrap_or(running.seen);
         running.looks = if now > running.seen { 0 } else { running.looks + 1 };
         running.seen = now;
         let lasts = running.lasts();
         if self.may_move && lasts >= limits::SCRIPT_SHARES && !running.wrote && !running.told {
             self.moves = true;
-            return Err(Stop);
+            return Err(Stop::Moved);
         }
         let is_long = lasts >= timeout;
         if is_long && !running.is_long {
@@ -455,7 +455,7 @@ impl Host for Calls<'_, '_> {
             core.take_times_up(watch);
             core.scripts.guests = Some(guests);
         }
-        let Some(running) = &mut core.scripts.running else { return Err(Stop) };
+        let Some(running) = &mut core.scripts.running else { return Err(Stop::Asked) };
         let is_late = running.looks >= limits::SCRIPT_LOOKS || lasts >= kill_after;
         // Somebody may have asked for it to end before it changed something.
         if !is_late && (!running.is_killed || running.wrote) {
@@ -464,7 +464,7 @@ impl Host for Calls<'_, '_> {
             return Ok(());
         }
         core.scripts.is_spoilt |= running.wrote;
-        Err(Stop)
+        Err(if is_late { Stop::Late } else { Stop::Asked })
     }
 }
 

@@ -11,7 +11,7 @@ use mlua::ffi::{self, lua_State};
 use mlua::{Function, Lua, Table};
 use mneme_kernel::limits;
 use mneme_kernel::resp::{Args, OwnedArgs, Reply};
-use mneme_kernel::script::{Failure, Sha};
+use mneme_kernel::script::{Failure, Sha, Stop};
 
 use crate::Context;
 use crate::format::general;
@@ -74,18 +74,18 @@ unsafe extern "C-unwind" fn hook(state: *mut lua_State, at: *mut ffi::lua_Debug)
         ffi::lua_getfield(state, ffi::LUA_REGISTRYINDEX, CONTEXT.as_ptr());
         let context = &*(ffi::lua_touserdata(state, -1) as *const Context);
         ffi::lua_pop(state, 1);
-        let is_stopped = context.with_host(|host| host.tick().is_err()).unwrap_or(false);
-        if !is_stopped {
-            return;
-        }
+        let Some(Err(stop)) = context.with_host(|host| host.tick()) else { return };
         context.stopped.set(true);
         // From here on every line raises it again, so that no `pcall` goes on; but for the prelude's, which tells of it.
         ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT | ffi::LUA_MASKLINE, 1);
         if ffi::lua_getinfo(state, c"S".as_ptr(), at) != 0 && CStr::from_ptr((*at).source) == PRELUDE {
             return;
         }
-        let text =
-            if context.loading.get() { c"FUNCTION LOAD timeout" } else { c"Script killed by user with SCRIPT KILL." };
+        let text = match stop {
+            _ if context.loading.get() => c"FUNCTION LOAD timeout",
+            Stop::Late => c"Script killed: it ran for longer than script-kill-after.",
+            Stop::Asked | Stop::Moved => c"Script killed by user with SCRIPT KILL.",
+        };
         ffi::luaL_error(state, c"%s".as_ptr(), text.as_ptr());
     }
 }
