@@ -98,7 +98,6 @@ fn memory(s: &mut Section<'_>) {
     s.line("number_of_cached_scripts", s.core.scripts.len());
     s.line("number_of_functions", functions);
     s.line("number_of_libraries", libraries);
-    s.line("number_of_cached_scripts", 0);
 }
 
 /// Bytes as people read them, in Redis's form.
