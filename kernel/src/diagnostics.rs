@@ -87,6 +87,11 @@ impl Core {
         self.diagnostics.watch.ran(command) || timing != Timing::Shared || bytes >= LARGE
     }
 
+    /// When the clock was last looked at.
+    pub(crate) fn looked_at(&self) -> Monotonic {
+        self.diagnostics.watch.since()
+    }
+
     /// What time it is, where the driver tells it.
     pub(crate) fn clock(&self) -> Option<Monotonic> {
         self.diagnostics.watch.now()

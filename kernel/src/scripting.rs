@@ -25,6 +25,7 @@ use crate::limits;
 use crate::resp::{Args, OwnedArgs, Protocol, Reply};
 use crate::rights;
 use crate::script::{Engine, Failure, Flags, Guests, Host, Program, Sha, Stop, Times};
+use crate::stopwatch::Pace;
 use crate::time::Monotonic;
 
 /// What a Core knows of scripts beside what is replicated.
@@ -249,7 +250,8 @@ pub(crate) fn run(
 ) -> Result<(), CommandError> {
     check(call, how)?;
     let mut engine = call.core.scripts.engine.take().ok_or(NO_ENGINE)?;
-    let now = call.core.clock().unwrap_or(call.monotonic);
+    // The clock was looked at just before, or when what has come together began to run.
+    let now = call.core.looked_at().max(call.monotonic);
     let function = match program {
         Program::Function { function, .. } => Some(function.into()),
         Program::Script(_) => None,
@@ -260,6 +262,8 @@ pub(crate) fn run(
     call.core.scripts.running = Some(Running::new(function, now));
     let (db, in_transaction) = (call.session.db, call.session.in_transaction);
     call.session.in_transaction = true;
+    // What runs inside shares its time, as in a transaction.
+    let pace = core::mem::replace(&mut call.session.pace, Pace::Group);
     let mut reply = core::mem::take(&mut call.reply.bytes);
     let mut written = Reply { bytes: core::mem::take(&mut reply), protocol: call.reply.protocol };
     let flags = how.flags.unwrap_or_default();
@@ -278,6 +282,7 @@ pub(crate) fn run(
     call.reply.bytes = written.bytes;
     call.session.db = db;
     call.session.in_transaction = in_transaction;
+    call.session.pace = pace;
     call.core.scripts.memory = engine.memory();
     call.core.scripts.engine = Some(engine);
     if call.core.script_ended() {

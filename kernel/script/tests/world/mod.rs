@@ -82,6 +82,7 @@ impl World {
     pub fn new() -> Self {
         let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic(Duration::from_secs(1)) };
         let clock = Ticking::default();
+        clock.now.store(now.monotonic.0.as_nanos() as u64, Ordering::Relaxed);
         let mut primary = core("a", 0, true);
         primary.set_alone(true);
         primary.set_clock(Box::new(clock.clone()));
