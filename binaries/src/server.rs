@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use mneme_driver::keeper::Schedule;
 use mneme_kernel::facade::{Endpoint, Facade, Reach};
 use mneme_kernel::limits;
+use mneme_kernel::script::Times;
 use mneme_runtime_real::server::{self, CoreSettings, Options};
 use mneme_runtime_real::trust::KeyFiles;
 
@@ -149,6 +150,7 @@ fn core_settings(settings: &Settings) -> CoreSettings {
         max_memory: settings.maxmemory.map_or(0, |bytes| bytes.get()),
         facade: facade(settings),
         level_timeout: settings.level_timeout,
+        script_times: Times { timeout: settings.script_timeout, kill_after: settings.script_kill_after },
         park_timeout: settings.park_timeout,
         replica: settings.role == Role::Replica,
         quorum_check: settings.reads == ReadSafety::QuorumCheck,

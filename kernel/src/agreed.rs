@@ -11,6 +11,7 @@
 //! | 3 | the effect `Change`: values other than byte strings |
 //! | 4 | the effect `Rules`; users' ACL rules behind this state in snapshots |
 //! | 5 | changes of JSON documents |
+//! | 6 | the effects `LoadScript` to `DropLibrary`; what they brought, behind that in snapshots |
 
 use alloc::vec::Vec;
 
@@ -22,7 +23,7 @@ use crate::limits;
 /// The format that every program reads and writes.
 pub const OLDEST: u32 = 1;
 /// The newest format that this program reads and writes.
-pub const NEWEST: u32 = DOCUMENTS;
+pub const NEWEST: u32 = SCRIPTS;
 /// From this one on Cores can be removed.
 pub const REMOVALS: u32 = 2;
 /// From this one on there are values other than byte strings.
@@ -31,6 +32,8 @@ pub const COLLECTIONS: u32 = 3;
 pub const RULES: u32 = 4;
 /// From this one on there are JSON documents.
 pub const DOCUMENTS: u32 = 5;
+/// From this one on scripts and libraries are kept.
+pub const SCRIPTS: u32 = 6;
 
 /// Part of the replicated state.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -91,6 +91,8 @@ pub enum Then {
     Delay(Duration),
     /// The reply tells how far others are. It is not far enough: ask again when they are further, or after so long.
     Count(Duration),
+    /// There is no reply yet: its script takes long and has changed nothing. Ask again on a thread for which nobody waits.
+    Elsewhere,
     /// There is no reply yet: it waits for a key, so long at most. Ask again when the connection is woken, or then.
     Block(Duration),
 }
@@ -124,6 +126,25 @@ impl<'a> Call<'a> {
             session: self.session,
             args,
             reply: self.reply,
+            now: self.now,
+            monotonic: self.monotonic,
+            then: Then::Reply,
+            depends: self.depends,
+            level: None,
+            wrote: self.wrote,
+            touches_data: false,
+            may_wait: MayWait::Never,
+            wish: None,
+        }
+    }
+
+    /// The same, whose reply is not the client's.
+    pub(crate) fn inner<'b>(&'b mut self, args: Args<'b>, reply: &'b mut Reply) -> Call<'b> {
+        Call {
+            core: self.core,
+            session: self.session,
+            args,
+            reply,
             now: self.now,
             monotonic: self.monotonic,
             then: Then::Reply,
@@ -352,6 +373,7 @@ impl Call<'_> {
         };
         self.session.last_command = command.name;
         self.session.last_active = self.monotonic;
+        self.core.check_busy(command, self.args).map_err(|error| transactions::refused(self, Some(command), error))?;
         match self.must_wait(command) {
             Ok(false) => {}
             Ok(true) => {
@@ -415,6 +437,9 @@ impl Call<'_> {
             self.show_to_monitors(command);
         }
         self.run(number, command);
+        if self.then == Then::Elsewhere {
+            self.session.next_level = Some(level);
+        }
         let level = self.level.unwrap_or(level);
         if let Some(wish) = self.wish.take() {
             let args: OwnedArgs = self.args.into();
@@ -479,7 +504,7 @@ impl Call<'_> {
             self.refuse(start, error);
         }
         match self.then {
-            Then::Retry | Then::Count(_) | Then::Block(_) => return,
+            Then::Retry | Then::Count(_) | Then::Block(_) | Then::Elsewhere => return,
             Then::CheckPassword(_) | Then::Save | Then::Backup(_) | Then::Remove(_) | Then::RotateCertificates => {
                 self.session.unfinished = Some(number);
             }
@@ -494,8 +519,11 @@ impl Call<'_> {
     #[cold]
     pub(crate) fn refuse(&mut self, start: usize, error: CommandError) {
         self.reply.bytes.truncate(start);
+        let is_counted = matches!(error, CommandError::Counted(_));
         self.reply.error(error);
-        self.core.stats.count_error(&self.reply.bytes[start..]);
+        if !is_counted {
+            self.core.stats.count_error(&self.reply.bytes[start..]);
+        }
     }
 
     /// Whether the command may not even be looked at yet.
@@ -616,13 +644,11 @@ impl Call<'_> {
             self.core.probes.hit(Probe::DiskFull);
             return Err(CommandError::DiskFull);
         }
-        let is_early = command.is_write() && !self.core.writes(self.core.commands.format(number))
-            || acl::changes_users(command, self.args) && !self.core.writes(agreed::RULES);
-        if is_early {
+        if let Some(refusal) = self.lacks_agreement(number, command) {
             // Until the nodes have agreed, as a young cluster is about to.
             let since = *self.session.parked.get_or_insert(self.monotonic);
             if self.monotonic - since >= self.core.config.park_timeout {
-                return Err(NOT_AGREED);
+                return Err(refusal);
             }
             self.then = Then::Retry;
         }
@@ -631,6 +657,22 @@ impl Call<'_> {
             self.then = Then::Retry;
         }
         Ok(())
+    }
+
+    /// What is to be said if the command makes what not every node is known to read.
+    fn lacks_agreement(&self, number: usize, command: &Command) -> Option<CommandError> {
+        let keeps_scripts = || {
+            let word = self.args.get(1).unwrap_or_default();
+            command.name == "script" && is_word(word, "load")
+                || command.name == "function" && ["load", "restore"].iter().any(|name| is_word(word, name))
+        };
+        let writes = |format| self.core.writes(format);
+        if command.is_write() && !writes(self.core.commands.format(number))
+            || acl::changes_users(command, self.args) && !writes(agreed::RULES)
+        {
+            return Some(NOT_AGREED);
+        }
+        (!writes(agreed::SCRIPTS) && keeps_scripts()).then_some(NOT_KEPT)
     }
 
     fn is_paused(&self, command: &Command, writes: bool) -> bool {
@@ -642,12 +684,19 @@ impl Call<'_> {
 
     /// What `MONITOR` shows of a command that is about to run; nothing of those that carry passwords or administer.
     fn show_to_monitors(&mut self, command: &Command) {
+        let peer = core::mem::take(&mut self.session.peer.address);
+        self.show_to_monitors_as(command, &peer);
+        self.session.peer.address = peer;
+    }
+
+    /// The same, of a command that somebody else than the client has brought.
+    pub(crate) fn show_to_monitors_as(&mut self, command: &Command, by: &str) {
         if !self.core.clients.is_monitored() || command.is_hidden() {
             return;
         }
         let now = self.now.0;
         let mut line = alloc::format!("+{}.{:03}000 [{} ", now / 1000, now % 1000, self.session.db.0).into_bytes();
-        line.extend_from_slice(self.session.peer.address.as_bytes());
+        line.extend_from_slice(by.as_bytes());
         line.push(b']');
         for arg in self.args.iter() {
             line.push(b' ');
@@ -662,7 +711,7 @@ impl Call<'_> {
 
     /// Says what the reply waits for (rules 12 and 13).
     pub(crate) fn answer(self, level: Level) -> Answer {
-        if matches!(self.then, Then::Forwarded(_) | Then::Block(_)) {
+        if matches!(self.then, Then::Forwarded(_) | Then::Block(_) | Then::Elsewhere) {
             // It waits where it is executed, or has no reply yet.
             return Answer { then: self.then, level, wait: None, leans: false, wrote: false };
         }
@@ -699,6 +748,9 @@ impl Call<'_> {
 /// A value would be made that not every node knows.
 pub(crate) const NOT_AGREED: CommandError =
     CommandError::Other("not every node has said that it knows this type: bring all nodes to a newer version first");
+/// Scripts or libraries would be kept, and not every node can.
+const NOT_KEPT: CommandError =
+    CommandError::Other("not every node has said that it keeps scripts: bring all nodes to a newer version first");
 
 /// Where a command is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,11 +50,13 @@ pub enum Step {
     Delay(Duration),
     /// The same, and when another node is known to have more of what was written: `WAIT` counts.
     Count(Duration),
+    /// Run again on a thread for which nobody waits, by [`Connection::run_long`]: what comes next takes long.
+    Elsewhere,
     /// Close at once, whatever has not been sent.
     Kill,
 }
 
-/// A client's connection.
+/// A client's connection. The default is nobody's, and stands where one was that is elsewhere.
 #[derive(Debug)]
 pub struct Connection {
     slot: Slot,
@@ -69,6 +71,8 @@ pub struct Connection {
     /// When the requests arrived that have not run.
     arrived: Option<Monotonic>,
     ran_until: Monotonic,
+    /// Nobody waits for the thread that runs it.
+    may_take_long: bool,
 }
 
 /// A reply whose time has not come, and the batch that it waits for then.
@@ -85,6 +89,12 @@ struct Delayed {
 /// Bytes of buffer that an idle connection may keep.
 const KEPT_BUFFER: usize = 16 << 10;
 
+impl Default for Connection {
+    fn default() -> Self {
+        Self::new(Slot::MAX)
+    }
+}
+
 impl Connection {
     /// See [`Core::connect`].
     pub(crate) fn new(slot: Slot) -> Self {
@@ -98,7 +108,13 @@ impl Connection {
             closing: false,
             arrived: None,
             ran_until: Monotonic::default(),
+            may_take_long: false,
         }
+    }
+
+    /// Whether it only stands where one was.
+    pub(crate) fn is_nobodys(&self) -> bool {
+        self.slot == Slot::MAX
     }
 
     /// Bytes that arrived and have not been run.
@@ -134,6 +150,7 @@ impl Connection {
         self.collect(core);
         let arrived = *self.arrived.get_or_insert(now.monotonic);
         let mut session = core.clients.take(self.slot);
+        session.may_take_long = self.may_take_long;
         for answered in core.clients.take_answered(self.slot) {
             self.answered(&mut session, answered, now.monotonic);
         }
@@ -155,6 +172,14 @@ impl Connection {
         session.buffered = (self.unread(), self.gate.len());
         session.protocol = self.gate.reply.protocol;
         core.clients.put_back(self.slot, session);
+        step
+    }
+
+    /// As [`Connection::run`], where a script may take long.
+    pub fn run_long(&mut self, core: &mut Core, now: Now) -> Step {
+        self.may_take_long = true;
+        let step = self.run(core, now);
+        self.may_take_long = false;
         step
     }
 
@@ -260,6 +285,7 @@ impl Connection {
             let answer = core.execute(now, session, args, &mut self.gate.reply);
             match answer.then {
                 Then::Retry => return Step::Held,
+                Then::Elsewhere => return Step::Elsewhere,
                 Then::HashPassword(password) => return Step::HashPassword(password),
                 Then::Count(time) => {
                     self.gate.reply.bytes.truncate(start);
@@ -314,6 +340,7 @@ impl Connection {
             match answer.then {
                 Then::Reply
                 | Then::Retry
+                | Then::Elsewhere
                 | Then::HashPassword(_)
                 | Then::Delay(_)
                 | Then::Count(_)

@@ -38,9 +38,11 @@ use crate::permits::Permits;
 use crate::probe::{Probe, Probes};
 use crate::random::Random;
 use crate::rates::Rates;
-use crate::reign::Reign;
+use crate::reign::{Mark, Reign};
 use crate::resp::{Args, OwnedArgs, Reply};
 use crate::rules::Rules;
+use crate::script::Times;
+use crate::scripting::Scripts;
 use crate::served::Served;
 use crate::session::{Peer, Port, Session};
 use crate::stats::Stats;
@@ -90,6 +92,7 @@ pub struct Config {
     pub max_memory: u64,
     /// Which of Redis's ways to find a primary it answers.
     pub facade: Facade,
+    pub script_times: Times,
     /// What `CONFIG GET` shows, by name.
     pub parameters: Vec<(String, String)>,
 }
@@ -236,6 +239,13 @@ pub struct Answer {
     pub wrote: bool,
 }
 
+impl Answer {
+    /// There is none yet.
+    pub(crate) fn later(then: Then) -> Self {
+        Self { then, level: Level::Eventual, wait: None, leans: false, wrote: false }
+    }
+}
+
 #[derive(Debug)]
 enum Role {
     /// Applies what comes; clients wait.
@@ -273,6 +283,7 @@ pub struct Core {
     pub(crate) changed: Changed,
     pub(crate) watches: Watches,
     pub(crate) waiters: Waiters,
+    pub(crate) scripts: Scripts,
     pub clients: Clients,
     pub(crate) channels: Channels,
     pub(crate) exchange: Exchange,
@@ -300,7 +311,7 @@ pub struct Core {
     alone: bool,
     /// It is to hand over as soon as what it executed is sent.
     releasing: bool,
-    lease: Arc<Lease>,
+    pub(crate) lease: Arc<Lease>,
     /// The Raft group: its members as of the last applied entry, and what is known of it beyond that.
     members: Members,
     group: Group,
@@ -338,6 +349,7 @@ impl Core {
             changed: Changed::new(config.seed),
             watches: Watches::new(config.seed),
             waiters: Waiters::default(),
+            scripts: Scripts::default(),
             clients: Clients::default(),
             channels: Channels::default(),
             exchange: Exchange::default(),
@@ -402,6 +414,9 @@ impl Core {
 
     /// A client has gone.
     pub fn disconnect(&mut self, connection: &Connection) {
+        if connection.is_nobodys() {
+            return;
+        }
         if let Some(mut session) = self.clients.close(connection.slot()) {
             self.forget(&mut session);
         }
@@ -423,6 +438,10 @@ impl Core {
         if let Some(answer) = self.wait_on(now.monotonic, session, reply) {
             return answer;
         }
+        if session.waiting.is_some() && self.is_busy() {
+            // Its time is over, but nothing is looked at while a script runs.
+            return Answer::later(Then::Block(limits::BUSY_AGAIN));
+        }
         let has_waited = session.waiting.take();
         if let Some(ticket) = has_waited {
             self.waiters.remove(ticket);
@@ -438,7 +457,7 @@ impl Core {
         });
         let answer = call.answer(level);
         self.send_off(Some(session));
-        if self.waiters.has_ready() {
+        if self.waiters.has_ready() && !self.is_busy() {
             self.serve_waiters(now);
         }
         answer
@@ -564,6 +583,7 @@ impl Core {
                 self.applied = Some(index);
                 self.newest_wall = self.newest_wall.max(system.newest_wall);
                 self.system = system;
+                self.forget_programs();
                 self.rights_changes += 1;
                 // How old the newest renewal in it is, nobody knows: the wait begins here (rule 2).
                 self.heard = self.heard.max(now.monotonic);
@@ -843,6 +863,8 @@ impl Core {
         self.claimed = None;
         self.store = Store::new(self.config.seed);
         self.system = System::default();
+        self.forget_programs();
+        self.scripts.is_spoilt = false;
         self.rights_changes += 1;
         self.applied = None;
         self.heard = now;
@@ -880,6 +902,9 @@ impl Core {
             }
             self.store.apply(&effect);
             self.system.apply(&effect);
+            if effect.changes_programs() {
+                self.scripts.see(&effect);
+            }
             if !self.waiters.is_empty() {
                 self.waiters.see(&effect, &self.system.databases);
             }
@@ -1032,6 +1057,9 @@ impl Core {
         }
         self.store.apply(effect);
         self.system.apply(effect);
+        if effect.changes_programs() {
+            self.scripts.see(effect);
+        }
         if !self.waiters.is_empty() {
             self.waiters.see(effect, &self.system.databases);
         }
@@ -1053,6 +1081,21 @@ impl Core {
             }
             _ if effect.changes_system() => self.changed.mark_system(reign.next_seq),
             _ => {}
+        }
+    }
+
+    /// How far the open batch has got.
+    pub(crate) fn mark(&self) -> Mark {
+        match &self.role {
+            Role::Primary(reign) => reign.mark(),
+            _ => Mark::default(),
+        }
+    }
+
+    /// Takes what was executed since out of the open batch; this memory contains it all the same.
+    pub(crate) fn cut(&mut self, mark: Mark) {
+        if let Role::Primary(reign) = &mut self.role {
+            reign.cut(mark);
         }
     }
 
@@ -1134,6 +1177,9 @@ impl Core {
     /// The digest of the data and the last index that it contains, or `None` while something executed is not accepted; then
     /// writers are held back for a moment, so that asking again succeeds.
     pub fn digest(&mut self, now: Monotonic) -> Option<(Index, Digest)> {
+        if self.is_spoilt() {
+            return None;
+        }
         if self.accepted() != self.executed() {
             self.hold_writes_until = Some(now + limits::DIGEST_HOLD);
             return None;
@@ -1234,14 +1280,16 @@ impl Core {
     /// Whether commands are executed now.
     pub fn serves(&self) -> bool {
         match &self.role {
-            Role::Primary(reign) => !self.stopping && (!reign.is_releasing() || Mutant::ReadAfterRelease.is_chosen()),
+            Role::Primary(reign) => {
+                !self.stopping && !self.is_spoilt() && (!reign.is_releasing() || Mutant::ReadAfterRelease.is_chosen())
+            }
             _ => false,
         }
     }
 
     /// Whether this memory is whole: then it answers reads at `EVENTUAL`.
     pub fn is_hot(&self) -> bool {
-        matches!(self.role, Role::Standby | Role::Claiming(_) | Role::Primary(_))
+        matches!(self.role, Role::Standby | Role::Claiming(_) | Role::Primary(_)) && !self.is_spoilt()
     }
 
     /// No other node can have anything committed while this is set. Who clears it holds the Core's lock, and lets no other
@@ -1402,7 +1450,7 @@ impl Core {
         if let Role::Primary(reign) = &self.role {
             reign.check();
             assert!(
-                self.accepted() != self.executed() || self.changed.is_empty(),
+                self.accepted() != self.executed() || self.changed.is_empty() || self.is_spoilt(),
                 "keys stand changed with nothing open"
             );
         }

@@ -88,6 +88,26 @@ impl Core {
         self.diagnostics.watch.ran(command) || timing != Timing::Shared || bytes >= LARGE
     }
 
+    /// When the clock was last looked at.
+    pub(crate) fn looked_at(&self) -> Monotonic {
+        self.diagnostics.watch.since()
+    }
+
+    /// What time it is, where the driver tells it.
+    pub(crate) fn clock(&self) -> Option<Monotonic> {
+        self.diagnostics.watch.now()
+    }
+
+    /// Has what is done meanwhile not count to the time of the command that runs.
+    pub(crate) fn set_times_aside(&mut self) -> Stopwatch {
+        self.diagnostics.watch.set_aside()
+    }
+
+    /// The opposite of [`Core::set_times_aside`].
+    pub(crate) fn take_times_up(&mut self, watch: Stopwatch) {
+        self.diagnostics.watch.take_up(watch);
+    }
+
     /// Called before the first command of those that have come together.
     pub(crate) fn start_times(&mut self, now: Now) {
         self.diagnostics.watch.start(now.monotonic);

@@ -54,6 +54,15 @@ pub enum Effect<'a> {
     Change { db: DbId, key: &'a [u8], change: Change<'a> },
     /// The user now has these ACL rules ([`Rules`](crate::rules::Rules), encoded), or none if there are no bytes.
     Rules { user: &'a str, rules: &'a [u8] },
+    /// This script can be called by its SHA-1. The oldest ones make room for it.
+    LoadScript { body: &'a [u8] },
+    /// No script can be called by its SHA-1.
+    FlushScripts,
+    /// There is such a library, in place of one of that name, with these functions: encoded ones of
+    /// [`crate::script::Function`].
+    LoadLibrary { name: &'a str, code: &'a [u8], functions: &'a [u8] },
+    /// The library is gone.
+    DropLibrary { name: &'a str },
 }
 
 /// An end of a list.
@@ -203,7 +212,17 @@ impl<'a> Effect<'a> {
 
     /// Whether it changes who the users are or which databases there are, rather than keys.
     pub fn changes_system(&self) -> bool {
-        self.changes_rights() || matches!(self, Effect::CreateDatabase { .. } | Effect::DatabaseLevel { .. })
+        self.changes_rights()
+            || self.changes_programs()
+            || matches!(self, Effect::CreateDatabase { .. } | Effect::DatabaseLevel { .. })
+    }
+
+    /// Whether it changes which scripts and libraries can be called.
+    pub fn changes_programs(&self) -> bool {
+        matches!(
+            self,
+            Effect::LoadScript { .. } | Effect::FlushScripts | Effect::LoadLibrary { .. } | Effect::DropLibrary { .. }
+        )
     }
 }
 

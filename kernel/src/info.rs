@@ -102,7 +102,14 @@ fn memory(s: &mut Section<'_>) {
     s.line("maxmemory", s.core.config.max_memory);
     s.line("maxmemory_human", Human(s.core.config.max_memory as usize));
     s.line("maxmemory_policy", "noeviction");
-    s.line("number_of_cached_scripts", 0);
+    let libraries = s.core.system.programs.libraries();
+    let (libraries, functions) = libraries
+        .fold((0, 0), |(libraries, functions), (_, library)| (libraries + 1, functions + library.functions.len()));
+    s.line("used_memory_lua", s.core.scripts.memory());
+    s.line("used_memory_vm_total", s.core.scripts.memory());
+    s.line("number_of_cached_scripts", s.core.scripts.len());
+    s.line("number_of_functions", functions);
+    s.line("number_of_libraries", libraries);
 }
 
 /// Bytes as people read them, in Redis's form.

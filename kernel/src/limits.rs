@@ -103,6 +103,28 @@ pub const MAX_TRANSACTION: usize = 512 << 20;
 /// Parts of the table, about a thousand keys each, that are searched at once for keys whose deadline has passed.
 pub const EXPIRY_PARTS: usize = 12;
 
+/// Scripts that `SCRIPT LOAD` has brought and bytes of all of them: the oldest make room. They are in the memory of every
+/// node and in every snapshot; whoever calls one that is gone brings it again.
+pub const SCRIPTS: usize = 10_000;
+pub const SCRIPT_BYTES: usize = 32 << 20;
+/// Scripts that a node keeps compiled; as in Redis 7.4, which keeps so many that only `EVAL` has brought.
+pub const SCRIPTS_COMPILED: usize = 500;
+/// Bytes of the code of all libraries; further ones are refused.
+pub const LIBRARY_BYTES: usize = 32 << 20;
+/// Steps of a script between two looks at the clock: some microseconds' worth.
+pub const SCRIPT_STEPS: u32 = 10_000;
+/// How long a script that has changed nothing holds up the thread that its client shares with others; then it begins anew
+/// on one of its own.
+pub const SCRIPT_SHARES: core::time::Duration = core::time::Duration::from_millis(20);
+/// Looks of a script at a clock that stands still, as it does in simulation: then it has run for too long.
+pub const SCRIPT_LOOKS: u32 = 1_000;
+/// Bytes that scripts and libraries may take together while one runs.
+pub const SCRIPT_MEMORY: usize = 256 << 20;
+/// How long a command that waits for a key, and whose time is over, waits for a script that takes long.
+pub const BUSY_AGAIN: core::time::Duration = core::time::Duration::from_millis(20);
+/// Lines for the server's log that scripts may have waiting; further ones are dropped.
+pub const SCRIPT_LINES: usize = 1_000;
+
 /// Keys that one connection may watch.
 pub const MAX_WATCHED: usize = 1 << 20;
 

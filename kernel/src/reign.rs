@@ -54,7 +54,26 @@ pub(crate) struct Sent {
     at: Monotonic,
 }
 
+/// How far an open batch had got.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    effects: usize,
+    keys: usize,
+    messages: usize,
+}
+
 impl Reign {
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { effects: self.open.len(), keys: self.open_keys.len(), messages: self.open_messages.len() }
+    }
+
+    /// Takes what came since out of the open batch. The keys stay marked as changed until this reign ends, as it must.
+    pub(crate) fn cut(&mut self, mark: Mark) {
+        self.open.truncate(mark.effects);
+        self.open_keys.truncate(mark.keys);
+        self.open_messages.truncate(mark.messages);
+    }
+
     /// A reign whose first batch comes behind `base` of this process.
     pub(crate) fn new(epoch: Epoch, base: Seq, lease: Arc<Lease>) -> Self {
         Self {

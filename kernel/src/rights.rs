@@ -36,7 +36,7 @@ impl Call<'_> {
                 return Err(error);
             }
         }
-        let changes = access == Access::Write || access == Access::Admin && command.is_write();
+        let changes = matches!(access, Access::Write | Access::Script) || access == Access::Admin && command.is_write();
         if self.session.port == Port::Read && changes {
             return Err(CommandError::ReadOnly);
         }
@@ -44,6 +44,14 @@ impl Call<'_> {
             return Err(CommandError::Loading);
         }
         Ok(())
+    }
+
+    /// Whether the client may run this command, which is not the call's own: nothing is noted.
+    pub(crate) fn may_run(&self, number: usize, args: Args<'_>) -> bool {
+        known_user(self.session).is_none_or(|(_, user)| {
+            let rights = Rights { user, permits: self.session.permits.as_deref() };
+            rights.check(self.core, self.session.db, number, args).is_ok()
+        })
     }
 
     /// Whether the client's role allows this, for a subcommand that is told apart only when it runs.

@@ -120,6 +120,8 @@ pub struct Session {
     pub(crate) served: Option<Box<Served>>,
     /// Until when its command waits, which waited at a Core that executes no more.
     pub(crate) waits_until: Option<Monotonic>,
+    /// Nobody waits for the thread on which it runs.
+    pub(crate) may_take_long: bool,
     /// Of a `WAIT` that goes on.
     pub(crate) counting: Option<Counting>,
     /// The first epoch in which it has had a change executed here at `EVENTUAL`, since `WAIT` told what became of such. When that
@@ -207,6 +209,7 @@ impl Session {
             waiting: None,
             served: None,
             waits_until: None,
+            may_take_long: false,
             counting: None,
             weak_since: None,
         }

@@ -89,6 +89,24 @@ impl Stopwatch {
         self.clock = Some(clock);
     }
 
+    /// Begins anew with the same clock; what is given back is to be taken up later.
+    pub(crate) fn set_aside(&mut self) -> Self {
+        let anew = Self { precise: self.precise, since: self.since, ..Self::default() };
+        let mut aside = core::mem::replace(self, anew);
+        self.clock = aside.clock.take();
+        aside
+    }
+
+    /// Goes on with what was set aside.
+    pub(crate) fn take_up(&mut self, mut aside: Self) {
+        aside.clock = self.clock.take();
+        *self = aside;
+    }
+
+    pub(crate) fn now(&self) -> Option<Monotonic> {
+        self.clock.as_ref().map(|clock| clock.monotonic())
+    }
+
     pub(crate) fn set_precise(&mut self, precise: bool) {
         self.precise = precise;
         self.alone |= precise;

@@ -1,6 +1,7 @@
 //! The state that is not keys: who leads, what was accepted, who the users are. It is the same on every node that has
 //! read the same log, and a partition of its own in every snapshot (PROTOCOL rule 19).
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,6 +18,7 @@ use crate::databases::Databases;
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::ids::{Epoch, Incarnation, Index};
+use crate::programs::Programs;
 use crate::requests::Requests;
 use crate::rules::Rules;
 use crate::time::Wall;
@@ -39,11 +41,24 @@ pub struct System {
     pub changed: Index,
     /// Not encoded with the rest: the oldest format ends here. It stands behind, if there is any ([`System::append_newer`]).
     pub agreed: Agreed,
+    /// The same.
+    pub programs: Box<Programs>,
 }
 
 impl Encode for System {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        let Self { verdicts, users, newest_wall, databases, cores, sealed_ca, requests, changed, agreed: _ } = self;
+        let Self {
+            verdicts,
+            users,
+            newest_wall,
+            databases,
+            cores,
+            sealed_ca,
+            requests,
+            changed,
+            agreed: _,
+            programs: _,
+        } = self;
         verdicts.encode(encoder)?;
         users.encode(encoder)?;
         newest_wall.encode(encoder)?;
@@ -67,6 +82,7 @@ impl<C> Decode<C> for System {
             requests: Decode::decode(decoder)?,
             changed: Decode::decode(decoder)?,
             agreed: Agreed::default(),
+            programs: Box::default(),
         })
     }
 }
@@ -104,11 +120,16 @@ impl System {
     pub fn append_newer(&self, out: &mut Vec<u8>) {
         let rules: BTreeMap<String, Rules> =
             self.users.rules().map(|(name, rules)| (name.into(), rules.clone())).collect();
-        if self.agreed != Agreed::default() || !rules.is_empty() {
+        let has_programs = !self.programs.is_empty();
+        let has_rules = !rules.is_empty() || has_programs;
+        if self.agreed != Agreed::default() || has_rules {
             codec::encode(&self.agreed, out);
         }
-        if !rules.is_empty() {
+        if has_rules {
             codec::encode(&rules, out);
+        }
+        if has_programs {
+            codec::encode(&*self.programs, out);
         }
     }
 
@@ -120,11 +141,15 @@ impl System {
         if bytes.is_empty() {
             return Ok(());
         }
-        let (agreed, rest) = codec::decode(bytes)?;
-        self.agreed = agreed;
+        let mut rest;
+        (self.agreed, rest) = codec::decode(bytes)?;
         if !rest.is_empty() {
-            let rules: BTreeMap<String, Rules> = codec::decode_owned(rest)?;
+            let rules: BTreeMap<String, Rules>;
+            (rules, rest) = codec::decode(rest)?;
             rules.into_iter().for_each(|(name, rules)| self.users.set_rules(&name, Some(rules)));
+        }
+        if !rest.is_empty() {
+            *self.programs = codec::decode_owned(rest)?;
         }
         Ok(())
     }
@@ -150,6 +175,7 @@ impl System {
         self.users.apply(effect);
         self.databases.apply(effect);
         self.requests.apply(effect, &self.cores);
+        self.programs.apply(effect);
         if let Effect::SealCa { sealed } = effect {
             self.sealed_ca = sealed.to_vec();
         }

@@ -47,7 +47,7 @@ impl Role {
 
     pub fn allows(self, access: Access) -> bool {
         match access {
-            Access::Anyone | Access::Connection | Access::Read | Access::Subscribe => true,
+            Access::Anyone | Access::Connection | Access::Read | Access::Subscribe | Access::Script => true,
             Access::Write | Access::Publish => self != Role::ReadOnly,
             Access::Admin | Access::Operator => self == Role::Admin,
         }

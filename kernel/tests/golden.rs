@@ -18,6 +18,7 @@ use mneme_kernel::level::Level;
 use mneme_kernel::members::{Member, Members};
 use mneme_kernel::resp::{Decoder, OwnedArgs, Trust, encode_command};
 use mneme_kernel::rules::{KeyPattern, Rules, Selector};
+use mneme_kernel::script::{Flags, Function};
 use mneme_kernel::snapshot::{BlockReader, BlockWriter, FileId, Manifest, PartitionFile, SystemPartition};
 use mneme_kernel::store::{Stream, StreamId, Words, delivered_word, words};
 use mneme_kernel::system::System;
@@ -127,7 +128,11 @@ fn effects() -> Vec<(&'static str, Effect<'static>)> {
             | Effect::DropDatabase { .. }
             | Effect::DatabaseLevel { .. }
             | Effect::Change { .. }
-            | Effect::Rules { .. } => {}
+            | Effect::Rules { .. }
+            | Effect::LoadScript { .. }
+            | Effect::FlushScripts
+            | Effect::LoadLibrary { .. }
+            | Effect::DropLibrary { .. } => {}
         }
     }
     all
@@ -179,6 +184,46 @@ fn rules_are_written_as_ever() {
         let bytes = golden.expect(name, &written);
         assert_eq!(Effects::new(&bytes).collect::<Vec<_>>(), [Ok(effect)]);
     }
+}
+
+/// What scripts and libraries bring.
+#[test]
+fn programs_are_written_as_ever() {
+    let mut golden = golden!("programs.txt");
+    let mut functions = Vec::new();
+    let flags = Flags::NO_WRITES.with(Flags::ALLOW_CROSS_SLOT_KEYS);
+    let function = |name: &str, description: Option<&str>, flags| Function {
+        name: name.into(),
+        description: description.map(Into::into),
+        flags,
+    };
+    codec::encode(&vec![function("f", Some("it"), flags), function("g", None, Flags::NONE)], &mut functions);
+    let code = b"#!lua name=lib\nx";
+    let effects = [
+        ("load script", Effect::LoadScript { body: b"return 1" }),
+        ("flush scripts", Effect::FlushScripts),
+        ("load library", Effect::LoadLibrary { name: "lib", code, functions: &functions }),
+        ("drop library", Effect::DropLibrary { name: "gone" }),
+        ("another script", Effect::LoadScript { body: b"return 0" }),
+    ];
+    let mut system = System::default();
+    for (name, effect) in effects {
+        let mut written = Vec::new();
+        effect::record(&effect, &mut written);
+        let bytes = golden.expect(name, &written);
+        let decoded: Vec<_> = Effects::new(&bytes).collect();
+        assert_eq!(decoded, [Ok(effect)]);
+        system.apply(&effect);
+    }
+    // Scripts stand in the order in which they came: that which was loaded first makes room first.
+    system.apply(&Effect::LoadScript { body: b"return 1" });
+    let mut written = Vec::new();
+    system.append_newer(&mut written);
+    let mut read = System::default();
+    read.take_newer(&golden.expect("behind a snapshot's state", &written)).expect("what was written");
+    assert_eq!(read, system);
+    let kept: Vec<&[u8]> = read.programs.scripts().map(|(_, body)| body).collect();
+    assert_eq!(kept, [b"return 0", b"return 1"]);
     golden.finish();
 }
 

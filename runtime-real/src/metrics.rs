@@ -104,12 +104,13 @@ fn commands(page: &mut Page, core: &Core) {
     }
 
     let mut family = page.histogram("mneme_command_duration_seconds", "Time that a command ran, by class.");
-    let classes: [(&str, &[Access]); 5] = [
+    let classes: [(&str, &[Access]); 6] = [
         ("connection", &[Access::Anyone, Access::Connection]),
         ("read", &[Access::Read]),
         ("write", &[Access::Write]),
         ("admin", &[Access::Admin]),
         ("pubsub", &[Access::Subscribe, Access::Publish]),
+        ("scripting", &[Access::Script]),
     ];
     for (class, accesses) in classes {
         let mut times = Histogram::default();

@@ -388,6 +388,7 @@ impl This {
                 max_clients: core.max_clients,
                 max_memory: core.max_memory,
                 facade: core.facade.clone(),
+                script_times: core.script_times,
                 parameters: core.parameters.clone(),
             },
             admin_password: match &core.admin_password {

@@ -16,6 +16,7 @@ use mneme_driver::keeper::{Keeper, Proposed, RaftTimes, Schedule};
 use mneme_driver::keepers::{Fed, FedContent, FedEntry, Keepers};
 use mneme_driver::link::{self, FrameReader, Open};
 use mneme_driver::server::{KeeperOptions, Options, Server, Start};
+use mneme_driver::sync::CoreLock;
 use mneme_driver::types::Proposal;
 use mneme_kernel::core::{Config, Content, Core, Input, Now};
 use mneme_kernel::effect::{self, Effect};
@@ -334,6 +335,7 @@ fn core(env: &SimEnv) -> Core {
         max_clients: 10,
         max_memory: 0,
         facade: Facade::default(),
+        script_times: Default::default(),
         parameters: Vec::new(),
     })
 }
@@ -566,7 +568,7 @@ fn a_snapshot_and_what_follows_are_as_good_as_the_whole_log() {
             let keepers = World::keepers(&env, members).await;
             // One that has something, but less than the logs reach back to, begins anew as well.
             for mut known in [0, 5] {
-                let loading = Mutex::new(core(&env));
+                let loading = CoreLock::new(core(&env));
                 let mut snapshots = 0;
                 while known < until {
                     match keepers.next(known, None).await.expect("nothing is on this disk") {
@@ -579,7 +581,7 @@ fn a_snapshot_and_what_follows_are_as_good_as_the_whole_log() {
                             snapshots += 1;
                         }
                         Fed::Entries(entries) => {
-                            let mut core = loading.lock().expect("nobody panics");
+                            let mut core = loading.lock();
                             for entry in &entries {
                                 assert_eq!(entry.index, known);
                                 apply(&env, &mut core, entry);
@@ -589,7 +591,7 @@ fn a_snapshot_and_what_follows_are_as_good_as_the_whole_log() {
                     }
                 }
                 assert_eq!(snapshots, 1);
-                assert_eq!(loading.lock().expect("nobody panics").digest(now), expected);
+                assert_eq!(loading.lock().digest(now), expected);
             }
         });
         timeout(SOON, loaded).await.expect("in time").expect("it does not panic");

@@ -68,6 +68,10 @@ pub struct Settings {
     pub default_consistency: Level,
     /// How long a command waits for its level.
     pub level_timeout: Duration,
+    /// From when on others hear that a script runs.
+    pub script_timeout: Duration,
+    /// When a script is ended.
+    pub script_kill_after: Duration,
     /// How long a command waits for a primary.
     pub park_timeout: Duration,
     pub reads: ReadSafety,
@@ -175,6 +179,8 @@ impl Settings {
             tls_san: from.maybe("tls-san", parse::list(parse::san))?.unwrap_or_default(),
             default_consistency: from.one("default-consistency", parse::level)?,
             level_timeout: from.one("level-timeout", parse::duration)?,
+            script_timeout: from.one("script-timeout", parse::duration)?,
+            script_kill_after: from.one("script-kill-after", parse::duration)?,
             park_timeout: from.one("park-timeout", parse::duration)?,
             reads: from.one(
                 "reads",

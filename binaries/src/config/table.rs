@@ -76,6 +76,8 @@ pub const GROUPS: &[Group] = &[
         row("facade", "NAME[,NAME]", Unset, Core, "cluster, sentinel or both: what Redis's clients in these modes ask is answered"),
         row("sentinel-name", "NAME", Is("mymaster"), Core, "What SENTINEL calls the primary"),
         row("default-user", "NAME", Is("admin"), Core, "Whom AUTH with a password alone means"),
+        row("script-timeout", "TIME", Is("5s"), Core, "How long a script runs before others hear that it does"),
+        row("script-kill-after", "TIME", Is("10s"), Core, "How long a script may run"),
         row("tls-cert", "FILE", Unset, Core, "Certificate chain for clients, PEM, when you have your own"),
         row("tls-key", "FILE", Unset, Core, "Its private key, PEM"),
         row("tls-san", "NAME[,NAME]", Unset, Core, "Further names in the certificate that the cluster's CA makes"),

@@ -72,7 +72,10 @@ async fn converse<E: Env, S: Stream>(client: &mut Client<E>, stream: &mut S, sou
     loop {
         client.connection.prepare();
         others_first(&node).await;
-        let step = client.run();
+        let mut step = client.run();
+        if step == Step::Elsewhere {
+            step = client.run_elsewhere().await;
+        }
         if let Step::CheckPassword(credentials) = step {
             let check = node.env().check_password(credentials, source).await;
             client.password_checked(check);

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::keeper::StartError;
 use crate::keepers::{Fed, FedContent, FedEntry, FedSnapshot, LoadError};
 use crate::node::{Messages, Node};
 use crate::observer;
-use crate::sync::{lock, try_lock};
+use crate::sync::lock;
 use crate::types::Proposal;
 use crate::wal::OpenError;
 
@@ -103,6 +103,7 @@ impl<'a, E: Env> Loop<'a, E> {
                 node.env.probes().hit(Probe::ResentAfterDisturbance);
                 self.tell(Input::Resend).await;
             }
+            self.undo_script().await;
             // The verdict on one batch is no reason to close the next: under a steady load they would all be small.
             let due = due || lock_core(node).await.open_batch() == OpenBatch::Due;
             if due {
@@ -229,6 +230,23 @@ impl<'a, E: Env> Loop<'a, E> {
         }
     }
 
+    /// Takes the data from the log again, if this memory holds what a script did that had to be ended: that is nowhere but
+    /// here.
+    async fn undo_script(&mut self) {
+        let node = self.node;
+        if !lock_core(node).await.is_spoilt() {
+            return;
+        }
+        tracing::warn!(
+            "a script that had changed something ran for too long: nothing of it is kept, reading the data anew"
+        );
+        // What others did before it is sound.
+        self.tell(Input::CloseBatch).await;
+        self.carry_out().await;
+        self.tell(Input::Forget).await;
+        self.carry_out().await;
+    }
+
     async fn tell(&mut self, input: Input<'_>) {
         let node = self.node;
         let (told, everywhere, messages) = {
@@ -296,10 +314,10 @@ impl<'a, E: Env> Loop<'a, E> {
 }
 
 /// The Core, without blocking this thread for long: Raft's tasks run on it, and a slow command must not delay them.
-pub(crate) async fn lock_core<E: Env>(node: &Node<E>) -> MutexGuard<'_, Core> {
+pub(crate) async fn lock_core<E: Env>(node: &Node<E>) -> parking_lot::MutexGuard<'_, Core> {
     loop {
         for _ in 0..SPINS {
-            if let Some(core) = try_lock(&node.core) {
+            if let Some(core) = node.core.try_lock() {
                 return core;
             }
             std::thread::yield_now();

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::channel::oneshot;
 use mneme_kernel::clients::Slot;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
@@ -26,6 +27,7 @@ use crate::env::Env;
 use crate::everywhere;
 use crate::exchange;
 use crate::forward::{self, Origins};
+use crate::guests::Guests;
 use crate::keeper::{Keeper, SnapshotFailed, StartError};
 use crate::keepers::Keepers;
 use crate::measures::{EnvClock, Traffic};
@@ -33,7 +35,7 @@ use crate::remove;
 use crate::renewals;
 use crate::rotation;
 use crate::signal::Signal;
-use crate::sync::{lock, try_lock};
+use crate::sync::{CoreLock, lock};
 use crate::watermark::{Reached, Watermark};
 use crate::whereabouts;
 
@@ -71,7 +73,9 @@ impl From<&str> for FirstPassword {
 #[derive(Debug)]
 pub struct Node<E: Env> {
     pub(crate) env: E,
-    pub(crate) core: Mutex<Core>,
+    pub(crate) core: CoreLock,
+    /// Those who would wait for its lock for too long.
+    guests: Guests,
     pub(crate) keepers: Keepers<E>,
     /// The one in this process, if there is one.
     pub(crate) keeper: Option<Arc<Keeper<E>>>,
@@ -111,6 +115,8 @@ pub struct Node<E: Env> {
     pub(crate) doors: Doors,
     /// Connections that have replies which have not left.
     replying: AtomicUsize,
+    /// Other nodes have been let in.
+    is_shared: AtomicBool,
     pub(crate) traffic: Traffic,
 }
 
@@ -166,7 +172,8 @@ impl<E: Env> Node<E> {
     ) -> Arc<Self> {
         let node = Arc::new(Self {
             env: env.clone(),
-            core: Mutex::new(Core::new(config)),
+            core: CoreLock::new(Core::new(config)),
+            guests: Guests::default(),
             keepers,
             keeper,
             accepted: Watermark::default(),
@@ -188,10 +195,13 @@ impl<E: Env> Node<E> {
             published: Watermark::default(),
             doors: Doors::default(),
             replying: AtomicUsize::new(0),
+            is_shared: AtomicBool::new(false),
             traffic: Traffic::default(),
         });
         node.with_core(|core| {
             core.set_clock(Box::new(EnvClock(env.clone())));
+            core.set_engine(Box::new(mneme_script::Scripts::default()));
+            core.set_guests(node.guests.host());
             core.count_in(env.probes().clone());
         });
         env.spawn("core", core_loop::run(node.clone()));
@@ -249,7 +259,7 @@ impl<E: Env> Node<E> {
         let password = Password { text: password, form: Form::Plain, known: Vec::new() };
         let hash = self.env.hash_password(password).await;
         let seq = {
-            let mut core = lock(&self.core);
+            let mut core = self.core.lock();
             if !core.is_primary() {
                 return;
             }
@@ -263,14 +273,25 @@ impl<E: Env> Node<E> {
         self.until_accepted(seq).await;
     }
 
+    /// Whether no other node can have anything committed: this process has the only Keeper, and no link with anybody.
+    pub(crate) fn set_alone(&self, alone: bool) {
+        self.core.lock().set_alone(alone);
+        self.is_shared.store(!alone, Ordering::Release);
+    }
+
     /// Another node is about to be let in: from now on this one is not alone.
-    pub(crate) fn is_not_alone(&self) {
-        lock(&self.core).set_alone(false);
+    pub(crate) async fn is_not_alone(&self) {
+        // Links come and go while a script has the lock, and Raft's tasks run on this thread.
+        if !self.is_shared.load(Ordering::Acquire) {
+            core_loop::lock_core(self).await.set_alone(false);
+            self.is_shared.store(true, Ordering::Release);
+        }
     }
 
     /// A new client, or `None` if there are too many.
     pub fn connect(self: &Arc<Self>, port: Port, peer: Peer) -> Option<Client<E>> {
-        let connection = lock(&self.core).connect(port, peer, self.env.monotonic())?;
+        let now = self.env.monotonic();
+        let connection = self.enter(move |core| core.connect(port, peer, now))?;
         let door = self.doors.install(connection.slot());
         Some(Client { node: self.clone(), replying: false, held: false, connection, door })
     }
@@ -318,7 +339,7 @@ impl<E: Env> Node<E> {
     pub(crate) async fn snapshot(&self) -> Result<(), SnapshotFailed> {
         let Some(keeper) = &self.keeper else { return Err(SnapshotFailed::Elsewhere) };
         let made = keeper.snapshot().await;
-        let known = lock(&self.core).handle(self.now(), Input::Keeper(keeper.state()), &mut Vec::new());
+        let known = self.core.lock().handle(self.now(), Input::Keeper(keeper.state()), &mut Vec::new());
         debug_assert!(known.is_ok(), "a Keeper's state is no entry");
         made
     }
@@ -370,7 +391,7 @@ impl<E: Env> Node<E> {
         if !primary {
             return;
         }
-        let told = lock(&self.core).handle(self.now(), Input::Release, &mut Vec::new());
+        let told = self.core.lock().handle(self.now(), Input::Release, &mut Vec::new());
         debug_assert!(told.is_ok(), "a release reads no entry");
         self.work.raise();
         let until = self.env.monotonic() + HAND_OVER;
@@ -413,12 +434,20 @@ impl<E: Env> Node<E> {
 
     /// Whether somebody has the Core's lock now.
     pub(crate) fn is_locked(&self) -> bool {
-        try_lock(&self.core).is_none()
+        self.core.try_lock().is_none()
+    }
+
+    /// Does something with the Core that must not wait for a script: under its lock, or while one runs.
+    fn enter<T: Send + 'static>(&self, errand: impl FnOnce(&mut Core) -> T + Send + 'static) -> T {
+        match self.core.try_lock() {
+            Some(mut core) => errand(&mut core),
+            None => self.guests.enter(&self.core, errand),
+        }
     }
 
     /// A look at the Core, under its lock: keep it short.
     pub fn with_core<T>(&self, look: impl FnOnce(&mut Core) -> T) -> T {
-        look(&mut lock(&self.core))
+        look(&mut self.core.lock())
     }
 
     pub fn traffic(&self) -> &Traffic {
@@ -484,24 +513,43 @@ impl<E: Env> Client<E> {
 
     /// Runs what has arrived, under one lock.
     pub(crate) fn run(&mut self) -> Step {
-        let (mut core, waited_since) = match try_lock(&self.node.core) {
-            Some(core) => (core, None),
+        let ran = if let Some(mut core) = self.node.core.try_lock() {
+            run(&mut self.connection, &mut core, self.node.now(), None, Connection::run)
+        } else {
             // Only who has to wait for the lock looks how long.
-            None => {
-                let since = self.node.env.monotonic();
-                (lock(&self.node.core), Some(since))
-            }
+            let since = self.node.env.monotonic();
+            let env = self.node.env.clone();
+            self.visit(move |connection, core| {
+                let now = Now { wall: env.wall(), monotonic: env.monotonic() };
+                run(connection, core, now, Some(since), Connection::run)
+            })
         };
-        let now = self.node.now();
-        let since = waited_since.unwrap_or(now.monotonic);
-        core.stats.lock_waits.observe(now.monotonic - since);
-        self.connection.arrived(since);
-        let step = self.connection.run(&mut core, now);
-        let open = core.open_batch();
-        let unsent = core.has_unsent();
-        let spreads = core.awaits_spread(now.monotonic);
-        let messages = Messages::take(&mut core);
-        drop(core);
+        self.has_run(ran)
+    }
+
+    /// As [`Client::run`], on a thread of its own: what comes next takes long, and other clients have this thread, too.
+    pub(crate) async fn run_elsewhere(&mut self) -> Step {
+        let since = self.node.env.monotonic();
+        let (done, ran) = oneshot::channel();
+        let (node, mut connection) = (self.node.clone(), std::mem::take(&mut self.connection));
+        self.node.env.spawn_thread("script", async move {
+            let now = node.now();
+            let errand = move |core: &mut Core| {
+                let ran = run(&mut connection, core, now, Some(since), Connection::run_long);
+                (connection, ran)
+            };
+            // Whoever waits for it waits as long as this node lives.
+            let _ = done.send(node.enter(errand));
+        });
+        let Ok((connection, ran)) = ran.await else { return Step::Kill };
+        self.connection = connection;
+        self.has_run(ran)
+    }
+
+    /// Tells others what came of running.
+    fn has_run(&mut self, ran: Ran) -> Step {
+        let Ran { step, open, unsent, spreads, messages, lines } = ran;
+        lines.iter().for_each(|(level, line)| log_line(*level, line));
         self.note_held(step == Step::Held);
         self.node.deliver(&messages);
         self.node.announce(open);
@@ -517,6 +565,17 @@ impl<E: Env> Client<E> {
         step
     }
 
+    /// Does something with the connection and the Core, as [`Node::enter`].
+    fn visit<T: Send + 'static>(&mut self, errand: impl FnOnce(&mut Connection, &mut Core) -> T + Send + 'static) -> T {
+        let mut connection = std::mem::take(&mut self.connection);
+        let (connection, result) = self.node.enter(move |core| {
+            let result = errand(&mut connection, core);
+            (connection, result)
+        });
+        self.connection = connection;
+        result
+    }
+
     /// Opens the gate as far as the log has got.
     pub(crate) fn advance(&mut self, now: Monotonic) {
         let marks = self.node.marks();
@@ -526,21 +585,66 @@ impl<E: Env> Client<E> {
 
     /// What came of what [`Client::run`] asked for.
     pub(crate) fn done(&mut self, done: Result<(), impl std::fmt::Display>) {
-        self.connection.done(&mut lock(&self.node.core), done);
+        let done = done.map_err(|error| error.to_string());
+        self.visit(move |connection, core| connection.done(core, done));
     }
 
     pub(crate) fn backed_up(&mut self, read: Result<(Index, Vec<u8>), BackupFailed>) {
-        let read = read.as_ref().map(|(index, bytes)| (*index, bytes.as_slice()));
-        self.connection.backed_up(&mut lock(&self.node.core), read);
+        self.visit(move |connection, core| {
+            connection.backed_up(core, read.as_ref().map(|(index, bytes)| (*index, bytes.as_slice())));
+        });
     }
 
     pub(crate) fn password_checked(&mut self, check: PasswordCheck) {
         let now = self.node.now();
-        self.connection.password_checked(&mut lock(&self.node.core), now, check);
+        self.visit(move |connection, core| connection.password_checked(core, now, check));
     }
 
     pub(crate) fn password_hashed(&mut self, password: Password, hash: String) {
-        self.connection.password_hashed(&mut lock(&self.node.core), password, hash);
+        self.visit(move |connection, core| connection.password_hashed(core, password, hash));
+    }
+}
+
+/// What came of running a connection.
+struct Ran {
+    step: Step,
+    open: OpenBatch,
+    unsent: bool,
+    spreads: bool,
+    messages: Messages,
+    /// Of scripts, for the server's log.
+    lines: Vec<(u8, String)>,
+}
+
+/// Runs what has arrived on a connection; says since when it has waited for the lock, if it has.
+fn run(
+    connection: &mut Connection,
+    core: &mut Core,
+    now: Now,
+    waited_since: Option<Monotonic>,
+    how: fn(&mut Connection, &mut Core, Now) -> Step,
+) -> Ran {
+    let since = waited_since.unwrap_or(now.monotonic);
+    core.stats.lock_waits.observe(now.monotonic - since);
+    connection.arrived(since);
+    let step = how(connection, core, now);
+    Ran {
+        step,
+        open: core.open_batch(),
+        unsent: core.has_unsent(),
+        spreads: core.awaits_spread(now.monotonic),
+        messages: Messages::take(core),
+        lines: core.take_script_lines(),
+    }
+}
+
+/// A script's line in the server's log, at Redis's levels.
+fn log_line(level: u8, line: &str) {
+    match level {
+        0 => tracing::trace!(target: "script", "{line}"),
+        1 => tracing::debug!(target: "script", "{line}"),
+        2 => tracing::info!(target: "script", "{line}"),
+        _ => tracing::warn!(target: "script", "{line}"),
     }
 }
 
@@ -548,6 +652,6 @@ impl<E: Env> Drop for Client<E> {
     fn drop(&mut self) {
         self.note_replying(false);
         self.note_held(false);
-        lock(&self.node.core).disconnect(&self.connection);
+        self.visit(|connection, core| core.disconnect(connection));
     }
 }

@@ -2,11 +2,11 @@
 //! partitions of its own, and one that puts into memory.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
-use mneme_kernel::core::{BadEntry, Core, Input};
+use mneme_kernel::core::{BadEntry, Input};
 use mneme_kernel::ids::Index;
 use mneme_kernel::members::Members;
 use mneme_kernel::snapshot::{Manifest, SystemPartition, manifest_file};
@@ -18,7 +18,7 @@ use crate::env::Env;
 use crate::observer;
 use crate::snapshot::{Reading, SnapshotError, blocks, read_partition, read_system};
 use crate::subscription::RemoteSnapshot;
-use crate::sync::lock;
+use crate::sync::CoreLock;
 
 /// Tasks that read and verify partitions.
 const READERS: usize = 2;
@@ -80,7 +80,7 @@ impl<E: Env> FedSnapshot<E> {
     ///
     /// # Errors
     /// If not all could be read. What the Core has then is worth nothing.
-    pub async fn load(self, env: &E, core: &Mutex<Core>) -> Result<Loaded, LoadError> {
+    pub async fn load(self, env: &E, core: &CoreLock) -> Result<Loaded, LoadError> {
         match self.0 {
             Source::Disk(reading, courier) => Ok(load_from_disk(env, core, reading, &courier).await?),
             Source::Link(snapshot) => Ok(snapshot.load(env, core).await?),
@@ -147,7 +147,7 @@ impl<E: Env> Parts<E> {
 
 async fn load_from_disk<E: Env>(
     env: &E,
-    core: &Mutex<Core>,
+    core: &CoreLock,
     reading: Reading,
     courier: &Courier<E>,
 ) -> Result<Loaded, SnapshotError> {
@@ -169,9 +169,9 @@ async fn load_from_disk<E: Env>(
     Ok(Loaded { known: index.0 + 1, members, members_at })
 }
 
-pub(crate) fn tell<E: Env>(env: &E, core: &Mutex<Core>, input: Input<'_>) -> Result<(), BadEntry> {
+pub(crate) fn tell<E: Env>(env: &E, core: &CoreLock, input: Input<'_>) -> Result<(), BadEntry> {
     let mut outputs = Vec::new();
-    let told = observer::handle(env, &mut lock(core), input, &mut outputs);
+    let told = observer::handle(env, &mut core.lock(), input, &mut outputs);
     debug_assert!(outputs.is_empty(), "a Core that is being filled wants nothing: {outputs:?}");
     told
 }

@@ -119,7 +119,7 @@ impl<E: Env> Server<E> {
             config.founds = matches!(options.start, Start::Found { .. });
             config.reads = options.reads;
             let started = Node::start(env.clone(), config, keepers, keeper.clone(), directory.clone());
-            started.with_core(|core| core.set_alone(alone));
+            started.set_alone(alone);
             if let Start::Found { expect_keepers } = options.start {
                 let founding = started.clone();
                 env.spawn("found", async move {
@@ -162,7 +162,7 @@ impl<E: Env> Server<E> {
     /// If the link broke, or what came was no frame that is known.
     pub async fn serve_link<S: Stream + 'static>(&self, stream: S, peer: &str) -> io::Result<()> {
         if let Some(node) = &self.node {
-            node.is_not_alone();
+            node.is_not_alone().await;
         }
         let mut reader = FrameReader::new(stream);
         let Some(open) = reader.message::<Open>().await? else { return Ok(()) };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mneme_kernel::core::{Core, Input};
+use mneme_kernel::core::Input;
 use mneme_kernel::ids::{Epoch, Index};
 use mneme_kernel::members::Members;
 use mneme_kernel::probe::Probe;
@@ -22,7 +22,7 @@ use crate::keepers::{Fed, FedContent, FedEntry};
 use crate::link::{self, FrameReader, Open};
 use crate::outage::Outage;
 use crate::recovery::{FedSnapshot, Loaded, tell};
-use crate::sync::lock;
+use crate::sync::{CoreLock, lock};
 
 /// How long a link may take to be there: with TLS, and the other side may be busy.
 pub(crate) const DIAL: Duration = Duration::from_secs(1);
@@ -312,7 +312,7 @@ impl<E: Env> RemoteSnapshot<E> {
     }
 
     /// Puts the items into the Core as they come; then the link goes on with the entries behind them.
-    pub(crate) async fn load(mut self, env: &E, core: &Mutex<Core>) -> io::Result<Loaded> {
+    pub(crate) async fn load(mut self, env: &E, core: &CoreLock) -> io::Result<Loaded> {
         let loaded = self.load_items(env, core).await;
         match &loaded {
             Ok(Loaded { members, members_at, .. }) => {
@@ -338,7 +338,7 @@ impl<E: Env> RemoteSnapshot<E> {
         std::mem::take(&mut self.head.system)
     }
 
-    async fn load_items(&mut self, env: &E, core: &Mutex<Core>) -> io::Result<Loaded> {
+    async fn load_items(&mut self, env: &E, core: &CoreLock) -> io::Result<Loaded> {
         let SnapshotHead { index, items, system, members, members_at } = std::mem::take(&mut *self.head);
         let bad = |error: mneme_kernel::core::BadEntry| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
         tell(env, core, Input::Snapshot { index: Index(index), system, items: &items }).map_err(bad)?;

@@ -56,7 +56,8 @@ impl Categories {
                 self.add("dangerous");
             }
             Access::Subscribe | Access::Publish => self.add("pubsub"),
-            Access::Anyone | Access::Connection => {}
+            // Those that run scripts are in their group's.
+            Access::Anyone | Access::Connection | Access::Script => {}
         }
     }
 

@@ -145,7 +145,7 @@ fn describe(call: &mut Call<'_>, number: usize) {
         Access::Write => "write",
         Access::Read => "readonly",
         Access::Admin | Access::Operator => "admin",
-        Access::Anyone | Access::Connection | Access::Subscribe | Access::Publish => "",
+        Access::Anyone | Access::Connection | Access::Subscribe | Access::Publish | Access::Script => "",
     };
     let reply = &mut *call.reply;
     reply.array(10);

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::{Access, Command, CommandError, Keys, is_word, lossy};
 use crate::call::Call;
@@ -63,10 +64,23 @@ const PARAMETERS: &[Parameter] = &[
         set: |core, value| core.tune(|tunables| tunables.acllog_max_len = value as usize),
     },
     Parameter {
+        name: "busy-reply-threshold",
+        kind: Kind::Number(0, |_| i64::MAX),
+        get: |core| core.config.script_times.timeout.as_millis() as i128,
+        set: |core, value| core.config.script_times.timeout = Duration::from_millis(value as u64),
+    },
+    Parameter {
         name: "latency-monitor-threshold",
         kind: Kind::Number(0, |_| i64::MAX),
         get: |core| core.tunables().latency_threshold.into(),
         set: |core, value| core.tune(|tunables| tunables.latency_threshold = value as u64),
+    },
+    // What Redis called it before.
+    Parameter {
+        name: "lua-time-limit",
+        kind: Kind::Number(0, |_| i64::MAX),
+        get: |core| core.config.script_times.timeout.as_millis() as i128,
+        set: |core, value| core.config.script_times.timeout = Duration::from_millis(value as u64),
     },
     Parameter {
         name: "maxclients",
@@ -86,6 +100,12 @@ const PARAMETERS: &[Parameter] = &[
         kind: Kind::Events,
         get: |core| core.events.number(),
         set: |core, value| core.want_events(Events::from_number(value)),
+    },
+    Parameter {
+        name: "script-kill-after",
+        kind: Kind::Number(0, |_| i64::MAX),
+        get: |core| core.config.script_times.kill_after.as_millis() as i128,
+        set: |core, value| core.config.script_times.kill_after = Duration::from_millis(value as u64),
     },
     Parameter {
         name: "slowlog-log-slower-than",

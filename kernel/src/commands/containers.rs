@@ -4,8 +4,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    Access, CommandError, acl, client, cluster, database, is_word, pubsub, sentinel, slots, stream_groups, stream_info,
-    user,
+    Access, CommandError, acl, client, cluster, database, functions, is_word, pubsub, scripts, sentinel, slots,
+    stream_groups, stream_info, user,
 };
 use crate::call::Call;
 use crate::resp::Args;
@@ -31,7 +31,7 @@ struct Known {
 }
 
 /// DEBUG is none: in Redis too it looks at its arguments itself.
-pub(super) fn all() -> [Container; 15] {
+pub(super) fn all() -> [Container; 17] {
     let container = |name, shown, subcommands: &[(&'static str, i32)]| {
         let known = |(name, arity): &(&'static str, i32)| Known { name, arity: *arity, access: None };
         Container { name, shown, subcommands: subcommands.iter().map(known).collect() }
@@ -46,6 +46,8 @@ pub(super) fn all() -> [Container; 15] {
         table("client", "CLIENT", client::SUBCOMMANDS),
         tables("cluster", "CLUSTER", &[cluster::SUBCOMMANDS, slots::SUBCOMMANDS]),
         table("database", "DATABASE", database::SUBCOMMANDS),
+        table("function", "FUNCTION", functions::SUBCOMMANDS),
+        table("script", "SCRIPT", scripts::SUBCOMMANDS),
         table("pubsub", "PUBSUB", pubsub::SUBCOMMANDS),
         table("sentinel", "SENTINEL", sentinel::SUBCOMMANDS),
         table("user", "USER", user::SUBCOMMANDS),

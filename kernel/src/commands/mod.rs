@@ -19,6 +19,7 @@ mod deadlines;
 mod diagnostics;
 mod draws;
 mod dump;
+mod functions;
 mod geo;
 mod hashes;
 mod hyperloglog;
@@ -31,6 +32,7 @@ mod lists;
 mod movable;
 mod pubsub;
 mod ranges;
+mod scripts;
 mod sentinel;
 mod server;
 mod sets;
@@ -82,6 +84,9 @@ pub enum Access {
     Subscribe,
     /// Publishes: whoever may write; touches no data.
     Publish,
+    /// Runs commands of its own, each of which is looked at by itself: every authenticated user. It may change something, so
+    /// in all but rights it is a `Write`.
+    Script,
 }
 
 /// Which arguments are keys, in the convention of Redis's `COMMAND INFO`: positions from 1, a negative last one counts
@@ -135,7 +140,7 @@ impl Command {
 
     /// Whether it may change something that is replicated: keys, users or databases.
     pub fn is_write(&self) -> bool {
-        self.access == Access::Write || self.access == Access::Admin && self.has_flag("write")
+        matches!(self.access, Access::Write | Access::Script) || self.access == Access::Admin && self.has_flag("write")
     }
 
     fn has_flag(&self, flag: &str) -> bool {
@@ -155,7 +160,7 @@ impl Command {
     /// Its reply rests on what is replicated, which only the primary knows. `access` is that of its subcommand.
     pub(crate) fn touches_data(&self, access: Access) -> bool {
         let by_others = ["exec", "watch", "unwatch", "discard", "wait", "waitaof"];
-        matches!(access, Access::Read | Access::Write)
+        matches!(access, Access::Read | Access::Write | Access::Script)
             || access == Access::Admin && self.is_write()
             || by_others.contains(&self.name)
     }
@@ -232,6 +237,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("generic", deadlines::COMMANDS),
     ("server", diagnostics::COMMANDS),
     ("generic", dump::COMMANDS),
+    ("scripting", functions::COMMANDS),
     ("geo", geo::COMMANDS),
     ("hash", hashes::COMMANDS),
     ("hyperloglog", hyperloglog::COMMANDS),
@@ -243,6 +249,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("list", lists::COMMANDS),
     ("pubsub", pubsub::COMMANDS),
     ("string", ranges::COMMANDS),
+    ("scripting", scripts::COMMANDS),
     ("server", server::COMMANDS),
     ("set", sets::COMMANDS),
     ("generic", sort::COMMANDS),
@@ -433,6 +440,24 @@ pub enum CommandError {
         "NOQUORUM {0} usable Sentinels. Not enough available Sentinels to reach the majority and authorize a failover"
     )]
     NoSentinels(usize),
+    #[error("NOSCRIPT No matching script. Please use EVAL.")]
+    NoScript,
+    #[error("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")]
+    Busy,
+    #[error("BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.")]
+    BusyFunction,
+    #[error("NOTBUSY No scripts in execution right now.")]
+    NotBusy,
+    #[error("UNKILLABLE Sorry the script already executed write commands against the dataset. {0}")]
+    Unkillable(&'static str),
+    /// What a script failed with, with its code.
+    #[error("{0}")]
+    Script(String),
+    /// The same, of a command that it called: it is counted as that one's already.
+    #[error("{0}")]
+    Counted(String),
+    #[error("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")]
+    ScriptOutOfMemory,
     #[error("ERR {0}")]
     Other(&'static str),
     #[error("ERR {0}")]

@@ -19,7 +19,8 @@ enum Movable {
 fn of(command: &Command) -> Option<Movable> {
     match command.name {
         "lmpop" | "sintercard" | "zdiff" | "zinter" | "zintercard" | "zmpop" | "zunion" => Some(Movable::Counted(1)),
-        "blmpop" | "bzmpop" | "zdiffstore" | "zinterstore" | "zunionstore" => Some(Movable::Counted(2)),
+        "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" | "blmpop" | "bzmpop" | "zdiffstore"
+        | "zinterstore" | "zunionstore" => Some(Movable::Counted(2)),
         "georadius" => Some(Movable::Behind(&["store", "storedist"], 6)),
         "georadiusbymember" => Some(Movable::Behind(&["store", "storedist"], 5)),
         "sort" => Some(Movable::Behind(&["store"], 2)),

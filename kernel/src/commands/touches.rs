@@ -34,7 +34,7 @@ impl Touches {
             ("select", _) => Touches::Only(Named::At(1, 1)),
             ("move", _) => Touches::SelectedAnd(Named::At(2, 2)),
             ("copy", _) => Touches::SelectedAnd(Named::Option(3)),
-            ("watch", _) | (_, Access::Read | Access::Write) => Touches::Selected,
+            ("watch", _) | (_, Access::Read | Access::Write | Access::Script) => Touches::Selected,
             _ => Touches::Nothing,
         }
     }

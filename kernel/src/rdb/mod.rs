@@ -38,15 +38,38 @@ mod types {
     /// Elements, and listpacks of them.
     pub(super) const QUICKLIST_2: u8 = 18;
     pub(super) const SET_LISTPACK: u8 = 20;
+    /// A library's code: no type, but an opcode of the file.
+    pub(super) const FUNCTION: u8 = 245;
 }
 
 /// The value as `DUMP` gives it; `None` of a stream, whose form is neither written nor read.
 pub fn dump(value: Value<'_>) -> Option<Vec<u8>> {
     let mut out = write::value(value)?;
-    out.extend_from_slice(&WRITTEN.to_le_bytes());
-    let checksum = crc64(&out);
-    out.extend_from_slice(&checksum.to_le_bytes());
+    end(&mut out);
     Some(out)
+}
+
+/// Libraries of functions as `FUNCTION DUMP` gives them.
+pub fn dump_libraries<'a>(codes: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for code in codes {
+        out.push(types::FUNCTION);
+        write::string(code, &mut out);
+    }
+    end(&mut out);
+    out
+}
+
+/// The code of each library in what [`open`] gave; `None` if it is something else.
+pub fn load_libraries(dumped: &[u8]) -> Option<Vec<Vec<u8>>> {
+    read::libraries(dumped).ok()
+}
+
+/// Appends version and checksum.
+fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(&WRITTEN.to_le_bytes());
+    let checksum = crc64(out);
+    out.extend_from_slice(&checksum.to_le_bytes());
 }
 
 /// What stands before version and checksum, if they are right.

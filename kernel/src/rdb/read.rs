@@ -188,3 +188,16 @@ pub(super) fn value(value: &[u8]) -> Result<Loaded, Bad> {
         _ => Err(Bad),
     }
 }
+
+/// The code of each library, one behind the other.
+pub(super) fn libraries(dumped: &[u8]) -> Result<Vec<Vec<u8>>, Bad> {
+    let mut bytes = Bytes(dumped);
+    let mut codes = Vec::new();
+    while !bytes.0.is_empty() {
+        if bytes.byte()? != types::FUNCTION {
+            return Err(Bad);
+        }
+        codes.push(bytes.string()?.into_owned());
+    }
+    Ok(codes)
+}

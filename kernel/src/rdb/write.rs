@@ -45,7 +45,7 @@ fn begin(kind: u8, len: usize, out: &mut Vec<u8>) {
     length(len, out);
 }
 
-fn string(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     length(bytes.len(), out);
     out.extend_from_slice(bytes);
 }

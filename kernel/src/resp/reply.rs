@@ -94,6 +94,66 @@ impl Reply {
         }
     }
 
+    pub fn boolean(&mut self, truth: bool) {
+        match (self.protocol, truth) {
+            (Protocol::Resp2, truth) => self.integer(truth.into()),
+            (Protocol::Resp3, true) => self.raw(b"#t\r\n"),
+            (Protocol::Resp3, false) => self.raw(b"#f\r\n"),
+        }
+    }
+
+    /// A number of any length, as text.
+    pub fn big_number(&mut self, text: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => {
+                self.header(b'$', text.len() as i64);
+                self.text(text);
+            }
+            Protocol::Resp3 => {
+                self.raw(b"(");
+                self.text(text);
+            }
+        }
+    }
+
+    /// As [`Reply::verbatim`], in a format whose name has three letters.
+    pub fn verbatim_bytes(&mut self, format: &[u8], text: &[u8]) {
+        if self.protocol == Protocol::Resp2 {
+            return self.bulk(text);
+        }
+        self.header(b'=', text.len() as i64 + 4);
+        (0..3).for_each(|i| self.bytes.push(format.get(i).copied().unwrap_or(b' ')));
+        self.raw(b":");
+        self.raw(text);
+        self.raw(b"\r\n");
+    }
+
+    /// As [`Reply::simple`], of a client's text.
+    pub fn status_bytes(&mut self, text: &[u8]) {
+        self.raw(b"+");
+        self.text(text);
+    }
+
+    /// As [`Reply::error`], of a client's text.
+    pub fn error_bytes(&mut self, text: &[u8]) {
+        self.raw(b"-");
+        self.text(text);
+    }
+
+    /// A line; line breaks within become spaces.
+    fn text(&mut self, text: &[u8]) {
+        self.bytes.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+        self.raw(b"\r\n");
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     pub fn null(&mut self) {
         self.raw(match self.protocol {
             Protocol::Resp2 => b"$-1\r\n",

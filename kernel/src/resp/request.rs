@@ -99,6 +99,12 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The first `n` arguments.
+    #[must_use]
+    pub fn first(&self, n: usize) -> Args<'a> {
+        Args { bytes: self.bytes, spans: &self.spans[..n.min(self.spans.len())] }
+    }
+
     /// The same request without its first `n` arguments.
     #[must_use]
     pub fn skip(&self, n: usize) -> Args<'a> {
@@ -107,13 +113,23 @@ impl<'a> Args<'a> {
 }
 
 /// A request's arguments, kept for later.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnedArgs {
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }
 
 impl OwnedArgs {
+    /// No words yet.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), spans: Vec::new() }
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+    }
+
     /// A request of these words.
     pub(crate) fn from_words(words: &[&[u8]]) -> Self {
         let mut this = Self { bytes: Vec::new(), spans: Vec::new() };
@@ -121,7 +137,8 @@ impl OwnedArgs {
         this
     }
 
-    fn push(&mut self, arg: &[u8]) {
+    /// Adds a word.
+    pub fn push(&mut self, arg: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(arg);
         self.spans.push(Span { start, end: self.bytes.len() });

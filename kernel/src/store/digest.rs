@@ -81,6 +81,16 @@ impl Store {
             hasher.write(&kept.reply);
             sum = sum.wrapping_add(hasher.finish128().as_u128());
         }
+        let programs = system.programs.scripts().map(|(_, body)| ("", body));
+        let libraries = system.programs.libraries().map(|(name, library)| (name, library.code.as_slice()));
+        for (name, code) in programs.chain(libraries) {
+            let mut hasher = SipHasher24::new();
+            hasher.write_u8(4);
+            hasher.write_u64(name.len() as u64);
+            hasher.write(name.as_bytes());
+            hasher.write(code);
+            sum = sum.wrapping_add(hasher.finish128().as_u128());
+        }
         Digest(sum)
     }
 }

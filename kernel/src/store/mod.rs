@@ -128,7 +128,11 @@ impl Store {
             | Effect::Rules { .. }
             | Effect::CreateDatabase { .. }
             | Effect::DropDatabase { .. }
-            | Effect::DatabaseLevel { .. } => {}
+            | Effect::DatabaseLevel { .. }
+            | Effect::LoadScript { .. }
+            | Effect::FlushScripts
+            | Effect::LoadLibrary { .. }
+            | Effect::DropLibrary { .. } => {}
         }
     }
 

@@ -69,7 +69,7 @@ impl Client {
                     let hash = String::from_utf8_lossy(&hash).into_owned();
                     self.connection.password_hashed(core, password, hash);
                 }
-                Step::Remove(_) | Step::RotateCertificates => panic!("nobody asks for that"),
+                Step::Remove(_) | Step::RotateCertificates | Step::Elsewhere => panic!("nobody asks for that"),
                 Step::Save => self.connection.done(core, Ok::<(), &str>(())),
                 Step::SaveLater => {}
                 Step::Backup(_) => self.connection.backed_up(core, Err("not here")),

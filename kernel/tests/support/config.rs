@@ -29,6 +29,7 @@ pub fn config() -> Config {
         max_clients: 10_000,
         max_memory: 0,
         facade: Facade::default(),
+        script_times: Default::default(),
         parameters: vec![("node".into(), "node-1".into())],
     }
 }

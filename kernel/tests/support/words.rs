@@ -57,6 +57,10 @@ fn describe_effect(effect: &Effect<'_>) -> String {
         Effect::DatabaseLevel { db, level } => format!("level of database {} {level:?}", db.0),
         Effect::SwapDatabases { a, b } => format!("swap {} {}", a.0, b.0),
         Effect::Patch { key, offset, bytes, .. } => format!("patch {} at {offset} {:?}", text(key), text(bytes)),
+        Effect::LoadScript { body } => format!("load script {}", text(body)),
+        Effect::FlushScripts => "flush scripts".into(),
+        Effect::LoadLibrary { name, .. } => format!("load library {name}"),
+        Effect::DropLibrary { name } => format!("drop library {name}"),
         Effect::Change { key, change, .. } => format!("change {} {change:?}", text(key)),
     }
 }

@@ -9,6 +9,7 @@ use mneme_driver::departure::Removed;
 use mneme_driver::keeper::{Schedule, StartError};
 use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
+use mneme_kernel::script::Times;
 
 use crate::certificate::CertificateError;
 use crate::founding::FoundingError;
@@ -51,6 +52,7 @@ pub struct CoreSettings {
     /// Bytes that the data may take by its accounted sizes; 0: no limit.
     pub max_memory: u64,
     pub level_timeout: Duration,
+    pub script_times: Times,
     /// How long a command waits for a primary.
     pub park_timeout: Duration,
     /// Which of Redis's ways to find a primary it answers, and where clients are told to go.

@@ -206,6 +206,7 @@ impl Machine {
             max_clients: 10_000,
             max_memory: options.max_memory,
             facade: Facade::default(),
+            script_times: Default::default(),
             parameters: Vec::new(),
         };
         let core = CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None };

@@ -117,6 +117,7 @@ pub fn options(env: &SimEnv, member: Member, start: Start) -> Options {
         max_clients: 10_000,
         max_memory: 0,
         facade: Facade::default(),
+        script_times: Default::default(),
         parameters: Vec::new(),
     };
     // Snapshots are made when they are asked for.

@@ -118,7 +118,7 @@ pub(crate) fn snapshot_head(head: SnapshotHead, out: &mut Vec<u8>) {
     let mut newer = Vec::new();
     head.system.append_newer(&mut newer);
     codec::encode(&Frame::Snapshot(Box::new(head)), out);
-    out.extend(newer);
+    out.extend_from_slice(&newer);
     end(start, 0, out);
 }
 
