@@ -223,7 +223,7 @@ fn scripts_and_functions_are_known_on_every_node() {
     let mut at_standby = |request: &[&str]| {
         encode_command(request, reader.input());
         while let mneme_kernel::connection::Step::CheckPassword(_) = reader.run(standby, world.now) {
-            reader.password_checked(standby, world.now, mneme_kernel::call::PasswordCheck::Right);
+            reader.password_checked(standby, world.now, mneme_kernel::password::PasswordCheck::Right(0));
         }
         reader.advance(Marks::alone(Seq::ZERO), &[], world.now.monotonic);
         let reply = String::from_utf8_lossy(reader.ready()).trim_end().replace("\r\n", " ");

@@ -61,7 +61,7 @@ fn one_shard_has_all_slots_and_the_primary_is_its_master() {
     > a@1: CLUSTER SLOTS | CLUSTER NODES | CLUSTER SHARDS | CLUSTER INFO
       a@1 gets [[:0 :16383 [10.0.0.1 :6379 ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 []] [10.0.0.2 :6379 45079b558c83772c3160c2d3cbd793ff158ab473 []] [10.0.0.3 :6379 a0bc0f1878b27f60c8c9be2a9b8d9669e3a68b0b []]]]
       a@1 gets ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 10.0.0.1:6379@16379 myself,master - 0 0 5 connected 0-16383 / 45079b558c83772c3160c2d3cbd793ff158ab473 10.0.0.2:6379@16379 slave ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 0 0 5 connected / a0bc0f1878b27f60c8c9be2a9b8d9669e3a68b0b 10.0.0.3:6379@16379 slave ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 0 0 5 connected
-      a@1 gets [[slots [:0 :16383] nodes [[tls-port :6379 id ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 ip 10.0.0.1 endpoint 10.0.0.1 role master health online replication-offset :7] [tls-port :6379 id 45079b558c83772c3160c2d3cbd793ff158ab473 ip 10.0.0.2 endpoint 10.0.0.2 role replica health online replication-offset :0] [tls-port :6379 id a0bc0f1878b27f60c8c9be2a9b8d9669e3a68b0b ip 10.0.0.3 endpoint 10.0.0.3 role replica health online replication-offset :0]]]]
+      a@1 gets [[slots [:0 :16383] nodes [[id ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 ip 10.0.0.1 endpoint 10.0.0.1 role master health online tls-port :6379 replication-offset :7] [id 45079b558c83772c3160c2d3cbd793ff158ab473 ip 10.0.0.2 endpoint 10.0.0.2 role replica health online tls-port :6379 replication-offset :0] [id a0bc0f1878b27f60c8c9be2a9b8d9669e3a68b0b ip 10.0.0.3 endpoint 10.0.0.3 role replica health online tls-port :6379 replication-offset :0]]]]
       a@1 gets cluster_state:ok cluster_slots_assigned:16384 cluster_slots_ok:16384 cluster_slots_pfail:0 cluster_slots_fail:0 cluster_known_nodes:3 cluster_size:1 cluster_current_epoch:5 cluster_my_epoch:5 cluster_stats_messages_sent:0 cluster_stats_messages_received:0 total_cluster_links_buffer_limit_exceeded:0
     > a@1: CLUSTER MYID | CLUSTER REPLICAS 5 | CLUSTER MYSHARDID | CLUSTER LINKS | CLUSTER SLOT | CLUSTER SLOTS 1
       a@1 gets ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3
@@ -210,7 +210,7 @@ fn every_node_answers_as_a_sentinel() {
       a@1 gets -ERR No such master with that name
       a@1 gets -ERR No such master with that name
     > reader-r@1: SENTINEL FAILOVER mymaster
-      reader-r@1 gets -NOPERM User reader has no permissions to run the 'sentinel' command
+      reader-r@1 gets -NOPERM User reader has no permissions to run the 'sentinel|failover' command
     > a@1: SENTINEL FAILOVER mymaster
       a@1 gets +OK
     "#

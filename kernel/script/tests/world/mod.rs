@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mneme_kernel::call::PasswordCheck;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Content, Core, Input, Now, Output};
 use mneme_kernel::effect::{Effect, Effects};
@@ -13,6 +12,7 @@ use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
 use mneme_kernel::limits;
+use mneme_kernel::password::PasswordCheck;
 use mneme_kernel::resp::encode_command;
 use mneme_kernel::session::{Peer, Port};
 use mneme_kernel::stopwatch::Clock;
@@ -72,6 +72,8 @@ fn core(node: &str, max_memory: u64, founds: bool) -> Core {
         max_clients: 100,
         max_memory,
         script_times: Default::default(),
+        facade: Default::default(),
+        secret: [1; 4],
         parameters: Vec::new(),
     });
     core.set_engine(Box::new(Scripts::default()));
@@ -130,7 +132,7 @@ impl World {
         encode_command(request, client.input());
         loop {
             match client.run(&mut self.core, self.now) {
-                Step::CheckPassword(_) => client.password_checked(&mut self.core, self.now, PasswordCheck::Right),
+                Step::CheckPassword(_) => client.password_checked(&mut self.core, self.now, PasswordCheck::Right(0)),
                 Step::Elsewhere => {
                     self.moved += 1;
                     client.run_long(&mut self.core, self.now);
