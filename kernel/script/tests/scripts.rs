@@ -235,7 +235,7 @@ fn scripts_and_functions_are_known_on_every_node() {
     assert_eq!(at_standby(&["FCALL_RO", "F", "1", "k", "a"]), "*2 $1 k $1 a");
     assert_eq!(
         at_standby(&["EVAL_RO", "return redis.pcall('set', 'a', '1').err", "0"]),
-        "$53 ERR Write commands are not allowed from read-only scripts.".replace("$53", "$58")
+        "$58 ERR Write commands are not allowed from read-only scripts."
     );
     assert_eq!(world.ask(&mut client, &["SCRIPT", "EXISTS", sha, "x"]), "*2 :1 :0");
     assert_eq!(world.ask(&mut client, &["SCRIPT", "FLUSH"]), "+OK");
@@ -482,7 +482,7 @@ fn who_comes_while_a_script_takes_long_hears_so_and_may_end_it() {
         ],
     );
     let reply = world.eval("while true do end");
-    assert!(reply.starts_with("-ERR user_script:1: Script killed by user with SCRIPT KILL. script: "), "{reply}");
+    assert!(reply.starts_with("-ERR Script killed by user with SCRIPT KILL. script: "), "{reply}");
     let aborted = "-EXECABORT Transaction discarded because of previous errors.";
     let stats = "*4\r\n$14\r\nrunning_script\r\n$-1\r\n$7\r\nengines\r\n*2\r\n$3\r\nLUA\r\n*4\r\n$15\r\nlibraries_count\r\n:0\r\n$15\r\nfunctions_count\r\n:0";
     let replies = asking.replies();
@@ -529,7 +529,7 @@ fn a_script_that_does_not_end_is_ended() {
         assert_eq!(world.eval("return 1"), ":1");
     }
     let reply = world.ask_function_load("while true do end");
-    assert_eq!(reply, "-ERR Error registering functions: ERR user_function:2: FUNCTION LOAD timeout");
+    assert_eq!(reply, "-ERR Error registering functions: ERR FUNCTION LOAD timeout");
 }
 
 #[test]
@@ -553,7 +553,7 @@ fn who_holds_up_others_begins_anew_elsewhere_unless_it_has_done_something() {
     assert_eq!(world.ask(&mut client, &["GET", "n"]), "$1 3");
     world.ask(&mut client, &["CLIENT", "CONSISTENCY", "NEXT", "EVENTUAL"]);
     world.ask(&mut client, &["EVAL", &format!("for i = 1, {steps} do end; return 1"), "0"]);
-    assert_eq!(world.ask(&mut client, &["CLIENT", "CONSISTENCY"]), "$6 quorum");
+    assert_eq!(world.ask(&mut client, &["CLIENT", "CONSISTENCY"]), "$6 QUORUM");
     world.check_standby();
 }
 
