@@ -470,6 +470,8 @@ impl Host for Calls<'_, '_> {
     }
 }
 
+const READS_ONLY: CommandError = CommandError::Other("Write commands are not allowed from read-only scripts.");
+
 impl Call<'_> {
     /// Whether a script of this client may run the command, given by its place in the table.
     fn check_inner(
@@ -481,7 +483,7 @@ impl Call<'_> {
     ) -> Result<(), CommandError> {
         let access = self.core.commands.access(number, self.args);
         let is_barred = command.flags.contains(&"noscript")
-            || matches!(access, Access::Admin | Access::Subscribe | Access::Script | Access::Anyone)
+            || matches!(access, Access::Admin | Access::Operator | Access::Subscribe | Access::Script | Access::Anyone)
             || command.name == "consistency";
         if is_barred {
             return Err(NOT_ALLOWED);
@@ -495,11 +497,12 @@ impl Call<'_> {
                 CommandError::NoChannel => {
                     CommandError::Other("ACL failure in script: No permissions to access a channel")
                 }
+                CommandError::ReadOnly if reads => READS_ONLY,
                 error => error,
             });
         }
         if command.is_write() && reads {
-            return Err(CommandError::Other("Write commands are not allowed from read-only scripts."));
+            return Err(READS_ONLY);
         }
         if command.is_denied_without_memory() && !may_grow {
             return Err(CommandError::OutOfMemory);
