@@ -12,8 +12,8 @@ use crate::model::typed::{ELEMENTS, Element, Typed, hash, list, set, sketch, sor
 use crate::model::{Command, Key};
 use crate::options::{TYPED, Type};
 
-/// Ids that are not by the clock are in milliseconds up to this one.
-const LAST_MILLIS: u64 = 30;
+/// Ids that are not by the clock are in milliseconds up to this one: few, so that they are met again.
+const LAST_MILLIS: u64 = 8;
 
 impl Workload {
     /// Mostly of the key's own type; else of another, which is refused, or takes the key if it is free.
@@ -96,7 +96,7 @@ impl Workload {
         let dice = &mut self.dice;
         let id = |dice: &mut Dice| Id { millis: dice.gen_range(1..=LAST_MILLIS), seq: dice.gen_range(0..2) };
         let ids: Vec<Id> = (0..3).map(|_| id(dice)).collect();
-        match dice.gen_range(0..18) {
+        match dice.gen_range(0..20) {
             0..=4 => {
                 let asked = match by_clock {
                     true => Asked::ByClock,
@@ -105,8 +105,8 @@ impl Workload {
                 };
                 Call::Add { asked, word, most: dice.chance(0.3).then(|| dice.gen_range(1..6)) }
             }
-            5 => Call::Delete(ids),
-            6 => Call::Trim(dice.gen_range(0..5)),
+            5 | 18 => Call::Delete(ids),
+            6 | 19 => Call::Trim(dice.gen_range(0..3)),
             7 => Call::Length,
             8..=10 => Call::Range { newest: dice.chance(0.5), count: dice.gen_range(1..9) },
             11 => Call::Group { from_start: dice.chance(0.7) },
