@@ -2,10 +2,10 @@
 
 use std::env::var;
 
-use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::cluster::{ClusterClient, ClusterClientBuilder, cluster_pipe};
 use redis::cluster_read_routing::RandomReplicaStrategy;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{Commands, ConnectionAddr, ProtocolVersion, RedisResult, TlsCertificates, TlsMode, cmd, pipe};
+use redis::{Commands, ConnectionAddr, ProtocolVersion, RedisResult, TlsCertificates, TlsMode, cmd};
 
 use crate::{Outcome, equal};
 
@@ -25,7 +25,8 @@ pub fn check(password: &str, protocol: &str) -> Outcome {
         let mut db = cluster(replicas)?.get_connection()?;
         equal(db.set::<_, _, String>("key", "value")?, "OK".into())?;
         equal(db.incr::<_, _, i64>(format!("{protocol} {replicas}"), 1)?, 1)?;
-        let values: (String, i64) = pipe().set("{key}n", 7).ignore().get("key").incr("{key}n", 1).query(&mut db)?;
+        let values: (String, i64) =
+            cluster_pipe().set("{key}n", 7).ignore().get("key").incr("{key}n", 1).query(&mut db)?;
         equal(values, ("value".into(), 8))?;
     }
 
