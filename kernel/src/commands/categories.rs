@@ -122,7 +122,7 @@ pub(super) fn of_subcommand(command: &Command, name: &str, access: Access, group
     if command.name == "command" {
         categories.add("connection");
     }
-    if !APART.contains(&command.name) && !(group == "pubsub" && name == "help") {
+    if !(APART.contains(&command.name) || group == "pubsub" && name == "help") {
         categories.add_group(group);
     }
     categories
