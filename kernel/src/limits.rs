@@ -169,8 +169,8 @@ pub const MAX_JSON_PATTERN: usize = 256 << 10;
 /// Values that one command may look at while it searches a document, some of them several times: about half a second.
 pub const MAX_JSON_VISITS: usize = 1 << 24;
 /// What other work of a search counts for, in such values: building a regular expression; a byte that one of the smallest is
-/// tried on; a place that is noted, and so many bytes of it.
+/// tried on; a place that is noted, beside its steps, and so many bytes of their names.
 pub const JSON_PATTERN_VISITS: usize = 32 << 10;
-pub const JSON_MATCH_VISITS: usize = 2;
+pub const JSON_MATCH_VISITS: usize = 4;
 pub const JSON_PLACE_VISITS: usize = 8;
 pub const JSON_PLACE_BYTES: usize = 8;

@@ -161,6 +161,8 @@ mod tests {
             port: 1,
             max_clients: 1,
             max_memory: 0,
+            secret: [1; 4],
+            facade: Default::default(),
             script_times: Default::default(),
             parameters: Vec::new(),
         }))

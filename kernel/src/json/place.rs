@@ -19,18 +19,16 @@ const INDEX: u8 = 1;
 impl<'a> Step<'a> {
     /// Appends it as a word.
     pub fn push(self, out: &mut Vec<u8>) {
-        let mut word = Vec::new();
         match self {
-            Step::Name(name) => {
-                word.push(NAME);
-                word.extend_from_slice(name.as_bytes());
-            }
+            Step::Name(name) => words::push_joined(out, &[NAME], name.as_bytes()),
             Step::Index(index) => {
-                word.push(INDEX);
-                push_number(&mut word, index as u64);
+                let start = out.len();
+                out.extend_from_slice(&[0, INDEX]);
+                push_number(out, index as u64);
+                // A number is a few bytes, whose length is one.
+                out[start] = (out.len() - start - 1) as u8;
             }
         }
-        words::push(out, &word);
     }
 
     pub fn of_word(word: &'a [u8]) -> Option<Self> {

@@ -89,7 +89,7 @@ impl<'a> Search<'a> {
         let mut found = Vec::new();
         self.walk(selectors, self.root, &mut |trail, _| {
             let names = trail.iter().map(|step| if let Step::Name(name) = step { name.len() } else { 0 });
-            self.charge(limits::JSON_PLACE_VISITS + names.sum::<usize>() / limits::JSON_PLACE_BYTES)?;
+            self.charge(limits::JSON_PLACE_VISITS + trail.len() + names.sum::<usize>() / limits::JSON_PLACE_BYTES)?;
             found.push(Place::of(trail.iter().copied()));
             Ok(())
         })?;

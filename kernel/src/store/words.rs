@@ -111,7 +111,7 @@ pub fn push(out: &mut Vec<u8>, word: &[u8]) {
 
 /// Appends two byte strings as one word.
 #[inline]
-pub(super) fn push_joined(out: &mut Vec<u8>, start: &[u8], end: &[u8]) {
+pub(crate) fn push_joined(out: &mut Vec<u8>, start: &[u8], end: &[u8]) {
     push_number(out, (start.len() + end.len()) as u64);
     out.extend_from_slice(start);
     out.extend_from_slice(end);

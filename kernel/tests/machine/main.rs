@@ -4,7 +4,7 @@
 //! `> a: SET k v` is a request of client a, who was let in before. `> close` ends a batch, `> commit` lets the log take
 //! the oldest proposal, `> lose` lets Raft lose it, `> resend` is told when nothing was heard for too long, `> after`
 //! moves the clocks, `> open` asks how soon the open batch is to be closed, `> another claims` is a claim of another Core
-//! that the log accepts.
+//! that the log accepts, `> agree` has all nodes read the newest format, `> agree on 3` this one.
 
 mod script;
 #[path = "../support/mod.rs"]
@@ -18,6 +18,7 @@ macro_rules! script {
     };
 }
 
+mod json;
 mod transactions;
 
 #[test]
