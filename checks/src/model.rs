@@ -347,7 +347,7 @@ impl Reply {
         match datum {
             None => Reply::Nil,
             Some(datum) if datum.kind() != Kind::String => Reply::WrongType,
-            Some(datum) => Reply::Datum(datum.as_read()),
+            Some(datum) => Reply::Datum(datum.into_read()),
         }
     }
 }

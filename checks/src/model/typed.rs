@@ -81,7 +81,7 @@ impl Datum {
     }
 
     /// What a client that reads it as a string gets.
-    pub(super) fn as_read(self) -> Datum {
+    pub(super) fn into_read(self) -> Datum {
         if let Datum::Sketch(_) = self { Datum::Sketch(Default::default()) } else { self }
     }
 
