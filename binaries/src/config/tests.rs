@@ -200,7 +200,7 @@ fn a_bad_value_is_refused_with_its_place() {
         ("threads", "0", "\"0\" is not a number from 1 up"),
         ("expect-keepers", "-1", "\"-1\" is not a number from 1 up"),
         ("newest-format", "0", "\"0\" is no format from 1 to 6"),
-        ("newest-format", "5", "\"5\" is no format from 1 to 6"),
+        ("newest-format", "7", "\"7\" is no format from 1 to 6"),
         ("expect-keepers", "4294967296", "\"4294967296\" is not a number from 1 up"),
         ("level-timeout", "5", "\"5\" is not a time such as 500ms, 5s or 15m"),
         ("park-timeout", "-1s", "\"-1s\" is not a time such as 500ms, 5s or 15m"),
