@@ -118,16 +118,18 @@ pub fn left(answer: &Value) -> Option<Vec<u32>> {
 }
 
 /// What an answer means that is none of a command that took place.
-pub fn failed(answer: Option<&Value>) -> Completion {
+///
+/// # Errors
+/// If it is no answer that such a command has.
+pub fn failed(answer: Option<&Value>) -> Result<Completion, String> {
+    const REFUSED: [&str; 5] = ["LOADING ", "NOQUORUM not executed", "OOM ", "NOGROUP ", "ERR not every node"];
+    const UNKNOWN: [&str; 2] = ["UNCERTAIN ", "NOQUORUM "];
+    let is_one = |text: &str, starts: &[&str]| starts.iter().any(|start| text.starts_with(start));
     match answer {
-        Some(Value::Error(text))
-            if ["LOADING ", "NOQUORUM not executed", "OOM ", "NOGROUP ", "ERR not every node"]
-                .iter()
-                .any(|start| text.starts_with(start)) =>
-        {
-            Completion::Fail
-        }
-        _ => Completion::Info,
+        None => Ok(Completion::Info),
+        Some(Value::Error(text)) if is_one(text, &REFUSED) => Ok(Completion::Fail),
+        Some(Value::Error(text)) if is_one(text, &UNKNOWN) => Ok(Completion::Info),
+        Some(answer) => Err(format!("{answer:?} is no answer of a queue")),
     }
 }
 

@@ -466,7 +466,6 @@ impl Call<'_> {
         Ok(Some(level))
     }
 
-    /// The level that the reply is held to.
     /// The level at which a command runs; `access` is that of its subcommand.
     fn level(&self, command: &Command, access: Access, asked: Option<Level>) -> Result<Level, CommandError> {
         let eventually = self.session.reads_eventually && access == Access::Read;

@@ -143,7 +143,11 @@ impl Permit {
             } else if let Some((name, word)) = name.split_once('|')
                 && let Some(unit) = commands.unit_named(name)
             {
-                permit.first_arguments.push((unit, word.into()));
+                match is_allowed {
+                    true => permit.first_arguments.push((unit, word.into())),
+                    // A later version may know the subcommand that it forbids.
+                    false => permit.set(commands, unit, false),
+                }
             }
         }
         permit

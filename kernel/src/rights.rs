@@ -234,7 +234,7 @@ impl Rights<'_> {
         {
             permits.check(&core.commands, number, args).map_err(Refused::Rules)?;
         }
-        let touches = core.commands.touches(number);
+        let touches = core.commands.touches(number, args);
         if touches == Touches::Nothing {
             return Ok(());
         }

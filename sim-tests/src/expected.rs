@@ -75,7 +75,7 @@ pub const FAULTS: [&str; 60] = [
 pub const SOMETIMES: [&str; 2] = ["damage not needed", "removal refused"];
 
 /// What else must happen.
-const OTHERS: [&str; 32] = [
+const OTHERS: [&str; 34] = [
     "acknowledged",
     "acknowledged in the model",
     "answered at EVENTUAL",
@@ -95,6 +95,8 @@ const OTHERS: [&str; 32] = [
     "messages published",
     "model steps",
     "names kept",
+    "numbers delivered by queues",
+    "numbers left in queues",
     "operations",
     "promoted",
     "reigns",

@@ -17,6 +17,15 @@ struct Life<'a> {
     push: &'a Event,
     list: u16,
     popped: Option<&'a Event>,
+    /// The read that found it when all else had ended.
+    left: Option<&'a Event>,
+}
+
+impl<'a> Life<'a> {
+    /// What found it: a pop, or else the last read.
+    fn gone_or_left(&self) -> Option<&'a Event> {
+        self.popped.or(self.left)
+    }
 }
 
 /// `events` are in the order of their calls, and each list is read when all else has ended.
@@ -24,7 +33,7 @@ pub fn check(events: &[Event]) -> Result<(), Found> {
     let mut lives: BTreeMap<u32, Life<'_>> = BTreeMap::new();
     for push in events {
         if let Action::Push { list, number } = push.action {
-            lives.insert(number, Life { push, list, popped: None });
+            lives.insert(number, Life { push, list, popped: None, left: None });
         }
     }
     for pop in events {
@@ -35,9 +44,10 @@ pub fn check(events: &[Event]) -> Result<(), Found> {
             }
         }
     }
+    let read = note_left(events, &mut lives)?;
     in_order(&lives)?;
     nobody_waits_in_vain(events, &lives)?;
-    nothing_is_lost(events, &mut lives)
+    nothing_is_lost(events, &lives, read)
 }
 
 /// What is known of a number that was found in a list.
@@ -56,7 +66,8 @@ fn known<'m, 'a>(
     }
 }
 
-/// Of two numbers of a list, the one whose push had ended before that of the other began is not delivered after it.
+/// Of two numbers of a list, the one whose push had ended before that of the other began is not delivered after it, nor
+/// left when the other is gone.
 fn in_order(lives: &BTreeMap<u32, Life<'_>>) -> Result<(), Found> {
     let mut by_list: BTreeMap<u16, Vec<&Life<'_>>> = BTreeMap::new();
     for life in lives.values() {
@@ -70,16 +81,16 @@ fn in_order(lives: &BTreeMap<u32, Life<'_>>) -> Result<(), Found> {
         let (mut over, mut latest) = (ended.into_iter().peekable(), None::<(Stamp, &Life<'_>)>);
         for life in lives.iter() {
             while let Some(before) = over.next_if(|before| before.push.ended < life.push.called) {
-                if let Some(popped) = before.popped
-                    && latest.is_none_or(|(stamp, _)| popped.called > stamp)
+                if let Some(found) = before.gone_or_left()
+                    && latest.is_none_or(|(stamp, _)| found.called > stamp)
                 {
-                    latest = Some((popped.called, before));
+                    latest = Some((found.called, before));
                 }
             }
             if let (Some(popped), Some((called, before))) = (life.popped, latest)
                 && popped.ended < called
             {
-                return Err(found(popped, &format!("what was pushed earlier came later: {:?}", before.popped)));
+                return Err(found(popped, &format!("what was pushed earlier came later: {:?}", before.gone_or_left())));
             }
         }
     }
@@ -97,7 +108,7 @@ fn nobody_waits_in_vain(events: &[Event], lives: &BTreeMap<u32, Life<'_>>) -> Re
             lists.contains(&life.list)
                 && life.push.completion == Completion::Ok
                 && life.push.ended < event.called
-                && life.popped.is_some_and(|popped| popped.called > event.ended)
+                && life.gone_or_left().is_some_and(|found| found.called > event.ended)
         });
         if let Some(life) = overlooked {
             return Err(found(event, &format!("it found nothing, and this was there: {:?}", life.push)));
@@ -106,33 +117,38 @@ fn nobody_waits_in_vain(events: &[Event], lives: &BTreeMap<u32, Life<'_>>) -> Re
     Ok(())
 }
 
-/// Of what was acknowledged no more is missing than pops may have taken of which nothing was heard.
-fn nothing_is_lost(events: &[Event], lives: &mut BTreeMap<u32, Life<'_>>) -> Result<(), Found> {
-    let mut left: BTreeSet<u32> = BTreeSet::new();
-    let mut read: BTreeSet<u16> = BTreeSet::new();
-    for event in events {
+/// Notes what was left when all else had ended; the lists that were read then.
+fn note_left<'a>(events: &'a [Event], lives: &mut BTreeMap<u32, Life<'a>>) -> Result<BTreeSet<u16>, Found> {
+    let mut read = BTreeSet::new();
+    for event in events.iter().filter(|event| event.completion == Completion::Ok) {
         let Action::Read { list, found: numbers } = &event.action else { continue };
         read.insert(*list);
         let mut seen = BTreeSet::new();
         for number in numbers {
-            if let Some(life) = known(lives, *list, *number, event)?
-                && let Some(popped) = life.popped
+            let Some(life) = known(lives, *list, *number, event)? else { continue };
+            if let Some(popped) = life.popped
                 && popped.ended < event.called
             {
                 return Err(found(event, &format!("{number} is there, and was delivered: {popped:?}")));
             }
+            life.left = Some(event);
             if !seen.insert(*number) {
                 return Err(found(event, &format!("{number} is there twice")));
             }
-            left.insert(*number);
         }
     }
+    Ok(read)
+}
+
+/// Of what was acknowledged no more is missing than pops may have taken of which nothing was heard.
+fn nothing_is_lost(
+    events: &[Event],
+    lives: &BTreeMap<u32, Life<'_>>,
+    read: impl IntoIterator<Item = u16>,
+) -> Result<(), Found> {
     for list in read {
-        let missing = |(number, life): &(&u32, &Life<'_>)| {
-            life.list == list
-                && life.push.completion == Completion::Ok
-                && life.popped.is_none()
-                && !left.contains(number)
+        let missing = |(_, life): &(&u32, &Life<'_>)| {
+            life.list == list && life.push.completion == Completion::Ok && life.gone_or_left().is_none()
         };
         let missing: Vec<(&u32, &Life<'_>)> = lives.iter().filter(missing).collect();
         let takers = events.iter().filter(|event| may_have_popped(event) && takes_from(event, list)).count();
@@ -204,7 +220,9 @@ mod tests {
             ("nobody had pushed", vec![pop(1, 2, 7), push(3, 4, 7)]),
             ("certainly not pushed", vec![refused, pop(3, 4, 7)]),
             ("came later", vec![push(1, 2, 7), push(3, 4, 8), pop(5, 6, 8), pop(7, 8, 7)]),
+            ("came later", vec![push(1, 2, 7), push(3, 4, 8), pop(5, 6, 8), read(20, &[7])]),
             ("found nothing", vec![push(1, 2, 7), nothing(3, 4), pop(5, 6, 7)]),
+            ("found nothing", vec![push(1, 2, 7), nothing(3, 4), read(20, &[7])]),
             ("lost", vec![push(1, 2, 7), read(20, &[])]),
             ("lost", vec![push(1, 2, 7), push(3, 4, 8), lost_pop(5), read(20, &[])]),
             ("was delivered", vec![push(1, 2, 7), pop(3, 4, 7), read(20, &[7])]),

@@ -37,7 +37,7 @@ async fn push(work: &Work, client: &mut Client) {
     let call = work.queues().call(client.number as u32, pushes);
     let completion = match ask(client, &queue::push(list, numbers)).await {
         Ok(Value::Int(_) | Value::Bulk(_)) => Completion::Ok,
-        other => failed_by(&other),
+        other => failed_by(client, &other),
     };
     work.queues().end(call, completion, None);
 }
@@ -54,7 +54,7 @@ async fn pop(work: &Work, client: &mut Client) {
     let completion = match &answer {
         Ok(Value::Null) => Completion::Ok,
         _ if got.is_some() => Completion::Ok,
-        other => failed_by(other),
+        other => failed_by(client, other),
     };
     work.queues().end(call, completion, got.map(|got| Action::Pop { lists: lists.clone(), got: Some(got) }));
     if answer.as_ref().is_ok_and(queue::lacks_group) {
@@ -69,7 +69,7 @@ async fn ask(client: &mut Client, words: &[String]) -> Result<Value, Silence> {
     let answer = client.ask(words).await;
     if answer != Err(Silence::Unsent) {
         let kind = match &answer {
-            Ok(Value::Error(_)) if failed_by(&answer) == Completion::Fail => Ended::Refused,
+            Ok(Value::Error(_)) if failed_by(client, &answer) == Completion::Fail => Ended::Refused,
             Ok(Value::Error(_)) | Err(_) => Ended::Unknown,
             Ok(_) => Ended::Ok,
         };
@@ -78,10 +78,14 @@ async fn ask(client: &mut Client, words: &[String]) -> Result<Value, Silence> {
     answer
 }
 
-fn failed_by(answer: &Result<Value, Silence>) -> Completion {
+/// What an answer means that is none of a command that took place.
+fn failed_by(client: &Client, answer: &Result<Value, Silence>) -> Completion {
     match answer {
         Err(Silence::Unsent) => Completion::Fail,
-        answer => failed(answer.as_ref().ok()),
+        answer => failed(answer.as_ref().ok()).unwrap_or_else(|wrong| {
+            client.run.wrong(wrong);
+            Completion::Info
+        }),
     }
 }
 

@@ -175,7 +175,7 @@ impl<E: Env> Asked<'_, E> {
                 Err(why) => Answer::Refused(why),
             },
             (Ask::Reach, ..) => match node {
-                Some(node) => Answer::Reach(node.with_core(|core| core.config().facade.reach.clone())),
+                Some(node) => Answer::Reach(node.reach.clone()),
                 None => Answer::NotLeader(None),
             },
             _ => Answer::NotLeader(None),

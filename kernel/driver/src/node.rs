@@ -8,6 +8,7 @@ use futures::channel::oneshot;
 use mneme_kernel::clients::Slot;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Core, Input, Now, OpenBatch};
+use mneme_kernel::facade::Reach;
 use mneme_kernel::forward::Void;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
@@ -74,6 +75,8 @@ impl From<&str> for FirstPassword {
 pub struct Node<E: Env> {
     pub(crate) env: E,
     pub(crate) core: CoreLock,
+    /// Where clients reach this Core: asked for where nobody may wait for its lock.
+    pub(crate) reach: Reach,
     /// Those who would wait for its lock for too long.
     guests: Guests,
     pub(crate) keepers: Keepers<E>,
@@ -170,8 +173,10 @@ impl<E: Env> Node<E> {
         keeper: Option<Arc<Keeper<E>>>,
         directory: Arc<Directory<E>>,
     ) -> Arc<Self> {
+        let has_facade = config.facade.is_any();
         let node = Arc::new(Self {
             env: env.clone(),
+            reach: config.facade.reach.clone(),
             core: CoreLock::new(Core::new(config)),
             guests: Guests::default(),
             keepers,
@@ -211,7 +216,7 @@ impl<E: Env> Node<E> {
         env.spawn("everywhere", everywhere::run(node.clone()));
         env.spawn("exchange", exchange::run(node.clone()));
         env.spawn("agreement", agreement::run(node.clone()));
-        if node.with_core(|core| core.config().facade.is_any()) {
+        if has_facade {
             env.spawn("whereabouts", whereabouts::run(node.clone()));
         }
         node

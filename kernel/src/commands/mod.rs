@@ -288,9 +288,7 @@ impl Commands {
         grouped.sort_by_key(|(command, _)| command.name);
         let (all, groups): (Vec<_>, Vec<_>) = grouped.into_iter().unzip();
         let by_name = all.iter().enumerate().map(|(i, command)| (command.name.as_bytes(), i)).collect();
-        // Without its facade CLUSTER looks at its arguments itself.
-        let contains = |container: &Container| container.name != "cluster" || facade.cluster;
-        let mut containers = containers::all().map(|container| Some(container).filter(contains));
+        let mut containers = containers::all().map(Some);
         let containers: Vec<Option<Container>> = all
             .iter()
             .map(|command| containers.iter_mut().find_map(|place| place.take_if(|found| found.name == command.name)))
@@ -338,10 +336,15 @@ impl Commands {
         own.unwrap_or(self.all[number].access)
     }
 
-    /// What a command touches of the data, by its place in [`Commands::all`].
+    /// What a command touches of the data, by its place in [`Commands::all`], with these arguments.
     #[inline]
-    pub fn touches(&self, number: usize) -> Touches {
-        self.touches[number]
+    pub fn touches(&self, number: usize, args: Args<'_>) -> Touches {
+        match self.touches[number] {
+            // One that has nothing to do with data may have subcommands that do.
+            Touches::Subcommands if self.access(number, args) == Access::Read => Touches::Selected,
+            Touches::Subcommands => Touches::Nothing,
+            touches => touches,
+        }
     }
 
     /// The subcommands of a command, by its place in [`Commands::all`], with their arity, and who may run them if they have

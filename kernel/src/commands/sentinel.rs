@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::containers::{self, Subcommand};
 use super::{Access, Command, CommandError, Keys, cluster};
 use crate::call::Call;
+use crate::core::Core;
 use crate::facade::{Endpoint, Shown, id_of};
 use crate::limits;
 use crate::resp::Reply;
@@ -97,15 +98,15 @@ fn master(call: &Call<'_>) -> Endpoint {
     call.core.shown()[0].reach.main.clone()
 }
 
-/// Those that answer, and all.
-fn answering(nodes: &[Shown<'_>]) -> (usize, usize) {
-    (nodes.iter().filter(|node| node.answers).count(), nodes.len())
+/// Of all Cores, also of those of which is not known where they are.
+fn majority(core: &Core) -> usize {
+    core.cores().iter().count() / 2 + 1
 }
 
 fn ckquorum(call: &mut Call<'_>) -> Result<(), CommandError> {
     check_name(call)?;
-    let (usable, known) = answering(&call.core.shown());
-    if call.core.primary().is_none() || usable <= known / 2 {
+    let usable = call.core.shown().iter().filter(|node| node.answers).count();
+    if call.core.primary().is_none() || usable < majority(call.core) {
         return Err(CommandError::NoSentinels(usable));
     }
     let text = format!("OK {usable} usable Sentinels. Quorum and failover authorization can be reached");
@@ -151,7 +152,7 @@ fn show_master(call: &mut Call<'_>) {
         ("config-epoch", core.epoch().to_string()),
         ("num-slaves", others.to_string()),
         ("num-other-sentinels", others.to_string()),
-        ("quorum", (nodes.len() / 2 + 1).to_string()),
+        ("quorum", majority(core).to_string()),
         ("failover-timeout", core.config.park_timeout.as_millis().to_string()),
         ("parallel-syncs", "1".into()),
     ];

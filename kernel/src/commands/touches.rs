@@ -15,6 +15,8 @@ pub enum Touches {
     Only(Named),
     /// Every database.
     All,
+    /// What the subcommand touches.
+    Subcommands,
 }
 
 /// Where a command's arguments name databases.
@@ -30,6 +32,7 @@ impl Touches {
     pub(super) fn of(command: &Command) -> Self {
         match (command.name, command.access) {
             ("flushall", _) => Touches::All,
+            ("cluster", _) => Touches::Subcommands,
             ("swapdb", _) => Touches::Only(Named::At(1, 2)),
             ("select", _) => Touches::Only(Named::At(1, 1)),
             ("move", _) => Touches::SelectedAnd(Named::At(2, 2)),
@@ -47,7 +50,7 @@ impl Touches {
     pub(crate) fn named<'a>(self, args: Args<'a>) -> impl Iterator<Item = &'a [u8]> {
         let named = match self {
             Touches::SelectedAnd(named) | Touches::Only(named) => Some(named),
-            Touches::Nothing | Touches::Selected | Touches::All => None,
+            Touches::Nothing | Touches::Selected | Touches::All | Touches::Subcommands => None,
         };
         let is_name = move |place: &usize| match named {
             None => false,
