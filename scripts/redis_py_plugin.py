@@ -25,10 +25,10 @@ USUAL_PORT, RELAY_PORT = 6379, 5380
 def reason(item):
     """Why this test is left out; None if it is not."""
     file, _, name = item.nodeid.removeprefix("tests/").partition("::")
-    for mark, why in SUITE["marks"].items():
-        if item.get_closest_marker(mark):
-            return why
     usual = file.removeprefix("test_asyncio/")
+    for mark, why in SUITE["marks"].items():
+        if item.get_closest_marker(mark) and usual not in SUITE["built_in"]:
+            return why
     for where in (file, usual, f"{SUITE['protocol']} {usual}"):
         for pattern, why in SUITE["left_out"].get(where, {}).items():
             if re.search(pattern, name):
@@ -40,6 +40,15 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if why := reason(item):
             item.add_marker(pytest.mark.skip(why), append=False)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart():
+    """The suite asks which modules there are, and fails for one of which it hears nothing: 0 is too old for it."""
+    import tests.conftest
+
+    versions = {"ReJSON": 20600, "search": 0, "bf": 0, "timeseries": 0, "graph": 0}
+    tests.conftest.REDIS_INFO["modules"] = [{"name": name, "ver": version} for name, version in versions.items()]
 
 
 def is_to_node(connection):
