@@ -312,7 +312,10 @@ impl Operation {
 
 /// A command's words. What a text is filled with is left out, so that it reads as [`Datum`] shows it.
 fn words(command: &Command) -> Vec<String> {
-    let request = Request { command: command.clone(), level: None, text: 0, other_name: false };
+    if let Command::CompareAndSet { key, expected, new } = command {
+        return ["cas", &wire::key_name(*key), &expected.to_string(), &new.to_string()].map(str::to_owned).to_vec();
+    }
+    let request = Request::new(command.clone());
     let message = wire::messages(&request).remove(0);
     let readable = |word: Vec<u8>| Datum::of_bytes(&word).to_string();
     let short = |word: String| word.strip_suffix(":0:").map(str::to_owned).unwrap_or(word);
@@ -347,6 +350,7 @@ fn shown(reply: Option<&Reply>) -> Form {
         Some(Reply::IdTooSmall) => Form::keyword("id-too-small"),
         Some(Reply::NoGroup) => Form::keyword("no-group"),
         Some(Reply::GroupExists) => Form::keyword("group-exists"),
+        Some(Reply::NoDocument) => Form::keyword("no-document"),
         Some(Reply::Refused) => Form::keyword("refused"),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use self::typed::joint::{self, Joint};
-use self::typed::{Element, Kind, Typed, list, set, sorted, stream};
+use self::typed::{Element, Kind, Typed, document, list, set, sorted, stream};
 
 mod text;
 pub mod typed;
@@ -47,6 +47,8 @@ pub enum Datum {
     Set(set::Set),
     Sorted(sorted::Sorted),
     Stream(stream::Stream),
+    /// `None` where a key is absent.
+    Document(Option<document::Document>),
 }
 
 /// When a key shall expire, as a command says it.
@@ -123,6 +125,12 @@ pub enum Command {
     Swap(u16, u16),
     SetAbsent(Key, Datum),
     MultiSetAbsent(Vec<(Key, Datum)>),
+    /// By a script, of strings: 1 if it was what is expected, and is the new one now, or 0.
+    CompareAndSet {
+        key: Key,
+        expected: Datum,
+        new: Datum,
+    },
     GetDelete(Key),
     GetExpire(Key, Lifetime),
     /// Milliseconds since 1970.
@@ -204,6 +212,7 @@ impl Command {
             | Command::TimeLeft { key, .. }
             | Command::ExpireTime { key, .. }
             | Command::SetAbsent(key, _)
+            | Command::CompareAndSet { key, .. }
             | Command::GetDelete(key)
             | Command::GetExpire(key, _)
             | Command::ExpireAt(key, _)
@@ -298,6 +307,7 @@ impl Command {
     pub fn writes(&self) -> Vec<(Key, Datum)> {
         match self {
             Command::Set { key, datum, .. } | Command::SetAbsent(key, datum) => vec![(*key, datum.clone())],
+            Command::CompareAndSet { key, new, .. } => vec![(*key, new.clone())],
             Command::MultiSet(pairs) | Command::MultiSetAbsent(pairs) => pairs.clone(),
             Command::Block(_, commands) => commands.iter().flat_map(Command::writes).collect(),
             _ => Vec::new(),
@@ -334,6 +344,8 @@ pub enum Reply {
     IdTooSmall,
     NoGroup,
     GroupExists,
+    /// A JSON command that needs a document, of a key that is absent.
+    NoDocument,
     /// Numbers of keys.
     Keys(BTreeSet<u16>),
     /// What a block's commands answered.
@@ -629,6 +641,13 @@ impl Database {
                     self.0.insert(*key, Item { datum: datum.clone(), deadline: None });
                 }
                 Reply::Number(i64::from(absent))
+            }
+            Command::CompareAndSet { key, expected, new } => {
+                let same = self.datum(*key).as_ref() == Some(expected);
+                if same {
+                    self.0.insert(*key, Item { datum: new.clone(), deadline: None });
+                }
+                Reply::Number(i64::from(same))
             }
             Command::MultiSetAbsent(pairs) => {
                 let absent = pairs.iter().all(|(key, _)| !self.0.contains_key(key));

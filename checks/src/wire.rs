@@ -17,7 +17,40 @@ pub struct Request {
     pub text: usize,
     /// Whether it goes by its other name, if it has two.
     pub other_name: bool,
+    /// Whether a script does it. A script does what a transaction does, and has the same answer.
+    pub scripted: bool,
 }
+
+impl Request {
+    pub fn new(command: Command) -> Request {
+        Request { command, level: None, text: 0, other_name: false, scripted: false }
+    }
+
+    /// Whether it is sent as a script. A read at `EVENTUAL` is not: a script is run by the primary, so that such reads of a
+    /// connection would find now older and now newer data.
+    fn is_script(&self) -> bool {
+        let may_be_script = match &self.command {
+            Command::Watch(..) | Command::Block(Some(_), _) | Command::Discard(_) | Command::Walk(_) => false,
+            Command::CompareAndSet { .. } => false,
+            command => self.level != Some(Level::Eventual) || !command.is_read(),
+        };
+        self.scripted && may_be_script
+    }
+}
+
+/// Does one command, given as its words.
+const ONE: &str = "return redis.pcall(unpack(ARGV))";
+/// Does commands, each given as the number of its words and these.
+const SEVERAL: &str = "local replies, at = {}, 1 \
+    while at <= #ARGV do \
+        local last = at + tonumber(ARGV[at]) \
+        replies[#replies + 1] = redis.pcall(unpack(ARGV, at + 1, last)) \
+        at = last + 1 \
+    end \
+    return replies";
+const COMPARE_AND_SET: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+    redis.call('SET', KEYS[1], ARGV[2]) \
+    return 1";
 
 /// What a request sends, message by message; the answer to the last one is its answer.
 pub fn messages(request: &Request) -> Vec<Vec<Vec<u8>>> {
@@ -27,6 +60,18 @@ pub fn messages(request: &Request) -> Vec<Vec<Vec<u8>>> {
         commands.iter().map(arguments).collect::<Vec<_>>()
     };
     match &request.command {
+        command if request.is_script() => {
+            let arguments = match command {
+                Command::Block(_, commands) => {
+                    let counted = |words: Vec<Vec<u8>>| [vec![words.len().to_string().into_bytes()], words].concat();
+                    inner(commands).into_iter().flat_map(counted).collect()
+                }
+                command => arguments(command, None, request.text, request.other_name),
+            };
+            let script = if matches!(command, Command::Block(..)) { SEVERAL } else { ONE };
+            let call = ["EVAL", script, "0"].map(|word| word.as_bytes().to_vec());
+            vec![[level(request.level), call.to_vec(), arguments].concat()]
+        }
         Command::Block(_, commands) => [vec![alone("MULTI")], inner(commands), vec![alone("EXEC")]].concat(),
         Command::Discard(commands) => [vec![alone("MULTI")], inner(commands), vec![alone("DISCARD")]].concat(),
         command => vec![arguments(command, request.level, request.text, request.other_name)],
@@ -47,32 +92,26 @@ pub fn names(request: &Request) -> Vec<&'static str> {
 
 /// Every command that the workload draws.
 #[rustfmt::skip]
-pub const COMMANDS: [&str; 129] = [
-    "APPEND", "BITCOUNT", "COPY", "DBSIZE", "DECR", "DECRBY", "DEL", "DISCARD", "EXEC", "EXISTS", "EXPIRE", "EXPIREAT",
-    "EXPIRETIME", "FLUSHALL", "FLUSHDB", "GEOADD", "GEOSEARCH", "GET", "GETBIT", "GETDEL", "GETEX", "GETRANGE", "GETSET",
-    "HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HRANDFIELD", "HSET", "HSETNX", "HVALS",
-    "INCR", "INCRBY", "INCRBYFLOAT", "KEYS", "LINDEX", "LINSERT", "LLEN", "LMOVE", "LPOP", "LPOS", "LPUSH", "LPUSHX",
-    "LRANGE", "LREM", "LSET", "LTRIM", "MGET", "MOVE", "MSET", "MSETNX", "MULTI", "PERSIST", "PEXPIRE", "PEXPIREAT",
-    "PEXPIRETIME", "PFADD", "PFCOUNT", "PFMERGE", "PSETEX", "PTTL", "RANDOMKEY", "RENAME", "RENAMENX", "RPOP",
-    "RPOPLPUSH", "RPUSH", "RPUSHX", "SADD", "SCAN", "SCARD", "SDIFF", "SDIFFSTORE", "SET", "SETBIT", "SETEX", "SETNX",
-    "SETRANGE", "SINTER", "SINTERSTORE", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SMOVE", "SPOP", "SRANDMEMBER", "SREM",
-    "STRLEN", "SUBSTR", "SUNION", "SUNIONSTORE", "SWAPDB", "TOUCH", "TTL", "TYPE", "UNLINK", "WATCH", "XACK", "XADD",
-    "XDEL", "XGROUP", "XLEN", "XPENDING", "XRANGE", "XREADGROUP", "XREVRANGE", "XTRIM", "ZADD", "ZCARD", "ZCOUNT",
-    "ZDIFF", "ZDIFFSTORE", "ZINCRBY", "ZINTER", "ZINTERSTORE", "ZPOPMAX", "ZPOPMIN", "ZRANDMEMBER", "ZRANGE",
-    "ZRANGEBYSCORE", "ZRANK", "ZREM", "ZSCORE", "ZUNION", "ZUNIONSTORE",
+pub const COMMANDS: [&str; 136] = [
+    "APPEND", "BITCOUNT", "COPY", "DBSIZE", "DECR", "DECRBY", "DEL", "DISCARD", "EVAL", "EXEC", "EXISTS", "EXPIRE",
+    "EXPIREAT", "EXPIRETIME", "FLUSHALL", "FLUSHDB", "GEOADD", "GEOSEARCH", "GET", "GETBIT", "GETDEL", "GETEX",
+    "GETRANGE", "GETSET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HKEYS", "HLEN", "HMGET", "HRANDFIELD",
+    "HSET", "HSETNX", "HVALS", "INCR", "INCRBY", "INCRBYFLOAT", "JSON.ARRAPPEND", "JSON.ARRPOP", "JSON.DEL",
+    "JSON.GET", "JSON.NUMINCRBY", "JSON.SET", "KEYS", "LINDEX", "LINSERT", "LLEN", "LMOVE", "LPOP", "LPOS", "LPUSH",
+    "LPUSHX", "LRANGE", "LREM", "LSET", "LTRIM", "MGET", "MOVE", "MSET", "MSETNX", "MULTI", "PERSIST", "PEXPIRE",
+    "PEXPIREAT", "PEXPIRETIME", "PFADD", "PFCOUNT", "PFMERGE", "PSETEX", "PTTL", "RANDOMKEY", "RENAME", "RENAMENX",
+    "RPOP", "RPOPLPUSH", "RPUSH", "RPUSHX", "SADD", "SCAN", "SCARD", "SDIFF", "SDIFFSTORE", "SET", "SETBIT", "SETEX",
+    "SETNX", "SETRANGE", "SINTER", "SINTERSTORE", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SMOVE", "SPOP",
+    "SRANDMEMBER", "SREM", "STRLEN", "SUBSTR", "SUNION", "SUNIONSTORE", "SWAPDB", "TOUCH", "TTL", "TYPE", "UNLINK",
+    "WATCH", "XACK", "XADD", "XDEL", "XGROUP", "XLEN", "XPENDING", "XRANGE", "XREADGROUP", "XREVRANGE", "XTRIM",
+    "ZADD", "ZCARD", "ZCOUNT", "ZDIFF", "ZDIFFSTORE", "ZINCRBY", "ZINTER", "ZINTERSTORE", "ZPOPMAX", "ZPOPMIN",
+    "ZRANDMEMBER", "ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZREM", "ZSCORE", "ZUNION", "ZUNIONSTORE",
 ];
 
 /// A command as its arguments. `level` is named if it is given; `text` is how long a text is, in bytes. Where a command
 /// has two names, `other_name` chooses.
 fn arguments(command: &Command, level: Option<Level>, text: usize, other_name: bool) -> Vec<Vec<u8>> {
-    let mut args: Vec<Vec<u8>> = Vec::new();
-    let mut push = |arg: &[u8]| args.push(arg.into());
-    match level {
-        Some(Level::Eventual) => [&b"CONSISTENCY"[..], b"EVENTUAL"].map(&mut push),
-        Some(Level::Quorum) => [&b"consistency"[..], b"quorum"].map(&mut push),
-        Some(Level::All) => [&b"CONSISTENCY"[..], b"all"].map(&mut push),
-        None => [(), ()],
-    };
+    let mut args = self::level(level);
     let mut raw: Vec<Vec<u8>> = Vec::new();
     let mut push = |arg: &str| raw.push(arg.into());
     let either = |usual: &'static str, other: &'static str| if other_name { other } else { usual };
@@ -148,6 +187,10 @@ fn arguments(command: &Command, level: Option<Level>, text: usize, other_name: b
             push("MSETNX");
             raw.extend(pairs.iter().flat_map(|(key, datum)| [key_name(*key).into_bytes(), written(datum, text)]));
         }
+        Command::CompareAndSet { key, expected, new } => {
+            ["EVAL", COMPARE_AND_SET, "1", &key_name(*key)].into_iter().for_each(&mut push);
+            raw.extend([expected, new].map(|datum| written(datum, text)));
+        }
         Command::GetDelete(key) => ["GETDEL", &key_name(*key)].into_iter().for_each(push),
         Command::GetExpire(key, lifetime) => {
             ["GETEX", &key_name(*key)].into_iter().for_each(&mut push);
@@ -212,6 +255,17 @@ fn arguments(command: &Command, level: Option<Level>, text: usize, other_name: b
     args
 }
 
+/// A level as it is named before a command.
+fn level(level: Option<Level>) -> Vec<Vec<u8>> {
+    let words: &[&str] = match level {
+        None => &[],
+        Some(Level::Eventual) => &["CONSISTENCY", "EVENTUAL"],
+        Some(Level::Quorum) => &["consistency", "quorum"],
+        Some(Level::All) => &["CONSISTENCY", "all"],
+    };
+    words.iter().map(|word| word.as_bytes().to_vec()).collect()
+}
+
 /// How long a key shall live, as an option. Both units are spoken.
 fn lived(lifetime: Lifetime, push: &mut impl FnMut(&str)) {
     let (option, n) = match lifetime {
@@ -226,7 +280,7 @@ fn lived(lifetime: Lifetime, push: &mut impl FnMut(&str)) {
     push(&n.to_string());
 }
 
-fn key_name(key: Key) -> String {
+pub fn key_name(key: Key) -> String {
     format!("key:{}", key.number)
 }
 
@@ -327,6 +381,12 @@ pub fn answer(command: &Command, value: &Value) -> Result<Answer, String> {
         Value::Error(text) if text.starts_with("ERR The ID specified in XADD is equal or smaller than") => {
             Reply::IdTooSmall
         }
+        Value::Error(text)
+            if text == "ERR new objects must be created at the root"
+                || text == "ERR could not perform this operation on a key that doesn't exist" =>
+        {
+            Reply::NoDocument
+        }
         Value::Error(text) if text.starts_with("NOGROUP ") => Reply::NoGroup,
         Value::Error(text) if text.starts_with("BUSYGROUP ") => Reply::GroupExists,
         _ => return Err(wrong()),
@@ -366,7 +426,7 @@ mod tests {
     }
 
     /// Of the server's commands about data, those that the workload does not draw.
-    const NOT_DRAWN: [(&[&str], &str); 7] = [
+    const NOT_DRAWN: [(&[&str], &str); 9] = [
         (
             &["bitfield", "bitfield_ro", "bitop", "bitpos", "lcs", "object", "sort", "sort_ro", "dump", "restore"],
             "scripts/compare-redis compares them; they write as SETBIT and SET do, or what collections are made by",
@@ -431,6 +491,33 @@ mod tests {
             "publishers.rs draws them",
         ),
         (&["wait", "waitaof", "memory", "time"], "they answer nothing about the content of keys"),
+        (
+            &["eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro", "function", "script"],
+            "what they run is run as EVAL runs it; kernel/script/tests and scripts/compare-redis have them",
+        ),
+        (
+            &[
+                "json.arrindex",
+                "json.arrinsert",
+                "json.arrlen",
+                "json.arrtrim",
+                "json.clear",
+                "json.debug",
+                "json.forget",
+                "json.merge",
+                "json.mget",
+                "json.mset",
+                "json.nummultby",
+                "json.objkeys",
+                "json.objlen",
+                "json.resp",
+                "json.strappend",
+                "json.strlen",
+                "json.toggle",
+                "json.type",
+            ],
+            "kernel/tests/documents.rs draws them; they read, or write to the log, as those that are drawn do",
+        ),
         (&["unwatch"], "DISCARD and EXEC forget what is watched as well"),
         (
             &[

@@ -251,5 +251,5 @@ fn outcome(request: &Request, value: redis::Value) -> Result<Outcome, String> {
 
 /// A request at the server's default level.
 pub fn request(command: Command) -> Request {
-    Request { command, level: None, text: 0, other_name: false }
+    Request::new(command)
 }

@@ -22,7 +22,7 @@ pub use users::Asked;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
-    /// GET, SET, and compare-and-set by WATCH, MULTI, EXEC, on a few keys at a time
+    /// GET, SET, and compare-and-set by a script and by WATCH, MULTI, EXEC, on a few keys at a time
     Register,
     /// RPUSH to lists and LRANGE of them, several in a MULTI: strictly serializable
     Append,
@@ -40,7 +40,7 @@ pub enum Workload {
     Users,
     /// Registers at EVENTUAL, QUORUM and ALL
     Levels,
-    /// Hashes, sets, sorted sets, lists and streams, changed in place, also by WATCH, MULTI, EXEC
+    /// Hashes, sets, sorted sets, lists, streams and documents, changed in place, also by WATCH, MULTI, EXEC
     Collections,
     /// RPUSH, LPUSH and XADD of numbers, and clients that wait for them: each is delivered once
     Queue,
@@ -53,6 +53,8 @@ const TURNS: u32 = 80;
 /// Accounts of one bank.
 const ACCOUNTS: u16 = 5;
 const COUNTERS: u16 = 3;
+/// How often a script does what a command or a transaction would.
+const SCRIPTED: f64 = 0.1;
 /// How large a large text may be, in bytes.
 const LARGE: std::ops::RangeInclusive<usize> = 10_000..=1_000_000;
 
@@ -82,7 +84,10 @@ impl Work {
         let chance = dice.random::<f64>();
         let command = match self.workload {
             Workload::Register | Workload::Large | Workload::Levels => {
-                if chance < 0.15 && self.workload == Workload::Register {
+                if chance < 0.1 && self.workload == Workload::Register {
+                    return self.compare_and_set_by_script(client, key).await;
+                }
+                if chance < 0.2 && self.workload == Workload::Register {
                     let set = self.set(key, Lifetime::Forever);
                     return self.compare_and_set(client, key, Command::Get(key), vec![set]).await;
                 }
@@ -117,6 +122,7 @@ impl Work {
             Workload::Levels => Request { level: Some(level(client)), ..request(command) },
             _ => request(command),
         };
+        let request = Request { scripted: client.dice.random_bool(SCRIPTED), ..request };
         client.send(&[request]).await;
     }
 
@@ -135,6 +141,15 @@ impl Work {
 
     fn set(&self, key: Key, lifetime: Lifetime) -> Command {
         Command::Set { key, datum: self.word(), lifetime, presence: Presence::Any, get: false }
+    }
+
+    /// Reads a key and has a script set it if it still is what was read.
+    async fn compare_and_set_by_script(&self, client: &mut Client, key: Key) {
+        let seen = client.send(&[request(Command::Get(key))]).await;
+        if let Some([Outcome::Acknowledged(Reply::Datum(expected))]) = seen.as_deref() {
+            let command = Command::CompareAndSet { key, expected: expected.clone(), new: self.word() };
+            client.send(&[request(command)]).await;
+        }
     }
 
     /// Reads a key and changes it if nobody has meanwhile.

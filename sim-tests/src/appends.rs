@@ -53,7 +53,7 @@ pub async fn run(cluster: Cluster, number: u64) {
 /// Reads every list at a Core; whether it answers.
 pub async fn read_all(cluster: &Cluster, core: usize, patience: Duration) -> bool {
     let reads = (0..LISTS).map(|number| read(Key { database: DATABASE, number })).collect();
-    let request = Request { command: Command::Block(None, reads), level: None, text: 0, other_name: false };
+    let request = Request::new(Command::Block(None, reads));
     client(cluster, core, patience).send(DATABASE, &[request]).await
 }
 
@@ -81,7 +81,7 @@ impl Draw {
             [alone] if self.dice.chance(0.7) => alone.clone(),
             _ => Command::Block(None, commands),
         };
-        Request { command, level: None, text: 0, other_name: false }
+        Request { scripted: self.dice.chance(0.2), ..Request::new(command) }
     }
 
     fn command(&mut self, key: Key) -> Command {

@@ -140,8 +140,7 @@ async fn read_everything(cluster: &Cluster, core: usize) -> Result<(), String> {
         let read = |key| Type::ALL.into_iter().filter(|of| options.types.contains(of)).map(move |of| whole(of, key));
         let collections = (0..options.keys).chain(typed).map(key).flat_map(read);
         let commands = size.chain(reads).chain(collections);
-        let requests: Vec<_> =
-            commands.map(|command| Request { command, level: None, text: 0, other_name: false }).collect();
+        let requests: Vec<_> = commands.map(Request::new).collect();
         if !client.send(database, &requests).await {
             return Err("a server without faults leaves a read without an answer".to_owned());
         }

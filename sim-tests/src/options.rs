@@ -171,10 +171,12 @@ pub enum Type {
     Sorted,
     Stream,
     Sketch,
+    Document,
 }
 
 impl Type {
-    pub const ALL: [Type; 6] = [Type::List, Type::Hash, Type::Set, Type::Sorted, Type::Stream, Type::Sketch];
+    pub const ALL: [Type; 7] =
+        [Type::List, Type::Hash, Type::Set, Type::Sorted, Type::Stream, Type::Sketch, Type::Document];
 }
 
 /// What goes wrong.

@@ -50,5 +50,5 @@ fn read(cluster: &Cluster, dice: &mut Dice, database: u16) -> Request {
         }
         _ => Command::Get(Key { database, number }),
     };
-    Request { command, level: Some(Level::Eventual), text: 0, other_name: false }
+    Request { level: Some(Level::Eventual), ..Request::new(command) }
 }

@@ -122,7 +122,8 @@ impl Workload {
     }
 
     fn plain(&mut self, command: Command) -> Request {
-        Request { command, level: None, text: 10, other_name: self.dice.chance(0.5) }
+        let (other_name, scripted) = (self.dice.chance(0.5), self.scripted(&command));
+        Request { text: 10, other_name, scripted, ..Request::new(command) }
     }
 
     /// Writes at `ALL` where nobody else does, then looks whether it is there at a Core, whichever that is.
@@ -175,7 +176,18 @@ impl Workload {
         };
         // Most texts are short, whatever the longest is.
         let text = self.dice.log_uniform(1.0..=text as f64) as usize;
-        Request { command: self.command(), level, text, other_name: self.dice.chance(0.3) }
+        let command = self.command();
+        let (other_name, scripted) = (self.dice.chance(0.3), self.scripted(&command));
+        Request { level, text, other_name, scripted, ..Request::new(command) }
+    }
+
+    /// Numbers are exact in Lua up to 2^53 alone, and counters here go as far as they can.
+    fn scripted(&mut self, command: &Command) -> bool {
+        let counts = match command {
+            Command::Block(_, commands) => commands.iter().any(|command| matches!(command, Command::Increment { .. })),
+            command => matches!(command, Command::Increment { .. }),
+        };
+        self.dice.chance(0.1) && !counts
     }
 
     fn command(&mut self) -> Command {

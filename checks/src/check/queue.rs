@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn what_goes_through_once_is_fine() {
         let history =
-            [pop(1, 4, 7), push(2, 3, 7), push(5, 6, 8), push(7, 8, 9), lost_pop(9), nothing(10, 11), read(20, &[9])];
+            [pop(1, 4, 7), push(2, 3, 7), push(5, 6, 8), lost_pop(7), nothing(9, 10), push(11, 12, 9), read(20, &[9])];
         assert_eq!(check(&history), Ok(()));
         // Those that overlap may come in either order.
         assert_eq!(check(&[push(1, 4, 7), push(2, 3, 8), pop(5, 6, 8), pop(7, 8, 7), read(20, &[])]), Ok(()));

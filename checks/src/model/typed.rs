@@ -5,6 +5,7 @@
 
 use super::{Between, Datum, Reply};
 
+pub mod document;
 pub mod hash;
 pub mod joint;
 pub mod list;
@@ -27,6 +28,7 @@ pub enum Kind {
     Set,
     Sorted,
     Stream,
+    Document,
 }
 
 /// A command on the value of one key.
@@ -38,6 +40,7 @@ pub enum Typed {
     Sorted(sorted::Call),
     Stream(stream::Call),
     Sketch(sketch::Call),
+    Document(document::Call),
 }
 
 /// The answers that there may be, each with what is then left.
@@ -52,6 +55,7 @@ impl Typed {
             Typed::Sorted(call) => call.is_read(),
             Typed::Stream(call) => call.is_read(),
             Typed::Sketch(_) => false,
+            Typed::Document(call) => call.is_read(),
         }
     }
 
@@ -64,6 +68,7 @@ impl Typed {
             Typed::Sorted(_) => Datum::Sorted(Default::default()),
             Typed::Stream(_) => Datum::Stream(Default::default()),
             Typed::Sketch(_) => Datum::Sketch(Default::default()),
+            Typed::Document(_) => Datum::Document(None),
         }
     }
 }
@@ -77,6 +82,7 @@ impl Datum {
             Datum::Set(_) => Kind::Set,
             Datum::Sorted(_) => Kind::Sorted,
             Datum::Stream(_) => Kind::Stream,
+            Datum::Document(_) => Kind::Document,
         }
     }
 
@@ -93,6 +99,7 @@ impl Datum {
             Datum::Set(set) => set.is_empty(),
             Datum::Sorted(sorted) => sorted.is_empty(),
             Datum::Stream(stream) => !stream.exists(),
+            Datum::Document(document) => document.is_none(),
             Datum::Word(_) | Datum::Number(_) | Datum::Text(_) | Datum::Sketch(_) => false,
         }
     }
@@ -123,6 +130,7 @@ pub(super) fn run(call: &Typed, old: Option<&Datum>, clock: Between, reply: Opti
         (Typed::Sorted(call), Datum::Sorted(sorted)) => of(sorted::run(call, sorted), Datum::Sorted),
         (Typed::Stream(call), Datum::Stream(stream)) => of(stream::run(call, stream, clock, reply), Datum::Stream),
         (Typed::Sketch(call), Datum::Sketch(sketch)) => of(vec![sketch::run(call, sketch)], Datum::Sketch),
+        (Typed::Document(call), Datum::Document(old)) => of(vec![document::run(call, old)], Datum::Document),
         (Typed::Sketch(_), old) if old.kind() == Kind::String => vec![(Reply::NotASketch, Some(old))],
         (_, old) => vec![(Reply::WrongType, Some(old))],
     }

@@ -6,7 +6,7 @@ use super::key_name;
 use crate::model::typed::joint::{How, Joint};
 use crate::model::typed::sorted::{Only, PLACES, STEP};
 use crate::model::typed::stream::{Asked, Id};
-use crate::model::typed::{ELEMENTS, Element, Kind, Typed, hash, list, set, sketch, sorted, stream};
+use crate::model::typed::{ELEMENTS, Element, Kind, Typed, document, hash, list, set, sketch, sorted, stream};
 use crate::model::{Command, Key, Reply};
 
 /// The only group of a stream.
@@ -23,6 +23,7 @@ pub fn words(key: Key, call: &Typed, other_name: bool) -> Vec<String> {
         Typed::Set(call) => of_set(&key, call),
         Typed::Sorted(call) => of_sorted(&key, call, other_name),
         Typed::Stream(call) => of_stream(&key, call),
+        Typed::Document(call) => of_document(&key, call),
         Typed::Sketch(sketch::Call::Add(elements)) => with("PFADD", &key, names(elements)),
     }
 }
@@ -202,6 +203,24 @@ fn of_stream(key: &str, call: &stream::Call) -> Vec<String> {
     }
 }
 
+fn of_document(key: &str, call: &document::Call) -> Vec<String> {
+    use document::Call;
+    let at = |element: Element| format!("$[\"{}\"]", name(element));
+    let row = || "$.row".to_owned();
+    match call {
+        Call::Create => with("JSON.SET", key, ["$", r#"{"row":[]}"#].map(str::to_owned)),
+        Call::Put(element, value) => with("JSON.SET", key, [at(*element), value.to_string()]),
+        Call::Increment(element, by) => with("JSON.NUMINCRBY", key, [at(*element), by.to_string()]),
+        Call::Remove(element) => with("JSON.DEL", key, [at(*element)]),
+        Call::Append(elements) => {
+            let quoted = elements.iter().map(|element| format!("\"{}\"", name(*element)));
+            with("JSON.ARRAPPEND", key, [row()].into_iter().chain(quoted))
+        }
+        Call::Pop => with("JSON.ARRPOP", key, [row()]),
+        Call::All => with("JSON.GET", key, []),
+    }
+}
+
 fn with(command: &str, key: &str, more: impl IntoIterator<Item = String>) -> Vec<String> {
     [command.to_owned(), key.to_owned()].into_iter().chain(more).collect()
 }
@@ -225,10 +244,18 @@ pub fn read(command: &Command, value: &Value) -> Option<Reply> {
     let is_alone = !matches!(value, Value::Array(_) | Value::Map(_) | Value::Set(_));
     let mut items = Vec::new();
     match (command, value) {
+        (Command::Typed(_, Typed::Document(call)), _) => return document(call, value),
         (Command::Kind(_), Value::Simple(kind)) => return kind_of(kind),
         // Which of the streams it is of: there is only one.
         (_, Value::Map(streams)) if matches!(command, Command::Typed(_, Typed::Stream(_))) => {
             streams.iter().try_for_each(|(_, entries)| flatten(entries, &mut items))?;
+        }
+        // The same in RESP2.
+        (Command::Typed(_, Typed::Stream(stream::Call::ReadNew { .. })), Value::Array(streams)) => {
+            streams.iter().try_for_each(|stream| match stream {
+                Value::Array(named) => flatten(named.get(1)?, &mut items),
+                _ => None,
+            })?;
         }
         _ => flatten(value, &mut items)?,
     }
@@ -245,6 +272,48 @@ pub fn read(command: &Command, value: &Value) -> Option<Reply> {
         _ => {}
     }
     Some(Reply::Items(items))
+}
+
+/// The answer of a JSON command: what is not a number comes as JSON, and in RESP2 all that a path finds comes as one text.
+fn document(call: &document::Call, value: &Value) -> Option<Reply> {
+    let json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).ok();
+    let found = match value {
+        Value::Bulk(text) => json(text)?,
+        Value::Array(items) => {
+            let each = items.iter().map(|item| match item {
+                Value::Int(n) => Some((*n).into()),
+                Value::Null => Some(serde_json::Value::Null),
+                Value::Bulk(text) => json(text),
+                _ => None,
+            });
+            each.collect::<Option<Vec<_>>>()?.into()
+        }
+        Value::Simple(text) if text == "OK" => return Some(Reply::Ok),
+        Value::Int(n) => return Some(Reply::Number(*n)),
+        Value::Null => return Some(Reply::Nil),
+        _ => return None,
+    };
+    let items = |values: &[serde_json::Value]| values.iter().map(scalar).collect::<Option<Vec<_>>>();
+    match (call, found) {
+        (document::Call::All, serde_json::Value::Object(mut members)) => {
+            let serde_json::Value::Array(row) = members.remove("row")? else { return None };
+            let pair = |(name, value): (&String, &serde_json::Value)| Some([item(name)?, scalar(value)?]);
+            let mut pairs = members.iter().map(pair).collect::<Option<Vec<_>>>()?;
+            pairs.sort();
+            Some(Reply::Items([pairs.concat(), items(&row)?].concat()))
+        }
+        (document::Call::All, _) => None,
+        (_, serde_json::Value::Array(values)) => Some(Reply::Items(items(&values)?)),
+        _ => None,
+    }
+}
+
+fn scalar(value: &serde_json::Value) -> Option<Reply> {
+    match value {
+        serde_json::Value::Null => Some(Reply::Nil),
+        serde_json::Value::String(name) => item(name).filter(|item| matches!(item, Reply::Element(_))),
+        number => number.as_i64().map(Reply::Number),
+    }
 }
 
 fn sorted<'a>(rows: impl Iterator<Item = &'a [Reply]>) -> Vec<Reply> {
@@ -291,6 +360,7 @@ fn kind_of(name: &str) -> Option<Reply> {
         "set" => Some(Kind::Set),
         "zset" => Some(Kind::Sorted),
         "stream" => Some(Kind::Stream),
+        "ReJSON-RL" => Some(Kind::Document),
         _ => return None,
     }))
 }
@@ -327,6 +397,25 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_read_only_if_it_is_whole() {
+        let answer = |call, value: &Value| read(&Command::Typed(KEY, Typed::Document(call)), value);
+        let whole = bulk(r#"{"e5":7,"row":["e1","e0"],"e2":-1}"#);
+        let [two, five, one, zero] = [2, 5, 1, 0].map(Reply::Element);
+        let expected = Reply::Items(vec![two, Reply::Number(-1), five, Reply::Number(7), one.clone(), zero]);
+        assert_eq!(answer(document::Call::All, &whole), Some(expected));
+        for broken in [r#"{"e5":7}"#, r#"{"row":["e1"],"x":1}"#, r#"{"row":[1.5]}"#, r#"{"row":["#, "[]"] {
+            assert_eq!(answer(document::Call::All, &bulk(broken)), None, "{broken}");
+        }
+        let (number, nothing) = (Reply::Items(vec![Reply::Number(5)]), Reply::Items(Vec::new()));
+        let increment = document::Call::Increment(1, 2);
+        assert_eq!(answer(increment.clone(), &Value::Array(vec![Value::Int(5)])), Some(number.clone()));
+        assert_eq!(answer(increment.clone(), &bulk("[5]")), Some(number));
+        assert_eq!(answer(increment, &bulk("[]")), Some(nothing));
+        let popped = answer(document::Call::Pop, &Value::Array(vec![bulk("\"e1\"")]));
+        assert_eq!(popped, Some(Reply::Items(vec![one])));
+    }
+
+    #[test]
     fn entries_are_read_from_either_form() {
         let entry = Value::Array(vec![bulk("7-2"), Value::Array(vec![bulk("e0"), bulk("12")])]);
         let expected = Reply::Items(vec![Reply::Id(Id { millis: 7, seq: 2 }), Reply::Element(0), Reply::Number(12)]);
@@ -334,6 +423,9 @@ mod tests {
         assert_eq!(read(&range, &Value::Array(vec![entry.clone()])), Some(expected.clone()));
         let group = Command::Typed(KEY, Typed::Stream(stream::Call::ReadNew { consumer: 1, count: 2 }));
         let by_stream = Value::Map(vec![(bulk("key:200"), Value::Array(vec![entry]))]);
-        assert_eq!(read(&group, &by_stream), Some(expected));
+        assert_eq!(read(&group, &by_stream), Some(expected.clone()));
+        let Value::Map(streams) = by_stream else { unreachable!("it is a map") };
+        let named = streams.into_iter().map(|(name, entries)| Value::Array(vec![name, entries]));
+        assert_eq!(read(&group, &Value::Array(named.collect())), Some(expected));
     }
 }

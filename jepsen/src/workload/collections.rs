@@ -1,7 +1,7 @@
 //! Collections of every type, each at keys of its own, judged by what the model knows of them.
 
 use mneme_checks::model::typed::stream::Asked;
-use mneme_checks::model::typed::{ELEMENTS, Element, Typed, hash, list, set, sorted, stream};
+use mneme_checks::model::typed::{ELEMENTS, Element, Typed, document, hash, list, set, sorted, stream};
 use mneme_checks::model::{Command, Key};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -14,9 +14,10 @@ enum Kind {
     Sorted,
     List,
     Stream,
+    Document,
 }
 
-const KINDS: [Kind; 5] = [Kind::Hash, Kind::Set, Kind::Sorted, Kind::List, Kind::Stream];
+const KINDS: [Kind; 6] = [Kind::Hash, Kind::Set, Kind::Sorted, Kind::List, Kind::Stream, Kind::Document];
 /// A stream keeps so few entries.
 const ENTRIES: usize = 6;
 
@@ -65,6 +66,15 @@ pub fn command(key: Key, word: u32, dice: &mut StdRng) -> Command {
                 6 => list::Call::Remove(0, element),
                 _ => list::Call::Range(0, -1),
             }),
+            Kind::Document => Typed::Document(match draw {
+                0 => document::Call::Create,
+                1 | 2 => document::Call::Put(element, word.into()),
+                3 => document::Call::Increment(element, 1),
+                4 => document::Call::Remove(element),
+                5 => document::Call::Append(two),
+                6 => document::Call::Pop,
+                _ => document::Call::All,
+            }),
             Kind::Stream => Typed::Stream(match draw {
                 0..=3 => stream::Call::Add { asked: Asked::ByClock, word, most: Some(ENTRIES) },
                 4 => stream::Call::Trim(ENTRIES / 2),
@@ -85,6 +95,7 @@ pub fn whole(key: Key) -> Command {
             Kind::Sorted => Typed::Sorted(sorted::Call::Range(0, -1)),
             Kind::List => Typed::List(list::Call::Range(0, -1)),
             Kind::Stream => Typed::Stream(stream::Call::Range { newest: false, count: ENTRIES }),
+            Kind::Document => Typed::Document(document::Call::All),
         },
     )
 }

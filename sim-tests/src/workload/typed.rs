@@ -8,7 +8,7 @@ use crate::dice::Dice;
 use crate::model::typed::joint::{How, Joint};
 use crate::model::typed::sorted::{Only, PLACES};
 use crate::model::typed::stream::{Asked, Id};
-use crate::model::typed::{ELEMENTS, Element, Typed, hash, list, set, sketch, sorted, stream};
+use crate::model::typed::{ELEMENTS, Element, Typed, document, hash, list, set, sketch, sorted, stream};
 use crate::model::{Command, Key};
 use crate::options::{TYPED, Type};
 
@@ -46,6 +46,7 @@ impl Workload {
             Type::Sorted => Typed::Sorted(sorted(&mut self.dice)),
             Type::Stream => Typed::Stream(self.stream()),
             Type::Sketch => Typed::Sketch(sketch::Call::Add(elements(&mut self.dice))),
+            Type::Document => Typed::Document(self.document()),
         }
     }
 
@@ -64,7 +65,7 @@ impl Workload {
             }
             Type::Sketch => Joint::Estimate(of),
             // They have none.
-            Type::Hash | Type::Stream => return Command::Kind(into),
+            Type::Hash | Type::Stream | Type::Document => return Command::Kind(into),
         })
     }
 
@@ -85,6 +86,21 @@ impl Workload {
             15 => Call::Length,
             16 => Call::Has(element(dice)),
             _ => Call::Draw,
+        }
+    }
+
+    fn document(&mut self) -> document::Call {
+        use document::Call;
+        let value = i64::from(self.cluster.world().new_word());
+        let dice = &mut self.dice;
+        match dice.gen_range(0..16) {
+            0 | 1 => Call::Create,
+            2..=4 => Call::Put(element(dice), value),
+            5..=7 => Call::Increment(element(dice), dice.gen_range(-3..9)),
+            8 | 9 => Call::Remove(element(dice)),
+            10 | 11 => Call::Append(elements(dice)),
+            12 => Call::Pop,
+            _ => Call::All,
         }
     }
 
@@ -195,6 +211,7 @@ pub fn whole(of: Type, key: Key) -> Command {
         Type::Set => Typed::Set(set::Call::All),
         Type::Sorted => Typed::Sorted(sorted::Call::Range(0, -1)),
         Type::Stream => Typed::Stream(stream::Call::Range { newest: false, count: 100 }),
+        Type::Document => Typed::Document(document::Call::All),
         Type::Sketch => return Command::Joint(Joint::Estimate(vec![key])),
     };
     Command::Typed(key, typed)

@@ -138,7 +138,13 @@ impl Stream {
         };
         let mut items = Vec::new();
         for (i, entry) in entries.iter().enumerate() {
-            let Some(id) = entry.id.or(told.get(i).copied()) else { continue };
+            let Some(id) = entry.id.or(told.get(i).copied()) else {
+                // Only where nobody heard the answer may it have told of fewer.
+                if reply.is_some() {
+                    return Vec::new();
+                }
+                continue;
+            };
             items.extend(show(entry, id));
             self.learn(entry.number, id);
         }
