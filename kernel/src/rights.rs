@@ -54,17 +54,6 @@ impl Call<'_> {
         })
     }
 
-    /// Whether the client's role allows this, for a subcommand that is told apart only when it runs.
-    pub(crate) fn check_access(&mut self, access: Access, command: &'static str) -> Result<(), CommandError> {
-        refresh(self.core, self.session)?;
-        match known_user(self.session) {
-            Some((name, user)) if !user.role.allows(access) => {
-                Err(CommandError::NoPerm { user: name.into(), command: command.into() })
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Whether the client may run this command with any key, as far as it reads: for one that finds keys in what it reads.
     pub(crate) fn may_read_every_key(&self) -> bool {
         let Some(permits) = &self.session.permits else { return true };

@@ -46,7 +46,6 @@ pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     }),
     ("remove", -2, Access::Admin, remove),
     ("rotate-certs", 2, Access::Admin, |call| {
-        call.check_access(Access::Admin, "cluster")?;
         // Else it knows neither who is an admin nor all nodes.
         if !call.core.is_hot() {
             return Err(CommandError::Loading);
@@ -74,7 +73,6 @@ fn cluster(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 pub(super) fn transfer(call: &mut Call<'_>) -> Result<(), CommandError> {
-    call.check_access(Access::Admin, "cluster")?;
     if !call.core.is_primary() {
         return Err(CommandError::Other("this node is not the primary: send TRANSFER to the one of CLUSTER STATUS"));
     }
@@ -87,7 +85,6 @@ pub(super) fn transfer(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn remove(call: &mut Call<'_>) -> Result<(), CommandError> {
-    call.check_access(Access::Admin, "cluster")?;
     let keeper_only = match call.args.len() {
         3 => false,
         4 if is_word(call.args.at(3), "keeper") => true,

@@ -216,6 +216,9 @@ pub struct Commands {
     touches: Vec<Touches>,
     /// What ACL rules tell apart.
     units: Units,
+    /// Whether CLUSTER is Redis's as well. If not, it has the same subcommands, so that rules mean the same on every node, but
+    /// says itself that there are no such.
+    has_cluster: bool,
     by_name: HashMap<&'static [u8], usize, foldhash::fast::FixedState>,
 }
 
@@ -295,7 +298,7 @@ impl Commands {
             .collect();
         let touches = all.iter().map(|command| Touches::of(command)).collect();
         let units = Units::of(&all, &groups, &containers);
-        Self { all, groups, containers, touches, units, by_name }
+        Self { all, groups, containers, touches, units, has_cluster: facade.cluster, by_name }
     }
 
     /// All commands, sorted by name.
@@ -359,7 +362,8 @@ impl Commands {
         if !command.accepts(args.len()) {
             return Err(CommandError::Arity(command.name));
         }
-        if let Some(container) = &self.containers[i] {
+        let explains_itself = command.name == "cluster" && !self.has_cluster;
+        if let Some(container) = self.containers[i].as_ref().filter(|_| !explains_itself) {
             container.check(args)?;
         }
         Ok((i, command))

@@ -28,10 +28,12 @@ macro_rules! script {
     };
 }
 
+/// Also where a subcommand of Redis, or of Mneme, gets other arguments than it takes.
 #[test]
 fn without_the_facades_neither_is_there() {
     insta::assert_snapshot!(crate::script::play_in(World::new(&[1000; 2]), show, r#"
     > a@1: CLUSTER SLOTS | CLUSTER INFO | CLUSTER KEYSLOT k | CLUSTER NONSENSE | ASKING | SENTINEL MASTERS
+    > a@1: CLUSTER SLOTS 1 | CLUSTER KEYSLOT | CLUSTER MEET 10.0.0.9 6379 | CLUSTER STATUS x | CLUSTER
     > a@1: ROLE
     > read-a@1: ROLE
     "#), @r#"
@@ -42,6 +44,12 @@ fn without_the_facades_neither_is_there() {
       a@1 gets -ERR This instance has cluster support disabled
       a@1 gets -ERR unknown command 'ASKING', with args beginning with: 
       a@1 gets -ERR unknown command 'SENTINEL', with args beginning with: 'MASTERS' 
+    > a@1: CLUSTER SLOTS 1 | CLUSTER KEYSLOT | CLUSTER MEET 10.0.0.9 6379 | CLUSTER STATUS x | CLUSTER
+      a@1 gets -ERR This instance has cluster support disabled
+      a@1 gets -ERR This instance has cluster support disabled
+      a@1 gets -ERR This instance has cluster support disabled
+      a@1 gets -ERR This instance has cluster support disabled
+      a@1 gets -ERR wrong number of arguments for 'cluster' command
     > a@1: ROLE
       a@1 gets [master :6 []]
     > read-a@1: ROLE
@@ -189,8 +197,8 @@ fn every_node_answers_as_a_sentinel() {
     > 2 tells 1 where it is
     > 3 tells 1 where it is
     > a@1: SENTINEL MASTERS | SENTINEL MASTER mymaster | SENTINEL MASTER other | SENTINEL GET-MASTER-ADDR-BY-NAME other
-      a@1 gets [[name mymaster ip 10.0.0.1 port 6379 runid ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 flags master link-pending-commands 0 link-refcount 1 last-ping-sent 0 last-ok-ping-reply 0 last-ping-reply 0 down-after-milliseconds 300 info-refresh 0 role-reported master role-reported-time 0 config-epoch 5 num-slaves 2 num-other-sentinels 2 quorum 2 failover-timeout 10000 parallel-syncs 1]]
-      a@1 gets [name mymaster ip 10.0.0.1 port 6379 runid ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 flags master link-pending-commands 0 link-refcount 1 last-ping-sent 0 last-ok-ping-reply 0 last-ping-reply 0 down-after-milliseconds 300 info-refresh 0 role-reported master role-reported-time 0 config-epoch 5 num-slaves 2 num-other-sentinels 2 quorum 2 failover-timeout 10000 parallel-syncs 1]
+      a@1 gets [[name mymaster ip 10.0.0.1 port 6379 runid ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 flags master link-pending-commands 0 link-refcount 1 last-ping-sent 0 last-ok-ping-reply 0 last-ping-reply 0 down-after-milliseconds 300 info-refresh 0 role-reported master role-reported-time 0 config-epoch 5 num-slaves 2 num-other-sentinels 2 quorum 3 failover-timeout 10000 parallel-syncs 1]]
+      a@1 gets [name mymaster ip 10.0.0.1 port 6379 runid ccf75954af673bdcd81fb0bb5e13328d6d7e4fe3 flags master link-pending-commands 0 link-refcount 1 last-ping-sent 0 last-ok-ping-reply 0 last-ping-reply 0 down-after-milliseconds 300 info-refresh 0 role-reported master role-reported-time 0 config-epoch 5 num-slaves 2 num-other-sentinels 2 quorum 3 failover-timeout 10000 parallel-syncs 1]
       a@1 gets -ERR No such master with that name
       a@1 gets "*-1\r\n"
     > a@1: SENTINEL REPLICAS mymaster | SENTINEL SENTINELS mymaster | SENTINEL MYID

@@ -2,7 +2,7 @@
 
 use mneme_kernel::limits;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, facades};
 
 fn stage() -> Stage {
     let mut stage = Stage::new();
@@ -49,7 +49,7 @@ fn rights_are_checked_against_every_database_that_a_command_touches() {
             ("SELECT 2", "OK"),
             ("GET k", "v"),
             ("CONFIG SET maxmemory 1", "NOPERM User rw has no permissions to run the 'config|set' command"),
-            ("CLUSTER TRANSFER", "NOPERM User rw has no permissions to run the 'cluster' command"),
+            ("CLUSTER TRANSFER", "NOPERM User rw has no permissions to run the 'cluster|transfer' command"),
         ],
     );
     stage.asks(
@@ -147,6 +147,29 @@ fn a_dropped_database_is_gone_with_its_keys_and_grants() {
         "rw",
         &[("GET k", dropped), ("SELECT shop", &refused("rw", "shop")), ("SELECT 1", "OK"), ("GET k", "(nil)")],
     );
+}
+
+/// Slots of keys are looked at in the selected database; what else a client of Redis Cluster or a Sentinel asks has nothing to do
+/// with one.
+#[test]
+fn keys_of_slots_are_those_of_a_database_that_may_be_used_and_is_there() {
+    let mut stage = Stage::with_facade(facades());
+    stage.asks(
+        "admin",
+        &[("DATABASE CREATE shop", "16"), ("USER CREATE rw PASSWORD p ROLE readwrite DATABASES shop", "OK")],
+    );
+    stage.log_in("rw", "p");
+    let zero = refused("rw", "0");
+    let (count, list) = ("CLUSTER COUNTKEYSINSLOT 12182", "CLUSTER GETKEYSINSLOT 12182 10");
+    stage.asks("rw", &[(count, &zero), (list, &zero), ("SELECT shop", "OK"), ("SET foo v", "OK")]);
+    stage.asks("rw", &[(count, "1"), (list, "foo"), ("CONSISTENCY EVENTUAL CLUSTER COUNTKEYSINSLOT 12182", "1")]);
+    stage.ask("admin", "DATABASE DROP shop");
+    let dropped = "ERR the selected database was dropped, SELECT another one";
+    stage.asks("rw", &[(count, dropped), (list, dropped), ("CLUSTER KEYSLOT foo", "12182"), ("ASKING", "OK")]);
+    for asked in ["CLUSTER SLOTS", "CLUSTER MYID", "CLUSTER COUNT-FAILURE-REPORTS x", "SENTINEL MYID"] {
+        let answer = stage.ask("rw", asked);
+        assert!(!answer.contains("ERR") && !answer.contains("NOPERM"), "{asked}: {answer}");
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
+use mneme_kernel::core::{Config, Content, Core, Input, Now, Output, Proposal};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::facade::Facade;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::password::{PasswordCheck, hashed};
@@ -30,8 +31,16 @@ pub struct Stage {
 impl Stage {
     /// With one user: admin.
     pub fn new() -> Self {
-        let mut stage =
-            Self { core: support::core(), clients: BTreeMap::new(), index: 0, accepted: Seq::ZERO, hashed: 0 };
+        Self::of(support::core())
+    }
+
+    /// As [`Stage::new`], on a node that answers as Redis Cluster or as a Sentinel too.
+    pub fn with_facade(facade: Facade) -> Self {
+        Self::of(support::of(Config { facade, ..support::config() }))
+    }
+
+    fn of(core: Core) -> Self {
+        let mut stage = Self { core, clients: BTreeMap::new(), index: 0, accepted: Seq::ZERO, hashed: 0 };
         stage.tell(Input::Begin { nonce: 1 });
         let agreed = Entry::Format { format: NEWEST }.encode();
         stage.commit(&agreed);
@@ -157,6 +166,11 @@ impl Stage {
         let connection = self.clients.get_mut(client).expect("it is connected");
         connection.run(&mut self.core, NOW) == Step::Kill
     }
+}
+
+/// Every facade.
+pub fn facades() -> Facade {
+    Facade { cluster: true, sentinel: Some("mymaster".into()), ..Facade::default() }
 }
 
 fn is_hash_of(text: &[u8], hash: &str) -> bool {

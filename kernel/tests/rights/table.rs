@@ -4,15 +4,16 @@
 use std::fmt::Write;
 
 use mneme_kernel::commands::Commands;
+use mneme_kernel::facade::Facade;
 use mneme_kernel::session::Port;
 
-use crate::stage::{Stage, text};
+use crate::stage::{Stage, facades, text};
 
 const USERS: [&str; 4] = ["stranger", "readonly", "readwrite", "admin"];
 
 /// Every command, and every subcommand that has rights of its own, with as many arguments as it takes.
-fn requests() -> Vec<(String, String)> {
-    let commands = Commands::default();
+fn requests(facade: &Facade) -> Vec<(String, String)> {
+    let commands = Commands::new(facade);
     let mut requests = Vec::new();
     for (number, command) in commands.all().iter().enumerate() {
         let fill = |named: &[&str], arity: i32| {
@@ -35,8 +36,8 @@ fn requests() -> Vec<(String, String)> {
 }
 
 /// Whether a user may run it while a database is selected that the user was granted, or was not.
-fn is_allowed(user: &str, granted: bool, request: &str) -> bool {
-    let mut stage = Stage::new();
+fn is_allowed(facade: &Facade, user: &str, granted: bool, request: &str) -> bool {
+    let mut stage = Stage::with_facade(facade.clone());
     for role in ["readonly", "readwrite"] {
         assert_eq!(stage.ask("admin", &format!("USER CREATE {role} PASSWORD p ROLE {role} DATABASES 1")), "OK");
     }
@@ -55,7 +56,7 @@ fn is_allowed(user: &str, granted: bool, request: &str) -> bool {
     let refused = replies.first().is_some_and(|reply| is_refusal(&text(reply)));
     // What it would be told without doing it is the same.
     if user != "stranger" {
-        let mut stage = Stage::new();
+        let mut stage = Stage::with_facade(facade.clone());
         stage.ask("admin", "USER CREATE readonly PASSWORD p ROLE readonly DATABASES 1");
         stage.ask("admin", "USER CREATE readwrite PASSWORD p ROLE readwrite DATABASES 1");
         if granted {
@@ -67,27 +68,57 @@ fn is_allowed(user: &str, granted: bool, request: &str) -> bool {
     !refused
 }
 
-#[test]
-fn every_command_is_run_by_whom_the_table_says() {
+/// A line for each request.
+fn found(facade: &Facade) -> String {
     let mut found = String::new();
-    for (name, request) in requests() {
+    for (name, request) in requests(facade) {
         let who = |granted: bool| {
-            let users = USERS.into_iter().filter(|user| is_allowed(user, granted, &request));
+            let users = USERS.into_iter().filter(|user| is_allowed(facade, user, granted, &request));
             users.collect::<Vec<_>>().join(" ")
         };
         let (here, elsewhere) = (who(true), who(false));
         let elsewhere = if here == elsewhere { String::new() } else { format!(" | {elsewhere}") };
         writeln!(found, "{name}: {here}{elsewhere}").expect("writing into memory");
     }
+    found
+}
+
+/// The lines that only one of both has, and those that only the other one has.
+fn differences<'a>(one: &'a str, other: &'a str) -> (Vec<&'a str>, Vec<&'a str>) {
+    let only =
+        |one: &'a str, other: &str| one.lines().filter(|line| !other.lines().any(|known| known == *line)).collect();
+    (only(one, other), only(other, one))
+}
+
+#[test]
+fn every_command_is_run_by_whom_the_table_says() {
     let table = include_str!("table.txt");
     let known: String = table.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
-    let is_new = |line: &&str| !known.lines().any(|known| known == *line);
-    let new: Vec<&str> = found.lines().filter(is_new).collect();
-    let gone: Vec<&str> = known.lines().filter(|known| !found.lines().any(|line| line == *known)).collect();
+    let found = found(&facades());
+    let (new, gone) = differences(&found, &known);
     assert!(
         new.is_empty() && gone.is_empty(),
         "not in table.txt:\n{}\n\nonly there:\n{}",
         new.join("\n"),
         gone.join("\n")
     );
+}
+
+/// Rules mean the same on nodes that answer as Redis Cluster and on those that do not.
+#[test]
+fn rights_do_not_depend_on_the_facades() {
+    let (with, without) = (Commands::new(&facades()), Commands::default());
+    let all = |commands: &Commands| {
+        let units = |number: usize| {
+            let name = commands.all()[number].name;
+            let subcommands = commands.subcommands(number);
+            format!("{name} {:?} {:?}", commands.all()[number].access, subcommands.collect::<Vec<_>>())
+        };
+        (0..commands.all().len()).map(|number| units(number) + "\n").collect::<String>()
+    };
+    let (with, without) = (all(&with), all(&without));
+    let (only_with, only_without) = differences(&with, &without);
+    assert!(only_without.is_empty(), "{only_without:?}");
+    let of_facades = |line: &&str| line.starts_with("asking ") || line.starts_with("sentinel ");
+    assert!(only_with.iter().all(of_facades), "{only_with:?}");
 }
