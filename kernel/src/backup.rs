@@ -5,6 +5,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bincode::de::Decoder;
@@ -21,7 +22,7 @@ use crate::level::Level;
 use crate::limits;
 use crate::rules::Rules;
 use crate::system::System;
-use crate::users::{Role, User, Users};
+use crate::users::{User, Users};
 
 /// What stands last in a backup's file. A change of it is a newer format of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -50,7 +51,7 @@ impl Encode for Outline {
         let Self { databases, users } = self;
         databases.encode(encoder)?;
         users.encode(encoder)?;
-        let rules = |user: &UserOutline| user.rules.clone().map(|rules| (user.name.clone(), rules));
+        let rules = |UserOutline { name, user }: &UserOutline| Some((name.clone(), Rules::clone(user.rules.as_ref()?)));
         let rules: BTreeMap<String, Rules> = users.iter().filter_map(rules).collect();
         if rules.is_empty() { Ok(()) } else { rules.encode(encoder) }
     }
@@ -61,7 +62,7 @@ impl<C> Decode<C> for Outline {
         let (databases, mut users): (_, Vec<UserOutline>) = (Decode::decode(decoder)?, Decode::decode(decoder)?);
         if decoder.reader().peek_read(1).is_some() {
             let mut rules: BTreeMap<String, Rules> = Decode::decode(decoder)?;
-            users.iter_mut().for_each(|user| user.rules = rules.remove(&user.name));
+            users.iter_mut().for_each(|UserOutline { name, user }| user.rules = rules.remove(name).map(Arc::new));
         }
         Ok(Self { databases, users })
     }
@@ -79,45 +80,12 @@ pub struct DatabaseOutline {
     pub level: Option<Level>,
 }
 
-/// A user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A user, whose rules are encoded with those of all users, behind them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct UserOutline {
     pub name: String,
-    pub password_hash: String,
-    pub role: Role,
-    pub everywhere: bool,
-    pub granted: Vec<DbNumber>,
-    pub level: Option<Level>,
-    /// Encoded with those of all users, behind them.
-    pub rules: Option<Rules>,
+    pub user: User,
 }
-
-impl Encode for UserOutline {
-    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        let Self { name, password_hash, role, everywhere, granted, level, rules: _ } = self;
-        name.encode(encoder)?;
-        password_hash.encode(encoder)?;
-        role.encode(encoder)?;
-        everywhere.encode(encoder)?;
-        granted.encode(encoder)?;
-        level.encode(encoder)
-    }
-}
-
-impl<C> Decode<C> for UserOutline {
-    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: Decode::decode(decoder)?,
-            password_hash: Decode::decode(decoder)?,
-            role: Decode::decode(decoder)?,
-            everywhere: Decode::decode(decoder)?,
-            granted: Decode::decode(decoder)?,
-            level: Decode::decode(decoder)?,
-            rules: None,
-        })
-    }
-}
-bincode::impl_borrow_decode!(UserOutline);
 
 /// Why a cluster does not take an outline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -128,7 +96,7 @@ pub enum OutlineError {
     TooManyDatabases,
     #[error("there would be too many users")]
     TooManyUsers,
-    #[error("there would be no admin")]
+    #[error("there would be no admin who can authenticate and change users")]
     NoAdmin,
 }
 
@@ -141,30 +109,28 @@ impl Outline {
             name: databases.name(number).map(String::from),
             level: databases.level(number),
         };
-        let user = |(name, user): (&str, &User)| UserOutline {
-            name: name.into(),
-            password_hash: user.password_hash.clone(),
-            role: user.role,
-            everywhere: user.everywhere,
-            granted: user.granted.iter().copied().collect(),
-            level: user.level,
-            rules: user.rules.as_ref().map(|rules| Rules::clone(rules)),
-        };
+        let user = |(name, user): (&str, &User)| UserOutline { name: name.into(), user: user.clone() };
         Self { databases: databases.iter().map(database).collect(), users: system.users.iter().map(user).collect() }
     }
 
-    /// Tells the changes by which every database and user of the outline becomes as it says; others stay as they are.
+    /// Tells the changes by which every database and user of the outline becomes as it says; others stay as they are. Somebody
+    /// must be left who administers.
     ///
     /// # Errors
     /// If the cluster cannot take it: then none of the changes that were told must be made.
-    pub(crate) fn impose(&self, system: &System, mut change: impl FnMut(&Effect<'_>)) -> Result<(), OutlineError> {
+    pub(crate) fn impose(
+        &self,
+        system: &System,
+        administers: impl Fn(&User) -> bool,
+        mut change: impl FnMut(&Effect<'_>),
+    ) -> Result<(), OutlineError> {
         let (mut databases, mut users) = (system.databases.clone(), system.users.clone());
         self.make_databases(&mut databases, &mut change)?;
         self.make_users(&mut users, &mut change);
         if users.len() > limits::MAX_USERS {
             return Err(OutlineError::TooManyUsers);
         }
-        match users.iter().any(|(_, user)| user.role == Role::Admin) {
+        match users.iter().any(|(_, user)| administers(user)) {
             true => Ok(()),
             false => Err(OutlineError::NoAdmin),
         }
@@ -198,23 +164,17 @@ impl Outline {
             users.apply(effect);
             change(effect);
         };
-        for user in &self.users {
-            let UserOutline { name, password_hash, role, everywhere, granted, level, rules } = user;
+        for UserOutline { name, user } in &self.users {
             let known = users.get(name);
-            let is_same = known.is_some_and(|known| {
-                (&known.password_hash, known.role, known.everywhere, known.level)
-                    == (password_hash, *role, *everywhere, *level)
-                    && known.granted.iter().eq(granted)
-                    && known.rules.as_deref() == rules.as_ref()
-            });
-            if is_same {
+            if known.is_some_and(|known| **known == *user) {
                 continue;
             }
+            let User { password_hash, role, everywhere, granted, level, rules } = user;
             let has_had_rules = known.is_some_and(|known| known.rules.is_some());
             tell(users, &Effect::User { name, password_hash, role: *role });
             if has_had_rules || rules.is_some() {
                 let mut encoded = Vec::new();
-                rules.iter().for_each(|rules| codec::encode(rules, &mut encoded));
+                rules.iter().for_each(|rules| codec::encode(&**rules, &mut encoded));
                 tell(users, &Effect::Rules { user: name, rules: &encoded });
             }
             tell(users, &Effect::Reach { user: name, everywhere: *everywhere });
@@ -243,6 +203,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::users::Role;
 
     fn system(effects: &[Effect<'_>]) -> System {
         let mut system = System::default();
@@ -253,7 +214,8 @@ mod tests {
     fn imposed(outline: &Outline, system: &mut System) -> Result<usize, OutlineError> {
         let mut bytes = Vec::new();
         let mut count = 0;
-        outline.impose(system, |effect| {
+        let administers = |user: &User| user.role == Role::Admin && user.can_authenticate();
+        outline.impose(system, administers, |effect| {
             count += 1;
             crate::effect::record(effect, &mut bytes);
         })?;
@@ -325,8 +287,13 @@ mod tests {
         assert_eq!(imposed(&outline, &mut taken), Err(OutlineError::Taken("shop".into())));
         let mut taken = system(&[ADMIN, Effect::CreateDatabase { name: "other", db: DbNumber(17), id: DbId(16) }]);
         assert_eq!(imposed(&outline, &mut taken), Err(OutlineError::Taken("shop".into())));
-        let demoted = UserOutline { role: Role::ReadOnly, ..outline.users[0].clone() };
-        let outline = Outline { databases: Vec::new(), users: vec![demoted] };
-        assert_eq!(imposed(&outline, &mut system(&[ADMIN])), Err(OutlineError::NoAdmin));
+        let admin = &outline.users[0].user;
+        let demoted = User { role: Role::ReadOnly, ..admin.clone() };
+        let locked_out = User { password_hash: String::new(), ..admin.clone() };
+        for user in [demoted, locked_out] {
+            let users = vec![UserOutline { name: "admin".into(), user }];
+            let outline = Outline { databases: Vec::new(), users };
+            assert_eq!(imposed(&outline, &mut system(&[ADMIN])), Err(OutlineError::NoAdmin));
+        }
     }
 }

@@ -228,17 +228,19 @@ impl Core {
             return;
         }
         self.channels.rights_of = self.rights_changes;
-        let others = self.clients.sessions().into_iter().map(|(_, session)| session);
+        let Self { clients, permits, commands, .. } = self;
+        let users = &self.system.users;
+        let mut may_hear_on = |session: &Session| {
+            let Some(name) = session.user.as_deref() else { return false };
+            let Some(user) = users.get(name).filter(|user| user.knows(session.stamp)) else { return false };
+            // Of many subscribers that are one user, what it may is made once.
+            let permits = permits.of(name, user, users, commands);
+            permits.is_none_or(|permits| session.subscriptions.are_allowed(&permits))
+        };
+        let others = clients.sessions().into_iter().map(|(_, session)| session);
         let subscribers = others.chain(running).filter(|session| !session.subscriptions.is_empty());
         let sent_off: Vec<Slot> =
-            subscribers.filter(|session| !self.may_hear_on(session)).map(|session| session.slot).collect();
-        sent_off.into_iter().for_each(|slot| self.clients.kill(slot));
-    }
-
-    fn may_hear_on(&self, session: &Session) -> bool {
-        let user = session.user.as_deref().and_then(|name| self.system.users.get(name));
-        let Some(user) = user.filter(|user| user.knows(session.stamp)) else { return false };
-        let permits = user.rules.as_ref().and_then(|rules| Permits::of(rules, &self.commands));
-        permits.is_none_or(|permits| session.subscriptions.are_allowed(&permits))
+            subscribers.filter(|session| !may_hear_on(session)).map(|session| session.slot).collect();
+        sent_off.into_iter().for_each(|slot| clients.kill(slot));
     }
 }

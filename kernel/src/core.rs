@@ -3,7 +3,6 @@
 //! Requests come in by [`Core::execute`], because they bring borrowed bytes and take a borrowed reply buffer; everything
 //! else comes in by [`Core::handle`]. Nothing leaves but return values and [`Output`]s.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -34,13 +33,12 @@ use crate::lookahead;
 use crate::members::{Group, Members};
 use crate::mutant::Mutant;
 use crate::password::{self, PasswordCheck};
-use crate::permits::Permits;
+use crate::permits::OfUsers;
 use crate::probe::{Probe, Probes};
 use crate::random::Random;
 use crate::rates::Rates;
 use crate::reign::{Mark, Reign};
 use crate::resp::{Args, OwnedArgs, Reply};
-use crate::rules::Rules;
 use crate::script::Times;
 use crate::scripting::Scripts;
 use crate::served::Served;
@@ -278,7 +276,7 @@ pub struct Core {
     /// Grows whenever somebody's rights may have changed: sessions then look anew.
     pub(crate) rights_changes: u64,
     /// What users' rules allow, beside the rules that it was made from; `None` if that is everything.
-    pub(crate) permits: BTreeMap<String, (Arc<Rules>, Option<Arc<Permits>>)>,
+    pub(crate) permits: OfUsers,
     pub(crate) acl_log: AclLog,
     pub(crate) changed: Changed,
     pub(crate) watches: Watches,
@@ -363,7 +361,7 @@ impl Core {
             rates: Rates::default(),
             system: System::default(),
             rights_changes: 0,
-            permits: BTreeMap::new(),
+            permits: OfUsers::default(),
             acl_log: AclLog::default(),
             secrets_made: 0,
             role: Role::Recovering,

@@ -8,11 +8,14 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 
 use sha2::{Digest, Sha256};
 
 /// Stands before a hash that is of the SHA-256 of a password.
 const MARK: &str = "sha256:";
+/// Stands between the hashes of a user's passwords.
+const BETWEEN_HASHES: &str = "\n";
 /// How the hashes of this version begin. What a client hands in as one must, too: else it would choose what checking costs.
 const ARGON2ID: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 
@@ -77,15 +80,17 @@ impl core::fmt::Debug for Password {
 }
 
 impl Password {
-    /// The password's hash: the one of those known that is of it, or a new one.
+    /// The password's hash: all of those known that are of it, as they are stored, or a new one. Who may not know what others
+    /// are making just now adds a second one, and a password that is removed must be with all of them.
     pub fn hash(&self, mut verify: impl FnMut(&[u8], &str) -> bool, make: impl FnOnce(&[u8]) -> String) -> String {
-        let mut is_of = |stored: &String| match (stored.strip_prefix(MARK), self.form) {
+        let is_of = |stored: &&str| match (stored.strip_prefix(MARK), self.form) {
             (Some(hash), _) => verify(&self.redis(), hash),
             (None, Form::Sha256) => false,
             (None, _) => verify(&self.text, stored),
         };
-        if let Some(known) = self.known.iter().find(|stored| is_of(stored)) {
-            return known.clone();
+        let known: Vec<&str> = self.known.iter().map(String::as_str).filter(is_of).collect();
+        if !known.is_empty() {
+            return join_hashes(&known);
         }
         match self.form {
             Form::Plain => make(&self.text),
@@ -131,6 +136,16 @@ pub(crate) fn unforeseeable(key: &[u64; 4], number: u64, digits: usize) -> Vec<u
     (0..).flat_map(block).take(digits).collect()
 }
 
+/// Hashes as they are stored, one behind the other.
+pub(crate) fn join_hashes(hashes: &[impl Borrow<str>]) -> String {
+    hashes.join(BETWEEN_HASHES)
+}
+
+/// The hashes that are stored so; none of nothing.
+pub(crate) fn split_hashes(stored: &str) -> impl Iterator<Item = &str> {
+    stored.split(BETWEEN_HASHES).filter(|hash| !hash.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +181,14 @@ mod tests {
     fn a_hash_of_the_password_itself_is_recognised_by_the_password_alone() {
         assert_eq!(hash(b"passwd4", Form::Redis, &["hash of passwd4"]), "hash of passwd4");
         assert_ne!(hash(DIGEST, Form::Sha256, &["hash of passwd4"]), "hash of passwd4");
+    }
+
+    #[test]
+    fn a_password_that_was_hashed_twice_is_recognised_by_both_salts() {
+        let verify = |text: &[u8], stored: &str| stored.starts_with(&make(text));
+        let known: Vec<String> = ["hash of p 1", "hash of q", "hash of p 2"].map(String::from).into();
+        let password = Password { text: b"p".into(), form: Form::Redis, known };
+        assert_eq!(password.hash(verify, make), "hash of p 1\nhash of p 2");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What a user's rules allow, made once from them when they have changed: a set of bits for commands, so that looking costs
 //! a command next to nothing.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -10,11 +12,33 @@ use crate::commands::{Access, Command, Commands, Use};
 use crate::glob;
 use crate::resp::Args;
 use crate::rules::{Rules, Selector};
-use crate::users::Role;
+use crate::users::{Role, User, Users};
 
 /// What rules allow.
 #[derive(Debug)]
 pub struct Permits(Vec<Permit>);
+
+/// What the rules of users allow, made when it is asked for first after a user has changed.
+#[derive(Debug, Default)]
+pub(crate) struct OfUsers(BTreeMap<String, (Arc<Rules>, Option<Arc<Permits>>)>);
+
+impl OfUsers {
+    /// `None` if the user, one of these, may do all that its role allows.
+    pub(crate) fn of(&mut self, name: &str, user: &User, users: &Users, commands: &Commands) -> Option<Arc<Permits>> {
+        let rules = user.rules.as_ref()?;
+        if let Some((of, permits)) = self.0.get(name)
+            && Arc::ptr_eq(of, rules)
+        {
+            return permits.clone();
+        }
+        if self.0.len() >= users.len() {
+            self.0.retain(|name, _| users.get(name).is_some());
+        }
+        let permits = Permits::of(rules, commands).map(Arc::new);
+        self.0.insert(name.into(), (rules.clone(), permits.clone()));
+        permits
+    }
+}
 
 /// What one selector allows.
 #[derive(Debug)]
@@ -248,5 +272,28 @@ pub(crate) fn join_selectors<'a>(words: impl Iterator<Item = &'a [u8]>) -> Resul
     match open {
         None => Ok(joined),
         Some(_) => Err(String::from_utf8_lossy(first).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::Effect;
+
+    #[test]
+    fn what_rules_allow_is_made_once_and_anew_when_they_have_changed() {
+        let commands = Commands::default();
+        let mut users = Users::default();
+        users.apply(&Effect::User { name: "ann", password_hash: "a", role: Role::ReadOnly });
+        users.set_rules("ann", Some(Rules::of_new_user()));
+        let mut made = OfUsers::default();
+        let mut permits = |users: &Users| {
+            let ann = users.get("ann").expect("it was made");
+            made.of("ann", ann, users, &commands).expect("it may not do all")
+        };
+        let (first, second) = (permits(&users), permits(&users));
+        assert!(Arc::ptr_eq(&first, &second));
+        users.set_rules("ann", Some(Rules::of_new_user()));
+        assert!(!Arc::ptr_eq(&first, &permits(&users)));
     }
 }

@@ -72,8 +72,11 @@ impl Call<'_> {
             }
         };
         let object = object.into();
-        let is_queued = self.session.transaction.is_some() || self.session.in_transaction;
-        let context = if is_queued { "multi" } else { "toplevel" };
+        let context = match self.session {
+            Session { in_script: true, .. } => "lua",
+            Session { in_transaction: true, .. } | Session { transaction: Some(_), .. } => "multi",
+            _ => "toplevel",
+        };
         let user = self.session.user.clone().unwrap_or_default();
         self.core.note_refusal(self.session, self.monotonic, Refusal { reason, context, object, user });
     }
@@ -95,24 +98,12 @@ impl Core {
         self.acl_log.add(refusal, client, self.newest_wall(), bound);
     }
 
-    /// What a user's rules allow: made when it is asked for first after the user has changed.
+    /// What a user's rules allow.
     pub(crate) fn permits(&mut self, name: &str, user: &User) -> Option<Arc<Permits>> {
-        let rules = user.rules.as_ref()?;
-        if let Some((of, permits)) = self.permits.get(name)
-            && Arc::ptr_eq(of, rules)
-        {
-            return permits.clone();
-        }
-        if self.permits.len() >= self.system.users.len() {
-            let users = &self.system.users;
-            self.permits.retain(|name, _| users.get(name).is_some());
-        }
-        let permits = Permits::of(rules, &self.commands).map(Arc::new);
-        self.permits.insert(name.into(), (rules.clone(), permits.clone()));
-        permits
+        self.permits.of(name, user, &self.system.users, &self.commands)
     }
 
-    /// Whether a user, who may be about to become as is said here, can change users.
+    /// Whether a user, who may be about to become as is said here, can authenticate and change users.
     pub(crate) fn administers(&self, user: &User) -> bool {
         let may = |rules: &Arc<Rules>| {
             let may_run = |permits: &Permits| {
@@ -121,7 +112,7 @@ impl Core {
             };
             Permits::of(rules, &self.commands).as_ref().is_none_or(may_run)
         };
-        user.role == Role::Admin && user.is_on() && user.rules.as_ref().is_none_or(may)
+        user.role == Role::Admin && user.can_authenticate() && user.rules.as_ref().is_none_or(may)
     }
 
     /// Whether somebody else could change users, if this one could not.

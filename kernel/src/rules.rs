@@ -7,12 +7,14 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
 
 use crate::commands::is_word;
 
 /// A user's rules.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode)]
 pub struct Rules {
     /// Whether anybody may authenticate as the user. Who has stays so, as in Redis.
     pub is_on: bool,
@@ -76,7 +78,28 @@ pub enum RuleError {
 /// `@`. Whether it is there, and may be allowed, or taken away.
 pub(crate) type Check<'a> = &'a dyn Fn(&str, bool) -> Result<(), RuleError>;
 
+impl<C> Decode<C> for Rules {
+    /// What comes from a disk or another node is looked at: everything else relies on it.
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let rules = Self {
+            is_on: Decode::decode(decoder)?,
+            needs_no_password: Decode::decode(decoder)?,
+            skips_sanitizing: Decode::decode(decoder)?,
+            makes_role: Decode::decode(decoder)?,
+            selectors: Decode::decode(decoder)?,
+        };
+        if rules.is_sound() { Ok(rules) } else { Err(DecodeError::Other("these are no rules of a user")) }
+    }
+}
+bincode::impl_borrow_decode!(Rules);
+
 impl Rules {
+    /// Whether they are such as rules make.
+    fn is_sound(&self) -> bool {
+        let has_sign = |rule: &String| rule.starts_with(['+', '-']);
+        !self.selectors.is_empty() && self.selectors.iter().all(|selector| selector.commands.iter().all(has_sign))
+    }
+
     /// Of a user that was just made by a rule: nothing is allowed.
     pub(crate) fn of_new_user() -> Self {
         Self {
@@ -281,4 +304,54 @@ impl Selector {
 fn check_pattern(pattern: &[u8]) -> Result<(), RuleError> {
     let is_sound = |byte: &u8| !byte.is_ascii_whitespace() && *byte != 0;
     if pattern.iter().all(is_sound) { Ok(()) } else { Err(RuleError::Syntax) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+    use crate::effect::Effect;
+    use crate::system::System;
+    use crate::users::Role;
+
+    /// Rules that no rule makes, and how they are encoded.
+    fn unsound() -> impl Iterator<Item = Vec<u8>> {
+        let with = |rule: &str| Selector { commands: vec![rule.into()], ..Selector::default() };
+        let selectors = [vec![], vec![with("")], vec![with("get")], vec![with("\u{e9}")], vec![with("+get"), with("")]];
+        selectors.into_iter().map(|selectors| {
+            let mut encoded = Vec::new();
+            codec::encode(&Rules { selectors, ..Rules::of_new_user() }, &mut encoded);
+            encoded
+        })
+    }
+
+    #[test]
+    fn rules_that_no_rule_makes_are_not_read() {
+        for encoded in unsound() {
+            assert!(codec::decode_owned::<Rules>(&encoded).is_err(), "{encoded:?}");
+        }
+        let mut encoded = Vec::new();
+        let selectors = vec![Selector { commands: vec!["-@all".into()], ..Selector::default() }];
+        codec::encode(&Rules { selectors, ..Rules::of_new_user() }, &mut encoded);
+        assert!(codec::decode_owned::<Rules>(&encoded).is_ok());
+    }
+
+    /// In the log they take all rights away, as everything does that is not known; a snapshot with them is refused.
+    #[test]
+    fn whoever_has_rules_that_cannot_be_read_may_nothing() {
+        for encoded in unsound() {
+            let mut system = System::default();
+            system.apply(&Effect::User { name: "ann", password_hash: "a", role: Role::Admin });
+            system.apply(&Effect::Rules { user: "ann", rules: &encoded });
+            let ann = system.users.get("ann").expect("it was made");
+            assert_eq!(ann.rules.as_deref(), Some(&Rules::unreadable()));
+
+            let mut newer = Vec::new();
+            codec::encode(&system.agreed, &mut newer);
+            newer.push(1);
+            codec::encode(&String::from("ann"), &mut newer);
+            newer.extend(encoded);
+            assert!(system.take_newer(&newer).is_err());
+        }
+    }
 }

@@ -261,6 +261,7 @@ pub(crate) fn run(
     call.core.scripts.running = Some(Running::new(function, now));
     let (db, in_transaction) = (call.session.db, call.session.in_transaction);
     call.session.in_transaction = true;
+    call.session.in_script = true;
     // What runs inside shares its time, as in a transaction.
     let pace = core::mem::replace(&mut call.session.pace, Pace::Group);
     let mut reply = core::mem::take(&mut call.reply.bytes);
@@ -281,6 +282,7 @@ pub(crate) fn run(
     call.reply.bytes = written.bytes;
     call.session.db = db;
     call.session.in_transaction = in_transaction;
+    call.session.in_script = false;
     call.session.pace = pace;
     call.core.scripts.memory = engine.memory();
     call.core.scripts.engine = Some(engine);

@@ -89,8 +89,10 @@ pub struct Session {
     pub(crate) replies: Replies,
     /// Between MULTI and EXEC.
     pub(crate) transaction: Option<Box<Transaction>>,
-    /// An EXEC runs.
+    /// An EXEC runs, or a script, in which as little is possible.
     pub(crate) in_transaction: bool,
+    /// A script runs, maybe in an EXEC.
+    pub(crate) in_script: bool,
     pub(crate) watching: Watching,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) is_monitor: bool,
@@ -191,6 +193,7 @@ impl Session {
             replies: Replies::On,
             transaction: None,
             in_transaction: false,
+            in_script: false,
             watching: Watching::default(),
             subscriptions: Subscriptions::default(),
             is_monitor: false,

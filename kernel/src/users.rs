@@ -16,6 +16,7 @@ use crate::commands::Access;
 use crate::effect::Effect;
 use crate::ids::DbNumber;
 use crate::level::Level;
+use crate::password;
 use crate::rules::Rules;
 
 /// A user's rights.
@@ -119,9 +120,9 @@ impl User {
         self.everywhere || self.role == Role::Admin
     }
 
-    /// The hashes of the user's passwords.
+    /// The hashes of the user's passwords; none if there are none.
     pub fn hashes(&self) -> impl Iterator<Item = &str> {
-        self.password_hash.split(BETWEEN_HASHES)
+        password::split_hashes(&self.password_hash)
     }
 
     /// Whether who has authenticated by the password with this stamp is this user: not one of the same name before or after,
@@ -139,10 +140,12 @@ impl User {
     pub fn is_on(&self) -> bool {
         self.rules.as_ref().is_none_or(|rules| rules.is_on)
     }
-}
 
-/// Stands between the hashes of a user's passwords.
-pub(crate) const BETWEEN_HASHES: char = '\n';
+    /// Whether there is a password by which somebody may.
+    pub(crate) fn can_authenticate(&self) -> bool {
+        self.is_on() && (self.needs_no_password() || self.hashes().next().is_some())
+    }
+}
 
 /// Tells a password by its hash. Hashes are salted, so no two are the same.
 pub fn stamp(hash: &str) -> u64 {
@@ -219,5 +222,23 @@ impl Users {
         if let Some(user) = self.0.get_mut(name) {
             change(Arc::make_mut(user));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// What is compared with no hash takes as long as a stranger's.
+    #[test]
+    fn who_has_no_password_has_no_hash() {
+        let ann = User::nobody();
+        assert_eq!(ann.hashes().count(), 0);
+        assert!(!ann.knows(stamp("")) && !ann.can_authenticate());
+        let ann = User { password_hash: "a\nb".into(), ..ann };
+        assert_eq!(ann.hashes().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(ann.knows(stamp("b")) && ann.can_authenticate());
     }
 }

@@ -32,7 +32,7 @@ impl World {
         let client = core.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
         let mut world = Self { core, client, index: 0, accepted: Seq::ZERO };
         world.tell(Input::Begin { nonce: 1 });
-        world.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
+        world.tell(Input::Found { admin: "admin", password_hash: "hash", sealed_ca: None });
         assert_eq!(world.ask("AUTH p"), "OK");
         world
     }

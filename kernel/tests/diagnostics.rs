@@ -68,7 +68,7 @@ impl Bench {
         bench.tell(Input::Committed { index: Index(0), content: Content::Blank, age: Duration::ZERO });
         bench.tell(Input::Begin { nonce: 1 });
         bench.commit();
-        bench.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
+        bench.tell(Input::Found { admin: "admin", password_hash: "hash", sealed_ca: None });
         bench.flush();
         assert_eq!(bench.ask(&["AUTH", "right"]), Value::Simple("OK".into()));
         bench.core.stats.calls.iter_mut().for_each(|calls| *calls = Calls::default());

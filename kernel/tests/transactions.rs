@@ -27,7 +27,7 @@ impl World {
         let now = Now { wall: Wall(1_700_000_000_000), monotonic: Monotonic(Duration::from_secs(1)) };
         let mut world = Self { core: support::core(), now, index: 0, accepted: Seq::ZERO, batches: 0 };
         world.tell(Input::Begin { nonce: 1 });
-        world.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
+        world.tell(Input::Found { admin: "admin", password_hash: "hash", sealed_ca: None });
         world
     }
 

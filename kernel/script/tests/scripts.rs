@@ -298,6 +298,17 @@ fn a_script_may_do_what_its_user_may() {
         refused.starts_with("-ERR ACL failure in script: User ro has no permissions to run the 'set' command script: "),
         "{refused}"
     );
+    let log = world.ask(&mut client, &["ACL", "LOG"]);
+    assert!(log.contains("context $3 lua $6 object $3 set "), "{log}");
+    // Also in a transaction; what is refused beside it is not the script's.
+    for request in [&["MULTI"][..], &["EVAL", "return redis.pcall('incr', 'a')", "0"], &["EXEC"], &["MULTI"]] {
+        world.ask(&mut reader, request);
+    }
+    world.ask(&mut reader, &["DECR", "a"]);
+    world.ask(&mut reader, &["DISCARD"]);
+    let log = world.ask(&mut client, &["ACL", "LOG"]);
+    assert!(log.contains("context $3 lua $6 object $4 incr "), "{log}");
+    assert!(log.contains("context $5 multi $6 object $4 decr "), "{log}");
     assert_eq!(world.ask(&mut reader, &["EVAL", "return redis.call('get', 'a')", "0"]), "$-1");
     assert_eq!(
         world.ask(

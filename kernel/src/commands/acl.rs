@@ -6,21 +6,23 @@
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::containers::{self, Subcommand};
-use super::{Access, Command, CommandError, Keys, categories, integer, is_word, lossy, user};
+use super::{Access, Command, CommandError, Keys, categories, connection, integer, is_word, lossy, user};
 use crate::agreed;
 use crate::call::{Call, NOT_AGREED};
 use crate::codec;
 use crate::effect::Effect;
+use crate::level::Level;
 use crate::limits;
 use crate::password::{self, Form, Password};
 use crate::permits::{self, Permits, join_selectors, least_role};
 use crate::resp::{Args, OwnedArgs};
 use crate::rights::Rights;
 use crate::rules::{RuleError, Rules, Selector};
-use crate::users::{BETWEEN_HASHES, Role, User};
+use crate::users::{Role, User};
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     name: "acl",
@@ -139,7 +141,7 @@ fn make_secret(call: &mut Call<'_>) -> Result<(), CommandError> {
 fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
     call.depend_on_system();
     let line = |(name, user): (&str, &User)| {
-        let hashes: Vec<&str> = user.hashes().filter(|hash| !hash.is_empty()).collect();
+        let hashes: Vec<&str> = user.hashes().collect();
         [b"user ", name.as_bytes(), b" ", &rules_of(user).shown(&hashes)].concat()
     };
     let lines: Vec<Vec<u8>> = call.core.system.users.iter().map(line).collect();
@@ -151,7 +153,12 @@ fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
 fn dry_run(call: &mut Call<'_>) -> Result<(), CommandError> {
     call.depend_on_system();
     let name = lossy(call.args.at(2));
-    let inner = call.args.skip(3);
+    let mut inner = call.args.skip(3);
+    if is_word(inner.at(0), "consistency") && inner.len() > 2 {
+        // Whoever may authenticate may ask for a level; what counts is the command behind it.
+        Level::parse(inner.at(1)).ok_or(connection::UNKNOWN_LEVEL)?;
+        inner = inner.skip(2);
+    }
     let user = call.core.system.users.get(&name).cloned();
     let user = user.ok_or_else(|| CommandError::Text(format!("User '{name}' not found")))?;
     let (number, _) = call.core.commands.find(inner.at(0)).ok_or_else(|| {
@@ -200,7 +207,7 @@ fn describe(call: &mut Call<'_>, user: &User) {
     reply.set(flags.len());
     flags.into_iter().for_each(|flag| reply.bulk(flag.as_bytes()));
     reply.bulk(b"passwords");
-    let hashes: Vec<&str> = user.hashes().filter(|hash| !hash.is_empty()).collect();
+    let hashes: Vec<&str> = user.hashes().collect();
     reply.array(hashes.len());
     hashes.into_iter().for_each(|hash| reply.bulk(hash.as_bytes()));
     let fields = |reply: &mut crate::resp::Reply, selector: &Selector| {
@@ -257,11 +264,15 @@ pub(crate) fn unhashed(call: &Call<'_>) -> Result<Option<Password>, CommandError
     }
     let is_made =
         |text: &[u8], form: Form| call.session.hashed.iter().any(|made| made.text == text && made.form == form);
-    let said = call.args.skip(3).iter().filter_map(|word| match PasswordWord::of(word, false) {
-        Some(Ok((PasswordWord::Text(text, form), _))) => Some((text, form)),
-        _ => None,
-    });
-    let passwords: Vec<(&[u8], Form)> = said.collect();
+    let mut passwords: Vec<(&[u8], Form)> = Vec::new();
+    for word in call.args.skip(3).iter() {
+        match PasswordWord::of(word, false) {
+            Some(Ok((PasswordWord::Text(text, form), _))) => passwords.push((text, form)),
+            // The primary trusts the hashes of the node that sends them.
+            Some(Err(error)) => return Err(wrong(word, error)),
+            Some(Ok((PasswordWord::Hash(_), _))) | None => {}
+        }
+    }
     let Some((text, form)) = passwords.iter().find(|(text, form)| !is_made(text, *form)) else { return Ok(None) };
     // Looked at once, before the first: with stand-ins for the hashes.
     if call.session.hashed.is_empty() {
@@ -274,8 +285,18 @@ pub(crate) fn unhashed(call: &Call<'_>) -> Result<Option<Password>, CommandError
         }
     }
     let user = call.core.system.users.get(&lossy(call.args.at(2)));
-    let known = user.into_iter().flat_map(|user| user.hashes()).map(String::from).collect();
+    let mut known: Vec<String> = user.into_iter().flat_map(|user| user.hashes()).map(String::from).collect();
+    // The command may say the same password in another form.
+    for hash in call.session.hashed.iter().flat_map(|made| password::split_hashes(&made.hash)) {
+        if !known.iter().any(|known| known == hash) {
+            known.push(hash.into());
+        }
+    }
     Ok(Some(Password { text: (*text).into(), form: *form, known }))
+}
+
+fn wrong(word: &[u8], error: RuleError) -> CommandError {
+    CommandError::Text(format!("Error in ACL SETUSER modifier '{}': {error}", String::from_utf8_lossy(word)))
 }
 
 fn too_many_passwords() -> CommandError {
@@ -288,14 +309,15 @@ pub(crate) fn without_passwords(call: &mut Call<'_>) -> OwnedArgs {
         return call.args.into();
     }
     let made = core::mem::take(&mut call.session.hashed);
-    let hashed = |word: &[u8]| match PasswordWord::of(word, false) {
-        Some(Ok((PasswordWord::Text(text, form), adds))) => {
-            let made = made.iter().find(|made| made.text == text && made.form == form)?;
-            Some([if adds { b"#" } else { b"!" }, made.hash.as_bytes()].concat())
-        }
-        _ => None,
+    let hashed = |word: &[u8]| -> Option<Vec<Vec<u8>>> {
+        let Some(Ok((PasswordWord::Text(text, form), adds))) = PasswordWord::of(word, false) else { return None };
+        let made = made.iter().find(|made| made.text == text && made.form == form)?;
+        let (sign, most): (&[u8], usize) = if adds { (b"#", 1) } else { (b"!", usize::MAX) };
+        let hashes = password::split_hashes(&made.hash).take(most);
+        Some(hashes.map(|hash| [sign, hash.as_bytes()].concat()).collect())
     };
-    let words: Vec<Vec<u8>> = call.args.iter().map(|word| hashed(word).unwrap_or_else(|| word.to_owned())).collect();
+    let words: Vec<Vec<u8>> =
+        call.args.iter().flat_map(|word| hashed(word).unwrap_or_else(|| vec![word.to_owned()])).collect();
     OwnedArgs::from_words(&words.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
@@ -321,15 +343,13 @@ fn changed(call: &Call<'_>, has_stand_ins: bool) -> Result<Changed, CommandError
         Some(user) => user.rules.as_ref().map_or_else(Rules::unrestricted, |rules| Rules::clone(rules)),
     };
     let mut user = known.unwrap_or_else(User::nobody);
-    let mut hashes: Vec<String> = user.hashes().filter(|hash| !hash.is_empty()).map(String::from).collect();
+    let mut hashes: Vec<String> = user.hashes().map(String::from).collect();
     let words = join_selectors(call.args.skip(3).iter())
         .map_err(|open| CommandError::Text(format!("Unmatched parenthesis in acl selector starting at '{open}'.")))?;
     let commands = &call.core.commands;
     let check = |name: &str, is_allowed: bool| permits::check_name(commands, name, is_allowed);
     for word in &words {
-        let fails = |error: RuleError| {
-            CommandError::Text(format!("Error in ACL SETUSER modifier '{}': {error}", String::from_utf8_lossy(word)))
-        };
+        let fails = |error: RuleError| wrong(word, error);
         let Some(about) = PasswordWord::of(word, call.session.is_proxy) else {
             rules.apply(word, &check).map_err(fails)?;
             if ["nopass", "resetpass", "reset"].iter().any(|ends| is_word(word, ends)) {
@@ -338,26 +358,25 @@ fn changed(call: &Call<'_>, has_stand_ins: bool) -> Result<Changed, CommandError
             continue;
         };
         let (about, adds) = about.map_err(fails)?;
-        let hash = match about {
-            PasswordWord::Hash(hash) => lossy_hash(hash),
+        let of_password: Vec<String> = match about {
+            PasswordWord::Hash(hash) => vec![lossy_hash(hash)],
             PasswordWord::Text(text, form) => {
                 let mut made = call.session.hashed.iter().filter(|made| made.form == form);
                 match made.find(|made| made.text == text) {
-                    Some(made) => made.hash.clone(),
+                    Some(made) => password::split_hashes(&made.hash).map(String::from).collect(),
                     None if has_stand_ins => continue,
                     None => return Err(user::NOT_HASHED),
                 }
             }
         };
-        let place = hashes.iter().position(|known| *known == hash);
-        match (adds, place) {
-            (true, None) => hashes.push(hash),
-            (true, Some(_)) => {}
-            (false, Some(place)) => drop(hashes.remove(place)),
-            (false, None) => return Err(fails(RuleError::NoSuchPassword)),
-        }
+        let is_known = hashes.iter().any(|known| of_password.contains(known));
         if adds {
+            hashes.extend(of_password.into_iter().take(usize::from(!is_known)));
             rules.needs_no_password = false;
+        } else if is_known {
+            hashes.retain(|known| !of_password.contains(known));
+        } else {
+            return Err(fails(RuleError::NoSuchPassword));
         }
     }
     if hashes.len() > limits::MAX_PASSWORDS {
@@ -367,8 +386,7 @@ fn changed(call: &Call<'_>, has_stand_ins: bool) -> Result<Changed, CommandError
         let text = format!("the rules of a user have at most {} bytes", limits::MAX_RULES);
         return Err(CommandError::Text(text));
     }
-    let separator: String = BETWEEN_HASHES.into();
-    user.password_hash = hashes.join(&separator);
+    user.password_hash = password::join_hashes(&hashes);
     if rules.makes_role {
         user.role = least_role(Permits::of(&rules, commands).as_ref(), commands);
     }

@@ -11,6 +11,7 @@ use crate::codec;
 use crate::effect::{Effect, Effects};
 use crate::ids::{DbId, DbNumber};
 use crate::limits;
+use crate::users::User;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -133,10 +134,11 @@ fn outline(call: &mut Call<'_>, bytes: &[u8]) -> Result<(), CommandError> {
         codec::decode_owned(bytes).map_err(|_| CommandError::Other("this is no outline that this version knows"))?;
     let mut changes = alloc::vec::Vec::new();
     let system = &call.core.system;
-    if outline.users.iter().any(|user| user.rules.is_some()) && !call.core.writes(agreed::RULES) {
+    if outline.users.iter().any(|outline| outline.user.rules.is_some()) && !call.core.writes(agreed::RULES) {
         return Err(NOT_AGREED);
     }
-    let taken = outline.impose(system, |effect| crate::effect::record(effect, &mut changes));
+    let administers = |user: &User| call.core.administers(user);
+    let taken = outline.impose(system, administers, |effect| crate::effect::record(effect, &mut changes));
     taken.map_err(|error| CommandError::Text(alloc::format!("{error}")))?;
     for effect in Effects::new(&changes) {
         call.effect(&effect.map_err(|_| MALFORMED)?);

@@ -47,8 +47,10 @@ impl Categories {
         self.0 |= bit.map_or(0, |bit| 1 << bit);
     }
 
-    fn add_access(&mut self, access: Access) {
+    fn add_access(&mut self, access: Access, group: &str) {
         match access {
+            // As in Redis: what a script reads is looked at when it does.
+            Access::Read if group == "scripting" => {}
             Access::Read => self.add("read"),
             Access::Write => self.add("write"),
             Access::Admin | Access::Operator => {
@@ -100,7 +102,7 @@ pub(super) fn of(command: &Command, group: &str, is_container: bool) -> Categori
     if is_container && command.name != "command" {
         return categories;
     }
-    categories.add_access(command.access);
+    categories.add_access(command.access, group);
     if !APART.contains(&command.name) {
         categories.add_group(group);
     }
@@ -117,7 +119,7 @@ pub(super) fn of_subcommand(command: &Command, name: &str, access: Access, group
     let mut categories = Categories::default();
     categories.add("slow");
     if name != "help" {
-        categories.add_access(access);
+        categories.add_access(access, group);
     }
     if command.name == "command" {
         categories.add("connection");

@@ -82,7 +82,7 @@ fn with_quorum_check_a_read_waits_though_there_is_a_lease() {
 
 /// Makes the first user, in batch 1 of the log.
 fn found(core: &mut Core) -> mneme_kernel::ids::Seq {
-    tell(core, Input::Found { admin: "admin", password_hash: "", sealed_ca: Some(b"sealed") });
+    tell(core, Input::Found { admin: "admin", password_hash: "hash", sealed_ca: Some(b"sealed") });
     let batch = proposal(&tell(core, Input::CloseBatch));
     let outputs = commit(core, 3, &batch);
     let [Output::Accepted(seq)] = outputs[..] else { panic!("{outputs:?}") };
@@ -136,7 +136,7 @@ fn replica_of(commands: &[u8]) -> Core {
     let mut primary = primary(support::config());
     let mut log = vec![];
     let mut client = primary.connect(Port::Main, Peer::default(), NOW.monotonic).expect("there is room");
-    tell(&mut primary, Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
+    tell(&mut primary, Input::Found { admin: "admin", password_hash: "hash", sealed_ca: None });
     authenticate(&mut primary, &mut client);
     client.input().extend_from_slice(commands);
     client.run(&mut primary, NOW);

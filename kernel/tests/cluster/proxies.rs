@@ -97,7 +97,7 @@ impl Primary {
 
 /// That of every user of the world: all have the same hash.
 fn stamp() -> u64 {
-    mneme_kernel::users::stamp("")
+    mneme_kernel::users::stamp("hash")
 }
 
 fn args(words: &[&str]) -> OwnedArgs {

@@ -296,7 +296,7 @@ fn rules_are_set_through_a_standby_and_looked_at_by_both() {
     > agree
     > a@2: ACL SETUSER bob on >p +get ~k
     > 2 forwards
-      2 asks 1 in epoch 5, 1: ACL SETUSER bob on #hash-of-p +get ~k
+      2 asks 1 in epoch 5, 1: ACL SETUSER bob on #sha256:hash-of-148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940 +get ~k
     > 1 closes
       1 proposes batch 1: user bob, rules of bob, 20 bytes, answered 1:1 "+OK\r\n"
     > commit
@@ -319,6 +319,49 @@ fn rules_are_set_through_a_standby_and_looked_at_by_both() {
       2 asks 1 in epoch 5, 3: GET k
       1 answers 2 3: "-NOPERM User bob has no permissions to run the 'get' command\r\n"
       bob@2 gets -NOPERM User bob has no permissions to run the 'get' command
+    "#
+    );
+}
+
+/// The primary trusts the hashes that other nodes send, so each looks at what its clients say.
+#[test]
+fn no_node_passes_on_what_is_no_hash() {
+    script!(
+        r#"
+    > agree
+    > a@2: ACL SETUSER bob #nonsense | ACL SETUSER bob !nonsense | ACL SETUSER bob on #$argon2id$v=19$m=4194304,t=90,p=1$c2FsdA$aGFzaA
+      a@2 gets -ERR Error in ACL SETUSER modifier '#nonsense': The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters
+      a@2 gets -ERR Error in ACL SETUSER modifier '!nonsense': The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters
+      a@2 gets -ERR Error in ACL SETUSER modifier '#$argon2id$v=19$m=4194304,t=90,p=1$c2FsdA$aGFzaA': The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters
+    > 2 forwards
+    "#
+    );
+}
+
+/// USER and ACL hash it in two ways, and what Redis stores of it does not tell that it is the same.
+#[test]
+fn a_password_is_removed_through_a_standby_with_all_its_hashes() {
+    script!(
+        r#"
+    > agree
+    > a@1: USER CREATE bob PASSWORD p ROLE readwrite | ACL SETUSER bob #148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940 >q
+      a@1 waits for batch 1
+    > 1 closes
+      1 proposes batch 1: user bob, user bob, rules of bob, 11 bytes
+    > commit
+      1 is accepted up to 1
+      a@1 gets +OK
+      a@1 gets +OK
+    > a@2: ACL SETUSER bob <p
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: ACL SETUSER bob !hash-of-p !sha256:hash-of-148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940
+    > 1 closes
+      1 proposes batch 2: user bob, rules of bob, 11 bytes, answered 1:1 "+OK\r\n"
+    > commit
+      1 is accepted up to 2
+    > 2 forwards
+      1 answers 2 1: "+OK\r\n"
+      a@2 gets +OK
     "#
     );
 }

@@ -129,7 +129,7 @@ impl World {
         world.commit(Some(&claim.encode()));
         let mut users = Vec::new();
         for (name, role) in [("admin", Role::Admin), ("reader", Role::ReadOnly)] {
-            effect::record(&Effect::User { name, password_hash: "", role }, &mut users);
+            effect::record(&Effect::User { name, password_hash: "hash", role }, &mut users);
         }
         world.commit(Some(&Entry::Batch { epoch: Epoch(1), seq: Seq(1), wall: START.0, effects: &users }.encode()));
         world.commit(Some(&Entry::Release { epoch: Epoch(1), seq: Seq(2) }.encode()));

@@ -71,7 +71,7 @@ impl Stage {
         stage.commit(&Entry::Hello { node: "node-0", nonce: 0, address: "node-0:7380", origin: None }.encode());
         stage.step("another claims");
         let mut effects = Vec::new();
-        effect::record(&Effect::User { name: "admin", password_hash: "", role: Role::Admin }, &mut effects);
+        effect::record(&Effect::User { name: "admin", password_hash: "hash", role: Role::Admin }, &mut effects);
         stage.commit(&Entry::Batch { epoch: Epoch(1), seq: Seq(1), wall: now.wall.0, effects: &effects }.encode());
         stage.lives = 1;
         stage.tell(Input::Begin { nonce: 1 });

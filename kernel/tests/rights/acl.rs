@@ -62,6 +62,17 @@ fn commands_subcommands_and_categories_are_told_apart_in_the_order_of_the_rules(
     stage.asks("ann", &[("CONSISTENCY ALL STRLEN k", "0"), ("CONSISTENCY ALL GET k", &no_command("ann", "get"))]);
 }
 
+/// As in Redis: what a script reads is looked at when it does.
+#[test]
+fn scripts_that_only_read_are_no_reads() {
+    let mut stage = stage("~* +@read");
+    for command in ["eval_ro", "evalsha_ro", "fcall_ro"] {
+        stage.asks("ann", &[(&format!("{command} x 0"), &no_command("ann", command))]);
+    }
+    stage.asks("ann", &[("FUNCTION LIST", &no_command("ann", "function|list")), ("STRLEN k", "0")]);
+    stage.asks("ann", &[("SCRIPT EXISTS x", &no_command("ann", "script|exists"))]);
+}
+
 #[test]
 fn keys_may_be_read_or_written_or_both() {
     let mut stage = stage("+@all -@admin %R~r* %W~w* ~b*");
@@ -204,11 +215,18 @@ fn somebody_can_always_change_users() {
         "ACL SETUSER admin off",
         "ACL SETUSER admin -@all",
         "ACL SETUSER admin -@admin -@dangerous",
+        "ACL SETUSER admin resetpass",
+        "ACL SETUSER admin <secret",
         "ACL DELUSER admin",
     ] {
         assert_eq!(stage.ask("admin", change), last, "{change}");
     }
-    // One that could not is no other.
+    // One that could not is no other, and neither is one as whom nobody can authenticate.
+    stage.asks("admin", &[("ACL SETUSER eve on +@all", "OK"), ("ACL SETUSER admin resetpass", last)]);
+    stage.asks("admin", &[("ACL SETUSER eve nopass", "OK"), ("ACL SETUSER admin resetpass", "OK")]);
+    stage.log_in("eve", "anything");
+    stage.asks("eve", &[("ACL SETUSER admin >secret", "OK")]);
+    stage.asks("admin", &[("AUTH admin secret", "OK"), ("USER DROP eve", "OK")]);
     stage.asks("admin", &[("ACL SETUSER ann on >p +config", "OK"), ("ACL SETUSER admin off", last)]);
     stage.asks("admin", &[("ACL SETUSER ann +acl", "OK"), ("ACL SETUSER admin off", "OK")]);
     // As in Redis, who is there already stays.
@@ -217,6 +235,29 @@ fn somebody_can_always_change_users() {
         "admin",
         &[("ACL DELUSER ann ann nobody", "1"), ("ACL DELUSER default", "ERR The 'default' user cannot be removed")],
     );
+}
+
+/// USER and ACL hash it in two ways, and what Redis stores of it does not tell that it is the same.
+#[test]
+fn a_password_that_is_removed_remains_under_no_other_hash() {
+    let p = "148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940";
+    let hashes = |stage: &mut Stage| listed(stage, "ann").matches(" #").count();
+    let mut stage = Stage::new();
+    stage.ask("admin", "USER CREATE ann PASSWORD p ROLE readonly");
+    stage.asks("admin", &[(&format!("ACL SETUSER ann #{p} >q"), "OK")]);
+    assert_eq!(hashes(&mut stage), 3);
+    stage.asks("admin", &[("ACL SETUSER ann >p", "OK")]);
+    assert_eq!(hashes(&mut stage), 3, "it is there already");
+    stage.log_in("ann", "p");
+    stage.asks("admin", &[("ACL SETUSER ann <p", "OK")]);
+    assert_eq!(hashes(&mut stage), 1);
+    stage.asks("ann", &[("GET k", NOAUTH), ("AUTH ann p", WRONGPASS), ("AUTH ann q", "OK")]);
+    // In whatever forms one command says it.
+    stage.asks("admin", &[("USER SET ann PASSWORD p", "OK"), (&format!("ACL SETUSER ann #{p} <p"), "OK")]);
+    stage.asks("admin", &[(&format!("ACL SETUSER bob >p #{p} on"), "OK")]);
+    assert_eq!(hashes(&mut stage), 0);
+    assert_eq!(listed(&mut stage, "bob").matches(" #").count(), 1);
+    stage.asks("ann", &[("AUTH ann p", WRONGPASS)]);
 }
 
 #[test]
@@ -407,6 +448,11 @@ fn a_dry_run_tells_why_and_notes_nothing() {
             ("ACL DRYRUN ann GET", "ERR wrong number of arguments for 'get' command"),
             ("ACL DRYRUN ann NOTHING x", "ERR Command 'NOTHING' not found"),
             ("ACL DRYRUN bob GET k", "ERR User 'bob' not found"),
+            ("ACL DRYRUN ann CONSISTENCY ALL GET k", "OK"),
+            ("ACL DRYRUN ann CONSISTENCY ALL SET k v", "User ann has no permissions to run the 'set' command"),
+            ("ACL DRYRUN ann CONSISTENCY ALL GET x", "User ann has no permissions to access the 'x' key"),
+            ("ACL DRYRUN ann CONSISTENCY ALL", "ERR wrong number of arguments for 'consistency' command"),
+            ("ACL DRYRUN ann CONSISTENCY SOME GET k", "ERR unknown consistency level, use EVENTUAL, QUORUM or ALL"),
             ("ACL LOG", ""),
         ],
     );

@@ -37,7 +37,7 @@ impl Stage {
         let claim = Entry::Claim { incarnation: Incarnation(0), previous_epoch: Epoch::ZERO, last_renewal: Index(0) };
         stage.commit(&claim.encode());
         let mut effects = Vec::new();
-        effect::record(&Effect::User { name: "admin", password_hash: "", role: Role::Admin }, &mut effects);
+        effect::record(&Effect::User { name: "admin", password_hash: "hash", role: Role::Admin }, &mut effects);
         stage.commit(&Entry::Batch { epoch: Epoch(1), seq: Seq(1), wall: now.wall.0, effects: &effects }.encode());
         stage.commit(&Entry::Format { format: NEWEST }.encode());
         stage.tell(Input::Begin { nonce: 1 });

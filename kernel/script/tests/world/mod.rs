@@ -93,7 +93,7 @@ impl World {
             Self { core: primary, standby, clock, now, index: 0, accepted: Seq::ZERO, moved: 0, batches: Vec::new() };
         world.tell(Input::Begin { nonce: 1 });
         world.commit(&Entry::Format { format: mneme_kernel::agreed::NEWEST }.encode());
-        world.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
+        world.tell(Input::Found { admin: "admin", password_hash: "hash", sealed_ca: None });
         world.tell(Input::CloseBatch);
         // It has all there is, and may answer.
         world.standby.handle(now, Input::Group(Default::default()), &mut Vec::new()).expect("no entry");
