@@ -159,18 +159,26 @@ pub const MAX_PASSWORDS: usize = 8;
 pub const MAX_JSON_DEPTH: usize = 127;
 /// Bytes of a path.
 pub const MAX_JSON_PATH: usize = 64 << 10;
+/// Bytes of the name of a member. Every change names the place of what it changes, so names are no place for data; a path
+/// could not name longer ones, either.
+pub const MAX_JSON_NAME: usize = 64 << 10;
 /// Filters of a path that may stand in each other, and parentheses in a filter: reading and evaluating them recurses.
 pub const MAX_JSON_FILTERS: usize = 3;
 pub const MAX_JSON_PARENTHESES: usize = 32;
-/// Regular expressions of a path: each takes up to a few milliseconds to build.
+/// Regular expressions in all paths of a command: each takes up to a few milliseconds to build.
 pub const MAX_JSON_PATTERNS: usize = 8;
+/// Bytes of a regular expression's text: some that are short stand for large tables of characters.
+pub const MAX_JSON_PATTERN_TEXT: usize = 128;
 /// Bytes of a regular expression in memory.
 pub const MAX_JSON_PATTERN: usize = 256 << 10;
 /// Values that one command may look at while it searches a document, some of them several times: about half a second.
 pub const MAX_JSON_VISITS: usize = 1 << 24;
-/// What other work of a search counts for, in such values: building a regular expression; a byte that one of the smallest is
-/// tried on; a place that is noted, beside its steps, and so many bytes of their names.
-pub const JSON_PATTERN_VISITS: usize = 32 << 10;
+/// What other work of a search counts for, in such values: building one of the smallest regular expressions, and reading a
+/// byte of its text; a byte that one of the smallest is tried on; a place that is noted, beside its steps, and so many bytes
+/// of their names; so many bytes that are compared.
+pub const JSON_PATTERN_VISITS: usize = 8 << 10;
+pub const JSON_PATTERN_BYTE_VISITS: usize = 1 << 10;
 pub const JSON_MATCH_VISITS: usize = 4;
 pub const JSON_PLACE_VISITS: usize = 8;
 pub const JSON_PLACE_BYTES: usize = 8;
+pub const JSON_COMPARED_BYTES: usize = 64;

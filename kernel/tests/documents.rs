@@ -176,23 +176,21 @@ impl Model {
         kept
     }
 
-    /// Changes each value, the last first; whether each was of the right type, in order.
+    /// Changes each value once, what is in others before them; whether each was of the right type, as they were found.
     fn each(&mut self, path: &[Step], change: impl Fn(&mut Value) -> Option<Value>) -> Vec<Value> {
-        let mut answers: Vec<Value> = Vec::new();
-        let mut found = self.places(path);
-        // What is within another one, or behind it in an array, comes first; of the rest the order is not seen.
-        found.sort_by(order);
-        let order_of_answers = self.places(path);
-        let mut by_place: Vec<(Steps, Value)> = Vec::new();
-        for place in found.iter().rev() {
-            let value = self.0.as_mut().and_then(|root| at_mut(root, place));
-            by_place.push((place.clone(), value.and_then(&change).unwrap_or(Value::Null)));
+        let mut found: Vec<Steps> = Vec::new();
+        for place in self.places(path) {
+            if !found.contains(&place) {
+                found.push(place);
+            }
         }
-        for place in order_of_answers.iter().rev() {
-            let at = by_place.iter().position(|(known, _)| known == place).expect("answered");
-            answers.push(by_place.remove(at).1);
+        let mut order_of_changes: Vec<usize> = (0..found.len()).collect();
+        order_of_changes.sort_by(|a, b| order(&found[*b], &found[*a]));
+        let mut answers = vec![Value::Null; found.len()];
+        for at in order_of_changes {
+            let value = self.0.as_mut().and_then(|root| at_mut(root, &found[at]));
+            answers[at] = value.and_then(&change).unwrap_or(Value::Null);
         }
-        answers.reverse();
         answers
     }
 }
@@ -359,7 +357,6 @@ impl Pair {
                 self.each(&command, path, |value| {
                     let items = value.as_array_mut()?;
                     let at = *at as usize;
-                    // One that is found twice may have become longer only.
                     items.splice(at..at, values.iter().cloned());
                     Some(items.len().into())
                 });
@@ -626,25 +623,179 @@ fn a_number_of_a_large_document_costs_the_log_a_few_bytes() {
 
 #[test]
 fn what_is_too_deep_is_refused_wherever_it_would_be() {
+    const MOST: usize = limits::MAX_JSON_DEPTH;
     let mut pair = Pair::new();
     let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-    assert_eq!(pair.ask(&["JSON.SET", "k", "$", &nested(limits::MAX_JSON_DEPTH)]), "+OK\r\n");
     let refused = "-ERR recursion limit exceeded";
-    assert!(pair.ask(&["JSON.SET", "k", "$", &nested(limits::MAX_JSON_DEPTH + 1)]).starts_with(refused));
-    for command in [
-        &["JSON.SET", "k", "$..[0]", "[1]"][..],
-        &["JSON.ARRAPPEND", "k", "$..[?(@==1)]", "[]"],
-        &["JSON.ARRAPPEND", "k", "$[0]", &nested(limits::MAX_JSON_DEPTH - 1)],
-        &["JSON.MERGE", "k", "$[0]", &nested(limits::MAX_JSON_DEPTH)],
-        &["JSON.MSET", "k", "$[0]", &nested(limits::MAX_JSON_DEPTH)],
+    assert!(pair.ask(&["JSON.SET", "k", "$", &nested(MOST + 1)]).starts_with(refused));
+    let innermost = format!("${}", "[0]".repeat(MOST));
+    // Each as deep as it may be, and one deeper.
+    for (command, fits, deeper) in [
+        (&["JSON.SET", "k", "$[0]"][..], &*nested(MOST - 1), &*nested(MOST)),
+        (&["JSON.SET", "k", &innermost], "2", "[]"),
+        (&["JSON.SET", "k", "$[0,0]"], &nested(MOST - 1), &nested(MOST)),
+        (&["JSON.MSET", "k", "$[0]"], &nested(MOST - 1), &nested(MOST)),
+        (&["JSON.MERGE", "k", "$[0]"], &nested(MOST - 1), &nested(MOST)),
+        (&["JSON.MERGE", "k", &innermost], "2", "{\"a\":1}"),
+        (&["JSON.ARRAPPEND", "k", "$[0]", "1"], &nested(MOST - 2), &nested(MOST - 1)),
+        (&["JSON.ARRAPPEND", "k", "$..[?(@[0]==1)]"], "2", "[]"),
+        (&["JSON.ARRINSERT", "k", "$[0]", "0"], &nested(MOST - 2), &nested(MOST - 1)),
     ] {
-        let reply = pair.ask(command);
-        let fits = reply == "+OK\r\n" || reply.starts_with('*');
-        assert!(reply.starts_with(refused) || fits, "{command:?} {reply}");
+        let ask = |pair: &mut Pair, value| pair.ask(&[command, &[value]].concat());
+        assert_eq!(pair.ask(&["JSON.SET", "k", "$", &nested(MOST)]), "+OK\r\n");
+        assert_eq!(ask(&mut pair, deeper), format!("{refused}\r\n"), "{command:?}");
+        assert_eq!(pair.bulk(&["JSON.GET", "k"]), Some(nested(MOST)), "{command:?}");
+        let reply = ask(&mut pair, fits);
+        assert!(reply == "+OK\r\n" || reply.starts_with("*1\r\n:"), "{command:?} {reply}");
         pair.stage.core.check();
-        assert!(pair.ask(&["JSON.GET", "k"]).len() < 2000);
     }
-    assert_eq!(pair.ask(&["JSON.SET", "k", "$[0]", &nested(limits::MAX_JSON_DEPTH)]), format!("{refused}\r\n"));
+}
+
+/// The log has a bound for what goes into it together, and each of a command's changes names its key.
+#[test]
+fn changes_that_would_not_fit_into_the_log_with_their_keys_are_refused() {
+    let mut pair = Pair::new();
+    let (key, count) = ("k".repeat(2 << 20), 300);
+    assert!(key.len() * count > limits::MAX_BULK);
+    let text = json!(vec![json!({"n": 1, "t": "x", "b": true, "l": [1, 2], "o": {"x": null}}); count]).to_string();
+    assert_eq!(pair.ask(&["JSON.SET", &key, "$", &text]), "+OK\r\n");
+    let before = pair.stage.logged;
+    let all: &[&[&str]] = &[
+        &["JSON.SET", &key, "$[*].n", "2"],
+        &["JSON.MSET", &key, "$[:150].n", "2", &key, "$[150:].n", "2"],
+        &["JSON.MERGE", &key, "$[*]", "{\"n\":2}"],
+        &["JSON.MERGE", &key, "$[*]", "{\"n\":null}"],
+        &["JSON.MERGE", &key, "$[*].n", "2"],
+        &["JSON.DEL", &key, "$[*].n"],
+        &["JSON.CLEAR", &key, "$[*].n"],
+        &["JSON.NUMINCRBY", &key, "$[*].n", "1"],
+        &["JSON.TOGGLE", &key, "$[*].b"],
+        &["JSON.STRAPPEND", &key, "$[*].t", "\"y\""],
+        &["JSON.ARRAPPEND", &key, "$[*].l", "3"],
+        &["JSON.ARRPOP", &key, "$[*].l"],
+        &["JSON.ARRTRIM", &key, "$[*].l", "0", "0"],
+    ];
+    for command in all {
+        let reply = pair.ask(command);
+        assert_eq!(reply, "-ERR not executed: what is to be stored is too large for one command\r\n", "{}", command[0]);
+    }
+    assert_eq!(pair.stage.logged, before);
+    assert_eq!(pair.ask(&["JSON.NUMINCRBY", &key, "$[0].n", "1"]), "$3\r\n[2]\r\n");
+}
+
+/// Every piece names its place, and is about as large as that at most.
+#[test]
+fn a_document_with_long_names_has_small_pieces() {
+    let mut store = Store::new(1);
+    let mut value = json!((0..300_000).collect::<Vec<_>>());
+    for _ in 0..4 {
+        value = json!({"x".repeat(limits::MAX_JSON_NAME): [value, {"y": [1, "z"]}], "after": true});
+    }
+    change(&mut store, Change::JsonSet { place: Words::default(), value: &encode(&value) });
+    let (count, largest) = check_pieces(&store);
+    assert!(count > 4 && largest < 12 * limits::MAX_JSON_NAME, "{count} {largest}");
+}
+
+#[test]
+fn names_that_are_too_long_are_refused() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.ask(&["JSON.SET", "k", "$", "{\"a\":[]}"]), "+OK\r\n");
+    let long = format!("{{\"{}\":1}}", "n".repeat(limits::MAX_JSON_NAME + 1));
+    for command in [
+        &["JSON.SET", "k", "$"][..],
+        &["JSON.SET", "k", "$.a"],
+        &["JSON.MSET", "k", "$"],
+        &["JSON.MERGE", "k", "$"],
+        &["JSON.ARRAPPEND", "k", "$.a"],
+    ] {
+        let reply = pair.ask(&[command, &[&long]].concat());
+        assert!(reply.starts_with("-ERR the name of a member has more than 65536 bytes at line 1"), "{reply}");
+    }
+    assert_eq!(pair.bulk(&["JSON.GET", "k"]).as_deref(), Some("{\"a\":[]}"));
+}
+
+#[test]
+fn what_is_found_twice_is_changed_once() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.ask(&["JSON.SET", "k", "$", r#"[1,{"a":{"a":[2,3]}},[5]]"#]), "+OK\r\n");
+    assert_eq!(pair.ask(&["JSON.NUMINCRBY", "k", "$[0,2,-3,0]", "1"]), "$8\r\n[2,null]\r\n");
+    assert_eq!(pair.ask(&["JSON.ARRAPPEND", "k", "$..a..a", "4"]), "*1\r\n:3\r\n");
+    assert_eq!(pair.ask(&["JSON.ARRPOP", "k", "$[2,2]"]), "*1\r\n$1\r\n5\r\n");
+    assert_eq!(pair.bulk(&["JSON.GET", "k"]).as_deref(), Some(r#"[2,{"a":{"a":[2,3,4]}},[]]"#));
+}
+
+const TOO_MANY: &str = "-ERR the path looks at too many values\r\n";
+
+#[test]
+fn what_is_looked_for_in_vain_is_work_too() {
+    let mut pair = Pair::new();
+    let texts = json!(vec![json!({"a": [1]}); 1500]).to_string();
+    assert_eq!(pair.ask(&["JSON.SET", "k", "$", &texts]), "+OK\r\n");
+    let indexes = format!("$[*].a[{}0]", "9,".repeat(30_000));
+    let names = |count: usize| format!("$[*]['a'{}]", (0..count).map(|n| format!(",'{n}'")).collect::<String>());
+    assert_eq!(pair.ask(&["JSON.TYPE", "k", &indexes]), TOO_MANY);
+    // 7,500 names are fewer than what a command may look for in 1,500 values, and more than half of it.
+    let most = names(7_500);
+    assert_eq!(pair.ask(&["JSON.SET", "k", &most, "1"]), "+OK\r\n");
+    // A command has so much for all of its paths.
+    assert_eq!(pair.ask(&["JSON.MSET", "k", &most, "2", "k", &most, "3"]), TOO_MANY);
+    assert_eq!(pair.ask(&["JSON.MSET", "k", &most, "2"]), "+OK\r\n");
+    // A patch is looked at in each place.
+    let patch = format!("{{{}\"b\":null}}", (0..7_500).map(|n| format!("\"{n}\":null,")).collect::<String>());
+    assert_eq!(pair.ask(&["JSON.MERGE", "k", "$[*]", &patch]), TOO_MANY);
+    assert_eq!(pair.ask(&["JSON.MERGE", "k", "$[:100]", &patch]), "+OK\r\n");
+}
+
+#[test]
+fn what_is_read_again_and_again_is_work_too() {
+    let mut pair = Pair::new();
+    let members: Map<String, Value> = (0..1500).map(|n| (format!("{n}"), n.into())).collect();
+    let text = json!([members, vec![0; 3000]]).to_string();
+    assert_eq!(pair.ask(&["JSON.SET", "k", "$", &text]), "+OK\r\n");
+    let again = |at: usize, times: usize| format!("$[{}{at}]", format!("{at},").repeat(times));
+    for (at, command) in
+        [(0, &["JSON.OBJKEYS", "k"][..]), (0, &["JSON.DEBUG", "MEMORY", "k"]), (1, &["JSON.DEBUG", "MEMORY", "k"])]
+    {
+        assert_eq!(pair.ask(&[command, &[&again(at, 30_000)]].concat()), TOO_MANY, "{command:?}");
+        assert!(pair.ask(&[command, &[&again(at, 10)]].concat()).starts_with("*11\r\n"), "{command:?}");
+    }
+    assert_eq!(pair.ask(&["JSON.ARRINDEX", "k", &again(1, 30_000), "1"]), TOO_MANY);
+    assert!(pair.ask(&["JSON.ARRINDEX", "k", &again(1, 10), "1"]).starts_with("*11\r\n:-1\r\n"));
+}
+
+#[test]
+fn a_reply_of_many_paths_or_keys_has_a_bound() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.ask(&["JSON.SET", "k", "$", &json!({"t": "x".repeat(9 << 20)}).to_string()]), "+OK\r\n");
+    let paths: Vec<String> = (0..40).map(|spaces| format!("[{}'t']", " ".repeat(spaces))).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let keys = ["k"; 40];
+    let too_large = "-ERR the reply would be too large: ask for fewer\r\n";
+    assert_eq!(pair.ask(&[&["JSON.GET", "k"], &paths[..]].concat()), too_large);
+    assert_eq!(pair.ask(&[&["JSON.MGET"], &keys[..], &["."]].concat()), too_large);
+    // One that is asked for twice is answered once.
+    assert_eq!(pair.ask(&["JSON.GET", "k", "$.n", ".t[0]", "$.n", "$.n"]), "$21\r\n{\"$.n\":[],\".t[0]\":[]}\r\n");
+}
+
+#[test]
+fn regular_expressions_are_few_and_short() {
+    let mut pair = Pair::new();
+    let long = "a".repeat(limits::MAX_JSON_PATTERN_TEXT);
+    let items: Vec<Value> = (0..200).map(|_| json!({"t": "b", "q": long})).collect();
+    assert_eq!(pair.ask(&["JSON.SET", "k", "$", &json!(items).to_string()]), "+OK\r\n");
+    let path = |pattern: &str| format!("$[?(@.t=~'{pattern}')]");
+    assert_eq!(pair.ask(&["JSON.GET", "k", &path(&long)]), "$2\r\n[]\r\n");
+    assert!(pair.ask(&["JSON.GET", "k", &path(&format!("{long}a"))]).starts_with("-ERR path error: it is too long"));
+    let paths: Vec<String> = (0..=limits::MAX_JSON_PATTERNS).map(|n| path(&n.to_string())).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    assert!(pair.ask(&[&["JSON.GET", "k"], &paths[1..]].concat()).starts_with('$'));
+    assert!(pair.ask(&[&["JSON.GET", "k"], &paths[..]].concat()).starts_with("-ERR path error: it is too long"));
+    let triples: Vec<&str> = paths.iter().flat_map(|path| ["k", path, "1"]).collect();
+    let reply = pair.ask(&[&["JSON.MSET", "k", "$[?(@.t=~'b')].n", "1"], &triples[..]].concat());
+    assert!(reply.starts_with("-ERR"), "{reply}");
+    // One that stands in the document is built for each value that it is tried on.
+    assert_eq!(pair.ask(&["JSON.GET", "k", "$[?(@.t=~@.q)]"]), TOO_MANY);
+    assert_eq!(pair.ask(&["JSON.GET", "k", "$[:9]..[?(@.t=~@.q)]"]), "$2\r\n[]\r\n");
 }
 
 /// Each `..` multiplies what is found by the depth of the document: no path may cost more than a bound says.
@@ -656,7 +807,7 @@ fn a_path_that_would_never_end_is_refused() {
     assert_eq!(pair.ask(&["JSON.SET", "k", "$", &wide]), "+OK\r\n");
     for path in ["$..*..*..*..*..*", "$..[?(@..*..*..*..b==1)]", "$..*[?($..*..*..*..b==1)]"] {
         for command in [&["JSON.GET", "k", path][..], &["JSON.DEL", "k", path], &["JSON.TYPE", "k", path]] {
-            assert_eq!(pair.ask(command), "-ERR the path looks at too many values\r\n", "{path}");
+            assert_eq!(pair.ask(command), TOO_MANY, "{path}");
         }
     }
     let long = format!("$[?({}@{})]", "(".repeat(10_000), ")".repeat(10_000));

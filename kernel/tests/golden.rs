@@ -184,6 +184,7 @@ fn rules_are_written_as_ever() {
         let bytes = golden.expect(name, &written);
         assert_eq!(Effects::new(&bytes).collect::<Vec<_>>(), [Ok(effect)]);
     }
+    golden.finish();
 }
 
 /// What scripts and libraries bring.

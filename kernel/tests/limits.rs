@@ -256,6 +256,8 @@ fn the_documents_tell_every_limit() {
         ("MAX_JSON_PATTERNS", limits::MAX_JSON_PATTERNS),
         ("MAX_JSON_VISITS", limits::MAX_JSON_VISITS),
         ("MAX_JSON_PATTERN", limits::MAX_JSON_PATTERN),
+        ("MAX_JSON_PATTERN_TEXT", limits::MAX_JSON_PATTERN_TEXT),
+        ("MAX_JSON_NAME", limits::MAX_JSON_NAME),
         ("MAX_WATCHED", limits::MAX_WATCHED),
         ("MAX_SUBSCRIPTIONS", limits::MAX_SUBSCRIPTIONS),
         ("MAX_CLIENT_NAME", limits::MAX_CLIENT_NAME),
@@ -278,4 +280,27 @@ fn the_documents_tell_every_limit() {
     for name in names.filter(|name| name.starts_with("MAX_") && !internal.contains(name)) {
         assert!(rows.iter().any(|(known, _)| *known == name), "{name} is in no table");
     }
+}
+
+/// The log has a bound for what goes into it together, and each of a command's changes names its key.
+#[test]
+fn changes_that_would_not_fit_into_the_log_with_their_keys_are_refused() {
+    let mut stage = Stage::new();
+    let mut client = stage.client();
+    let (key, count) = (word(2 << 20), 300);
+    assert!(key.len() * count > limits::MAX_BULK);
+    let error = "ERR not executed: what is to be stored is too large for one command";
+    let offsets: Vec<String> = (0..count).map(|n| format!("#{n}")).collect();
+    let sets = offsets.iter().flat_map(|offset| ["SET", "u8", offset.as_str(), "1"]);
+    let fields: Vec<&str> = ["BITFIELD", &key].into_iter().chain(sets).collect();
+    stage.refuses(&mut client, &fields, error);
+    let members: Vec<String> = (0..count).map(|n| format!("{n:016384}")).collect();
+    for set in [key.as_str(), "set"] {
+        let add: Vec<&str> = ["SADD", set].into_iter().chain(members.iter().map(String::as_str)).collect();
+        assert_eq!(stage.ask(&mut client, &add).0, format!(":{count}\r\n"));
+    }
+    stage.refuses(&mut client, &["SPOP", &key, "299"], error);
+    stage.refuses(&mut client, &["SUNIONSTORE", &key, "set"], error);
+    assert_eq!(stage.ask(&mut client, &["SCARD", &key]).0, format!(":{count}\r\n"));
+    assert_eq!(stage.ask(&mut client, &["BITFIELD", "k", "SET", "u8", "0", "1"]).0, "*1\r\n:0\r\n");
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::bits::{bit_offset, check_offset};
-use super::{Access, Command, CommandError, Keys, TOO_LONG, integer, is_word};
+use super::{Access, Command, CommandError, Keys, Logged, TOO_LONG, integer, is_word};
 use crate::call::Call;
 use crate::events::Events;
 use crate::limits;
@@ -148,7 +148,9 @@ fn run(call: &mut Call<'_>, steps: &[Step]) -> Result<(), CommandError> {
     let writes = steps.iter().filter(|step| !matches!(step.action, Action::Get));
     let mut changed = false;
     // Whatever becomes of the writes, the value gets as long as the furthest of them needs, as in Redis.
-    if let Some(end) = writes.map(|step| step.offset + step.kind.bits as usize).max() {
+    if let Some(end) = writes.clone().map(|step| step.offset + step.kind.bits as usize).max() {
+        // One change more, because that may be one.
+        Logged::default().add(writes.count() + 1, key, Window::LONGEST)?;
         let wanted = end.div_ceil(8);
         if wanted > limits::MAX_BULK {
             return Err(TOO_LONG);
@@ -199,7 +201,7 @@ impl Step {
     }
 }
 
-/// The bytes that hold a field: nine at most.
+/// The bytes that hold a field.
 struct Window {
     start: usize,
     len: usize,
@@ -208,6 +210,9 @@ struct Window {
 }
 
 impl Window {
+    /// Of a field of 64 bits that begins within a byte.
+    const LONGEST: usize = 9;
+
     fn of(offset: usize, bits: u32) -> Self {
         let end = offset + bits as usize;
         let (start, last) = (offset / 8, end.div_ceil(8));

@@ -4,13 +4,13 @@
 //! changes there: what is in others before what it is in, and what is behind others in an array before them. So no place
 //! moves before its turn, and what is replied is what was there.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::draws::TOO_LARGE;
-use super::{Access, Command, CommandError, Keys, check_stored, is_word};
+use super::{Access, Command, CommandError, Keys, Logged, is_word};
 use crate::call::Call;
 use crate::effect::Change;
 use crate::events::Events;
@@ -136,6 +136,11 @@ pub(super) fn parse_path(text: &[u8]) -> Result<Path, CommandError> {
     Path::parse(text).map_err(|error| CommandError::Text(format!("{error}")))
 }
 
+/// The next path of a command with several, which has had so many regular expressions before.
+fn parse_path_beside(text: &[u8], patterns: &mut usize) -> Result<Path, CommandError> {
+    Path::parse_beside(text, patterns).map_err(|error| CommandError::Text(format!("{error}")))
+}
+
 /// The path in an argument; the root, if there is none.
 pub(super) fn path_at(call: &Call<'_>, at: usize) -> Result<Path, CommandError> {
     parse_path(call.args.get(at).unwrap_or(b"."))
@@ -185,8 +190,7 @@ enum When {
 }
 
 /// Where a value is to stand that is set at a path other than the root.
-fn plan(root: &Json, path: &Path, when: When) -> Result<Vec<Place>, CommandError> {
-    let search = Search::new(root);
+fn plan(search: &Search<'_>, root: &Json, path: &Path, when: When) -> Result<Vec<Place>, CommandError> {
     if when != When::New {
         let found = search.places(path)?;
         if !found.is_empty() {
@@ -210,29 +214,55 @@ fn plan(root: &Json, path: &Path, when: When) -> Result<Vec<Place>, CommandError
     Ok(containers.flat_map(|container| names.iter().map(move |name| container.then(Step::Name(name)))).collect())
 }
 
-/// Puts a value into each of these places; whether there are any.
-fn put(call: &mut Call<'_>, key: &[u8], places: &[Place], value: &Json, event: &str) -> Result<bool, CommandError> {
-    let (bytes, depth) = (encoded(value), value.depth());
-    check_stored(bytes.len().saturating_mul(places.len()))?;
-    places.iter().try_for_each(|place| check_depth(place, depth))?;
-    for place in places {
-        call.change(key, Change::JsonSet { place: place.words(), value: &bytes });
-    }
-    if !places.is_empty() {
-        tell(call, event, key);
-    }
-    Ok(!places.is_empty())
+/// A value that is to stand in each of these places.
+struct Planned<'a> {
+    key: &'a [u8],
+    places: Vec<Place>,
+    value: Vec<u8>,
 }
 
-/// Where a value is to stand: `None` of what cannot be, because a document begins with its root.
-fn plan_for(call: &mut Call<'_>, key: &[u8], path: &Path, when: When) -> Result<Vec<Place>, CommandError> {
+impl<'a> Planned<'a> {
+    fn new(key: &'a [u8], places: Vec<Place>, value: &Json, logged: &mut Logged) -> Result<Self, CommandError> {
+        let (depth, value) = (value.depth(), encoded(value));
+        for place in &places {
+            check_depth(place, depth)?;
+            logged.add(1, key, place.words().bytes().len() + value.len())?;
+        }
+        Ok(Self { key, places, value })
+    }
+
+    /// Puts it there; whether there are such places.
+    fn put(&self, call: &mut Call<'_>, event: &str) -> bool {
+        for place in &self.places {
+            call.change(self.key, Change::JsonSet { place: place.words(), value: &self.value });
+        }
+        if !self.places.is_empty() {
+            tell(call, event, self.key);
+        }
+        !self.places.is_empty()
+    }
+}
+
+/// Where a value is to stand. Searching leaves so many of the visits.
+fn plan_for(
+    call: &mut Call<'_>,
+    key: &[u8],
+    path: &Path,
+    when: When,
+    visits: &mut usize,
+) -> Result<Vec<Place>, CommandError> {
     match call.value::<Document>(key)? {
         None if when == When::Exists => Ok(Vec::new()),
         None if path.is_root() => Ok([Place::default()].into()),
         None => Err(NOT_AT_ROOT),
         Some(_) if path.is_root() && when == When::New => Ok(Vec::new()),
         Some(_) if path.is_root() => Ok([Place::default()].into()),
-        Some(document) => plan(document.root(), path, when),
+        Some(document) => {
+            let search = Search::with_visits(document.root(), *visits);
+            let places = plan(&search, document.root(), path, when);
+            *visits = search.visits_left();
+            places
+        }
     }
 }
 
@@ -255,8 +285,9 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let key = call.args.at(1);
     let (path, value) = (path_at(call, 2)?, parse_value(call.args.at(3))?);
-    let places = plan_for(call, key, &path, when)?;
-    match put(call, key, &places, &value, "json.set")? {
+    let places = plan_for(call, key, &path, when, &mut { limits::MAX_JSON_VISITS })?;
+    let planned = Planned::new(key, places, &value, &mut Logged::default())?;
+    match planned.put(call, "json.set") {
         true => call.reply.ok(),
         false => call.reply.null(),
     }
@@ -269,19 +300,16 @@ fn set_many(call: &mut Call<'_>) -> Result<(), CommandError> {
     if call.args.len() % 3 != 1 {
         return Err(CommandError::Arity("json.mset"));
     }
-    let mut planned = Vec::new();
-    let mut size = 0usize;
+    let (mut planned, mut logged) = (Vec::new(), Logged::default());
+    let (mut visits, mut patterns) = (limits::MAX_JSON_VISITS, 0);
     let mut args = call.args.skip(1).iter();
     while let (Some(key), Some(path), Some(value)) = (args.next(), args.next(), args.next()) {
-        let (path, value) = (parse_path(path)?, parse_value(value)?);
-        let places = plan_for(call, key, &path, When::Always)?;
-        places.iter().try_for_each(|place| check_depth(place, value.depth()))?;
-        size = size.saturating_add(encoded(&value).len().saturating_mul(places.len()));
-        planned.push((key, places, value));
+        let (path, value) = (parse_path_beside(path, &mut patterns)?, parse_value(value)?);
+        let places = plan_for(call, key, &path, When::Always, &mut visits)?;
+        planned.push(Planned::new(key, places, &value, &mut logged)?);
     }
-    check_stored(size)?;
-    for (key, places, value) in planned {
-        put(call, key, &places, &value, "json.mset")?;
+    for planned in planned {
+        planned.put(call, "json.mset");
     }
     call.reply.ok();
     Ok(())
@@ -310,7 +338,8 @@ fn get(call: &mut Call<'_>) -> Result<(), CommandError> {
     if texts.is_empty() {
         texts.push(b".");
     }
-    let paths = texts.iter().map(|text| parse_path(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut patterns = 0;
+    let paths = texts.iter().map(|text| parse_path_beside(text, &mut patterns)).collect::<Result<Vec<_>, _>>()?;
     let (document, reply) = call.read::<Document>(call.args.at(1))?;
     let Some(document) = document else {
         reply.null();
@@ -322,18 +351,17 @@ fn get(call: &mut Call<'_>) -> Result<(), CommandError> {
     if let [path] = &*paths {
         write_found(&search, path, is_single, &layout, 0, &mut out)?;
     } else {
-        let mut named: Vec<(&str, &Path)> = Vec::new();
-        for (text, path) in texts.iter().zip(&paths) {
-            // A path is text, or it would not have been read.
-            let text = core::str::from_utf8(text).unwrap_or_default();
-            if named.iter().all(|(known, _)| *known != text) {
-                named.push((text, path));
-            }
-        }
+        // A path is text, or it would not have been read.
+        let texts = texts.iter().map(|text| core::str::from_utf8(text).unwrap_or_default());
+        let mut known = BTreeSet::new();
+        let named = texts.zip(&paths).filter(|(text, _)| known.insert(*text));
         let mut failed = None;
-        layout.write_object(named.into_iter(), 0, &mut out, |path, out| {
+        layout.write_object(named, 0, &mut out, |path, out| {
             if failed.is_none() {
                 failed = write_found(&search, path, is_single, &layout, 1, out).err();
+            }
+            if out.len() > limits::MAX_DRAWN {
+                failed.get_or_insert(TOO_LARGE);
             }
         });
         if let Some(error) = failed {
@@ -362,7 +390,9 @@ fn write_found<'a>(
     } else {
         let found = search.values(path)?;
         // What is in others is written once more with each of them.
-        let add = |sum: usize, value: &&Json| sum.checked_add(value.cost()).filter(|sum| *sum <= limits::MAX_DRAWN);
+        let add = |sum: usize, value: &&Json| {
+            sum.checked_add(size_of::<Json>() + value.cost()).filter(|sum| *sum <= limits::MAX_DRAWN)
+        };
         if found.len() > 1 && found.iter().try_fold(out.len(), add).is_none() {
             return Err(TOO_LARGE);
         }
@@ -375,6 +405,7 @@ fn get_many(call: &mut Call<'_>) -> Result<(), CommandError> {
     let keys = call.args.len() - 2;
     let path = parse_path(call.args.at(keys + 1))?;
     let mut visits = limits::MAX_JSON_VISITS;
+    let start = call.reply.bytes.len();
     call.reply.array(keys);
     for key in call.args.skip(1).iter().take(keys) {
         let document = match call.read::<Document>(key) {
@@ -394,6 +425,9 @@ fn get_many(call: &mut Call<'_>) -> Result<(), CommandError> {
             visits = search.visits_left();
         }
         call.reply.optional_bulk(out.as_deref());
+        if keys > 1 && call.reply.bytes.len() - start > limits::MAX_DRAWN {
+            return Err(TOO_LARGE);
+        }
     }
     Ok(())
 }
@@ -405,23 +439,36 @@ enum Merged {
     Drop(Place, Vec<u8>),
 }
 
-/// What makes of the value in this place what merging the patch into it does (RFC 7396), and how many bytes that is.
-fn merges(
-    target: &Json,
-    patch: &Json,
-    place: &Place,
-    out: &mut Vec<Merged>,
-    size: &mut usize,
-) -> Result<(), CommandError> {
-    let mut add = |out: &mut Vec<Merged>, change, bytes: usize| {
-        *size += place.words().bytes().len() + bytes;
-        out.push(change);
-        check_stored(*size)
-    };
+impl Merged {
+    fn change(&self) -> Change<'_> {
+        match self {
+            Merged::Set(place, value) => Change::JsonSet { place: place.words(), value },
+            Merged::Put(place, members) => Change::JsonPut { place: place.words(), members: Words::new(members) },
+            Merged::Drop(place, steps) => Change::JsonDrop { place: place.words(), steps: Words::new(steps) },
+        }
+    }
+}
+
+/// The changes of a document by a merge, and what they take in the log.
+struct Merges<'a> {
+    key: &'a [u8],
+    changes: Vec<Merged>,
+    logged: Logged,
+}
+
+impl Merges<'_> {
+    fn push(&mut self, change: Merged) -> Result<(), CommandError> {
+        let (Merged::Set(place, bytes) | Merged::Put(place, bytes) | Merged::Drop(place, bytes)) = &change;
+        self.logged.add(1, self.key, place.words().bytes().len() + bytes.len())?;
+        self.changes.push(change);
+        Ok(())
+    }
+}
+
+/// What makes of the value in this place what merging the patch into it does (RFC 7396).
+fn merges(target: &Json, patch: &Json, place: &Place, out: &mut Merges<'_>) -> Result<(), CommandError> {
     let (Json::Object(object), Some(patch_object)) = (target, patch.as_object()) else {
-        let value = encoded(&merged_alone(patch));
-        let bytes = value.len();
-        return add(out, Merged::Set(place.clone(), value), bytes);
+        return out.push(Merged::Set(place.clone(), encoded(&merged_alone(patch))));
     };
     let (mut members, mut gone, mut inner) = (Vec::new(), Vec::new(), Vec::new());
     for (name, value) in patch_object.iter() {
@@ -438,16 +485,12 @@ fn merges(
         }
     }
     if !gone.is_empty() {
-        let bytes = gone.len();
-        add(out, Merged::Drop(place.clone(), gone), bytes)?;
+        out.push(Merged::Drop(place.clone(), gone))?;
     }
     if !members.is_empty() {
-        let bytes = members.len();
-        add(out, Merged::Put(place.clone(), members), bytes)?;
+        out.push(Merged::Put(place.clone(), members))?;
     }
-    inner
-        .into_iter()
-        .try_for_each(|(name, known, value)| merges(known, value, &place.then(Step::Name(name)), out, size))
+    inner.into_iter().try_for_each(|(name, known, value)| merges(known, value, &place.then(Step::Name(name)), out))
 }
 
 /// A patch that is merged into nothing: what it would take away is not there.
@@ -464,34 +507,24 @@ fn merge(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let key = call.args.at(1);
     let (path, patch) = (path_at(call, 2)?, parse_value(call.args.at(3))?);
-    let places = plan_for(call, key, &path, When::Always)?;
-    places.iter().try_for_each(|place| check_depth(place, patch.depth()))?;
-    let mut changes = Vec::new();
-    let mut size = 0;
-    if let Some(document) = call.value::<Document>(key)? {
-        for place in &places {
-            match document.root().at(place.words()) {
-                Some(target) => merges(target, &patch, place, &mut changes, &mut size)?,
-                // A value that is new is set as it is.
-                None => changes.push(Merged::Set(place.clone(), encoded(&patch))),
-            }
-        }
-    } else {
-        changes.push(Merged::Set(Place::default(), encoded(&patch)));
+    let mut visits = limits::MAX_JSON_VISITS;
+    let places = plan_for(call, key, &path, When::Always, &mut visits)?;
+    let depth = patch.depth();
+    places.iter().try_for_each(|place| check_depth(place, depth))?;
+    // In each place all of the patch is looked at, as it was already when it was read.
+    if patch.work().saturating_mul(places.len().saturating_sub(1)) > visits {
+        return Err(Exhausted.into());
     }
-    for change in &changes {
-        match change {
-            Merged::Set(place, value) => {
-                call.change(key, Change::JsonSet { place: place.words(), value });
-            }
-            Merged::Put(place, members) => {
-                call.change(key, Change::JsonPut { place: place.words(), members: Words::new(members) });
-            }
-            Merged::Drop(place, steps) => {
-                call.change(key, Change::JsonDrop { place: place.words(), steps: Words::new(steps) });
-            }
+    let mut out = Merges { key, changes: Vec::new(), logged: Logged::default() };
+    let root = call.value::<Document>(key)?.map(Document::root);
+    for place in &places {
+        match root.and_then(|root| root.at(place.words())) {
+            Some(target) => merges(target, &patch, place, &mut out)?,
+            // A value that is new is set as it is.
+            None => out.push(Merged::Set(place.clone(), encoded(&patch)))?,
         }
     }
+    out.changes.iter().for_each(|change| call.change(key, change.change()));
     if places.is_empty() {
         call.reply.null();
         return Ok(());
@@ -509,10 +542,16 @@ fn delete(call: &mut Call<'_>) -> Result<(), CommandError> {
     };
     let mut by_container: BTreeMap<&[u8], Vec<u8>> = BTreeMap::new();
     for place in &places {
-        match split_last(place.words()) {
-            None => call.delete(key),
-            Some((container, step)) => words::push(by_container.entry(container.bytes()).or_default(), step),
+        if let Some((container, step)) = split_last(place.words()) {
+            words::push(by_container.entry(container.bytes()).or_default(), step);
         }
+    }
+    let mut logged = Logged::default();
+    for (place, steps) in &by_container {
+        logged.add(1, key, place.len() + steps.len())?;
+    }
+    if places.iter().any(Place::is_root) {
+        call.delete(key);
     }
     // What is within another one stands behind it in this order.
     for (place, steps) in by_container.iter().rev() {
@@ -536,9 +575,13 @@ fn clear(call: &mut Call<'_>) -> Result<(), CommandError> {
     };
     let places = Search::new(root).places(&path)?;
     let places = outermost(places.into_iter().filter(|place| cleared(place).is_some()).collect());
-    let changes: Vec<_> = places.iter().filter_map(|place| Some((place, cleared(place)?))).collect();
+    let changes: Vec<_> = places.iter().filter_map(|place| Some((place, encoded(&cleared(place)?)))).collect();
+    let mut logged = Logged::default();
     for (place, value) in &changes {
-        call.change(key, Change::JsonSet { place: place.words(), value: &encoded(value) });
+        logged.add(1, key, place.words().bytes().len() + value.len())?;
+    }
+    for (place, value) in &changes {
+        call.change(key, Change::JsonSet { place: place.words(), value });
     }
     if !changes.is_empty() {
         tell(call, "json.clear", key);
@@ -582,10 +625,11 @@ fn resp(call: &mut Call<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     let found = search.values(&path)?;
+    let (start, is_one) = (reply.bytes.len(), found.len() == 1);
     reply.array(found.len());
     for value in found {
         reply_resp(value, reply);
-        if reply.bytes.len() > limits::MAX_DRAWN {
+        if !is_one && reply.bytes.len() - start > limits::MAX_DRAWN {
             return Err(TOO_LARGE);
         }
     }
@@ -640,7 +684,11 @@ fn debug(call: &mut Call<'_>) -> Result<(), CommandError> {
             } else {
                 let found = search.values(&path)?;
                 reply.array(found.len());
-                found.into_iter().for_each(|value| reply.integer(cost(value)));
+                for (at, value) in found.into_iter().enumerate() {
+                    // What is in others is counted once more with each of them.
+                    search.charge(if at == 0 { 0 } else { value.work() })?;
+                    reply.integer(cost(value));
+                }
             }
         }
     }

@@ -5,11 +5,12 @@
 
 use alloc::vec::Vec;
 
+use super::draws::TOO_LARGE;
 use super::json::{NO_KEY, check_depth, encoded, missing, missing_or, parse_path, parse_value, path_at, tell};
-use super::{Access, Command, CommandError, Keys, TOO_LONG, check_stored, integer};
+use super::{Access, Command, CommandError, Keys, Logged, TOO_LONG, integer};
 use crate::call::Call;
 use crate::effect::Change;
-use crate::json::{Json, Path, Search, Step};
+use crate::json::{Json, Object, Path, Place, Search, Step, from_start};
 use crate::limits;
 use crate::resp::{Protocol, Reply};
 use crate::store::{Document, Words};
@@ -86,8 +87,7 @@ pub(super) const COMMANDS: &[Command] = &[
             let index = integer(call.args.at(3))?;
             let values = parse_values(call, 4)?;
             insert(call, values, "json.arrinsert", |len| {
-                let at = if index < 0 { (len as i64).checked_add(index) } else { Some(index) };
-                let at = at.and_then(|at| usize::try_from(at).ok()).filter(|at| *at <= len);
+                let at = from_start(index, len).filter(|at| *at <= len);
                 at.ok_or(CommandError::Other("index out of bounds"))
             })
         },
@@ -170,20 +170,20 @@ fn lengths(
     wrong: impl Fn(&Path, &Json) -> CommandError,
     missing: impl Fn(&Path) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    read(call, 2, missing, |path, value, reply| match length(value) {
-        Some(length) => {
-            reply.integer(length as i64);
-            Ok(())
-        }
-        None => Err(wrong(path, value)),
-    })
+    let one = |path: &Path, value: &Json, reply: &mut Reply| {
+        reply.integer(length(value).ok_or_else(|| wrong(path, value))? as i64);
+        Ok(())
+    };
+    read(call, 2, missing, |_| 0, one)
 }
 
 /// Replies with what `one` writes for each value that the path in an argument finds, or says that it is of the wrong type.
+/// `work` is how much it looks at of a value: of the first that is no more than who reads all of a document does.
 fn read(
     call: &mut Call<'_>,
     path: usize,
     missing: impl Fn(&Path) -> Result<(), CommandError>,
+    work: impl Fn(&Json) -> usize,
     one: impl Fn(&Path, &Json, &mut Reply) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
     let path = path_at(call, path)?;
@@ -203,8 +203,15 @@ fn read(
         };
     }
     let found = search.values(&path)?;
+    let start = reply.bytes.len();
     reply.array(found.len());
-    for value in found {
+    for (at, value) in found.into_iter().enumerate() {
+        if at > 0 {
+            search.charge(work(value))?;
+            if reply.bytes.len() - start > limits::MAX_DRAWN {
+                return Err(TOO_LARGE);
+            }
+        }
         if one(&path, value, reply).is_err() {
             reply.null();
         }
@@ -217,6 +224,7 @@ fn names(call: &mut Call<'_>) -> Result<(), CommandError> {
         call,
         2,
         |_| Ok(()),
+        |value| value.as_object().map_or(0, Object::len),
         |_, value, reply| {
             let object = value.as_object().ok_or_else(|| wrong_type("object", value))?;
             reply.array(object.len());
@@ -241,16 +249,14 @@ fn find(call: &mut Call<'_>) -> Result<(), CommandError> {
         call,
         2,
         |path| Err(missing(path)),
+        |value| if value.as_array().is_some() { value.work() } else { 0 },
         |_, value, reply| {
             let items = value.as_array().ok_or_else(|| wrong_type("array", value))?;
-            let from_start = |index: i64| {
-                let at = if index < 0 { index.saturating_add(items.len() as i64).max(0) } else { index };
-                usize::try_from(at).unwrap_or(usize::MAX).min(items.len())
-            };
-            let end = if stop == 0 { items.len() } else { from_start(stop) };
-            let range = items.get(from_start(start)..end).unwrap_or_default();
+            let place = |index| from_start(index, items.len()).unwrap_or(0).min(items.len());
+            let (start, end) = (place(start), if stop == 0 { items.len() } else { place(stop) });
+            let range = items.get(start..end).unwrap_or_default();
             let found = range.iter().position(|item| *item == wanted);
-            reply.integer(found.map_or(-1, |at| (from_start(start) + at) as i64));
+            reply.integer(found.map_or(-1, |at| (start + at) as i64));
             Ok(())
         },
     )
@@ -268,36 +274,52 @@ enum Edit<'a> {
     Append(&'a str),
 }
 
-/// Changes each value that the path finds as `decide` says, and answers what it says: of values of a wrong type, `None`.
-/// Nothing is changed if any is refused.
-fn update<'e, T>(
+impl Edit<'_> {
+    /// Bytes that go into the log beside what every change has. It has room for a number, too.
+    fn bytes(&self) -> usize {
+        match self {
+            Edit::Insert(_, values) => values.len(),
+            Edit::Append(text) => text.len(),
+            Edit::None | Edit::Set(_) | Edit::Keep(..) | Edit::Remove(_) => 0,
+        }
+    }
+}
+
+/// Changes each value that the path finds, once, as `decide` says, and answers what `answer` makes of that and of what is
+/// there before: of values of a wrong type, `None`. Nothing is changed if any is refused. What goes in is so deep.
+fn update<'e, T, A>(
     call: &mut Call<'_>,
     path: &Path,
     event: &str,
-    inserted: (usize, usize),
+    depth: usize,
     decide: impl Fn(&Json) -> Result<Option<(T, Edit<'e>)>, CommandError>,
-) -> Result<Vec<Option<T>>, CommandError> {
+    answer: impl Fn(&Json, T) -> A,
+) -> Result<Vec<Option<A>>, CommandError> {
     let key = call.args.at(1);
     let root = call.value::<Document>(key)?.ok_or(NO_KEY)?.root();
-    let places = Search::new(root).places(path)?;
-    let (size, depth) = inserted;
-    check_stored(size.saturating_mul(places.len()))?;
-    for place in &places {
+    let mut places: Vec<(Place, usize)> = Search::new(root).places(path)?.into_iter().zip(0..).collect();
+    // Of those that are found again the first stays. What is in others is behind them.
+    places.sort_unstable();
+    places.dedup_by(|(again, _), (place, _)| again == place);
+    let mut logged = Logged::default();
+    for (place, _) in &places {
         if let Some(value) = root.at(place.words())
-            && decide(value)?.is_some()
+            && let Some((_, edit)) = decide(value)?
         {
             check_depth(place, depth)?;
+            logged.add(1, key, place.words().bytes().len() + edit.bytes())?;
         }
     }
-    let mut answers: Vec<Option<T>> = Vec::with_capacity(places.len());
+    let mut answers: Vec<(usize, Option<A>)> = Vec::with_capacity(places.len());
     let mut changed = false;
-    for place in places.iter().rev() {
-        let document = call.value::<Document>(key)?.ok_or(NO_KEY)?;
-        let Some((answer, edit)) = document.root().at(place.words()).map_or(Ok(None), &decide)? else {
-            answers.push(None);
+    for (place, found) in places.iter().rev() {
+        // What is in it may have changed, but nothing that it is in: so it is still there.
+        let value = call.value::<Document>(key)?.ok_or(NO_KEY)?.root().at(place.words()).unwrap_or(&Json::Null);
+        let Some((decided, edit)) = decide(value)? else {
+            answers.push((*found, None));
             continue;
         };
-        answers.push(Some(answer));
+        answers.push((*found, Some(answer(value, decided))));
         changed |= !matches!(edit, Edit::None);
         let place = place.words();
         match edit {
@@ -320,8 +342,8 @@ fn update<'e, T>(
     if changed {
         tell(call, event, key);
     }
-    answers.reverse();
-    Ok(answers)
+    answers.sort_unstable_by_key(|(found, _)| *found);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
 /// Replies with each answer, or with the last that there is.
@@ -353,10 +375,11 @@ fn reply_length(length: usize, reply: &mut Reply) {
 
 fn toggle(call: &mut Call<'_>) -> Result<(), CommandError> {
     let path = path_at(call, 2)?;
-    let answers = update(call, &path, "json.toggle", (0, 0), |value| match value {
+    let decide = |value: &Json| match value {
         Json::Bool(on) => Ok(Some((!on, Edit::Set(Json::Bool(!on))))),
         _ => Ok(None),
-    })?;
+    };
+    let answers = update(call, &path, "json.toggle", 0, decide, |_, on| on)?;
     reply_answers(call, &path, answers, "not a bool", |on, reply| match path.is_legacy {
         true => reply.bulk(if on { b"true" } else { b"false" }),
         false => reply.integer(on.into()),
@@ -372,14 +395,15 @@ fn calculate(
     let path = path_at(call, 2)?;
     let operand = parse_value(call.args.at(3))?;
     let float = operand.as_float().ok_or(CommandError::Other("value is not a number"))?;
-    let answers = update(call, &path, event, (0, 0), |value| {
+    let decide = |value: &Json| {
         let Some(old) = value.as_float() else { return Ok(None) };
         let new = match (value, &operand) {
             (Json::Integer(a), Json::Integer(b)) => integers(*a, *b).map(Json::Integer).ok_or(NUMERIC_OVERFLOW)?,
             _ => Some(floats(old, float)).filter(|n| n.is_finite()).map(Json::Float).ok_or(NO_NUMBER)?,
         };
         Ok(Some((new.clone(), Edit::Set(new))))
-    })?;
+    };
+    let answers = update(call, &path, event, 0, decide, |_, new| new)?;
     const OR: &str = "does not contains a number";
     if call.reply.protocol == Protocol::Resp3 {
         let answers = if path.is_legacy {
@@ -414,14 +438,15 @@ fn append_text(call: &mut Call<'_>) -> Result<(), CommandError> {
     };
     let value = parse_value(text)?;
     let text = value.as_text().ok_or_else(|| wrong_type("string", &value))?;
-    let answers = update(call, &path, "json.strappend", (text.len(), 0), |value| {
+    let decide = |value: &Json| {
         let Some(old) = value.as_text() else { return Ok(None) };
         let len = old.len() + text.len();
         if len > limits::MAX_BULK {
             return Err(TOO_LONG);
         }
         Ok(Some((len, Edit::Append(text))))
-    })?;
+    };
+    let answers = update(call, &path, "json.strappend", 0, decide, |_, len| len)?;
     reply_answers(call, &path, answers, "not a string", reply_length)
 }
 
@@ -451,10 +476,11 @@ fn insert(
     at: impl Fn(usize) -> Result<usize, CommandError>,
 ) -> Result<(), CommandError> {
     let path = path_at(call, 2)?;
-    let answers = update(call, &path, event, (values.bytes.len(), values.depth + 1), |value| {
+    let decide = |value: &Json| {
         let Some(items) = value.as_array() else { return Ok(None) };
         Ok(Some((items.len() + values.count, Edit::Insert(at(items.len())?, &values.bytes))))
-    })?;
+    };
+    let answers = update(call, &path, event, values.depth + 1, decide, |_, len| len)?;
     reply_answers(call, &path, answers, NO_ARRAY, reply_length)
 }
 
@@ -464,27 +490,29 @@ fn pop(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let path = path_at(call, 2)?;
     let index = call.args.get(3).map_or(Ok(-1), integer)?;
-    let answers = update(call, &path, "json.arrpop", (0, 0), |value| {
+    let decide = |value: &Json| {
         let Some(items) = value.as_array() else { return Ok(None) };
         let Some(last) = items.len().checked_sub(1) else { return Ok(Some((None, Edit::None))) };
-        let at = if index < 0 { index.saturating_add(items.len() as i64).max(0) } else { index };
-        let at = usize::try_from(at).unwrap_or(usize::MAX).min(last);
-        Ok(Some((Some(items[at].to_text()), Edit::Remove(at))))
-    })?;
+        let at = from_start(index, items.len()).unwrap_or(0).min(last);
+        Ok(Some((Some(at), Edit::Remove(at))))
+    };
+    let popped = |value: &Json, at: Option<usize>| Some(value.as_array()?.get(at?)?.to_text());
+    let answers = update(call, &path, "json.arrpop", 0, decide, popped)?;
     reply_answers(call, &path, answers, NO_ARRAY, |popped, reply| reply.optional_bulk(popped.as_deref()))
 }
 
 fn trim(call: &mut Call<'_>) -> Result<(), CommandError> {
     let path = path_at(call, 2)?;
     let (start, stop) = (integer(call.args.at(3))?, integer(call.args.at(4))?);
-    let answers = update(call, &path, "json.arrtrim", (0, 0), |value| {
+    let decide = |value: &Json| {
         let Some(items) = value.as_array() else { return Ok(None) };
-        let len = items.len() as i64;
-        let from_start = |index: i64| if index < 0 { index.saturating_add(len).max(0) } else { index };
-        let (first, last) = (from_start(start), from_start(stop).min(len - 1));
-        let kept = usize::try_from(last - first.min(len) + 1).unwrap_or(0);
-        let edit = if kept == items.len() { Edit::None } else { Edit::Keep(first.min(len) as usize, kept) };
+        let len = items.len();
+        let place = |index| from_start(index, len).unwrap_or(0);
+        let (first, end) = (place(start).min(len), place(stop).saturating_add(1).min(len));
+        let kept = end.saturating_sub(first);
+        let edit = if kept == len { Edit::None } else { Edit::Keep(first, kept) };
         Ok(Some((kept, edit)))
-    })?;
+    };
+    let answers = update(call, &path, "json.arrtrim", 0, decide, |_, kept| kept)?;
     reply_answers(call, &path, answers, NO_ARRAY, reply_length)
 }

@@ -503,6 +503,22 @@ fn check_stored(len: usize) -> Result<(), CommandError> {
     }
 }
 
+/// Bytes of a change in the log beside its key and what is in it, at most.
+const CHANGE_HEAD: usize = 64;
+
+/// Bytes that a command's changes take in the log. Each of them names its key, which may be as long as a value.
+#[derive(Default)]
+struct Logged(usize);
+
+impl Logged {
+    /// So many changes of this key, with so many bytes in each.
+    fn add(&mut self, changes: usize, key: &[u8], bytes: usize) -> Result<(), CommandError> {
+        let each = bytes.saturating_add(key.len()).saturating_add(CHANGE_HEAD);
+        self.0 = self.0.saturating_add(each.saturating_mul(changes));
+        check_stored(self.0)
+    }
+}
+
 /// A value would be longer than [`crate::limits::MAX_BULK`].
 const TOO_LONG: CommandError = CommandError::Other("string exceeds maximum allowed size (proto-max-bulk-len)");
 

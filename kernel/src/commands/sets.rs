@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 
 use super::draws::{Count, Source};
 use super::keyspace::{self, Walk};
-use super::{Access, Command, CommandError, Keys, check_stored, integer, is_word};
+use super::{Access, Command, CommandError, Keys, Logged, integer, is_word};
 use crate::call::Call;
 use crate::effect::Change;
 use crate::events::Events;
@@ -329,9 +329,17 @@ fn pop_many(call: &mut Call<'_>) -> Result<(), CommandError> {
         reply.bulk(&member);
         words::push(&mut popped, &member);
     });
+    check_parts(key, &popped)?;
     Words::new(&popped).parts(PIECE).for_each(|part| call.change(key, Change::DropMembers(part)));
     call.notify(Events::SET, "spop", key);
     Ok(())
+}
+
+/// Whether there is room in the log for parts of these words, each of which names the key.
+fn check_parts(key: &[u8], words: &[u8]) -> Result<(), CommandError> {
+    let mut logged = Logged::default();
+    logged.add(words.len() / PIECE + 1, key, 0)?;
+    logged.add(1, &[], words.len())
 }
 
 /// What is made of several sets.
@@ -421,8 +429,8 @@ fn store(call: &mut Call<'_>, operation: Operation) -> Result<(), CommandError> 
         words::push(&mut members, &member);
         len += 1;
     }
-    check_stored(members.len())?;
     let to = call.args.at(1);
+    check_parts(to, &members)?;
     let was_there = call.exists(to);
     if was_there {
         call.delete(to);

@@ -48,12 +48,18 @@ pub struct Pattern {
     weight: usize,
 }
 
+/// What the largest regular expressions weigh.
+const HEAVIEST: usize = 64;
+
 impl Pattern {
     /// `None` if it is none, or too large.
     pub fn new(pattern: &str) -> Option<Self> {
+        if pattern.len() > limits::MAX_JSON_PATTERN_TEXT {
+            return None;
+        }
         /// Bytes that the smallest take in memory.
-        const SMALLEST: usize = limits::MAX_JSON_PATTERN / 64;
-        [1, 4, 16, 64].into_iter().find_map(|weight| {
+        const SMALLEST: usize = limits::MAX_JSON_PATTERN / HEAVIEST;
+        [1, 4, 16, HEAVIEST].into_iter().find_map(|weight| {
             let built = RegexBuilder::new(pattern).size_limit(weight * SMALLEST).nest_limit(32).build();
             built.ok().map(|regex| Self { regex, weight })
         })
@@ -93,9 +99,14 @@ impl Filter {
             }
             Filter::MatchesValue(term, pattern) => {
                 let text = term.value(search, current)?.and_then(Json::as_text);
-                let pattern = pattern.value(search, current)?.and_then(Json::as_text);
-                search.charge(limits::JSON_PATTERN_VISITS)?;
-                matches(search, text, pattern.and_then(Pattern::new).as_ref())
+                let Some(pattern) = pattern.value(search, current)?.and_then(Json::as_text) else { return Ok(false) };
+                let read = pattern.len().min(limits::MAX_JSON_PATTERN_TEXT);
+                search.charge(read * limits::JSON_PATTERN_BYTE_VISITS)?;
+                let pattern = Pattern::new(pattern);
+                // Whoever is none may have been too large, after all that work.
+                let weight = pattern.as_ref().map_or(HEAVIEST, |pattern| pattern.weight);
+                search.charge(weight * limits::JSON_PATTERN_VISITS)?;
+                matches(search, text, pattern.as_ref())
             }
         }
     }
@@ -118,14 +129,12 @@ impl Term {
     }
 }
 
-/// What a comparison looks at, in values: of a text, so many bytes count as one.
+/// What a comparison looks at, in values.
 fn size(left: Option<&Json>, right: Option<&Json>) -> usize {
-    const BYTES: usize = 64;
-    let values = |value: &Json| value.cost() / size_of::<Json>();
     match (left, right) {
-        (Some(Json::Text(left)), Some(Json::Text(right))) => left.len().min(right.len()) / BYTES,
+        (Some(Json::Text(left)), Some(Json::Text(right))) => left.len().min(right.len()) / limits::JSON_COMPARED_BYTES,
         (Some(left @ Json::Array(_)), Some(right @ Json::Array(_)))
-        | (Some(left @ Json::Object(_)), Some(right @ Json::Object(_))) => values(left) + values(right),
+        | (Some(left @ Json::Object(_)), Some(right @ Json::Object(_))) => left.work() + right.work(),
         _ => 0,
     }
 }

@@ -15,6 +15,6 @@ mod value;
 pub use packed::{decode, decode_all, encode};
 pub use path::{Path, PathError, Selector};
 pub use place::{Place, Step, split_last};
-pub use search::{Exhausted, Search};
+pub use search::{Exhausted, Search, from_start};
 pub use text::{Layout, ParseError, parse};
 pub use value::{Json, Object};

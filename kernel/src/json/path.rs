@@ -43,7 +43,9 @@ pub enum Selector {
 pub enum PathError {
     #[error("path error at position {0}")]
     Syntax(usize),
-    #[error("path error: it is too long, or has too many filters or parentheses in each other, or regular expressions")]
+    #[error(
+        "path error: it is too long, or has too many filters or parentheses in each other, or too many or too long regular expressions"
+    )]
     TooLarge,
     #[error("path error: it is no UTF-8")]
     NotText,
@@ -55,6 +57,14 @@ impl Path {
     /// # Errors
     /// If it is none, or beyond what [`limits`] say.
     pub fn parse(text: &[u8]) -> Result<Self, PathError> {
+        Self::parse_beside(text, &mut 0)
+    }
+
+    /// The same of a command with several paths, which counts the regular expressions of all of them.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn parse_beside(text: &[u8], patterns: &mut usize) -> Result<Self, PathError> {
         if text.len() > limits::MAX_JSON_PATH {
             return Err(PathError::TooLarge);
         }
@@ -66,7 +76,7 @@ impl Path {
             _ if text.starts_with('.') => alloc::format!("${text}"),
             _ => alloc::format!("$.{text}"),
         };
-        let mut reader = Reader { text: &shown, at: 1, filters: 0, parentheses: 0, patterns: 0 };
+        let mut reader = Reader { text: &shown, at: 1, filters: 0, parentheses: 0, patterns };
         let selectors = reader.selectors()?;
         if reader.at < shown.len() {
             return Err(reader.error());
@@ -96,7 +106,7 @@ struct Reader<'a> {
     filters: usize,
     parentheses: usize,
     /// Regular expressions so far.
-    patterns: usize,
+    patterns: &'a mut usize,
 }
 
 impl<'a> Reader<'a> {
@@ -301,11 +311,13 @@ impl<'a> Reader<'a> {
         if self.eat("=~") {
             self.skip_spaces();
             return Ok(match self.term()? {
-                Term::Value(Json::Text(_)) if self.patterns == limits::MAX_JSON_PATTERNS => {
+                Term::Value(Json::Text(pattern))
+                    if *self.patterns == limits::MAX_JSON_PATTERNS || pattern.len() > limits::MAX_JSON_PATTERN_TEXT =>
+                {
                     return Err(PathError::TooLarge);
                 }
                 Term::Value(Json::Text(pattern)) => {
-                    self.patterns += 1;
+                    *self.patterns += 1;
                     Filter::Matches(left, Pattern::new(&pattern))
                 }
                 Term::Value(_) => Filter::Matches(left, None),

@@ -55,7 +55,8 @@ impl<'a> Search<'a> {
         self.root
     }
 
-    pub(super) fn charge(&self, visits: usize) -> Result<(), Exhausted> {
+    /// Counts other work, as that of so many values.
+    pub(crate) fn charge(&self, visits: usize) -> Result<(), Exhausted> {
         self.visits.set(self.visits.get().checked_sub(visits).ok_or(Exhausted)?);
         Ok(())
     }
@@ -133,6 +134,8 @@ impl<'a> Walk<'_, '_, 'a> {
         match (selector, value) {
             (Selector::Names(names), Json::Object(object)) => self.names(names, rest, object),
             (Selector::Indexes(indexes), Json::Array(items)) => {
+                // Whoever is not there was looked for, too; one of them is in what the value counts for.
+                self.search.charge(indexes.len().saturating_sub(1))?;
                 for index in indexes {
                     let index = from_start(*index, items.len());
                     if let Some((index, item)) = index.and_then(|index| Some((index, items.get(index)?))) {
@@ -168,6 +171,8 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     fn names(&mut self, names: &[alloc::boxed::Box<str>], rest: &'a [Selector], object: &'a Object) -> Result<(), End> {
+        let bytes = names.iter().map(|name| name.len()).sum::<usize>();
+        self.search.charge(names.len().saturating_sub(1) + bytes / limits::JSON_COMPARED_BYTES)?;
         for name in names {
             if let Some((name, value)) = object.member(name) {
                 self.step(Step::Name(name), rest, value)?;
@@ -199,7 +204,7 @@ impl<'a> Walk<'_, '_, 'a> {
 }
 
 /// An index that may count from the end, counted from the start; `None` if that is before the start.
-fn from_start(index: i64, len: usize) -> Option<usize> {
+pub fn from_start(index: i64, len: usize) -> Option<usize> {
     let at = if index < 0 { i64::try_from(len).ok()?.checked_add(index)? } else { index };
     usize::try_from(at).ok()
 }

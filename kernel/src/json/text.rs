@@ -6,17 +6,18 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde_core::Deserialize;
-use serde_core::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_core::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{Json, Object};
+use crate::limits;
 
 /// What is wrong with a text, and where.
 pub type ParseError = serde_json::Error;
 
-/// Reads a text. Containers stand in each other at most [`MAX_JSON_DEPTH`](crate::limits::MAX_JSON_DEPTH) deep.
+/// Reads a text. Containers stand in each other at most [`limits::MAX_JSON_DEPTH`] deep.
 ///
 /// # Errors
-/// If it is not one JSON value.
+/// If it is not one JSON value, or a name is longer than [`limits::MAX_JSON_NAME`].
 pub fn parse(text: &[u8]) -> Result<Json, ParseError> {
     serde_json::from_slice(text)
 }
@@ -71,8 +72,12 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let mut members = Vec::new();
-        while let Some((name, value)) = access.next_entry::<String, Json>()? {
-            members.push((name.into_boxed_str(), value));
+        while let Some(name) = access.next_key::<String>()? {
+            if name.len() > limits::MAX_JSON_NAME {
+                let most = limits::MAX_JSON_NAME;
+                return Err(A::Error::custom(format_args!("the name of a member has more than {most} bytes")));
+            }
+            members.push((name.into_boxed_str(), access.next_value()?));
         }
         Ok(Json::Object(Box::new(Object::of(members))))
     }
@@ -258,6 +263,10 @@ mod tests {
         assert_eq!(error(b"1 2"), "trailing characters at line 1 column 3");
         assert_eq!(error(b"1e400"), "number out of range at line 1 column 5");
         assert!(error(b"\"\xff\"").starts_with("invalid unicode"));
+        let named = |len: usize| alloc::format!("[{{\"{}\":1}}]", "n".repeat(len));
+        assert!(parse(named(limits::MAX_JSON_NAME).as_bytes()).is_ok());
+        let long = error(named(limits::MAX_JSON_NAME + 1).as_bytes());
+        assert!(long.starts_with("the name of a member has more than 65536 bytes at line 1"), "{long}");
         let deep = [b'['; 128];
         assert_eq!(error(&deep), "recursion limit exceeded at line 1 column 128");
     }

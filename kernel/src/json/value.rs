@@ -50,6 +50,13 @@ fn make_room<T>(items: &mut Vec<T>, more: usize) {
     }
 }
 
+/// Gives room back, if behind what is left is much more than is made for more. Not each time: that would move all of it.
+fn give_back<T>(items: &mut Vec<T>) {
+    if items.capacity() - items.len() > items.len() / 4 {
+        items.shrink_to(items.len() + items.len() / 8);
+    }
+}
+
 fn text_cost(len: usize) -> usize {
     len.next_multiple_of(ROUNDING)
 }
@@ -104,6 +111,11 @@ impl Json {
     /// counts the same.
     pub fn cost(&self) -> usize {
         self.own_cost() + self.children().map(Json::cost).sum::<usize>()
+    }
+
+    /// How much it is to look at as a whole, in values.
+    pub fn work(&self) -> usize {
+        1 + self.cost() / size_of::<Self>()
     }
 
     /// The same without what its children hold.
@@ -162,7 +174,7 @@ impl Json {
         let end = start.saturating_add(count).min(items.len());
         let behind: usize = items.drain(end..).map(|gone| gone.cost()).sum();
         let ahead: usize = items.drain(..start.min(end)).map(|gone| gone.cost()).sum();
-        items.shrink_to_fit();
+        give_back(items);
         grown(before + behind + ahead, Self::array_cost(items.len()))
     }
 
@@ -174,6 +186,7 @@ impl Json {
         let before = Self::array_cost(items.len());
         let mut held = 0;
         remove_places(items, &places, |gone| held += gone.cost());
+        give_back(items);
         grown(before + held, Self::array_cost(items.len()))
     }
 
@@ -322,6 +335,8 @@ impl Object {
                 *place -= places.partition_point(|gone| *gone < *place as usize) as u32;
             }
         }
+        give_back(&mut self.members);
+        give_back(&mut self.sorted);
         grown(before + held, Self::own_cost(self.len()))
     }
 
@@ -391,5 +406,39 @@ impl Json {
             assert!(n.is_finite());
         }
         self.children().for_each(Json::check);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether little more is kept than what it is accounted for.
+    fn fits<T>(items: &Vec<T>) -> bool {
+        items.capacity() <= items.len() + items.len() / 4
+    }
+
+    #[test]
+    fn what_is_taken_away_leaves_its_memory() {
+        let mut array = Json::Array((0..1000).map(Json::Integer).collect());
+        let mut object = Object::of((0..1000).map(|n| (alloc::format!("{n}").into(), Json::Null)).collect());
+        // From the end, from within, and one by one.
+        for taken in [999..1000, 500..900, 0..1] {
+            let names: Vec<_> = taken.clone().map(|n| alloc::format!("{n}")).collect();
+            array.remove(taken.collect());
+            object.take_all(names.iter().map(|name| &**name));
+            let Json::Array(items) = &array else { panic!("an array") };
+            assert!(
+                fits(items) && fits(&object.members) && fits(&object.sorted),
+                "{} {}",
+                items.len(),
+                items.capacity()
+            );
+        }
+        for len in (0..598).rev() {
+            array.remove(vec![len]);
+            let Json::Array(items) = &array else { panic!("an array") };
+            assert!(items.len() == len && fits(items));
+        }
     }
 }

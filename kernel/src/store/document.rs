@@ -95,7 +95,7 @@ impl Document {
         self.cost
     }
 
-    /// The changes that make it, none much larger than [`PIECE`] but for what is one text.
+    /// The changes that make it, none much larger than [`PIECE`] or twice its place, but for what is one text.
     pub(super) fn parts(&self) -> Parts<'_> {
         Parts { open: Vec::new(), whole: Some(&self.root) }
     }
@@ -139,9 +139,9 @@ impl Part {
     }
 }
 
-/// Appends a value; a container that takes more than a piece without what is in it, and then it is `false`.
-fn encode_small(value: &Json, out: &mut Vec<u8>) -> bool {
-    let is_small = fits(value, &mut { PIECE });
+/// Appends a value; a container that takes more than so many bytes without what is in it, and then it is `false`.
+fn encode_small(value: &Json, mut most: usize, out: &mut Vec<u8>) -> bool {
+    let is_small = fits(value, &mut most);
     match value {
         Json::Array(_) if !is_small => json::encode(&Json::Array(Vec::new()), out),
         Json::Object(_) if !is_small => json::encode(&Json::Object(Box::default()), out),
@@ -187,7 +187,7 @@ impl Iterator for Parts<'_> {
     fn next(&mut self) -> Option<Part> {
         if let Some(root) = self.whole.take() {
             let mut value = Vec::new();
-            if !encode_small(root, &mut value) {
+            if !encode_small(root, PIECE, &mut value) {
                 self.open(Place::default(), root);
             }
             return Some(Part::Set { place: Place::default(), value });
@@ -195,17 +195,16 @@ impl Iterator for Parts<'_> {
         loop {
             let open = self.open.last_mut()?;
             let (mut bytes, mut first, mut inner) = (Vec::new(), None, None);
-            while bytes.len() < PIECE
+            // Every part names its place, so that is to be the smaller of the two.
+            let around = open.place.words().bytes().len();
+            while bytes.len() < PIECE.max(around)
                 && inner.is_none()
                 && let Some((step, value)) = open.rest.next()
             {
                 first.get_or_insert(step);
                 let mut one = Vec::new();
                 let name = if let Step::Name(name) = step { name.len() } else { 0 };
-                // Every part of it would name its place, so that is to be the smaller.
-                if open.place.words().bytes().len() + name > PIECE {
-                    json::encode(value, &mut one);
-                } else if !encode_small(value, &mut one) {
+                if !encode_small(value, PIECE.max(around + name), &mut one) {
                     inner = Some((open.place.then(step), value));
                 }
                 match step {
