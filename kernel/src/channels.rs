@@ -17,6 +17,7 @@ use crate::permits::Permits;
 use crate::resp::Reply;
 use crate::session::Session;
 use crate::time::Monotonic;
+use crate::tracking::Mode;
 
 /// What somebody has published.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -162,6 +163,11 @@ impl Channels {
         self.names(kind).len()
     }
 
+    /// Whether that connection has subscribed to it.
+    pub(crate) fn has(&self, kind: Kind, name: &[u8], slot: Slot) -> bool {
+        self.names(kind).get(name).is_some_and(|slots| slots.contains(&slot))
+    }
+
     pub(crate) fn subscribers(&self, kind: Kind, name: &[u8]) -> usize {
         self.names(kind).get(name).map_or(0, BTreeSet::len)
     }
@@ -229,7 +235,9 @@ impl Core {
         }
         self.channels.rights_of = self.rights_changes;
         let others = self.clients.sessions().into_iter().map(|(_, session)| session);
-        let subscribers = others.chain(running).filter(|session| !session.subscriptions.is_empty());
+        let subscribers = others
+            .chain(running)
+            .filter(|session| !session.subscriptions.is_empty() || session.tracks == Some(Mode::Broadcast));
         let sent_off: Vec<Slot> =
             subscribers.filter(|session| !self.may_hear_on(session)).map(|session| session.slot).collect();
         sent_off.into_iter().for_each(|slot| self.clients.kill(slot));
@@ -239,6 +247,7 @@ impl Core {
         let user = session.user.as_deref().and_then(|name| self.system.users.get(name));
         let Some(user) = user.filter(|user| user.knows(session.stamp)) else { return false };
         let permits = user.rules.as_ref().and_then(|rules| Permits::of(rules, &self.commands));
-        permits.is_none_or(|permits| session.subscriptions.are_allowed(&permits))
+        let is_told = |permits: &Permits| session.tracks != Some(Mode::Broadcast) || permits.reads_every_key();
+        permits.is_none_or(|permits| session.subscriptions.are_allowed(&permits) && is_told(&permits))
     }
 }

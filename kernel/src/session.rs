@@ -15,6 +15,7 @@ use crate::permits::Permits;
 use crate::resp::{Protocol, Trust};
 use crate::stopwatch::Pace;
 use crate::time::Monotonic;
+use crate::tracking::Mode;
 use crate::transaction::Transaction;
 use crate::users::User;
 use crate::waiters::{Served, Ticket};
@@ -92,6 +93,10 @@ pub struct Session {
     /// An EXEC runs.
     pub(crate) in_transaction: bool,
     pub(crate) watching: Watching,
+    /// It is told what changes of the keys that it keeps copies of.
+    pub(crate) tracks: Option<Mode>,
+    /// `CLIENT CACHING`, until the command behind it.
+    pub(crate) caching: Option<bool>,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) is_monitor: bool,
     pub(crate) no_evict: bool,
@@ -192,6 +197,8 @@ impl Session {
             transaction: None,
             in_transaction: false,
             watching: Watching::default(),
+            tracks: None,
+            caching: None,
             subscriptions: Subscriptions::default(),
             is_monitor: false,
             no_evict: false,
