@@ -1,10 +1,12 @@
 //! One command in execution: how its code reads and changes the data, and what its reply then waits for.
 
+use alloc::boxed::Box;
 use alloc::format;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::agreed;
-use crate::commands::{Access, Command, CommandError, acl, connection, is_word, transactions, user};
+use crate::commands::{Access, Command, CommandError, acl, connection, is_word, tracking, transactions, user};
 use crate::core::{Answer, Core};
 use crate::effect::{Change, Effect};
 use crate::events::Events;
@@ -417,14 +419,18 @@ impl Call<'_> {
                 self.run_as(number, |_| reply);
                 return Ok(Level::Eventual);
             }
+            let reads = self.tracked_reads(number, command);
             match self.place(command, access, level) {
                 Err(error) => return Err(transactions::refused(self, Some(command), error)),
-                Ok(Place::Here) => {}
+                // By this node's clients alone, and before anything else can change it.
+                Ok(Place::Here) => self.track(reads),
                 Ok(Place::Nowhere) => {
                     self.then = Then::Retry;
                     return Ok(level);
                 }
                 Ok(Place::Primary) => {
+                    // Before it is sent: no change behind the one that it reads is overlooked.
+                    self.track(reads);
                     self.session.next_level = None;
                     self.session.counting = None;
                     self.then = Then::Forwarded(transactions::forward(self, command, level));
@@ -446,6 +452,16 @@ impl Call<'_> {
             self.session.waiting = Some(self.core.waiters.add(self.session.slot, self.session.db, args, level, wish));
         }
         Ok(level)
+    }
+
+    /// What the command reads that its client keeps copies of.
+    fn tracked_reads(&self, number: usize, command: &Command) -> Vec<(DbId, Box<[u8]>)> {
+        if self.session.tracks.is_none() { Vec::new() } else { tracking::reads(self, number, command) }
+    }
+
+    fn track(&mut self, reads: Vec<(DbId, Box<[u8]>)>) {
+        self.session.caching = None;
+        reads.iter().for_each(|(db, key)| self.core.track(self.session, *db, key));
     }
 
     /// Takes the prefix `CONSISTENCY level` off.

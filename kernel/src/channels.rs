@@ -17,6 +17,7 @@ use crate::permits::Permits;
 use crate::resp::Reply;
 use crate::session::Session;
 use crate::time::Monotonic;
+use crate::tracking::Mode;
 
 /// What somebody has published.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -162,6 +163,11 @@ impl Channels {
         self.names(kind).len()
     }
 
+    /// Whether that connection has subscribed to it.
+    pub(crate) fn has(&self, kind: Kind, name: &[u8], slot: Slot) -> bool {
+        self.names(kind).get(name).is_some_and(|slots| slots.contains(&slot))
+    }
+
     pub(crate) fn subscribers(&self, kind: Kind, name: &[u8]) -> usize {
         self.names(kind).get(name).map_or(0, BTreeSet::len)
     }
@@ -235,10 +241,14 @@ impl Core {
             let Some(user) = users.get(name).filter(|user| user.knows(session.stamp)) else { return false };
             // Of many subscribers that are one user, what it may is made once.
             let permits = permits.of(name, user, users, commands);
-            permits.is_none_or(|permits| session.subscriptions.are_allowed(&permits))
+            let is_broadcast = session.tracks == Some(Mode::Broadcast);
+            permits.is_none_or(|permits| {
+                session.subscriptions.are_allowed(&permits) && (!is_broadcast || permits.reads_every_key())
+            })
         };
         let others = clients.sessions().into_iter().map(|(_, session)| session);
-        let subscribers = others.chain(running).filter(|session| !session.subscriptions.is_empty());
+        let hears = |session: &&Session| !session.subscriptions.is_empty() || session.tracks == Some(Mode::Broadcast);
+        let subscribers = others.chain(running).filter(hears);
         let sent_off: Vec<Slot> =
             subscribers.filter(|session| !may_hear_on(session)).map(|session| session.slot).collect();
         sent_off.into_iter().for_each(|slot| clients.kill(slot));

@@ -11,6 +11,7 @@ use crate::forward::Answered;
 use crate::limits;
 use crate::resp::Reply;
 use crate::session::Session;
+use crate::tracking;
 
 /// An open connection's place, taken by another one after it has closed.
 pub type Slot = usize;
@@ -59,6 +60,8 @@ enum Mail {
     /// Of a monitor.
     Line(Arc<[u8]>),
     Push(Push),
+    /// A copy that the client keeps is out of date; whether it hears so in RESP2.
+    Invalidation(tracking::Push, bool),
 }
 
 impl Mail {
@@ -66,6 +69,7 @@ impl Mail {
         match self {
             Mail::Line(line) => line.len(),
             Mail::Push(push) => push.size(),
+            Mail::Invalidation(push, _) => push.size(),
         }
     }
 }
@@ -180,6 +184,25 @@ impl Clients {
         self.send(slot, Mail::Push(push));
     }
 
+    /// Tells a connection that a copy is out of date.
+    pub(crate) fn invalidate(&mut self, slot: Slot, push: tracking::Push, is_subscribed: bool) {
+        // What changes twice before anybody looks is told once.
+        let is_told = match (self.mail[slot].mail.last(), &push) {
+            (Some(Mail::Invalidation(tracking::Push::Key(last), _)), tracking::Push::Key(key)) => last == key,
+            (Some(Mail::Invalidation(tracking::Push::Everything, _)), tracking::Push::Everything) => true,
+            _ => false,
+        };
+        if !is_told {
+            self.send(slot, Mail::Invalidation(push, is_subscribed));
+        }
+    }
+
+    /// Whether a connection has mail.
+    #[inline]
+    pub(crate) fn has_mail(&self, slot: Slot) -> bool {
+        !self.mail[slot].mail.is_empty()
+    }
+
     /// Leaves something for a connection. One that does not take its mail is closed, as Redis closes subscribers that are
     /// too slow.
     fn send(&mut self, slot: Slot, mail: Mail) {
@@ -206,6 +229,7 @@ impl Clients {
             match mail {
                 Mail::Line(line) => reply.bytes.extend_from_slice(&line),
                 Mail::Push(push) => push.write(reply),
+                Mail::Invalidation(push, is_subscribed) => push.write(is_subscribed, reply),
             }
         }
     }

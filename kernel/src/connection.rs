@@ -243,8 +243,8 @@ impl Connection {
                     None => self.gate.passed_since(level, since, now.monotonic),
                 }
             }
-            if !session.subscriptions.is_empty() {
-                // It may have published what it hears itself.
+            if core.clients.has_mail(self.slot) {
+                // It may have published what it hears itself, or changed what it keeps a copy of.
                 self.collect(core);
             }
             if self.gate.len() > limits::MAX_REPLIES_WAITING {

@@ -47,6 +47,7 @@ use crate::stats::Stats;
 use crate::store::{Database, Digest, Store};
 use crate::system::System;
 use crate::time::{Monotonic, Wall};
+use crate::tracking::Tracking;
 use crate::users::Role as UserRole;
 use crate::verdict::{Verdict, Verdicts};
 use crate::waiters::Waiters;
@@ -281,6 +282,7 @@ pub struct Core {
     pub(crate) changed: Changed,
     pub(crate) watches: Watches,
     pub(crate) waiters: Waiters,
+    pub(crate) tracking: Tracking,
     pub(crate) scripts: Scripts,
     pub clients: Clients,
     pub(crate) channels: Channels,
@@ -347,6 +349,7 @@ impl Core {
             changed: Changed::new(config.seed),
             watches: Watches::new(config.seed),
             waiters: Waiters::default(),
+            tracking: Tracking::new(config.seed),
             scripts: Scripts::default(),
             clients: Clients::default(),
             channels: Channels::default(),
@@ -417,12 +420,14 @@ impl Core {
         }
         if let Some(mut session) = self.clients.close(connection.slot()) {
             self.forget(&mut session);
+            self.tracking.has_gone(session.slot);
         }
     }
 
-    /// Ends what others know of a session: its watching, its monitoring and its subscriptions.
+    /// Ends what others know of a session: its watching, its tracking, its monitoring and its subscriptions.
     pub(crate) fn forget(&mut self, session: &mut Session) {
         self.watches.unwatch(&mut session.watching);
+        self.tracking.stop(session);
         if let Some(ticket) = session.waiting.take() {
             self.waiters.remove(ticket);
         }
@@ -444,6 +449,7 @@ impl Core {
         if let Some(ticket) = has_waited {
             self.waiters.remove(ticket);
         }
+        self.set_running(Some(session.slot));
         let mut call = self.call(now, session, args, reply);
         if has_waited.is_some() {
             call.may_wait = MayWait::NoMore;
@@ -454,6 +460,7 @@ impl Core {
             Level::Eventual
         });
         let answer = call.answer(level);
+        self.set_running(None);
         self.send_off(Some(session));
         if self.waiters.has_ready() && !self.is_busy() {
             self.serve_waiters(now);
@@ -620,6 +627,7 @@ impl Core {
         let caught_up = self.applied.is_some() && self.known() >= self.group.committed;
         if self.config.replica && matches!(self.role, Role::Recovering) && caught_up {
             self.role = Role::Standby;
+            self.invalidate_all();
         }
     }
 
@@ -661,6 +669,9 @@ impl Core {
         // Either way this memory is what the log says now: that of a new primary is not ahead of it yet.
         if self.is_hot() && (ends_epoch || !was_hot) {
             self.settle_origin(now);
+        }
+        if self.is_hot() && !was_hot {
+            self.invalidate_all();
         }
         if (changes_cores || ends_epoch) && self.is_hot() && !self.is_primary() && self.is_replaced() {
             self.begin_anew(now, out);
@@ -857,6 +868,7 @@ impl Core {
             self.role = Role::Recovering;
         }
         self.dissolve_waiters();
+        self.invalidate_all();
         self.incarnation = None;
         self.claimed = None;
         self.store = Store::new(self.config.seed);
@@ -898,6 +910,7 @@ impl Core {
             {
                 *offset += 1;
             }
+            self.see_tracked(&effect);
             self.store.apply(&effect);
             self.system.apply(&effect);
             if effect.changes_programs() {
@@ -1049,6 +1062,7 @@ impl Core {
 
     /// Makes a change: in memory at once, in the open batch for everybody else.
     pub(crate) fn execute_effect(&mut self, effect: &Effect<'_>) {
+        self.see_tracked(effect);
         let Role::Primary(reign) = &mut self.role else { panic!("only a primary executes") };
         if !self.watches.is_empty() {
             self.watches.see(effect, &self.store, &self.system.databases);

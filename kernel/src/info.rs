@@ -88,6 +88,7 @@ fn server(s: &mut Section<'_>) {
 fn clients(s: &mut Section<'_>) {
     s.line("connected_clients", s.core.clients.len());
     s.line("maxclients", s.core.config.max_clients);
+    s.line("tracking_clients", s.core.tracking.clients());
     s.line("blocked_clients", s.core.waiters.len());
 }
 
@@ -169,6 +170,9 @@ fn stats(s: &mut Section<'_>) {
     s.line("pubsub_channels", channels);
     s.line("pubsub_patterns", patterns);
     s.line("pubsubshard_channels", shard_channels);
+    s.line("tracking_total_keys", s.core.tracking.len());
+    s.line("tracking_total_items", s.core.tracking.readers());
+    s.line("tracking_total_prefixes", s.core.tracking.prefixes());
     s.line("pubsub_messages_dropped", s.core.messages_dropped());
     s.line("slow_commands", s.core.slow_commands());
     s.line("total_error_replies", stats.total_errors());

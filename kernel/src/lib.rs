@@ -69,6 +69,7 @@ pub mod stopwatch;
 pub mod store;
 pub mod system;
 pub mod time;
+mod tracking;
 mod transaction;
 pub mod tunables;
 pub mod users;

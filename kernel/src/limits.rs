@@ -125,6 +125,11 @@ pub const BUSY_AGAIN: core::time::Duration = core::time::Duration::from_millis(2
 /// Lines for the server's log that scripts may have waiting; further ones are dropped.
 pub const SCRIPT_LINES: usize = 1_000;
 
+/// Keys that clients keep copies of, of which a node knows unless it is told otherwise: Redis's `tracking-table-max-keys`.
+pub const TRACKED_KEYS: usize = 1_000_000;
+/// Bytes that knowing them may take.
+pub const TRACKED_BYTES: usize = 256 << 20;
+
 /// Keys that one connection may watch.
 pub const MAX_WATCHED: usize = 1 << 20;
 

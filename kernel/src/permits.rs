@@ -11,7 +11,7 @@ use crate::channels::Kind;
 use crate::commands::{Access, Command, Commands, Use};
 use crate::glob;
 use crate::resp::Args;
-use crate::rules::{Rules, Selector};
+use crate::rules::{KeyPattern, Rules, Selector};
 use crate::users::{Role, User, Users};
 
 /// What rules allow.
@@ -117,6 +117,12 @@ impl Permits {
             let reads_all = permit.selector.keys.iter().any(|key| key.read && key.pattern == b"*");
             permit.allows(unit, args) && (permit.selector.every_key || reads_all)
         })
+    }
+
+    /// Whether every key may be read.
+    pub(crate) fn reads_every_key(&self) -> bool {
+        let reads = |key: &KeyPattern| key.read && key.pattern == b"*";
+        self.0.iter().any(|permit| permit.selector.every_key || permit.selector.keys.iter().any(reads))
     }
 
     /// Whether somebody may hear what is published there.

@@ -93,7 +93,7 @@ impl Core {
     /// Notes in the ACL log what a client was refused.
     pub(crate) fn note_refusal(&mut self, session: &Session, now: Monotonic, refusal: Refusal) {
         self.stats.refused[refusal.reason as usize] += 1;
-        let client = client::describe(session, now);
+        let client = client::describe(session, &self.tracking, now);
         let bound = self.tunables().acllog_max_len;
         self.acl_log.add(refusal, client, self.newest_wall(), bound);
     }

@@ -15,6 +15,7 @@ use crate::permits::Permits;
 use crate::resp::{Protocol, Trust};
 use crate::stopwatch::Pace;
 use crate::time::Monotonic;
+use crate::tracking::Mode;
 use crate::transaction::Transaction;
 use crate::users::User;
 use crate::waiters::{Served, Ticket};
@@ -94,6 +95,10 @@ pub struct Session {
     /// A script runs, maybe in an EXEC.
     pub(crate) in_script: bool,
     pub(crate) watching: Watching,
+    /// It is told what changes of the keys that it keeps copies of.
+    pub(crate) tracks: Option<Mode>,
+    /// `CLIENT CACHING`, until the command behind it.
+    pub(crate) caching: Option<bool>,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) is_monitor: bool,
     pub(crate) no_evict: bool,
@@ -195,6 +200,8 @@ impl Session {
             in_transaction: false,
             in_script: false,
             watching: Watching::default(),
+            tracks: None,
+            caching: None,
             subscriptions: Subscriptions::default(),
             is_monitor: false,
             no_evict: false,

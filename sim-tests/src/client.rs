@@ -134,6 +134,17 @@ impl Client {
         }
     }
 
+    /// Sends a command on the connection that there is, whose answer is heard like anything else.
+    ///
+    /// # Errors
+    /// If there is no connection.
+    pub async fn tell(&mut self, command: &[&str]) -> io::Result<()> {
+        let connection = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let mut bytes = Vec::new();
+        encode_command(command, &mut bytes);
+        connection.write(&bytes).await
+    }
+
     /// As [`Client::ask`], on the connection that there is and on the database that is selected there.
     ///
     /// # Errors

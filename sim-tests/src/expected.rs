@@ -75,11 +75,13 @@ pub const FAULTS: [&str; 60] = [
 pub const SOMETIMES: [&str; 2] = ["damage not needed", "removal refused"];
 
 /// What else must happen.
-const OTHERS: [&str; 34] = [
+const OTHERS: [&str; 36] = [
     "acknowledged",
     "acknowledged in the model",
     "answered at EVENTUAL",
     "converged",
+    "copies that hold",
+    "copies told of",
     "data compared",
     "databases made",
     "digests asked",

@@ -14,6 +14,7 @@ mod appends;
 mod check;
 mod client;
 mod cluster;
+mod copies;
 mod damage;
 mod dice;
 mod expected;

@@ -14,6 +14,7 @@ use crate::appends::{self, Transaction};
 use crate::check::linearizable::Finding;
 use crate::check::{append, durable, eventual, linearizable, queue, walk};
 use crate::cluster::Cluster;
+use crate::copies;
 use crate::history::Operation;
 use crate::last_look;
 use crate::operators;
@@ -186,7 +187,9 @@ async fn scenario(world: &Arc<World>) -> Result<(), String> {
             let machine = cluster.add_client();
             clients.push(machine.spawn(publishers::publish(cluster.clone(), at, published.clone())));
             clients.push(machine.spawn(publishers::listen(cluster.clone(), at, published.clone())));
+            clients.push(cluster.add_client().spawn(copies::keep(cluster.clone(), at)));
         }
+        clients.push(cluster.add_client().spawn(copies::write(cluster.clone())));
     }
     if world.options.changes_rights {
         clients.push(cluster.add_client().spawn(rights::run(cluster.clone())));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -135,9 +136,10 @@ fn lose<E: Env>(node: &Node<E>) {
 async fn converse<E: Env, S: Stream + 'static>(node: &Arc<Node<E>>, stream: S, primary: &Primary) -> io::Result<()> {
     let (read, mut write) = tokio::io::split(stream);
     let ended = Arc::new(Ended::default());
+    let _over = Over(ended.clone());
     let (reading, at_end) = (node.clone(), ended.clone());
     node.env.spawn("forward-replies", async move {
-        let read = receive(&reading, FrameReader::new(read)).await;
+        let read = receive(&reading, FrameReader::new(read), &at_end).await;
         at_end.because(read);
     });
     let mut bytes = Vec::new();
@@ -181,6 +183,17 @@ async fn converse<E: Env, S: Stream + 'static>(node: &Arc<Node<E>>, stream: S, p
 struct Ended {
     signal: Signal,
     why: Mutex<Option<io::Result<()>>>,
+    /// Nothing more is sent over it.
+    is_over: AtomicBool,
+}
+
+/// Ends the reading half of a link with its writing half.
+struct Over(Arc<Ended>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Ended {
@@ -194,10 +207,18 @@ impl Ended {
     }
 }
 
-/// Takes the primary's replies until the link ends.
-async fn receive<E: Env, R: AsyncRead + Unpin>(node: &Node<E>, mut reader: FrameReader<R>) -> io::Result<()> {
+/// Takes the primary's replies until the link ends. What comes later is nobody's: the next primary has been asked the same by
+/// then, and the former one, which did not know of it, may still say that it has executed nothing.
+async fn receive<E: Env, R: AsyncRead + Unpin>(
+    node: &Node<E>,
+    mut reader: FrameReader<R>,
+    ended: &Ended,
+) -> io::Result<()> {
     while link::timeout(&node.env, SILENCE, reader.fill()).await? {
         let (woken, unsent) = node.with_core(|core| {
+            if ended.is_over.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             while let Some(frame) = reader.buffered()? {
                 core.forwarded_answer(frame).map_err(io::Error::other)?;
             }

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::connection::UNKNOWN_LEVEL;
 use super::containers::{self, Subcommand};
-use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
+use super::{Access, Command, CommandError, Keys, integer, is_word, lossy, tracking};
 use crate::call::{Call, Then};
 use crate::channels::Kind;
 use crate::clients::Slot;
@@ -17,6 +17,7 @@ use crate::limits;
 use crate::resp::Protocol;
 use crate::session::{Replies, Session};
 use crate::time::Monotonic;
+use crate::tracking::{Mode, Tracking};
 
 pub(super) const COMMANDS: &[Command] = &[Command {
     name: "client",
@@ -46,7 +47,7 @@ pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("setinfo", 4, Access::Connection, set_info),
     ("consistency", -2, Access::Connection, consistency),
     ("info", 2, Access::Connection, |call| {
-        let line = describe(call.session, call.monotonic) + "\n";
+        let line = describe(call.session, &call.core.tracking, call.monotonic) + "\n";
         call.reply.verbatim(&line);
         Ok(())
     }),
@@ -94,32 +95,23 @@ pub(super) const SUBCOMMANDS: &[Subcommand] = &[
         Ok(())
     }),
     ("getredir", 2, Access::Connection, |call| {
-        call.reply.integer(-1);
+        let redirect = call.core.tracking.of(call.session.slot).map(|tracker| tracker.redirect.map_or(0, |to| to.id));
+        call.reply.integer(redirect.map_or(-1, |id| id as i64));
         Ok(())
     }),
-    ("trackinginfo", 2, Access::Connection, |call| {
-        call.reply.map(3);
-        call.reply.bulk(b"flags");
-        call.reply.set(1);
-        call.reply.bulk(b"off");
-        call.reply.bulk(b"redirect");
-        call.reply.integer(-1);
-        call.reply.bulk(b"prefixes");
-        call.reply.array(0);
-        Ok(())
-    }),
-    ("tracking", -3, Access::Connection, |_| Err(NO_TRACKING)),
-    ("caching", 3, Access::Connection, |_| Err(NO_TRACKING)),
+    ("trackinginfo", 2, Access::Connection, tracking::info),
+    ("tracking", -3, Access::Connection, tracking::tracking),
+    ("caching", 3, Access::Connection, tracking::caching),
     ("help", 2, Access::Connection, |call| {
         call.reply.help(HELP);
         Ok(())
     }),
 ];
 
-const NO_TRACKING: CommandError = CommandError::Other("client side caching is not supported by this version of Mneme");
-
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "CONSISTENCY [<level> | NEXT <level>]",
     "    Show or set the consistency level of this connection, or of its next command.",
     "GETNAME",
@@ -148,6 +140,9 @@ const HELP: &[&str] = &[
     "    Set client meta attr. Options are: LIB-NAME, LIB-VER.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
     "TRACKINGINFO",
     "    Report tracking status for the current connection.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
@@ -191,12 +186,16 @@ fn switch(call: &Call<'_>) -> Result<bool, CommandError> {
 }
 
 /// A line of `CLIENT LIST`, in Redis's form.
-pub(crate) fn describe(session: &Session, now: Monotonic) -> String {
+pub(crate) fn describe(session: &Session, tracking: &Tracking, now: Monotonic) -> String {
     let mut flags = String::new();
+    let redirect = tracking.of(session.slot).and_then(|tracker| tracker.redirect);
     let states = [
         ('O', session.is_monitor),
         ('P', !session.subscriptions.is_empty()),
         ('x', session.transaction.is_some()),
+        ('t', session.tracks.is_some()),
+        ('R', redirect.is_some_and(|redirect| redirect.slot.is_none())),
+        ('B', session.tracks == Some(Mode::Broadcast)),
         ('r', session.port == crate::session::Port::Read),
         ('e', session.no_evict),
         ('T', session.no_touch),
@@ -216,7 +215,7 @@ pub(crate) fn describe(session: &Session, now: Monotonic) -> String {
         line,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi={queued} \
          watch={} qbuf={input} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs=0 rbp=0 obl={output} oll=0 \
-         omem={output} tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+         omem={output} tot-mem={} events=r cmd={} user={} redir={} resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer.address,
         session.peer.local_address,
@@ -232,6 +231,7 @@ pub(crate) fn describe(session: &Session, now: Monotonic) -> String {
         size_of::<Session>() + input + output + queued_bytes,
         if session.last_command.is_empty() { "NULL" } else { session.last_command },
         session.user.as_deref().unwrap_or("(none)"),
+        session.tracks.map_or(-1, |_| redirect.map_or(0, |redirect| redirect.id as i64)),
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
         session.library,
         session.library_version,
@@ -289,7 +289,7 @@ fn list(call: &mut Call<'_>) -> Result<(), CommandError> {
     for session in sessions {
         let is_of_type = of_type.is_none_or(|wanted| wanted == Type::of(session));
         if is_of_type && ids.as_ref().is_none_or(|ids| ids.contains(&session.id)) {
-            text.push_str(&describe(session, call.monotonic));
+            text.push_str(&describe(session, &call.core.tracking, call.monotonic));
             text.push('\n');
         }
     }

@@ -131,6 +131,12 @@ const PARAMETERS: &[Parameter] = &[
         get: |core| core.tunables().stream_block_entries as i128,
         set: |core, value| core.tune(|tunables| tunables.stream_block_entries = value as usize),
     },
+    Parameter {
+        name: "tracking-table-max-keys",
+        kind: Kind::Number(0, |_| i64::MAX),
+        get: |core| core.tracking.most_keys as i128,
+        set: |core, value| core.tracking.most_keys = value as usize,
+    },
 ];
 
 /// What Redis lets be changed and is a constant here, by Redis's names.

@@ -48,6 +48,7 @@ mod stream_reads;
 mod streams;
 mod strings;
 mod touches;
+pub(crate) mod tracking;
 pub(crate) mod transactions;
 mod units;
 pub(crate) mod user;

@@ -33,4 +33,5 @@ mod plain;
 mod property;
 mod proxies;
 mod pubsub;
+mod tracking;
 mod users;
