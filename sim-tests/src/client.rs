@@ -116,7 +116,15 @@ impl Client {
     /// # Errors
     /// If there is no answer in time.
     pub async fn ask(&mut self, command: &[&str]) -> io::Result<Value> {
-        let mut connection = self.connected(0).await?;
+        self.ask_in(0, command).await
+    }
+
+    /// The same in this database.
+    ///
+    /// # Errors
+    /// If there is no answer in time.
+    pub async fn ask_in(&mut self, database: u16, command: &[&str]) -> io::Result<Value> {
+        let mut connection = self.connected(database).await?;
         let answer = connection.ask(command, self.patience).await?;
         self.connection = Some(connection);
         Ok(answer)

@@ -16,7 +16,7 @@ use crate::simulation::RECOVERY;
 use crate::topology::Role;
 
 /// The database of the keys; nobody else writes there.
-const DATABASE: &str = "11";
+const DATABASE: u16 = 11;
 const KEYS: u32 = 4;
 /// How often the one that writes does so at most.
 const TURNS: u32 = 40;
@@ -41,10 +41,8 @@ pub async fn write(cluster: Cluster) {
             2 => vec!["FLUSHDB"],
             _ => vec!["INCR", &key],
         };
-        if client.ask(&["SELECT", DATABASE]).await.is_ok() {
-            let _ = client.ask_where_it_was(&[vec!["CONSISTENCY", level], command].concat()).await;
-        }
-        let _ = client.ask(&["SELECT", "0"]).await;
+        // Whether it is done does not matter.
+        let _ = client.ask_in(DATABASE, &[vec!["CONSISTENCY", level], command].concat()).await;
     }
 }
 
@@ -66,8 +64,10 @@ impl Keeper {
         let patience = cluster.world().options.clients.patience;
         let mut client = Client::new(cluster.clone(), 0, patience).staying_at(machine);
         let mode: &[&str] = if dice.chance(0.3) { &["BCAST", "PREFIX", "copied:"] } else { &[] };
-        client.ask(&["SELECT", DATABASE]).await.ok()?;
-        client.ask_where_it_was(&[&["CLIENT", "TRACKING", "ON"], mode].concat()).await.ok()?;
+        let tracks = client.ask_in(DATABASE, &[&["CLIENT", "TRACKING", "ON"], mode].concat()).await;
+        if !matches!(tracks, Ok(Value::Simple(_))) {
+            return None;
+        }
         let weak = cluster.machine(machine).role() == Role::Replica || dice.chance(0.5);
         let reads = if weak { vec!["CONSISTENCY", "EVENTUAL", "GET"] } else { vec!["GET"] };
         Some(Keeper { machine, client, copies: BTreeMap::new(), reads })
@@ -114,8 +114,7 @@ impl Keeper {
         // The same node in the same way: what another clock takes for expired is not for this one yet.
         let mut reader = Client::new(cluster.clone(), 0, patience).staying_at(self.machine);
         for (key, copy) in &self.copies {
-            reader.ask(&["SELECT", DATABASE]).await.ok()?;
-            let there = match reader.ask_where_it_was(&[&*self.reads, &[&*name(*key)]].concat()).await {
+            let there = match reader.ask_in(DATABASE, &[&*self.reads, &[&*name(*key)]].concat()).await {
                 Ok(Value::Bulk(value)) => Some(value),
                 Ok(Value::Null) => None,
                 // Nobody is to be blamed for what cannot be read.
