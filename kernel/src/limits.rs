@@ -109,6 +109,8 @@ pub const SCRIPTS: usize = 10_000;
 pub const SCRIPT_BYTES: usize = 32 << 20;
 /// Scripts that a node keeps compiled; as in Redis 7.4, which keeps so many that only `EVAL` has brought.
 pub const SCRIPTS_COMPILED: usize = 500;
+/// Libraries that a node keeps compiled; then it forgets all, and compiles again what is called.
+pub const LIBRARIES_COMPILED: usize = 256;
 /// Bytes of the code of all libraries; further ones are refused.
 pub const LIBRARY_BYTES: usize = 32 << 20;
 /// Steps of a script between two looks at the clock: some microseconds' worth.

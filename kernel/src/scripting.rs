@@ -263,8 +263,8 @@ pub(crate) fn run(
     call.session.in_transaction = true;
     // What runs inside shares its time, as in a transaction.
     let pace = core::mem::replace(&mut call.session.pace, Pace::Group);
-    let mut reply = core::mem::take(&mut call.reply.bytes);
-    let mut written = Reply { bytes: core::mem::take(&mut reply), protocol: call.reply.protocol };
+    let start = call.reply.bytes.len();
+    let mut written = Reply { bytes: core::mem::take(&mut call.reply.bytes), protocol: call.reply.protocol };
     let flags = how.flags.unwrap_or_default();
     let out_of_memory = call.core.is_out_of_memory();
     let mut host = Calls {
@@ -291,6 +291,8 @@ pub(crate) fn run(
         return Err(UNDONE);
     }
     if moves {
+        // It may have come to its end all the same, where only a coroutine was stopped.
+        call.reply.bytes.truncate(start);
         call.then = Then::Elsewhere;
         return Ok(());
     }

@@ -443,7 +443,7 @@ impl<E: Env> Node<E> {
     }
 
     /// Does something with the Core that must not wait for a script: under its lock, or while one runs.
-    fn enter<T: Send + 'static>(&self, errand: impl FnOnce(&mut Core) -> T + Send + 'static) -> T {
+    pub(crate) fn enter<T: Send + 'static>(&self, errand: impl FnOnce(&mut Core) -> T + Send + 'static) -> T {
         match self.core.try_lock() {
             Some(mut core) => errand(&mut core),
             None => self.guests.enter(&self.core, errand),

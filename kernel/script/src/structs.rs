@@ -2,7 +2,7 @@
 
 use mlua::{Lua, MultiValue, Table, Value};
 
-use crate::library::{Arguments, Outcome, Wrong, add, one};
+use crate::library::{Arguments, Outcome, RESULTS, Wrong, add, one};
 
 pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
@@ -262,8 +262,7 @@ fn unpack(lua: &Lua, args: &Arguments) -> Outcome {
                 values.push(Value::String(lua.create_string(text)?));
             }
         }
-        // Lua's stack has a bound.
-        if values.len() > 7000 {
+        if values.len() > RESULTS {
             return Err("too many results to unpack".into());
         }
     }
