@@ -109,6 +109,9 @@ pub const SCRIPTS: usize = 10_000;
 pub const SCRIPT_BYTES: usize = 32 << 20;
 /// Scripts that a node keeps compiled; as in Redis 7.4, which keeps so many that only `EVAL` has brought.
 pub const SCRIPTS_COMPILED: usize = 500;
+/// Bytes of their code, and of that of libraries. Compiled it takes up to ten times as much, and [`SCRIPT_MEMORY`] has to
+/// have room for what runs.
+pub const SCRIPT_BYTES_COMPILED: usize = 4 << 20;
 /// Libraries that a node keeps compiled; then it forgets all, and compiles again what is called.
 pub const LIBRARIES_COMPILED: usize = 256;
 /// Bytes of the code of all libraries; further ones are refused.
@@ -126,6 +129,8 @@ pub const SCRIPT_MEMORY: usize = 256 << 20;
 pub const BUSY_AGAIN: core::time::Duration = core::time::Duration::from_millis(20);
 /// Lines for the server's log that scripts may have waiting; further ones are dropped.
 pub const SCRIPT_LINES: usize = 1_000;
+/// Bytes of such a line; what is longer is cut, as in Redis.
+pub const SCRIPT_LINE: usize = 1024;
 
 /// Keys that one connection may watch.
 pub const MAX_WATCHED: usize = 1 << 20;

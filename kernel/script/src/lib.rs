@@ -39,12 +39,13 @@ pub struct Scripts {
     fcall: LuaFunction,
     scripts: HashMap<Sha, LuaFunction>,
     libraries: HashMap<String, Library>,
-    runs: u32,
 }
 
 /// A library that was loaded.
 struct Library {
     sha: Sha,
+    /// Of its code.
+    bytes: usize,
     /// By name. One table of Lua's: there is room for some thousands of Lua's values in Rust.
     callbacks: Table,
 }
@@ -155,6 +156,9 @@ impl Scripts {
         host.raw_set("cjson", json::table(&lua)?)?;
         host.raw_set("cmsgpack", msgpack::table(&lua)?)?;
         host.raw_set("struct", structs::table(&lua)?)?;
+        let flags = lua.create_table()?;
+        Flags::ALL.names().try_for_each(|name| flags.raw_set(name, true))?;
+        host.raw_set("flags", flags)?;
         host.raw_set("most_arguments", library::ARGUMENTS)?;
         host.raw_set("version", mneme_kernel::REDIS_VERSION)?;
         host.raw_set("version_number", version_number())?;
@@ -169,7 +173,6 @@ impl Scripts {
             context,
             scripts: HashMap::new(),
             libraries: HashMap::new(),
-            runs: 0,
         })
     }
 
@@ -185,9 +188,8 @@ impl Scripts {
         }
     }
 
-    /// Ends one: what it has left is swept up, by and by as Lua does, or at once if it is much.
-    fn end(&mut self) {
-        self.runs = self.runs.wrapping_add(1);
+    /// What scripts have left is swept up by and by, as Lua does, or at once if it is much.
+    fn sweep(&mut self) {
         if self.lua.used_memory() > SWEEP {
             // Twice: what has a finalizer goes at the second time.
             let _ = self.lua.gc_collect();
@@ -204,7 +206,7 @@ impl Scripts {
         match loaded.map_err(text_of)? {
             (None, Some(registered), Some(callbacks)) => {
                 let functions = registered_functions(&registered).map_err(text_of)?;
-                Ok((functions, Library { sha: library.sha, callbacks }))
+                Ok((functions, Library { sha: library.sha, bytes: library.code.len(), callbacks }))
             }
             (wrong, ..) => Err(wrong.map(|wrong| wrong.as_bytes().to_vec()).unwrap_or_default()),
         }
@@ -214,10 +216,12 @@ impl Scripts {
     fn callback(&mut self, library: Source<'_>, function: &str, host: &mut dyn Host) -> Result<LuaFunction, Failure> {
         let is_loaded = self.libraries.get(library.name).is_some_and(|loaded| loaded.sha == library.sha);
         if !is_loaded {
-            let (_, loaded) = self.load(library, host).map_err(|text| failure(&text))?;
-            if self.libraries.len() >= limits::LIBRARIES_COMPILED {
+            let bytes = self.libraries.values().map(|loaded| loaded.bytes).sum::<usize>() + library.code.len();
+            if self.libraries.len() >= limits::LIBRARIES_COMPILED || bytes > limits::SCRIPT_BYTES_COMPILED {
                 self.libraries.clear();
+                self.sweep();
             }
+            let (_, loaded) = self.load(library, host).map_err(|text| failure(&text))?;
             self.libraries.insert(library.name.into(), loaded);
         }
         let callback = self.libraries.get(library.name).map(|loaded| loaded.callbacks.raw_get::<Option<_>>(function));
@@ -327,6 +331,7 @@ fn offer(lua: &Lua, host: &Table, context: &Context) -> mlua::Result<()> {
 
 impl Engine for Scripts {
     fn compile(&mut self, sha: Sha, code: &[u8]) -> Result<(), Vec<u8>> {
+        self.sweep();
         let code = self.lua.create_string(code).map_err(text_of)?;
         let compiled = self.compile.call::<(Option<mlua::String>, Option<LuaFunction>)>(code).map_err(text_of)?;
         match compiled {
@@ -345,7 +350,7 @@ impl Engine for Scripts {
     fn inspect(&mut self, library: Source<'_>, host: &mut dyn Host) -> Result<Vec<Function>, Vec<u8>> {
         self.begin(host);
         let loaded = self.load(library, host);
-        self.end();
+        self.sweep();
         loaded.map(|(functions, _)| functions)
     }
 
@@ -377,7 +382,7 @@ impl Engine for Scripts {
         };
         let context = &self.context;
         let outcome = context.lend(host, || raw::run(&self.lua, entry, &code, context, name, keys, args, reply));
-        self.end();
+        self.sweep();
         outcome
     }
 

@@ -9,7 +9,7 @@ local debug, error, getmetatable, setmetatable, select, tostring, type = debug, 
     tostring, type
 local loadstring, pairs, pcall, rawget, rawset, setfenv, xpcall = loadstring, pairs, pcall, rawget, rawset, setfenv, xpcall
 local collectgarbage, concat, byte, find = collectgarbage, table.concat, string.byte, host.find
-local resume, resumes, wrap = coroutine.resume, host.resumes, coroutine.wrap
+local costly, resume, wrap = host.costly, coroutine.resume, coroutine.wrap
 
 -- Lua's own do not end when the script has to.
 for _, name in pairs({ "find", "match", "gmatch", "gsub" }) do string[name] = host[name] end
@@ -177,13 +177,13 @@ local function handled(handler, ok, ...)
 end
 rawset(globals, "xpcall", function(f, handler) return handled(handler, pcall(f)) end)
 coroutine.resume = function(...)
-    resumes()
+    costly()
     return resume(...)
 end
 coroutine.wrap = function(f)
     local wrapped = wrap(f)
     return function(...)
-        resumes()
+        costly()
         return wrapped(...)
     end
 end
@@ -230,6 +230,7 @@ end
 rawset(globals, "collectgarbage", function(what)
     -- Nobody stops it for those who come after.
     if what == "count" then return collectgarbage("count") end
+    costly()
     if what == nil or what == "collect" or what == "step" then return collectgarbage(what) end
     return 0
 end)
@@ -255,13 +256,6 @@ end)
 
 -- Libraries of functions. While one is loaded it sees nothing but what it registers with.
 local registered
-local FLAGS = {
-    ["no-writes"] = true,
-    ["allow-oom"] = true,
-    ["allow-stale"] = true,
-    ["no-cluster"] = true,
-    ["allow-cross-slot-keys"] = true,
-}
 
 local function named(all)
     local name, callback, description, flags
@@ -287,7 +281,7 @@ local function named(all)
             end
             flags = {}
             for i = 1, #value do
-                if not FLAGS[value[i]] then complain("unknown flag given") end
+                if not host.flags[value[i]] then complain("unknown flag given") end
                 flags[i] = value[i]
             end
         else

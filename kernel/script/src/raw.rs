@@ -45,7 +45,7 @@ pub(crate) fn install(lua: &Lua, host: &Table, context: &Context) -> mlua::Resul
     // SAFETY: the table is at 1; each call leaves the stack as it was.
     unsafe {
         lua.exec_raw::<()>((host,), |state| {
-            let own = [(c"call", call as ffi::lua_CFunction), (c"pcall", pcall), (c"resumes", resumes)];
+            let own = [(c"call", call as ffi::lua_CFunction), (c"pcall", pcall), (c"costly", costly)];
             for (name, function) in own.into_iter().chain(pattern::FUNCTIONS) {
                 ffi::lua_pushlightuserdata(state, context);
                 ffi::lua_pushcclosure(state, function, 1);
@@ -115,15 +115,15 @@ unsafe fn stop_here(state: *mut lua_State, context: &Context, stop: Stop) -> c_i
     }
 }
 
-/// What it costs to go on with a coroutine, in steps: each counts those between two looks at the clock by itself, so a few
-/// have to be as good as a look.
-const RESUMPTION: usize = limits::SCRIPT_STEPS as usize / 10;
+/// Steps that count for what takes far longer than one of Lua's: to go on with a coroutine, which counts those between two
+/// looks at the clock by itself, and to have memory swept. So a few are as good as a look.
+const COST: usize = limits::SCRIPT_STEPS as usize / 10;
 
-unsafe extern "C-unwind" fn resumes(state: *mut lua_State) -> c_int {
+unsafe extern "C-unwind" fn costly(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this with its state; the context is this function's upvalue.
     unsafe {
         let context = &*(ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)) as *const Context);
-        match context.take_steps(RESUMPTION) {
+        match context.take_steps(COST) {
             Ok(()) => 0,
             Err(stop) => self::stop(state, context, stop),
         }

@@ -223,7 +223,7 @@ fn unpack(lua: &Lua, args: &Arguments) -> Outcome {
     let mut values: Vec<Value> = Vec::new();
     for item in Items::new(&format) {
         let Item { kind, big_end, align } = item?;
-        at += padding(at, &kind, align);
+        at = at.checked_add(padding(at, &kind, align)).ok_or(SHORT)?;
         let rest = data.get(at..).ok_or(SHORT)?;
         let mut taken = rest.get(..kind.size()).ok_or(SHORT)?.to_vec();
         at += taken.len();

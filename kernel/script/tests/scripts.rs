@@ -628,6 +628,8 @@ fn coroutines_do_not_hide_from_the_clock() {
                   for i = 1, 1e9 do coroutine.resume(c) if i % 1000 == 0 then redis.log(3, i) end end";
     world.eval(script);
     assert!(world.core.take_script_lines().len() < 5);
+    world.eval("for i = 1, 1e9 do collectgarbage() if i % 1000 == 0 then redis.log(3, i) end end");
+    assert!(world.core.take_script_lines().len() < 5);
 }
 
 #[test]
@@ -686,10 +688,127 @@ fn a_text_is_no_argument_more_often_than_a_request_has_room() {
     let often = "local s = ('x'):rep(2 ^ 26) local t = {} for i = 1, 17 do t[i] = s end ";
     for call in ["redis.call", "redis.acl_check_cmd"] {
         let reply = world.eval(&format!("{often} return {call}('del', unpack(t))"));
-        assert!(reply.starts_with("-ERR the command's arguments are too large script: "), "{reply}");
+        assert!(reply.starts_with("-ERR the command's arguments are too large"), "{reply}");
     }
     let reply = world.eval(&format!("{often} return cjson.encode(t)"));
     assert!(reply.contains("the text is too long"), "{reply}");
+}
+
+#[test]
+fn what_is_unpacked_far_beyond_the_end_is_not_there() {
+    let reply = World::new().eval("return {pcall(struct.unpack, '!4i', 'abcd', 1e300)}");
+    assert!(reply.contains("data string too short"), "{reply}");
+}
+
+#[test]
+fn lines_for_the_log_are_cut() {
+    let mut world = World::new();
+    world.eval("redis.log(redis.LOG_WARNING, ('x'):rep(5000))");
+    assert_eq!(world.core.take_script_lines(), [(3, "x".repeat(1024))]);
+}
+
+#[test]
+fn compiled_scripts_make_room_by_their_bytes_too() {
+    let mut world = World::new();
+    let mut client = world.client();
+    let script = |i: u32| format!("return {i} --{}", "x".repeat(1 << 20));
+    let sha = |i| Sha::of(script(i).as_bytes()).to_string();
+    for i in 0..8 {
+        assert_eq!(world.ask(&mut client, &["EVAL", &script(i), "0"]), format!(":{i}"));
+    }
+    assert_eq!(world.ask(&mut client, &["EVALSHA", &sha(7), "0"]), ":7");
+    assert!(world.ask(&mut client, &["EVALSHA", &sha(0), "0"]).starts_with("-NOSCRIPT"));
+}
+
+#[test]
+fn what_a_connection_keeps_no_script_changes() {
+    let mut world = World::new();
+    for command in ["readonly", "readwrite"] {
+        let reply = world.eval(&format!("return redis.call('{command}')"));
+        assert!(reply.starts_with("-ERR This Redis command is not allowed from script"), "{reply}");
+    }
+}
+
+#[test]
+fn a_script_that_only_reads_has_not_written_what_its_transaction_has() {
+    let mut world = World::new();
+    world.clock.every(Duration::from_millis(100));
+    let asking = Asking::asks(&mut world, &[&["SCRIPT", "KILL"]]);
+    let mut client = world.client();
+    for request in [&["MULTI"][..], &["SET", "a", "1"], &["EVAL", "while true do end", "0"], &["GET", "a"]] {
+        world.ask(&mut client, request);
+    }
+    let reply = world.ask(&mut client, &["EXEC"]);
+    assert!(reply.starts_with("*3 +OK -ERR Script killed by user with SCRIPT KILL."), "{reply}");
+    assert!(reply.ends_with(" $1 1"), "{reply}");
+    assert_eq!(asking.replies(), ["+OK"]);
+    assert!(!world.core.is_spoilt());
+    world.check_standby();
+}
+
+#[test]
+fn nothing_expires_between_two_steps_of_a_script() {
+    let mut world = World::new();
+    world.clock.every(Duration::from_millis(100));
+    let mut client = world.client();
+    world.ask(&mut client, &["SET", "k", "v", "PX", "5"]);
+    world.now.wall.0 += 10;
+    let batches = world.batches.len();
+    let asking = Asking::asks(&mut world, &[&["WATCH", "k"]]);
+    assert_eq!(world.eval(&format!("for i = 1, {} do end return 1", 10_000 * 60)), ":1");
+    assert_eq!(asking.replies(), ["+OK"]);
+    assert_eq!(world.batches.len(), batches);
+}
+
+fn library(name: &str, function: &str, bytes: usize) -> String {
+    let code = format!("#!lua name={name}\nredis.register_function('{function}', function() return 1 end) --");
+    code.clone() + &"x".repeat(bytes.saturating_sub(code.len()))
+}
+
+impl World {
+    fn restore(&mut self, libraries: &[&str], policy: &str) -> String {
+        let dump = mneme_kernel::rdb::dump_libraries(libraries.iter().map(|code| code.as_bytes()));
+        let mut client = self.client();
+        encode_command(&[&b"FUNCTION"[..], b"RESTORE", &dump, policy.as_bytes()], client.input());
+        self.ask(&mut client, &["PING"]).trim_end_matches(" +PONG").to_owned()
+    }
+}
+
+#[test]
+fn libraries_that_are_restored_are_checked_as_if_they_came_one_by_one() {
+    let mut world = World::new();
+    let [a, b] = ["a", "b"].map(|name| library(name, name, 0));
+    assert_eq!(world.restore(&[&a, &a], "APPEND"), "-ERR Library a already exists");
+    assert_eq!(world.restore(&[&a, &library("b", "A", 0)], "APPEND"), "-ERR Function A already exists");
+    assert_eq!(world.restore(&[&a, &b], "APPEND"), "+OK");
+    assert_eq!(world.restore(&[&a, &b], "REPLACE"), "+OK");
+    let half = mneme_kernel::limits::LIBRARY_BYTES / 2;
+    let [c, d, e] = ["c", "d", "e"].map(|name| library(name, name, half));
+    let full = "-ERR there is no more room for libraries";
+    assert_eq!(world.restore(&[&c, &d, &e], "FLUSH"), full);
+    assert_eq!(world.restore(&[&c, &d], "FLUSH"), "+OK");
+    assert_eq!(world.restore(&[&e], "APPEND"), full);
+    // None of those that are there takes room from what comes in their place.
+    assert_eq!(world.restore(&[&c, &d], "REPLACE"), "+OK");
+    assert_eq!(world.restore(&[&e, &c], "FLUSH"), "+OK");
+    world.check_standby();
+}
+
+#[test]
+fn what_rests_on_a_library_waits_until_that_is_accepted() {
+    let mut world = World::new();
+    let [mut loads, calls, loads_again] = [(); 3].map(|()| world.client());
+    encode_command(&["FUNCTION", "LOAD", &library("l", "f", 0)], loads.input());
+    loads.run(&mut world.core, world.now);
+    let again = library("l", "g", 0);
+    for (mut client, request) in [(calls, &["FCALL", "f", "0"][..]), (loads_again, &["FUNCTION", "LOAD", &again])] {
+        encode_command(request, client.input());
+        client.run(&mut world.core, world.now);
+        client.advance(Marks::alone(Seq::ZERO), &[], world.now.monotonic);
+        assert_eq!(client.ready(), b"", "{request:?}");
+        client.advance(Marks::alone(world.core.executed()), &[], world.now.monotonic);
+        assert_ne!(client.ready(), b"", "{request:?}");
+    }
 }
 
 impl World {
