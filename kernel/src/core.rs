@@ -1120,8 +1120,14 @@ impl Core {
         }
     }
 
-    /// Whether a command of a transaction, whose effects are one batch, still has room there.
+    /// Whether a command of a transaction may run: this memory is not void, and its effects, which are one batch with those
+    /// of the others, still have room there.
     pub(crate) fn check_batch(&self, command: &Command) -> Result<(), CommandError> {
+        if self.is_spoilt() {
+            return Err(CommandError::Other(
+                "not executed: a script before it was ended, and nothing of what it did is kept",
+            ));
+        }
         match &self.role {
             Role::Primary(reign) if command.is_write() && reign.open.len() > limits::MAX_TRANSACTION => {
                 Err(CommandError::Other("not executed: the transaction changes too much"))

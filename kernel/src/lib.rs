@@ -20,7 +20,7 @@ pub mod core;
 pub mod cores;
 pub mod databases;
 mod diagnostics;
-mod digits;
+pub mod digits;
 pub mod effect;
 pub mod entry;
 pub mod events;

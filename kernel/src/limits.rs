@@ -109,6 +109,11 @@ pub const SCRIPTS: usize = 10_000;
 pub const SCRIPT_BYTES: usize = 32 << 20;
 /// Scripts that a node keeps compiled; as in Redis 7.4, which keeps so many that only `EVAL` has brought.
 pub const SCRIPTS_COMPILED: usize = 500;
+/// Bytes of their code, and of that of libraries. Compiled it takes up to ten times as much, and [`SCRIPT_MEMORY`] has to
+/// have room for what runs.
+pub const SCRIPT_BYTES_COMPILED: usize = 4 << 20;
+/// Libraries that a node keeps compiled; then it forgets all, and compiles again what is called.
+pub const LIBRARIES_COMPILED: usize = 256;
 /// Bytes of the code of all libraries; further ones are refused.
 pub const LIBRARY_BYTES: usize = 32 << 20;
 /// Steps of a script between two looks at the clock: some microseconds' worth.
@@ -124,6 +129,8 @@ pub const SCRIPT_MEMORY: usize = 256 << 20;
 pub const BUSY_AGAIN: core::time::Duration = core::time::Duration::from_millis(20);
 /// Lines for the server's log that scripts may have waiting; further ones are dropped.
 pub const SCRIPT_LINES: usize = 1_000;
+/// Bytes of such a line; what is longer is cut, as in Redis.
+pub const SCRIPT_LINE: usize = 1024;
 
 /// Keys that clients keep copies of, of which a node knows unless it is told otherwise: Redis's `tracking-table-max-keys`.
 pub const TRACKED_KEYS: usize = 1_000_000;

@@ -66,6 +66,8 @@ impl Flags {
     pub const NO_CLUSTER: Flags = Flags(8);
     pub const ALLOW_CROSS_SLOT_KEYS: Flags = Flags(16);
 
+    pub const ALL: Flags = Flags(31);
+
     const NAMES: [(&'static str, Flags); 5] = [
         ("no-writes", Flags::NO_WRITES),
         ("allow-oom", Flags::ALLOW_OOM),

@@ -32,10 +32,12 @@ use crate::time::Monotonic;
 pub(crate) struct Scripts {
     /// Not here while one runs, nor where nobody has handed one in.
     engine: Option<Box<dyn Engine>>,
-    /// Compiled ones, and what they say of themselves.
-    compiled: HashMap<Sha, Option<Flags>, foldhash::fast::FixedState>,
+    /// Compiled ones.
+    compiled: HashMap<Sha, Compiled, foldhash::fast::FixedState>,
     /// The same, in the order in which they came.
     order: VecDeque<Sha>,
+    /// Bytes of their code.
+    bytes: usize,
     pub running: Option<Running>,
     guests: Option<Box<dyn Guests>>,
     /// Lines for the server's log.
@@ -44,6 +46,15 @@ pub(crate) struct Scripts {
     memory: usize,
     /// A script that had changed something had to be ended: what it changed must not stay, and is nowhere but here.
     pub is_spoilt: bool,
+}
+
+/// What is known of a script that is compiled.
+#[derive(Debug)]
+struct Compiled {
+    /// What it says of itself, if it does.
+    flags: Option<Flags>,
+    /// Bytes of its code.
+    bytes: usize,
 }
 
 /// A script that runs.
@@ -98,24 +109,22 @@ pub(crate) struct How {
 impl Scripts {
     /// What a script that is known and compiled says of itself.
     pub(crate) fn flags(&self, sha: Sha) -> Option<Option<Flags>> {
-        self.compiled.get(&sha).copied()
+        self.compiled.get(&sha).map(|compiled| compiled.flags)
     }
 
-    fn remember(&mut self, sha: Sha, flags: Option<Flags>) {
-        if self.compiled.insert(sha, flags).is_some() {
-            return;
-        }
-        self.order.push_back(sha);
-        while self.order.len() > limits::SCRIPTS_COMPILED
+    /// Has the oldest scripts make room for one more.
+    fn make_room(&mut self, bytes: usize) {
+        while (self.order.len() >= limits::SCRIPTS_COMPILED || self.bytes + bytes > limits::SCRIPT_BYTES_COMPILED)
             && let Some(oldest) = self.order.pop_front()
         {
-            self.compiled.remove(&oldest);
+            self.bytes -= self.compiled.remove(&oldest).map_or(0, |oldest| oldest.bytes);
             self.engine.iter_mut().for_each(|engine| engine.forget(oldest));
         }
     }
 
     pub(crate) fn forget_all(&mut self) {
         self.compiled.clear();
+        self.bytes = 0;
         while let Some(sha) = self.order.pop_front() {
             self.engine.iter_mut().for_each(|engine| engine.forget(sha));
         }
@@ -144,11 +153,15 @@ impl Scripts {
     }
 
     pub(crate) fn compile(&mut self, sha: Sha, code: &[u8], flags: Option<Flags>) -> Result<(), CommandError> {
+        self.make_room(code.len());
         let engine = self.engine.as_mut().ok_or(NO_ENGINE)?;
         engine.compile(sha, code).map_err(|text| {
             CommandError::Text(format!("Error compiling script (new function): {}", String::from_utf8_lossy(&text)))
         })?;
-        self.remember(sha, flags);
+        if self.compiled.insert(sha, Compiled { flags, bytes: code.len() }).is_none() {
+            self.bytes += code.len();
+            self.order.push_back(sha);
+        }
         Ok(())
     }
 }
@@ -258,14 +271,16 @@ pub(crate) fn run(
     let mark = call.core.mark();
     let (wrote, depends) = (call.wrote, call.depends);
     let may_move = !call.session.may_take_long && !call.session.is_proxy && !call.session.in_transaction && !wrote;
+    // What else stands in its transaction is not its doing.
+    call.wrote = false;
     call.core.scripts.running = Some(Running::new(function, now));
     let (db, in_transaction) = (call.session.db, call.session.in_transaction);
     call.session.in_transaction = true;
     call.session.in_script = true;
     // What runs inside shares its time, as in a transaction.
     let pace = core::mem::replace(&mut call.session.pace, Pace::Group);
-    let mut reply = core::mem::take(&mut call.reply.bytes);
-    let mut written = Reply { bytes: core::mem::take(&mut reply), protocol: call.reply.protocol };
+    let start = call.reply.bytes.len();
+    let mut written = Reply { bytes: core::mem::take(&mut call.reply.bytes), protocol: call.reply.protocol };
     let flags = how.flags.unwrap_or_default();
     let out_of_memory = call.core.is_out_of_memory();
     let mut host = Calls {
@@ -292,7 +307,10 @@ pub(crate) fn run(
         (call.wrote, call.depends) = (wrote, depends);
         return Err(UNDONE);
     }
+    call.wrote |= wrote;
     if moves {
+        // It may have come to its end all the same, where only a coroutine was stopped.
+        call.reply.bytes.truncate(start);
         call.then = Then::Elsewhere;
         return Ok(());
     }
@@ -420,6 +438,7 @@ impl Host for Calls<'_, '_> {
     fn log(&mut self, level: u8, text: &[u8]) {
         let lines = &mut self.call.core.scripts.lines;
         if lines.len() < limits::SCRIPT_LINES {
+            let text = &text[..text.len().min(limits::SCRIPT_LINE)];
             lines.push((level, String::from_utf8_lossy(text).into_owned()));
         }
     }
@@ -486,7 +505,8 @@ impl Call<'_> {
         let access = self.core.commands.access(number, self.args);
         let is_barred = command.flags.contains(&"noscript")
             || matches!(access, Access::Admin | Access::Operator | Access::Subscribe | Access::Script | Access::Anyone)
-            || command.name == "consistency";
+            // What these change stays with the connection.
+            || ["consistency", "readonly", "readwrite"].contains(&command.name);
         if is_barred {
             return Err(NOT_ALLOWED);
         }

@@ -37,7 +37,7 @@ pub async fn serve<E: Env, S: Stream>(node: Arc<Node<E>>, mut stream: S, port: P
         Some(mut client) => {
             let _ = converse(&mut client, &mut stream, source).await;
             let _ = stream.shutdown().await;
-            if node.with_core(|core| core.is_closing()) {
+            if node.enter(|core| core.is_closing()) {
                 until_gone(&node, &mut stream).await;
             }
         }

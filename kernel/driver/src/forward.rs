@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::env::{Env, Stream};
 use crate::link::{self, FrameReader, Open};
-use crate::node::{Messages, Node};
+use crate::node::{Messages, Node, log_lines};
 use crate::signal::Signal;
 use crate::sync::lock;
 use crate::watermark::Reached;
@@ -259,7 +259,7 @@ async fn execute<E: Env, S: AsyncRead + AsyncWrite + Unpin>(
     let mut beats = true;
     loop {
         let spreads = node.spreads.value();
-        let (open, messages, counts) = node.with_core(|core| {
+        let (open, messages, counts, lines) = node.with_core(|core| {
             if !is_newest() {
                 node.env.probes().hit(Probe::StaleLink);
                 return Err(io::Error::other("its origin has opened another link"));
@@ -273,8 +273,10 @@ async fn execute<E: Env, S: AsyncRead + AsyncWrite + Unpin>(
                 return Err(io::Error::other("its origin sends more than it may before it has replies"));
             }
             core.settle_forwarded(proxies, node.env.monotonic());
-            Ok((core.open_batch(), Messages::take(core), core.awaits_spread(now.monotonic)))
+            let counts = core.awaits_spread(now.monotonic);
+            Ok((core.open_batch(), Messages::take(core), counts, core.take_script_lines()))
         })?;
+        log_lines(&lines);
         node.deliver(&messages);
         node.announce(open);
         if counts {

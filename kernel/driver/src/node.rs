@@ -443,7 +443,7 @@ impl<E: Env> Node<E> {
     }
 
     /// Does something with the Core that must not wait for a script: under its lock, or while one runs.
-    fn enter<T: Send + 'static>(&self, errand: impl FnOnce(&mut Core) -> T + Send + 'static) -> T {
+    pub(crate) fn enter<T: Send + 'static>(&self, errand: impl FnOnce(&mut Core) -> T + Send + 'static) -> T {
         match self.core.try_lock() {
             Some(mut core) => errand(&mut core),
             None => self.guests.enter(&self.core, errand),
@@ -554,7 +554,7 @@ impl<E: Env> Client<E> {
     /// Tells others what came of running.
     fn has_run(&mut self, ran: Ran) -> Step {
         let Ran { step, open, unsent, spreads, messages, lines } = ran;
-        lines.iter().for_each(|(level, line)| log_line(*level, line));
+        log_lines(&lines);
         self.note_held(step == Step::Held);
         self.node.deliver(&messages);
         self.node.announce(open);
@@ -643,7 +643,12 @@ fn run(
     }
 }
 
-/// A script's line in the server's log, at Redis's levels.
+/// What scripts had to say, in the server's log.
+pub(crate) fn log_lines(lines: &[(u8, String)]) {
+    lines.iter().for_each(|(level, line)| log_line(*level, line));
+}
+
+/// A script's line, at Redis's levels.
 fn log_line(level: u8, line: &str) {
     match level {
         0 => tracing::trace!(target: "script", "{line}"),

@@ -31,8 +31,9 @@ enum Invalid {
 }
 
 const DEPTH: usize = 1000;
-/// As deep as anybody may set it: each level takes the machine's stack.
-const DEEPEST: usize = 4000;
+/// As deep as anybody may set it: each level takes the machine's stack, and a few of the places that there are for Lua's
+/// values.
+const DEEPEST: usize = 1000;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -150,6 +151,10 @@ fn encode(lua: &Lua, settings: &Settings, args: &Arguments) -> Outcome {
 }
 
 fn write(settings: &Settings, value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), Wrong> {
+    // A table that contains a value several times over may be far larger written than in memory.
+    if out.len() > mneme_kernel::limits::SCRIPT_MEMORY {
+        return Err("Cannot serialise: the text is too long".into());
+    }
     match value {
         Value::Nil => out.extend_from_slice(b"null"),
         Value::LightUserData(pointer) if pointer.0.is_null() => out.extend_from_slice(b"null"),
@@ -224,10 +229,6 @@ fn array_len(settings: &Settings, table: &Table) -> Result<Option<usize>, Wrong>
 fn write_table(settings: &Settings, table: &Table, depth: usize, out: &mut Vec<u8>) -> Result<(), Wrong> {
     if depth > settings.encode_depth.get() {
         return Err(Wrong::Text(format!("Cannot serialise, excessive nesting ({depth})")));
-    }
-    // A table that contains one several times over may be far larger written than in memory.
-    if out.len() > mneme_kernel::limits::SCRIPT_MEMORY {
-        return Err("Cannot serialise: the text is too long".into());
     }
     if let Some(len) = array_len(settings, table)? {
         out.push(b'[');

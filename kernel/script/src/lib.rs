@@ -10,6 +10,7 @@ mod format;
 mod json;
 mod library;
 mod msgpack;
+mod pattern;
 mod random;
 mod raw;
 mod structs;
@@ -23,7 +24,7 @@ use std::ptr::NonNull;
 use mlua::{Function as LuaFunction, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
 use mneme_kernel::limits;
 use mneme_kernel::resp::{Args, OwnedArgs, Protocol, Reply};
-use mneme_kernel::script::{Engine, Failure, Flags, Function, Host, Program, Sha, Source};
+use mneme_kernel::script::{Engine, Failure, Flags, Function, Host, Program, Sha, Source, Stop};
 
 use crate::library::{add, one};
 use crate::random::Random;
@@ -38,13 +39,15 @@ pub struct Scripts {
     fcall: LuaFunction,
     scripts: HashMap<Sha, LuaFunction>,
     libraries: HashMap<String, Library>,
-    runs: u32,
 }
 
 /// A library that was loaded.
 struct Library {
     sha: Sha,
-    callbacks: HashMap<String, LuaFunction>,
+    /// Of its code.
+    bytes: usize,
+    /// By name. One table of Lua's: there is room for some thousands of Lua's values in Rust.
+    callbacks: Table,
 }
 
 // SAFETY: everything that belongs to the state is in this struct and never leaves it, so it goes from thread to thread as a
@@ -66,8 +69,10 @@ pub(crate) struct Context {
     args: UnsafeCell<OwnedArgs>,
     /// The script speaks version 3.
     resp3: Cell<bool>,
-    /// The script is to end.
-    stopped: Cell<bool>,
+    /// Why the script is to end.
+    stopped: Cell<Option<Stop>>,
+    /// Steps of what Lua does not count, since the clock was looked at for them.
+    steps: Cell<usize>,
     /// A library is being loaded.
     loading: Cell<bool>,
     random: Random,
@@ -75,6 +80,19 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    fn new() -> Self {
+        Self {
+            host: Cell::new(None),
+            args: UnsafeCell::new(OwnedArgs::new()),
+            resp3: Cell::new(false),
+            stopped: Cell::new(None),
+            steps: Cell::new(0),
+            loading: Cell::new(false),
+            random: Random::new(0),
+            is_seeded: Cell::new(false),
+        }
+    }
+
     /// Uses the host; `None` if no script runs.
     #[allow(unsafe_code, reason = "the host is lent to functions that Lua calls, which know nothing of lifetimes")]
     pub(crate) fn with_host<T>(&self, f: impl FnOnce(&mut dyn Host) -> T) -> Option<T> {
@@ -83,6 +101,21 @@ impl Context {
         let result = f(unsafe { host.as_mut() });
         self.host.set(Some(host));
         Some(result)
+    }
+
+    /// Has the host look at the clock. What is to end once ends everywhere: nobody is asked again.
+    pub(crate) fn look(&self) -> Result<(), Stop> {
+        let stopped = self.stopped.get().or_else(|| self.with_host(|host| host.tick())?.err());
+        self.stopped.set(stopped);
+        stopped.map_or(Ok(()), Err)
+    }
+
+    /// Counts steps that Lua does not, and looks at the clock as often as for others.
+    pub(crate) fn take_steps(&self, count: usize) -> Result<(), Stop> {
+        let steps = self.steps.get().saturating_add(count);
+        let is_due = steps >= limits::SCRIPT_STEPS as usize;
+        self.steps.set(if is_due { 0 } else { steps });
+        if is_due { self.look() } else { Ok(()) }
     }
 
     /// Lends the host to what Lua calls meanwhile.
@@ -115,15 +148,7 @@ impl Scripts {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::DEBUG;
         // SAFETY: none of these reaches outside, and `debug` stays in the prelude.
         let lua = unsafe { Lua::unsafe_new_with(libraries, LuaOptions::new().catch_rust_panics(false)) };
-        let context = Box::new(Context {
-            host: Cell::new(None),
-            args: UnsafeCell::new(OwnedArgs::new()),
-            resp3: Cell::new(false),
-            stopped: Cell::new(false),
-            loading: Cell::new(false),
-            random: Random::new(0),
-            is_seeded: Cell::new(false),
-        });
+        let context = Box::new(Context::new());
         let host = lua.create_table()?;
         raw::install(&lua, &host, &context)?;
         offer(&lua, &host, &context)?;
@@ -131,6 +156,10 @@ impl Scripts {
         host.raw_set("cjson", json::table(&lua)?)?;
         host.raw_set("cmsgpack", msgpack::table(&lua)?)?;
         host.raw_set("struct", structs::table(&lua)?)?;
+        let flags = lua.create_table()?;
+        Flags::ALL.names().try_for_each(|name| flags.raw_set(name, true))?;
+        host.raw_set("flags", flags)?;
+        host.raw_set("most_arguments", library::ARGUMENTS)?;
         host.raw_set("version", mneme_kernel::REDIS_VERSION)?;
         host.raw_set("version_number", version_number())?;
         let entry: Table = lua.load(include_str!("prelude.lua")).set_name("=mneme").call(host)?;
@@ -144,7 +173,6 @@ impl Scripts {
             context,
             scripts: HashMap::new(),
             libraries: HashMap::new(),
-            runs: 0,
         })
     }
 
@@ -152,7 +180,7 @@ impl Scripts {
     fn begin(&mut self, host: &mut dyn Host) {
         let context = &self.context;
         context.resp3.set(false);
-        if context.stopped.take() {
+        if context.stopped.take().is_some() {
             raw::set_hook(&self.lua);
         }
         if !context.is_seeded.replace(true) {
@@ -160,9 +188,8 @@ impl Scripts {
         }
     }
 
-    /// Ends one: what it has left is swept up, by and by as Lua does, or at once if it is much.
-    fn end(&mut self) {
-        self.runs = self.runs.wrapping_add(1);
+    /// What scripts have left is swept up by and by, as Lua does, or at once if it is much.
+    fn sweep(&mut self) {
         if self.lua.used_memory() > SWEEP {
             // Twice: what has a finalizer goes at the second time.
             let _ = self.lua.gc_collect();
@@ -173,31 +200,36 @@ impl Scripts {
     fn load(&mut self, library: Source<'_>, host: &mut dyn Host) -> Result<(Vec<Function>, Library), Vec<u8>> {
         let code = self.lua.create_string(library.code).map_err(text_of)?;
         self.context.loading.set(true);
-        let loaded = self.context.lend(host, || self.load.call::<(Option<mlua::String>, Option<Table>)>(code));
+        let loaded =
+            self.context.lend(host, || self.load.call::<(Option<mlua::String>, Option<Table>, Option<Table>)>(code));
         self.context.loading.set(false);
-        let (wrong, registered) = loaded.map_err(text_of)?;
-        if let Some(wrong) = wrong {
-            return Err(wrong.as_bytes().to_vec());
+        match loaded.map_err(text_of)? {
+            (None, Some(registered), Some(callbacks)) => {
+                let functions = registered_functions(&registered).map_err(text_of)?;
+                Ok((functions, Library { sha: library.sha, bytes: library.code.len(), callbacks }))
+            }
+            (wrong, ..) => Err(wrong.map(|wrong| wrong.as_bytes().to_vec()).unwrap_or_default()),
         }
-        let registered = registered.map(|all| registered_functions(&all)).transpose().map_err(text_of)?;
-        let mut callbacks = HashMap::new();
-        let mut functions = Vec::new();
-        for (function, callback) in registered.into_iter().flatten() {
-            callbacks.insert(function.name.clone(), callback);
-            functions.push(function);
-        }
-        Ok((functions, Library { sha: library.sha, callbacks }))
     }
 
     /// A function's code; its library is loaded if it is not.
     fn callback(&mut self, library: Source<'_>, function: &str, host: &mut dyn Host) -> Result<LuaFunction, Failure> {
         let is_loaded = self.libraries.get(library.name).is_some_and(|loaded| loaded.sha == library.sha);
         if !is_loaded {
+            let bytes = self.libraries.values().map(|loaded| loaded.bytes).sum::<usize>() + library.code.len();
+            if self.libraries.len() >= limits::LIBRARIES_COMPILED || bytes > limits::SCRIPT_BYTES_COMPILED {
+                self.libraries.clear();
+                self.sweep();
+            }
             let (_, loaded) = self.load(library, host).map_err(|text| failure(&text))?;
             self.libraries.insert(library.name.into(), loaded);
         }
-        let callback = self.libraries.get(library.name).and_then(|loaded| loaded.callbacks.get(function));
-        callback.cloned().ok_or_else(|| failure(b"Function not found"))
+        let callback = self.libraries.get(library.name).map(|loaded| loaded.callbacks.raw_get::<Option<_>>(function));
+        callback
+            .transpose()
+            .map_err(|error| failure(&text_of(error)))?
+            .flatten()
+            .ok_or_else(|| failure(b"Function not found"))
     }
 }
 
@@ -217,7 +249,7 @@ fn version_number() -> u32 {
     parts.fold(0, |number, part| number << 8 | part.parse().unwrap_or(0))
 }
 
-fn registered_functions(all: &Table) -> mlua::Result<Vec<(Function, LuaFunction)>> {
+fn registered_functions(all: &Table) -> mlua::Result<Vec<Function>> {
     let mut functions = Vec::new();
     for entry in all.sequence_values::<Table>() {
         let entry = entry?;
@@ -228,12 +260,11 @@ fn registered_functions(all: &Table) -> mlua::Result<Vec<(Function, LuaFunction)
         for flag in flags.sequence_values::<mlua::String>() {
             known = known.with(Flags::parse(&flag?.as_bytes()).unwrap_or_default());
         }
-        let function = Function {
+        functions.push(Function {
             name: name.to_string_lossy(),
             description: description.map(|text| text.to_string_lossy()),
             flags: known,
-        };
-        functions.push((function, entry.raw_get("callback")?));
+        });
     }
     Ok(functions)
 }
@@ -267,6 +298,10 @@ fn offer(lua: &Lua, host: &Table, context: &Context) -> mlua::Result<()> {
         lua.create_function(move |_, ()| Ok(context.get().with_host(|host| host.seconds()).unwrap_or_default()))?,
     )?;
     add(lua, host, "acl_check_cmd", move |_, args| {
+        let bytes = |value: &Value| value.as_string().map_or(0, |text| text.as_bytes().len());
+        if args.0.iter().map(bytes).sum::<usize>() > limits::MAX_REQUEST {
+            return Err(raw::TOO_LARGE.into());
+        }
         let mut words = OwnedArgs::new();
         for i in 0..args.len() {
             let word = args.bytes(i, "acl_check_cmd");
@@ -296,6 +331,7 @@ fn offer(lua: &Lua, host: &Table, context: &Context) -> mlua::Result<()> {
 
 impl Engine for Scripts {
     fn compile(&mut self, sha: Sha, code: &[u8]) -> Result<(), Vec<u8>> {
+        self.sweep();
         let code = self.lua.create_string(code).map_err(text_of)?;
         let compiled = self.compile.call::<(Option<mlua::String>, Option<LuaFunction>)>(code).map_err(text_of)?;
         match compiled {
@@ -314,7 +350,7 @@ impl Engine for Scripts {
     fn inspect(&mut self, library: Source<'_>, host: &mut dyn Host) -> Result<Vec<Function>, Vec<u8>> {
         self.begin(host);
         let loaded = self.load(library, host);
-        self.end();
+        self.sweep();
         loaded.map(|(functions, _)| functions)
     }
 
@@ -346,7 +382,7 @@ impl Engine for Scripts {
         };
         let context = &self.context;
         let outcome = context.lend(host, || raw::run(&self.lua, entry, &code, context, name, keys, args, reply));
-        self.end();
+        self.sweep();
         outcome
     }
 

@@ -3,6 +3,11 @@
 
 use mlua::{Lua, MultiValue, Table, Value};
 
+/// Arguments that a function may have, and results. Texts and tables of Lua's take a place each while Rust knows them, and
+/// of those there are 8,000, for compiled scripts and libraries too.
+pub(crate) const ARGUMENTS: usize = 1000;
+pub(crate) const RESULTS: usize = 4000;
+
 /// What is wrong: the script's mistake, or Lua's own trouble.
 pub(crate) enum Wrong {
     Text(String),

@@ -2,7 +2,7 @@
 
 use mlua::{Lua, MultiValue, Table, Value};
 
-use crate::library::{Arguments, Outcome, Wrong, add};
+use crate::library::{Arguments, Outcome, RESULTS, Wrong, add};
 
 /// Tables within tables; what is deeper is written as nil.
 const DEPTH: usize = 16;
@@ -175,8 +175,7 @@ fn unpack(lua: &Lua, args: &Arguments, name: &str, limit: Option<usize>, offset:
     let mut values = Vec::new();
     while !reader.rest.is_empty() && limit.is_none_or(|limit| limit == 0 || values.len() < limit) {
         values.push(reader.value(0)?);
-        // Lua's stack has a bound.
-        if values.len() > 7000 {
+        if values.len() > RESULTS {
             return Err("too many values to unpack".into());
         }
     }

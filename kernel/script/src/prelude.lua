@@ -8,7 +8,12 @@ local host = ...
 local debug, error, getmetatable, setmetatable, select, tostring, type = debug, error, getmetatable, setmetatable, select,
     tostring, type
 local loadstring, pairs, pcall, rawget, rawset, setfenv, xpcall = loadstring, pairs, pcall, rawget, rawset, setfenv, xpcall
-local collectgarbage, concat, byte, find, upper = collectgarbage, table.concat, string.byte, string.find, string.upper
+local collectgarbage, concat, byte, find = collectgarbage, table.concat, string.byte, host.find
+local costly, resume, wrap = host.costly, coroutine.resume, coroutine.wrap
+
+-- Lua's own do not end when the script has to.
+for _, name in pairs({ "find", "match", "gmatch", "gsub" }) do string[name] = host[name] end
+string.gfind = host.gmatch
 
 local READONLY = "Attempt to modify a readonly table"
 local function refuse() error(READONLY, 2) end
@@ -34,12 +39,22 @@ local function raise(wrong, ...)
     return ...
 end
 
-local function lift(functions)
-    local lifted = {}
-    for name, f in pairs(functions) do
-        lifted[name] = type(f) == "function" and function(...) return raise(f(...)) end or f
+-- What is written in Rust has room for so many.
+local function check_count(count)
+    if count > host.most_arguments then error("too many arguments", 3) end
+end
+
+local function lifted(f)
+    return function(...)
+        check_count(select("#", ...))
+        return raise(f(...))
     end
-    return lifted
+end
+
+local function lift(functions)
+    local all = {}
+    for name, f in pairs(functions) do all[name] = type(f) == "function" and lifted(f) or f end
+    return all
 end
 
 -- What a script's error becomes: a table that tells where it was raised.
@@ -48,7 +63,7 @@ local function handle(err)
     repeat
         info = debug.getinfo(level, "Sl")
         level = level + 1
-    until not info or info.what ~= "C" and info.source ~= "=mneme"
+    until not info or info.what ~= "C" and info.what ~= "tail" and info.source ~= "=mneme"
     if type(err) ~= "table" then err = { err = "ERR " .. tostring(err) } end
     if info and not protected[err] then
         rawset(err, "source", info.source)
@@ -127,6 +142,7 @@ local redis = {
     debug = function() end,
     acl_check_cmd = function(...)
         if select("#", ...) == 0 then complain("Please specify at least one argument for this redis.acl_check_cmd() call") end
+        check_count(select("#", ...))
         local wrong, may = host.acl_check_cmd(...)
         if wrong then complain(wrong) end
         return may
@@ -142,16 +158,35 @@ local redis = {
 for name, level in pairs(levels) do redis[name] = level end
 
 local math = math
-math.random = function(...) return raise(host.random(...)) end
+math.random = lifted(host.random)
 math.randomseed = function(seed) return raise(host.randomseed(seed)) end
 
 local globals = setmetatable({}, { __index = missing })
 for _, name in pairs({ "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "select",
-    "tonumber", "tostring", "type", "unpack", "xpcall", "newproxy", "_VERSION" }) do
+    "tonumber", "tostring", "type", "unpack", "newproxy", "_VERSION" }) do
     rawset(globals, name, _G[name])
 end
 -- So that no script gets hold of one: by its metatable it could reach what others see.
 rawset(globals, "newproxy", nil)
+-- Lua's own runs its handler where nobody looks at the clock, if what failed is that the script has to end.
+local function handled(handler, ok, ...)
+    if ok then return true, ... end
+    local told, result = pcall(handler, ...)
+    if not told then result = "error in error handling" end
+    return false, result
+end
+rawset(globals, "xpcall", function(f, handler) return handled(handler, pcall(f)) end)
+coroutine.resume = function(...)
+    costly()
+    return resume(...)
+end
+coroutine.wrap = function(f)
+    local wrapped = wrap(f)
+    return function(...)
+        costly()
+        return wrapped(...)
+    end
+end
 local libraries = {
     redis = redis,
     server = redis,
@@ -195,6 +230,7 @@ end
 rawset(globals, "collectgarbage", function(what)
     -- Nobody stops it for those who come after.
     if what == "count" then return collectgarbage("count") end
+    costly()
     if what == nil or what == "collect" or what == "step" then return collectgarbage(what) end
     return 0
 end)
@@ -212,6 +248,7 @@ rawset(globals, "load", function(more, name)
     while true do
         local part = more()
         if part == nil or part == "" then break end
+        if type(part) ~= "string" then return nil, "reader function must return a string" end
         parts[#parts + 1] = part
     end
     return compile(concat(parts), name or "=(load)")
@@ -219,13 +256,6 @@ end)
 
 -- Libraries of functions. While one is loaded it sees nothing but what it registers with.
 local registered
-local FLAGS = {
-    ["no-writes"] = true,
-    ["allow-oom"] = true,
-    ["allow-stale"] = true,
-    ["no-cluster"] = true,
-    ["allow-cross-slot-keys"] = true,
-}
 
 local function named(all)
     local name, callback, description, flags
@@ -251,7 +281,7 @@ local function named(all)
             end
             flags = {}
             for i = 1, #value do
-                if not FLAGS[value[i]] then complain("unknown flag given") end
+                if not host.flags[value[i]] then complain("unknown flag given") end
                 flags[i] = value[i]
             end
         else
@@ -331,7 +361,9 @@ function entry.load(code)
         return "Error registering functions: " .. tostring(type(err) == "table" and err.err or err)
     end
     if #found == 0 then return "No functions registered" end
-    return nil, found
+    local callbacks = {}
+    for i = 1, #found do callbacks[found[i].name] = found[i].callback end
+    return nil, found, callbacks
 end
 
 function entry.compile(code)

@@ -9,12 +9,14 @@ use std::ptr;
 
 use mlua::ffi::{self, lua_State};
 use mlua::{Function, Lua, Table};
+use mneme_kernel::digits::Digits;
 use mneme_kernel::limits;
 use mneme_kernel::resp::{Args, OwnedArgs, Reply};
 use mneme_kernel::script::{Failure, Sha, Stop};
 
 use crate::Context;
 use crate::format::general;
+use crate::pattern;
 use crate::values::{self, bytes_at, field, push};
 
 /// The context, for functions that live as long as the state: it is dropped after that.
@@ -37,13 +39,14 @@ pub(crate) const PRELUDE: &CStr = c"=mneme";
 /// Where the hook finds the context.
 const CONTEXT: &CStr = c"mneme";
 
-/// Adds `call` and `pcall` to the table, and has every script looked after.
+/// Adds what is written here and in [`pattern`] to the table, and has every script looked after.
 pub(crate) fn install(lua: &Lua, host: &Table, context: &Context) -> mlua::Result<()> {
     let context = ptr::from_ref(context) as *mut c_void;
     // SAFETY: the table is at 1; each call leaves the stack as it was.
     unsafe {
         lua.exec_raw::<()>((host,), |state| {
-            for (name, function) in [(c"call", call as ffi::lua_CFunction), (c"pcall", pcall)] {
+            let own = [(c"call", call as ffi::lua_CFunction), (c"pcall", pcall), (c"costly", costly)];
+            for (name, function) in own.into_iter().chain(pattern::FUNCTIONS) {
                 ffi::lua_pushlightuserdata(state, context);
                 ffi::lua_pushcclosure(state, function, 1);
                 ffi::lua_setfield(state, 1, name.as_ptr());
@@ -74,19 +77,56 @@ unsafe extern "C-unwind" fn hook(state: *mut lua_State, at: *mut ffi::lua_Debug)
         ffi::lua_getfield(state, ffi::LUA_REGISTRYINDEX, CONTEXT.as_ptr());
         let context = &*(ffi::lua_touserdata(state, -1) as *const Context);
         ffi::lua_pop(state, 1);
-        let Some(Err(stop)) = context.with_host(|host| host.tick()) else { return };
-        context.stopped.set(true);
-        // From here on every line raises it again, so that no `pcall` goes on; but for the prelude's, which tells of it.
-        ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT | ffi::LUA_MASKLINE, 1);
+        let Err(stop) = context.look() else { return };
+        raise_always(state);
         if ffi::lua_getinfo(state, c"S".as_ptr(), at) != 0 && CStr::from_ptr((*at).source) == PRELUDE {
             return;
         }
+        stop_here(state, context, stop);
+    }
+}
+
+/// Has every line of a coroutine that is to end raise it again, so that no `pcall` goes on; but for the prelude's, which
+/// tells of it.
+unsafe fn raise_always(state: *mut lua_State) {
+    // SAFETY: setting a hook allocates nothing and raises nothing.
+    unsafe { ffi::lua_sethook(state, Some(hook), ffi::LUA_MASKCOUNT | ffi::LUA_MASKLINE, 1) };
+}
+
+/// Ends a script in one of its calls.
+#[cold]
+pub(crate) unsafe fn stop(state: *mut lua_State, context: &Context, stop: Stop) -> c_int {
+    // SAFETY: the caller owns nothing.
+    unsafe {
+        raise_always(state);
+        stop_here(state, context, stop)
+    }
+}
+
+unsafe fn stop_here(state: *mut lua_State, context: &Context, stop: Stop) -> c_int {
+    // SAFETY: the caller owns nothing.
+    unsafe {
         let text = match stop {
             _ if context.loading.get() => c"FUNCTION LOAD timeout",
             Stop::Late => c"Script killed: it ran for longer than script-kill-after.",
             Stop::Asked | Stop::Moved => c"Script killed by user with SCRIPT KILL.",
         };
-        ffi::luaL_error(state, c"%s".as_ptr(), text.as_ptr());
+        ffi::luaL_error(state, c"%s".as_ptr(), text.as_ptr())
+    }
+}
+
+/// Steps that count for what takes far longer than one of Lua's: to go on with a coroutine, which counts those between two
+/// looks at the clock by itself, and to have memory swept. So a few are as good as a look.
+const COST: usize = limits::SCRIPT_STEPS as usize / 10;
+
+unsafe extern "C-unwind" fn costly(state: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls this with its state; the context is this function's upvalue.
+    unsafe {
+        let context = &*(ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)) as *const Context);
+        match context.take_steps(COST) {
+            Ok(()) => 0,
+            Err(stop) => self::stop(state, context, stop),
+        }
     }
 }
 
@@ -112,6 +152,10 @@ unsafe fn command(state: *mut lua_State) -> bool {
     // host's reply is used before either changes.
     unsafe {
         let context = &*(ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)) as *const Context);
+        // Where a coroutine was stopped, those that wait for it do not know yet.
+        if let Some(stop) = context.stopped.get() {
+            self::stop(state, context, stop);
+        }
         let (reply, len) = match gather(state, &mut *context.args.get()) {
             Err(text) => {
                 push_error(state, text, false);
@@ -158,6 +202,11 @@ unsafe fn gather(state: *mut lua_State, args: &mut OwnedArgs) -> Result<(), &'st
         if count == 0 {
             return Err("ERR Please specify at least one argument for this redis lib call");
         }
+        // Texts that are there once in Lua may be arguments several times.
+        let bytes = |i| if ffi::lua_type(state, i) == ffi::LUA_TSTRING { bytes_at(state, i).len() } else { 0 };
+        if (1..=count).map(bytes).sum::<usize>() > limits::MAX_REQUEST {
+            return Err(TOO_LARGE_A_REQUEST);
+        }
         for i in 1..=count {
             match ffi::lua_type(state, i) {
                 ffi::LUA_TSTRING => args.push(bytes_at(state, i)),
@@ -169,26 +218,15 @@ unsafe fn gather(state: *mut lua_State, args: &mut OwnedArgs) -> Result<(), &'st
     Ok(())
 }
 
+/// What is wrong with a request of more bytes than a client may send.
+pub(crate) const TOO_LARGE: &str = "the command's arguments are too large";
+const TOO_LARGE_A_REQUEST: &str = "ERR the command's arguments are too large";
+
 /// A number as Redis has it in arguments: as `%.17g` writes it.
 fn push_number(number: f64, args: &mut OwnedArgs) {
     const PLAIN: f64 = 1e17;
     if number.fract() == 0.0 && number.abs() < PLAIN && (number != 0.0 || number.is_sign_positive()) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = (number as i64).unsigned_abs();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        if number < 0.0 {
-            at -= 1;
-            digits[at] = b'-';
-        }
-        args.push(&digits[at..]);
+        args.push(&Digits::of(number as i64));
     } else {
         args.push(general(number, 17).as_bytes());
     }

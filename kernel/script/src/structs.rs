@@ -2,7 +2,7 @@
 
 use mlua::{Lua, MultiValue, Table, Value};
 
-use crate::library::{Arguments, Outcome, Wrong, add, one};
+use crate::library::{Arguments, Outcome, RESULTS, Wrong, add, one};
 
 pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
@@ -223,7 +223,7 @@ fn unpack(lua: &Lua, args: &Arguments) -> Outcome {
     let mut values: Vec<Value> = Vec::new();
     for item in Items::new(&format) {
         let Item { kind, big_end, align } = item?;
-        at += padding(at, &kind, align);
+        at = at.checked_add(padding(at, &kind, align)).ok_or(SHORT)?;
         let rest = data.get(at..).ok_or(SHORT)?;
         let mut taken = rest.get(..kind.size()).ok_or(SHORT)?.to_vec();
         at += taken.len();
@@ -262,8 +262,7 @@ fn unpack(lua: &Lua, args: &Arguments) -> Outcome {
                 values.push(Value::String(lua.create_string(text)?));
             }
         }
-        // Lua's stack has a bound.
-        if values.len() > 7000 {
+        if values.len() > RESULTS {
             return Err("too many results to unpack".into());
         }
     }

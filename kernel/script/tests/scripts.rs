@@ -534,6 +534,11 @@ fn a_script_that_does_not_end_is_ended() {
         "while true do pcall(coroutine.wrap(function() while true do end end)) end",
         "while true do redis.pcall('ping') end",
         "local function f() return f() end return f()",
+        "xpcall(function() while true do end end, function() while true do end end)",
+        "while true do xpcall(function() while true do end end, function() while true do end end) end",
+        "return ('a'):rep(60):find(('a?'):rep(60) .. ('a'):rep(60))",
+        "while true do pcall(string.gsub, ('a'):rep(60), ('a?'):rep(60) .. ('a'):rep(60), 'b') end",
+        "while true do ('a'):rep(1e6):find('b', 1, true) end",
     ] {
         let reply = world.eval(script);
         assert!(reply.contains("Script killed: it ran for longer than script-kill-after."), "{script}: {reply}");
@@ -553,15 +558,20 @@ fn who_holds_up_others_begins_anew_elsewhere_unless_it_has_done_something() {
         (format!("redis.call('incr', 'n'); for i = 1, {steps} do end; return redis.call('get', 'n')"), 0),
         (format!("redis.call('publish', 'c', 'm'); for i = 1, {steps} do end; return 1"), 0),
         ("return redis.call('incr', 'n')".to_owned(), 0),
+        // Only a coroutine is stopped, and what goes on does not know.
+        (format!("pcall(coroutine.wrap(function() for i = 1, {steps} do end end)) return redis.call('incr', 'n')"), 1),
+        (format!("pcall(coroutine.wrap(function() for i = 1, {steps} do end end)) return redis.call('get', 'n')"), 1),
+        (format!("pcall(coroutine.wrap(function() for i = 1, {steps} do end end)) return 1"), 1),
     ] {
         world.moved = 0;
         let reply = world.eval(&script);
         assert!(!reply.is_empty() && !reply.starts_with('-'), "{reply}");
+        assert_eq!(reply.split(' ').filter(|word| word.starts_with([':', '$'])).count(), 1, "{script}: {reply}");
         assert_eq!(world.moved, moved, "{script}");
     }
     // Once each, and at the level that was asked for.
     let mut client = world.client();
-    assert_eq!(world.ask(&mut client, &["GET", "n"]), "$1 3");
+    assert_eq!(world.ask(&mut client, &["GET", "n"]), "$1 4");
     world.ask(&mut client, &["CLIENT", "CONSISTENCY", "NEXT", "EVENTUAL"]);
     world.ask(&mut client, &["EVAL", &format!("for i = 1, {steps} do end; return 1"), "0"]);
     assert_eq!(world.ask(&mut client, &["CLIENT", "CONSISTENCY"]), "$6 QUORUM");
@@ -590,6 +600,228 @@ fn what_had_changed_something_and_does_not_end_leaves_nothing() {
     assert_eq!(world.ask(&mut client, &["CONSISTENCY", "EVENTUAL", "GET", "a"]), "");
     world.tell(Input::Forget);
     assert!(!world.core.is_spoilt() && world.core.is_empty());
+}
+
+#[test]
+fn nothing_of_a_transaction_runs_behind_a_script_that_was_undone() {
+    let mut world = World::new();
+    world.clock.every(Duration::from_millis(100));
+    let mut client = world.client();
+    let batches = world.batches.len();
+    for request in [
+        &["MULTI"][..],
+        &["EVAL", "redis.call('set', 'a', '1'); while true do end", "0"],
+        &["GET", "a"],
+        &["SET", "b", "1"],
+        &["EVAL", "return redis.call('get', 'a')", "0"],
+    ] {
+        world.ask(&mut client, request);
+    }
+    let not_executed = "-ERR not executed: a script before it was ended, and nothing of what it did is kept";
+    assert_eq!(
+        world.ask(&mut client, &["EXEC"]),
+        format!(
+            "*4 -ERR the script ran for longer than script-kill-after; nothing of what it did is kept {not_executed} {not_executed} {not_executed}"
+        )
+    );
+    assert_eq!(world.batches.len(), batches, "nothing of it leaves");
+}
+
+#[test]
+fn coroutines_do_not_hide_from_the_clock() {
+    let mut world = World::new();
+    world.clock.every(Duration::from_millis(100));
+    let script = "for i = 1, 1e9 do coroutine.wrap(function() end)() if i % 1000 == 0 then redis.log(3, i) end end";
+    let reply = world.eval(script);
+    assert!(reply.contains("Script killed: it ran for longer than script-kill-after."), "{reply}");
+    assert!(world.core.take_script_lines().len() < 5, "each counts as much as a part of a look at the clock");
+    let script = "local c = coroutine.create(function() while true do coroutine.yield() end end) \
+                  for i = 1, 1e9 do coroutine.resume(c) if i % 1000 == 0 then redis.log(3, i) end end";
+    world.eval(script);
+    assert!(world.core.take_script_lines().len() < 5);
+    world.eval("for i = 1, 1e9 do collectgarbage() if i % 1000 == 0 then redis.log(3, i) end end");
+    assert!(world.core.take_script_lines().len() < 5);
+}
+
+#[test]
+fn what_is_written_in_rust_has_room() {
+    let mut world = World::new();
+    let many = "local t = {} for i = 1, 7900 do t[i] = 'get' .. i end ";
+    for call in ["bit.band", "cjson.encode", "cmsgpack.pack", "struct.pack", "math.random", "redis.acl_check_cmd"] {
+        let reply = world.eval(&format!("{many} return {{pcall({call}, unpack(t))}}"));
+        assert!(reply.contains("too many arguments"), "{call}: {reply}");
+    }
+    let reply =
+        world.eval(&format!("{many} return {{pcall(cmsgpack.unpack, cmsgpack.pack(unpack(t, 1, 1000)):rep(7))}}"));
+    assert!(reply.contains("too many values to unpack"), "{reply}");
+    let reply = world.eval("return {pcall(struct.unpack, ('c1'):rep(7000), ('x'):rep(7000))}");
+    assert!(reply.contains("too many results to unpack"), "{reply}");
+    let reply = world.eval("return {pcall(cjson.decode_max_depth, 4000)}");
+    assert!(reply.contains("expected integer between 1 and 1000"), "{reply}");
+    let deep = || World::new().eval("return #cjson.encode(cjson.decode(('['):rep(1000) .. (']'):rep(1000)))");
+    // Without optimisation a level takes several times as much of the machine's stack.
+    let reply = std::thread::Builder::new().stack_size(16 << 20).spawn(deep).map(|thread| thread.join());
+    assert_eq!(reply.expect("a thread").expect("no panic"), ":2000");
+    // Functions of libraries take none of it.
+    let mut client = world.client();
+    for library in 0..90 {
+        let code = format!(
+            "#!lua name=l{library}\nfor i = 1, 100 do redis.register_function('f{library}_' .. i, function() return i end) end"
+        );
+        assert_eq!(
+            world.ask(&mut client, &["FUNCTION", "LOAD", &code]),
+            format!("${} l{library}", format!("l{library}").len())
+        );
+        assert_eq!(world.ask(&mut client, &["FCALL", &format!("f{library}_7"), "0"]), ":7");
+    }
+}
+
+#[test]
+fn libraries_make_room_for_others() {
+    let mut world = World::new();
+    let mut client = world.client();
+    for round in 0..2 {
+        for library in 0..300 {
+            let code = format!(
+                "#!lua name=l{library}\nredis.register_function('f{library}', function() return {library} end)"
+            );
+            if round == 0 {
+                world.ask(&mut client, &["FUNCTION", "LOAD", &code]);
+            }
+            assert_eq!(world.ask(&mut client, &["FCALL", &format!("f{library}"), "0"]), format!(":{library}"));
+        }
+    }
+}
+
+#[test]
+fn a_text_is_no_argument_more_often_than_a_request_has_room() {
+    let mut world = World::new();
+    let often = "local s = ('x'):rep(2 ^ 26) local t = {} for i = 1, 17 do t[i] = s end ";
+    for call in ["redis.call", "redis.acl_check_cmd"] {
+        let reply = world.eval(&format!("{often} return {call}('del', unpack(t))"));
+        assert!(reply.starts_with("-ERR the command's arguments are too large"), "{reply}");
+    }
+    let reply = world.eval(&format!("{often} return cjson.encode(t)"));
+    assert!(reply.contains("the text is too long"), "{reply}");
+}
+
+#[test]
+fn what_is_unpacked_far_beyond_the_end_is_not_there() {
+    let reply = World::new().eval("return {pcall(struct.unpack, '!4i', 'abcd', 1e300)}");
+    assert!(reply.contains("data string too short"), "{reply}");
+}
+
+#[test]
+fn lines_for_the_log_are_cut() {
+    let mut world = World::new();
+    world.eval("redis.log(redis.LOG_WARNING, ('x'):rep(5000))");
+    assert_eq!(world.core.take_script_lines(), [(3, "x".repeat(1024))]);
+}
+
+#[test]
+fn compiled_scripts_make_room_by_their_bytes_too() {
+    let mut world = World::new();
+    let mut client = world.client();
+    let script = |i: u32| format!("return {i} --{}", "x".repeat(1 << 20));
+    let sha = |i| Sha::of(script(i).as_bytes()).to_string();
+    for i in 0..8 {
+        assert_eq!(world.ask(&mut client, &["EVAL", &script(i), "0"]), format!(":{i}"));
+    }
+    assert_eq!(world.ask(&mut client, &["EVALSHA", &sha(7), "0"]), ":7");
+    assert!(world.ask(&mut client, &["EVALSHA", &sha(0), "0"]).starts_with("-NOSCRIPT"));
+}
+
+#[test]
+fn what_a_connection_keeps_no_script_changes() {
+    let mut world = World::new();
+    for command in ["readonly", "readwrite"] {
+        let reply = world.eval(&format!("return redis.call('{command}')"));
+        assert!(reply.starts_with("-ERR This Redis command is not allowed from script"), "{reply}");
+    }
+}
+
+#[test]
+fn a_script_that_only_reads_has_not_written_what_its_transaction_has() {
+    let mut world = World::new();
+    world.clock.every(Duration::from_millis(100));
+    let asking = Asking::asks(&mut world, &[&["SCRIPT", "KILL"]]);
+    let mut client = world.client();
+    for request in
+        [&["MULTI"][..], &["SET", "a", "1"], &["EVAL", "redis.call('get', 'a') while true do end", "0"], &["GET", "a"]]
+    {
+        world.ask(&mut client, request);
+    }
+    let reply = world.ask(&mut client, &["EXEC"]);
+    assert!(reply.starts_with("*3 +OK -ERR Script killed by user with SCRIPT KILL."), "{reply}");
+    assert!(reply.ends_with(" $1 1"), "{reply}");
+    assert_eq!(asking.replies(), ["+OK"]);
+    assert!(!world.core.is_spoilt());
+    world.check_standby();
+}
+
+#[test]
+fn nothing_expires_between_two_steps_of_a_script() {
+    let mut world = World::new();
+    world.clock.every(Duration::from_millis(100));
+    let mut client = world.client();
+    world.ask(&mut client, &["SET", "k", "v", "PX", "5"]);
+    world.now.wall.0 += 10;
+    let batches = world.batches.len();
+    let asking = Asking::asks(&mut world, &[&["WATCH", "k"]]);
+    assert_eq!(world.eval(&format!("for i = 1, {} do end return 1", 10_000 * 60)), ":1");
+    assert_eq!(asking.replies(), ["+OK"]);
+    assert_eq!(world.batches.len(), batches);
+}
+
+fn library(name: &str, function: &str, bytes: usize) -> String {
+    let code = format!("#!lua name={name}\nredis.register_function('{function}', function() return 1 end) --");
+    code.clone() + &"x".repeat(bytes.saturating_sub(code.len()))
+}
+
+impl World {
+    fn restore(&mut self, libraries: &[&str], policy: &str) -> String {
+        let dump = mneme_kernel::rdb::dump_libraries(libraries.iter().map(|code| code.as_bytes()));
+        let mut client = self.client();
+        encode_command(&[&b"FUNCTION"[..], b"RESTORE", &dump, policy.as_bytes()], client.input());
+        self.ask(&mut client, &["PING"]).trim_end_matches(" +PONG").to_owned()
+    }
+}
+
+#[test]
+fn libraries_that_are_restored_are_checked_as_if_they_came_one_by_one() {
+    let mut world = World::new();
+    let [a, b] = ["a", "b"].map(|name| library(name, name, 0));
+    assert_eq!(world.restore(&[&a, &a], "APPEND"), "-ERR Library a already exists");
+    assert_eq!(world.restore(&[&a, &library("b", "A", 0)], "APPEND"), "-ERR Function A already exists");
+    assert_eq!(world.restore(&[&a, &b], "APPEND"), "+OK");
+    assert_eq!(world.restore(&[&a, &b], "REPLACE"), "+OK");
+    let half = mneme_kernel::limits::LIBRARY_BYTES / 2;
+    let [c, d, e] = ["c", "d", "e"].map(|name| library(name, name, half));
+    let full = "-ERR there is no more room for libraries";
+    assert_eq!(world.restore(&[&c, &d, &e], "FLUSH"), full);
+    assert_eq!(world.restore(&[&c, &d], "FLUSH"), "+OK");
+    assert_eq!(world.restore(&[&e], "APPEND"), full);
+    // None of those that are there takes room from what comes in their place.
+    assert_eq!(world.restore(&[&c, &d], "REPLACE"), "+OK");
+    assert_eq!(world.restore(&[&e, &c], "FLUSH"), "+OK");
+    world.check_standby();
+}
+
+#[test]
+fn what_rests_on_a_library_waits_until_that_is_accepted() {
+    let mut world = World::new();
+    let [mut loads, calls, loads_again] = [(); 3].map(|()| world.client());
+    encode_command(&["FUNCTION", "LOAD", &library("l", "f", 0)], loads.input());
+    loads.run(&mut world.core, world.now);
+    let again = library("l", "g", 0);
+    for (mut client, request) in [(calls, &["FCALL", "f", "0"][..]), (loads_again, &["FUNCTION", "LOAD", &again])] {
+        encode_command(request, client.input());
+        client.run(&mut world.core, world.now);
+        client.advance(Marks::alone(Seq::ZERO), &[], world.now.monotonic);
+        assert_eq!(client.ready(), b"", "{request:?}");
+        client.advance(Marks::alone(world.core.executed()), &[], world.now.monotonic);
+        assert_ne!(client.ready(), b"", "{request:?}");
+    }
 }
 
 impl World {

@@ -4,8 +4,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::containers::{self, Subcommand};
-use super::scripts::split;
-use super::{Access, Command, CommandError, Keys, is_word, lossy};
+use super::scripts::{runs, split};
+use super::{Access, Command, CommandError, Keys, check_mode, is_word, lossy};
 use crate::call::Call;
 use crate::codec;
 use crate::effect::Effect;
@@ -16,24 +16,8 @@ use crate::script::{Function, Program, Sha, Source};
 use crate::scripting::{self, How};
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command {
-        name: "fcall",
-        arity: -3,
-        access: Access::Script,
-        keys: Keys::NONE,
-        flags: &["noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys"],
-        summary: "Invokes a function.",
-        run: |call| invoke(call, false),
-    },
-    Command {
-        name: "fcall_ro",
-        arity: -3,
-        access: Access::Read,
-        keys: Keys::NONE,
-        flags: &["noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys"],
-        summary: "Invokes a read-only function.",
-        run: |call| invoke(call, true),
-    },
+    runs("fcall", Access::Script, "Invokes a function.", |call| invoke(call, false)),
+    runs("fcall_ro", Access::Read, "Invokes a read-only function.", |call| invoke(call, true)),
     Command {
         name: "function",
         arity: -2,
@@ -123,32 +107,45 @@ struct New<'a> {
     name: String,
     code: &'a [u8],
     functions: Vec<Function>,
+    /// Bytes of the library whose place it takes.
+    replaced: usize,
 }
 
-/// Looks at a library. `gone`: it will meet no other. The quotes are Redis's.
+/// Looks at a library, which comes behind `others` at once. `gone`: none of those that are there stays. The quotes are
+/// Redis's.
 fn look<'a>(
     call: &mut Call<'_>,
     code: &'a [u8],
+    others: &[New<'_>],
     replaces: bool,
     gone: bool,
     quote: &str,
 ) -> Result<New<'a>, CommandError> {
+    // What is said here of other libraries rests on their being accepted.
+    call.depend_on_system();
     let (name, body) = parse(code)?;
-    let before = call.core.system.programs.library(&name).map_or(0, |library| library.code.len());
-    if before > 0 && !replaces && !gone {
+    let programs = &call.core.system.programs;
+    let replaced = programs.library(&name).filter(|_| !gone).map_or(0, |library| library.code.len());
+    if replaced > 0 && !replaces || others.iter().any(|other| other.name == name) {
         return Err(CommandError::Text(alloc::format!("Library {quote}{name}{quote} already exists")));
     }
-    if call.core.system.programs.library_bytes() - before + code.len() > limits::LIBRARY_BYTES {
+    let there = if gone { 0 } else { programs.library_bytes() };
+    let come = others.iter().fold(code.len(), |bytes, other| bytes + other.code.len());
+    let go = others.iter().fold(replaced, |bytes, other| bytes + other.replaced);
+    if there - go + come > limits::LIBRARY_BYTES {
         return Err(CommandError::Other("there is no more room for libraries"));
     }
     let functions = scripting::inspect(call, Source { name: &name, sha: Sha::of(code), code: body })?;
     for function in &functions {
-        let other = call.core.system.programs.function(function.name.as_bytes()).filter(|_| !gone);
-        if other.is_some_and(|(library, ..)| library != name) {
+        let there = call.core.system.programs.function(function.name.as_bytes()).filter(|_| !gone);
+        let is_named = |other: &Function| other.name.eq_ignore_ascii_case(&function.name);
+        if there.is_some_and(|(library, ..)| library != name)
+            || others.iter().any(|other| other.functions.iter().any(is_named))
+        {
             return Err(CommandError::Text(alloc::format!("Function {} already exists", function.name)));
         }
     }
-    Ok(New { name, code, functions })
+    Ok(New { name, code, functions, replaced })
 }
 
 fn keep(call: &mut Call<'_>, new: &New<'_>) {
@@ -166,7 +163,7 @@ fn load(call: &mut Call<'_>) -> Result<(), CommandError> {
         }
         replaces = true;
     }
-    let new = look(call, args.at(args.len() - 1), replaces, false, "'")?;
+    let new = look(call, args.at(args.len() - 1), &[], replaces, false, "'")?;
     keep(call, &new);
     call.reply.bulk(new.name.as_bytes());
     Ok(())
@@ -190,8 +187,9 @@ fn flush(call: &mut Call<'_>) -> Result<(), CommandError> {
     match call.args.get(2) {
         None => {}
         Some(_) if call.args.len() > 3 => return Err(CommandError::subcommand_syntax(call.args, "FUNCTION")),
-        Some(mode) if is_word(mode, "sync") || is_word(mode, "async") => {}
-        Some(_) => return Err(CommandError::Other("FUNCTION FLUSH only supports SYNC|ASYNC option")),
+        Some(_) => {
+            check_mode(call.args.skip(2), CommandError::Other("FUNCTION FLUSH only supports SYNC|ASYNC option"))?
+        }
     }
     call.depend_on_system();
     drop_all(call);
@@ -277,17 +275,13 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
     let codes = rdb::load_libraries(value).ok_or(CommandError::Other("failed loading functions payload"))?;
     let mut libraries: Vec<New<'_>> = Vec::new();
     for code in &codes {
-        let new = look(call, code, replaces, flushes, "")?;
-        if libraries.iter().any(|other| other.name == new.name) {
-            return Err(CommandError::Text(alloc::format!("Library {} already exists", new.name)));
-        }
+        let new = look(call, code, &libraries, replaces, flushes, "")?;
         libraries.push(new);
     }
     if flushes {
         drop_all(call);
     }
     libraries.iter().for_each(|new| keep(call, new));
-    call.depend_on_system();
     call.reply.ok();
     Ok(())
 }
@@ -326,6 +320,7 @@ fn stats(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn invoke(call: &mut Call<'_>, reads: bool) -> Result<(), CommandError> {
+    call.depend_on_system();
     let found = call.core.system.programs.function(call.args.at(1));
     let (library, kept, function) = found.ok_or(CommandError::Other("Function not found"))?;
     let (keys, args) = split(call.args, 2, &CommandError::Other("Bad number of keys provided"))?;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Access, Command, CommandError, Keys, check_stored, is_word, keyspace};
+use super::{Access, Command, CommandError, Keys, check_mode, check_stored, is_word, keyspace};
 use crate::call::Call;
 use crate::effect::{Effect, Effects};
 use crate::events::Events;
@@ -151,7 +151,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         summary: "Removes all keys from the current database.",
         run: |call| {
-            check_flush_mode(call)?;
+            check_mode(call.args.skip(1), CommandError::Syntax)?;
             call.flush(call.db());
             call.reply.ok();
             Ok(())
@@ -165,7 +165,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         summary: "Removes all keys from all databases.",
         run: |call| {
-            check_flush_mode(call)?;
+            check_mode(call.args.skip(1), CommandError::Syntax)?;
             let all: Vec<DbId> = call.core.system.databases.iter().map(|(_, id)| id).collect();
             all.into_iter().for_each(|db| call.flush(db));
             call.reply.ok();
@@ -173,15 +173,6 @@ pub(super) const COMMANDS: &[Command] = &[
         },
     },
 ];
-
-/// FLUSHALL and FLUSHDB take ASYNC or SYNC; here both mean the same.
-fn check_flush_mode(call: &Call<'_>) -> Result<(), CommandError> {
-    match call.args.get(1) {
-        None => Ok(()),
-        Some(mode) if call.args.len() == 2 && (is_word(mode, "async") || is_word(mode, "sync")) => Ok(()),
-        Some(_) => Err(CommandError::Syntax),
-    }
-}
 
 const NO_SUCH_KEY: CommandError = CommandError::Other("no such key");
 const SAME_KEY: CommandError = CommandError::Other("source and destination objects are the same");

@@ -344,9 +344,13 @@ impl Commands {
     #[inline]
     pub fn touches(&self, number: usize, args: Args<'_>) -> Touches {
         match self.touches[number] {
-            // One that has nothing to do with data may have subcommands that do.
-            Touches::Subcommands if self.access(number, args) == Access::Read => Touches::Selected,
-            Touches::Subcommands => Touches::Nothing,
+            Touches::Subcommands => match self.access(number, args) {
+                // One that has nothing to do with data may have subcommands that do.
+                Access::Read => Touches::Selected,
+                // Libraries are everybody's, whichever database is selected.
+                Access::Write => Touches::All,
+                _ => Touches::Nothing,
+            },
             touches => touches,
         }
     }
@@ -531,6 +535,12 @@ pub(crate) fn lossy(bytes: &[u8]) -> String {
 /// An argument that must be an integer.
 pub(crate) fn integer(text: &[u8]) -> Result<i64, CommandError> {
     crate::resp::parse_i64(text).ok_or(CommandError::NotAnInteger)
+}
+
+/// What flushes takes ASYNC or SYNC behind its name, or nothing; here both mean the same.
+fn check_mode(modes: Args<'_>, error: CommandError) -> Result<(), CommandError> {
+    let is_mode = |mode| is_word(mode, "async") || is_word(mode, "sync");
+    if modes.len() <= 1 && modes.iter().all(is_mode) { Ok(()) } else { Err(error) }
 }
 
 /// Whether an argument is this word, in any case.

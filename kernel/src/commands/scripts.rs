@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::containers::{self, Subcommand};
-use super::{Access, Command, CommandError, Keys, integer, is_word, lossy};
+use super::{Access, Command, CommandError, Keys, check_mode, integer, is_word, lossy};
 use crate::agreed;
 use crate::call::Call;
 use crate::effect::Effect;
@@ -13,42 +13,12 @@ use crate::script::{Flags, Program, Sha};
 use crate::scripting::{self, How};
 
 pub(super) const COMMANDS: &[Command] = &[
-    Command {
-        name: "eval",
-        arity: -3,
-        access: Access::Script,
-        keys: Keys::NONE,
-        flags: &["noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys"],
-        summary: "Executes a server-side Lua script.",
-        run: |call| eval(call, false),
-    },
-    Command {
-        name: "eval_ro",
-        arity: -3,
-        access: Access::Read,
-        keys: Keys::NONE,
-        flags: &["noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys"],
-        summary: "Executes a read-only server-side Lua script.",
-        run: |call| eval(call, true),
-    },
-    Command {
-        name: "evalsha",
-        arity: -3,
-        access: Access::Script,
-        keys: Keys::NONE,
-        flags: &["noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys"],
-        summary: "Executes a server-side Lua script by SHA1 digest.",
-        run: |call| eval_sha(call, false),
-    },
-    Command {
-        name: "evalsha_ro",
-        arity: -3,
-        access: Access::Read,
-        keys: Keys::NONE,
-        flags: &["noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys"],
-        summary: "Executes a read-only server-side Lua script by SHA1 digest.",
-        run: |call| eval_sha(call, true),
-    },
+    runs("eval", Access::Script, "Executes a server-side Lua script.", |call| eval(call, false)),
+    runs("eval_ro", Access::Read, "Executes a read-only server-side Lua script.", |call| eval(call, true)),
+    runs("evalsha", Access::Script, "Executes a server-side Lua script by SHA1 digest.", |call| eval_sha(call, false)),
+    runs("evalsha_ro", Access::Read, "Executes a read-only server-side Lua script by SHA1 digest.", |call| {
+        eval_sha(call, true)
+    }),
     Command {
         name: "script",
         arity: -2,
@@ -60,6 +30,17 @@ pub(super) const COMMANDS: &[Command] = &[
         run: |call| containers::run(call, SUBCOMMANDS, "SCRIPT"),
     },
 ];
+
+/// A command that runs a script or a function.
+pub(super) const fn runs(
+    name: &'static str,
+    access: Access,
+    summary: &'static str,
+    run: fn(&mut Call<'_>) -> Result<(), CommandError>,
+) -> Command {
+    let flags = &["noscript", "stale", "skip_monitor", "no_mandatory_keys", "movablekeys"];
+    Command { name, arity: -3, access, keys: Keys::NONE, flags, summary, run }
+}
 
 pub(super) const SUBCOMMANDS: &[Subcommand] = &[
     ("load", 3, Access::Script, load),
@@ -200,11 +181,7 @@ fn exists(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn flush(call: &mut Call<'_>) -> Result<(), CommandError> {
-    match call.args.get(2) {
-        None => {}
-        Some(mode) if call.args.len() == 3 && (is_word(mode, "sync") || is_word(mode, "async")) => {}
-        Some(_) => return Err(CommandError::Other("SCRIPT FLUSH only support SYNC|ASYNC option")),
-    }
+    check_mode(call.args.skip(2), CommandError::Other("SCRIPT FLUSH only support SYNC|ASYNC option"))?;
     if call.core.writes(agreed::SCRIPTS) {
         call.effect(&Effect::FlushScripts);
     }

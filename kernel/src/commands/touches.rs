@@ -32,7 +32,7 @@ impl Touches {
     pub(super) fn of(command: &Command) -> Self {
         match (command.name, command.access) {
             ("flushall", _) => Touches::All,
-            ("cluster", _) => Touches::Subcommands,
+            ("cluster" | "function", _) => Touches::Subcommands,
             ("swapdb", _) => Touches::Only(Named::At(1, 2)),
             ("select", _) => Touches::Only(Named::At(1, 1)),
             ("move", _) => Touches::SelectedAnd(Named::At(2, 2)),

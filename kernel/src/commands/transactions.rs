@@ -65,8 +65,10 @@ pub(super) const COMMANDS: &[Command] = &[
                 return Err(CommandError::Other("too many watched keys"));
             }
             for key in call.args.skip(1).iter() {
-                // What is expired is gone before it is watched.
-                call.get(key);
+                // What is expired is gone before it is watched; but not between two steps of a script.
+                if !call.core.is_busy() {
+                    call.get(key);
+                }
                 call.core.watch(call.session, key);
             }
             call.reply.ok();
