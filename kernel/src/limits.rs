@@ -107,7 +107,7 @@ pub const EXPIRY_PARTS: usize = 12;
 /// brings more than they leave has more go.
 pub const EVICTED_AT_ONCE: u64 = 64;
 /// Keys that may be looked at for each that goes, `maxmemory-samples`: more would gain nothing and hold up everybody.
-pub const MAX_SAMPLES: i64 = 64;
+pub const MAX_SAMPLES: usize = 64;
 /// Keys that go at once as time passes, when a limit was lowered for example.
 pub const EVICTED_AT_TICK: u64 = 4096;
 

@@ -118,7 +118,7 @@ const PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "maxmemory-samples",
-        kind: Kind::Number(1, |_| limits::MAX_SAMPLES),
+        kind: Kind::Number(1, |_| limits::MAX_SAMPLES as i64),
         get: |core| core.eviction.samples as i128,
         set: |core, value| core.eviction.samples = value as usize,
     },
