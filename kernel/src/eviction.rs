@@ -221,8 +221,14 @@ impl Eviction {
             place -= keys;
         }
         let db = found?;
-        let mut key = None;
-        store.database_mut(db).sample(random.next(), 1, volatile, |found, _, _| key = Some(found.into()));
+        // One of several that stand together: the first of them is more often one that has much free space before it.
+        let (mut key, mut seen) = (None, 0);
+        store.database_mut(db).sample(random.next(), POOL, volatile, |found, _, _| {
+            seen += 1;
+            if random.below(seen) == 0 {
+                key = Some(found.into());
+            }
+        });
         key.map(|key| (db, key))
     }
 

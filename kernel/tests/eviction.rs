@@ -49,7 +49,7 @@ impl World {
         let standby = Core::new(config("n2", 1));
         let mut world = Self { core, standby, client, now, index: 0, accepted: Seq::ZERO, log: Vec::new() };
         world.tell(Input::Begin { nonce: 1 });
-        world.tell(Input::Found { admin: "admin", password_hash: "", sealed_ca: None });
+        world.tell(Input::Found { admin: "admin", password_hash: "hash", sealed_ca: None });
         world.tell(Input::CloseBatch);
         world.commit(&Entry::Format { format: NEWEST }.encode());
         assert_eq!(world.ask("AUTH p"), "OK");
