@@ -304,6 +304,8 @@ impl Core {
         if !self.is_memory_full()
             || !self.eviction.has_candidates(&self.store)
             || !self.takes_writes()
+            // Between two steps of a script.
+            || self.is_busy()
             || self.pause.is_some_and(|pause| now < pause.until)
         {
             return;
