@@ -134,7 +134,8 @@ fn a_file_may_say_everything() {
 
 #[test]
 fn every_setting_has_an_effect() {
-    let texts = "x 1 2 127.0.0.1:1 1s 1mb 0660 replica none all quorum-check debug json sentinel".split(' ');
+    let texts =
+        "x 1 2 127.0.0.1:1 1s 1mb 0660 replica none all quorum-check debug json sentinel allkeys-lru".split(' ');
     let unlike_default = |env: &[(&str, &str)]| match run(Program::Core, &[], env) {
         Ok(loaded) => format!("{:?}", loaded.settings) != format!("{:?}", settings(&[], &[])),
         Err(_) => false,
