@@ -73,6 +73,10 @@ jepsen-proof:
 bench-redis *ARGS:
     ./scripts/bench-redis {{ARGS}}
 
+# What Mneme and redis-server keep when memory is full: just hit-ratio --only 'zipf allkeys-lru'
+hit-ratio *ARGS:
+    ./scripts/hit-ratio {{ARGS}}
+
 # Kill the primary, a Keeper, all nodes, and hand over, while clients write: just failover kill-primary --rounds 50
 failover *ARGS:
     ./scripts/failover {{ARGS}}

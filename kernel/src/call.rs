@@ -12,6 +12,7 @@ use crate::effect::{Change, Effect};
 use crate::events::Events;
 use crate::ids::{DbId, Seq};
 use crate::level::Level;
+use crate::limits;
 use crate::mutant::Mutant;
 use crate::password::{Credentials, Password};
 use crate::probe::Probe;
@@ -164,19 +165,28 @@ impl<'a> Call<'a> {
         self.core.system.databases.id(self.session.db)
     }
 
-    /// The key's item. One whose deadline has passed is deleted, as an effect that the reply waits for (rule 14).
+    /// The key's item, which is used. One whose deadline has passed is deleted, as an effect that the reply waits for
+    /// (rule 14).
     pub(crate) fn get(&mut self, key: &[u8]) -> Option<Item<'_>> {
+        let db = self.db();
+        let place = self.find(db, key)?;
+        self.use_item(db, place);
+        Some(self.core.store.database(db).at(place))
+    }
+
+    /// As [`Call::get`], but only looked at.
+    pub(crate) fn peek(&mut self, key: &[u8]) -> Option<Item<'_>> {
         self.get_in(self.db(), key)
     }
 
-    /// As [`Call::get`], in any database.
+    /// As [`Call::peek`], in any database.
     pub(crate) fn get_in(&mut self, db: DbId, key: &[u8]) -> Option<Item<'_>> {
         let place = self.find(db, key)?;
         Some(self.core.store.database(db).at(place))
     }
 
     /// Where the key's item is, if it has not expired.
-    fn find(&mut self, db: DbId, key: &[u8]) -> Option<ItemPlace> {
+    pub(crate) fn find(&mut self, db: DbId, key: &[u8]) -> Option<ItemPlace> {
         let database = self.core.store.database(db);
         let place = database.find(key);
         if let Some(place) = place
@@ -195,6 +205,16 @@ impl<'a> Call<'a> {
 
     /// As [`Call::get`], counted as a hit or a miss.
     pub(crate) fn look_up(&mut self, key: &[u8]) -> Option<Item<'_>> {
+        let db = self.db();
+        let place = self.find(db, key);
+        self.count_lookup(key, place.is_some());
+        let place = place?;
+        self.use_item(db, place);
+        Some(self.core.store.database(db).at(place))
+    }
+
+    /// As [`Call::look_up`], but only looked at.
+    pub(crate) fn look_at(&mut self, key: &[u8]) -> Option<Item<'_>> {
         let db = self.db();
         let place = self.find(db, key);
         self.count_lookup(key, place.is_some());
@@ -224,6 +244,7 @@ impl<'a> Call<'a> {
     ) -> Result<(Option<&K>, &mut Reply), CommandError> {
         let db = self.db();
         let Some(place) = self.find(db, key) else { return Ok((None, self.reply)) };
+        self.use_item(db, place);
         let value = K::of(self.core.store.database(db).at(place).value).ok_or(CommandError::WrongType)?;
         Ok((Some(value), self.reply))
     }
@@ -234,6 +255,7 @@ impl<'a> Call<'a> {
         let place = self.find(db, key);
         self.count_lookup(key, place.is_some());
         let Some(place) = place else { return Ok((None, self.reply)) };
+        self.use_item(db, place);
         let value = K::of(self.core.store.database(db).at(place).value).ok_or(CommandError::WrongType)?;
         Ok((Some(value), self.reply))
     }
@@ -651,6 +673,11 @@ impl Call<'_> {
         let transaction = self.session.transaction.as_deref().filter(|_| command.runs_transaction());
         let writes = command.is_write() || transaction.is_some_and(|transaction| transaction.writes);
         let grows = command.is_denied_without_memory() || transaction.is_some_and(|transaction| transaction.grows);
+        if (writes || grows) && self.core.config.max_memory > 0 {
+            // What a word costs beside its bytes, if it becomes an element.
+            let bytes = self.args.bytes() + 64 * self.args.len();
+            self.core.make_room(self.monotonic, bytes, limits::EVICTED_AT_ONCE);
+        }
         if grows && self.core.is_primary() && self.core.is_out_of_memory() {
             self.core.probes.hit(Probe::OutOfMemory);
             return Err(CommandError::OutOfMemory);

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::channels::Push;
 use crate::forward::Answered;
@@ -32,6 +33,10 @@ pub struct Clients {
     proxies: usize,
     /// Connections that were closed because they did not take their mail.
     overflowed: u64,
+    /// Bytes that have arrived and were not run, and of replies that have not left, of all connections.
+    buffers: Arc<AtomicUsize>,
+    /// Bytes of all mail.
+    mailed: usize,
 }
 
 /// A connection that sees every command, and as whom it asked for that.
@@ -109,7 +114,7 @@ impl Clients {
 
     pub(crate) fn close(&mut self, slot: Slot) -> Option<Box<Session>> {
         self.woken.retain(|woken| *woken != slot);
-        self.mail[slot] = Mailbox::default();
+        self.mailed -= core::mem::take(&mut self.mail[slot]).bytes;
         self.vacant.push(slot);
         let session = self.sessions[slot].take();
         self.proxies -= usize::from(session.as_ref().is_some_and(|session| session.is_proxy));
@@ -210,12 +215,15 @@ impl Clients {
         if mailbox.killed {
             return;
         }
-        mailbox.bytes += mail.size();
-        if mailbox.bytes > limits::MAX_MAIL {
+        let size = mail.size();
+        if mailbox.bytes + size > limits::MAX_MAIL {
+            self.mailed -= core::mem::take(&mut mailbox.bytes);
             mailbox.mail = Vec::new();
             mailbox.killed = true;
             self.overflowed += 1;
         } else {
+            self.mailed += size;
+            mailbox.bytes += size;
             mailbox.mail.push(mail);
         }
         self.wake(slot);
@@ -224,7 +232,7 @@ impl Clients {
     /// Takes a connection's mail.
     pub(crate) fn collect(&mut self, slot: Slot, reply: &mut Reply) {
         let mailbox = &mut self.mail[slot];
-        mailbox.bytes = 0;
+        self.mailed -= core::mem::take(&mut mailbox.bytes);
         for mail in mailbox.mail.drain(..) {
             match mail {
                 Mail::Line(line) => reply.bytes.extend_from_slice(&line),
@@ -232,6 +240,16 @@ impl Clients {
                 Mail::Invalidation(push, is_subscribed) => push.write(is_subscribed, reply),
             }
         }
+    }
+
+    /// Where a connection counts what it has waiting: what leaves, leaves without the store's lock.
+    pub(crate) fn buffers(&self) -> Arc<AtomicUsize> {
+        self.buffers.clone()
+    }
+
+    /// Bytes that all connections have waiting, either way.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffers.load(Ordering::Relaxed) + self.mailed
     }
 
     /// Whether a connection is to be closed at once.

@@ -1,7 +1,9 @@
 //! A connection: bytes in, requests run in order, replies out through the gate. What is asynchronous about it (sockets,
 //! password checks, waiting) is its driver's; every decision is here.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
 use crate::call::{Then, Wanted};
@@ -73,6 +75,9 @@ pub struct Connection {
     ran_until: Monotonic,
     /// Nobody waits for the thread that runs it.
     may_take_long: bool,
+    /// What all connections have waiting, and what this one has of it.
+    buffers: Arc<AtomicUsize>,
+    buffered: usize,
 }
 
 /// A reply whose time has not come, and the batch that it waits for then.
@@ -91,13 +96,19 @@ const KEPT_BUFFER: usize = 16 << 10;
 
 impl Default for Connection {
     fn default() -> Self {
-        Self::new(Slot::MAX)
+        Self::new(Slot::MAX, Arc::default())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.buffers.fetch_sub(self.buffered, Ordering::Relaxed);
     }
 }
 
 impl Connection {
     /// See [`Core::connect`].
-    pub(crate) fn new(slot: Slot) -> Self {
+    pub(crate) fn new(slot: Slot, buffers: Arc<AtomicUsize>) -> Self {
         Self {
             slot,
             gate: Gate::default(),
@@ -109,6 +120,8 @@ impl Connection {
             arrived: None,
             ran_until: Monotonic::default(),
             may_take_long: false,
+            buffers,
+            buffered: 0,
         }
     }
 
@@ -172,7 +185,17 @@ impl Connection {
         session.buffered = (self.unread(), self.gate.len());
         session.protocol = self.gate.reply.protocol;
         core.clients.put_back(self.slot, session);
+        self.count_buffers();
         step
+    }
+
+    fn count_buffers(&mut self) {
+        let now = self.unread() + self.gate.len();
+        if now != self.buffered {
+            // Adding what was taken away wraps to the same.
+            self.buffers.fetch_add(now.wrapping_sub(self.buffered), Ordering::Relaxed);
+            self.buffered = now;
+        }
     }
 
     /// As [`Connection::run`], where a script may take long.
@@ -419,6 +442,7 @@ impl Connection {
     /// Notes that the first `n` of the ready bytes have left.
     pub fn sent(&mut self, n: usize) {
         self.gate.sent(n);
+        self.count_buffers();
     }
 
     /// Opens the gate as far as batches have got, and tells the truth to what has waited too long.

@@ -22,6 +22,7 @@ use crate::effect::{self, Effect, Effects};
 use crate::entry::Entry;
 use crate::events::Events;
 use crate::everywhere::Everywhere;
+use crate::eviction::{Eviction, Policy};
 use crate::exchange::Exchange;
 use crate::facade::{Facade, Heard};
 use crate::forward::{Origin, Void};
@@ -89,6 +90,8 @@ pub struct Config {
     pub max_clients: u64,
     /// Bytes that items may take by their accounted sizes; 0: as many as there are.
     pub max_memory: u64,
+    /// Which keys make room for others then.
+    pub memory_policy: Policy,
     /// Which of Redis's ways to find a primary it answers.
     pub facade: Facade,
     pub script_times: Times,
@@ -297,6 +300,7 @@ pub struct Core {
     pub stats: Stats,
     pub(crate) probes: Arc<Probes>,
     pub(crate) diagnostics: Diagnostics,
+    pub(crate) eviction: Eviction,
     pub(crate) rates: Rates,
     role: Role,
     /// This life's number, once its `Hello` is in the log.
@@ -334,7 +338,7 @@ pub struct Core {
     pub(crate) keeper: KeeperState,
     /// Bytes from and to clients as of the last tick.
     traffic: (u64, u64),
-    random: Random,
+    pub(crate) random: Random,
     /// How many secrets were made for clients.
     secrets_made: u64,
     /// When a newer snapshot was first heard of.
@@ -361,6 +365,7 @@ impl Core {
             stats: Stats::new(commands.all().len()),
             probes: Arc::default(),
             diagnostics: Diagnostics::new(&commands),
+            eviction: Eviction::new(config.memory_policy),
             rates: Rates::default(),
             system: System::default(),
             rights_changes: 0,
@@ -410,7 +415,7 @@ impl Core {
         }
         let port = if self.config.replica { Port::Read } else { port };
         let slot = self.clients.open(|id, slot| Session::new(id, slot, port, peer, now));
-        Some(Connection::new(slot))
+        Some(Connection::new(slot, self.clients.buffers()))
     }
 
     /// A client has gone.
@@ -514,7 +519,7 @@ impl Core {
     }
 
     fn call<'a>(&'a mut self, now: Now, session: &'a mut Session, args: Args<'a>, reply: &'a mut Reply) -> Call<'a> {
-        self.newest_wall = self.newest_wall.max(now.wall);
+        self.note_wall(now.wall);
         Call {
             now: self.newest_wall,
             monotonic: now.monotonic,
@@ -586,7 +591,7 @@ impl Core {
                 self.probes.hit(Probe::SnapshotLoaded);
                 self.check_format(system.agreed.format).map_err(|error| BadEntry { index, error })?;
                 self.applied = Some(index);
-                self.newest_wall = self.newest_wall.max(system.newest_wall);
+                self.note_wall(system.newest_wall);
                 self.system = system;
                 self.forget_programs();
                 self.rights_changes += 1;
@@ -609,7 +614,10 @@ impl Core {
             }
             Input::CloseBatch => self.close_batch(now, out),
             Input::Tick { input_bytes, output_bytes } => self.tick(now, input_bytes, output_bytes, out),
-            Input::Expire => self.expire(now),
+            Input::Expire => {
+                self.expire(now);
+                self.make_room(now.monotonic, 0, limits::EVICTED_AT_TICK);
+            }
             Input::Resend => self.resend(now.monotonic, out),
             Input::Found { admin, password_hash, sealed_ca } => {
                 assert!(self.is_primary(), "only a primary founds");
@@ -771,7 +779,7 @@ impl Core {
                 self.leave(out)
             }
             (Entry::Batch { effects, .. }, _) if accepted || Mutant::IgnoreVerdict.is_chosen() => {
-                self.newest_wall = self.newest_wall.max(self.system.newest_wall);
+                self.note_wall(self.system.newest_wall);
                 self.apply_all(effects)?;
             }
             _ => {}
@@ -872,6 +880,7 @@ impl Core {
         self.incarnation = None;
         self.claimed = None;
         self.store = Store::new(self.config.seed);
+        self.note_wall(self.newest_wall);
         self.system = System::default();
         self.forget_programs();
         self.scripts.is_spoilt = false;
@@ -966,7 +975,7 @@ impl Core {
 
     /// Deletes keys whose deadline has passed: those of a few parts of the table, for bounded time.
     fn expire(&mut self, now: Now) {
-        self.newest_wall = self.newest_wall.max(now.wall);
+        self.note_wall(now.wall);
         if !self.takes_writes()
             || self.holds_writes(now.monotonic)
             || self.pause.is_some_and(|p| now.monotonic < p.until)
@@ -1022,7 +1031,7 @@ impl Core {
         self.serve_waiters(now);
         self.expire_forwarded(now.monotonic);
         self.exchange.expire(now.monotonic, self.config.park_timeout);
-        let used = self.used_memory();
+        let used = self.total_memory();
         let stats = &mut self.stats;
         stats.input_bytes += input_bytes - self.traffic.0;
         stats.output_bytes += output_bytes - self.traffic.1;
@@ -1104,6 +1113,16 @@ impl Core {
         }
     }
 
+    /// Bytes of what was executed and the log has not accepted.
+    pub(crate) fn log_buffers(&self) -> usize {
+        match &self.role {
+            Role::Primary(reign) => {
+                reign.open.len() + reign.in_flight.iter().map(|sent| sent.proposal.len()).sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+
     /// Takes what was executed since out of the open batch; this memory contains it all the same.
     pub(crate) fn cut(&mut self, mark: Mark) {
         if let Role::Primary(reign) = &mut self.role {
@@ -1146,15 +1165,19 @@ impl Core {
         self.watches.watch(&mut session.watching, verdicts.epoch, db, key);
     }
 
-    /// Whether nothing more may be stored.
-    pub(crate) fn is_out_of_memory(&self) -> bool {
-        self.config.max_memory > 0 && self.used_memory() as u64 >= self.config.max_memory
-    }
-
     /// So many hexadecimal digits that nobody can foresee.
     pub(crate) fn secret(&mut self, digits: usize) -> Vec<u8> {
         self.secrets_made += 1;
         password::unforeseeable(&self.config.secret, self.secrets_made, digits)
+    }
+
+    /// The data's time is at least this.
+    #[inline]
+    fn note_wall(&mut self, wall: Wall) {
+        self.newest_wall = self.newest_wall.max(wall);
+        if self.eviction.notes_uses() {
+            self.store.fresh = self.eviction.fresh(self.newest_wall);
+        }
     }
 
     /// The highest wall clock in the log or used here.

@@ -30,6 +30,8 @@ impl Events {
     pub const SORTED_SET: Events = Events(1 << 5);
     /// A deadline had passed.
     pub const EXPIRED: Events = Events(1 << 6);
+    /// It made room for others.
+    pub const EVICTED: Events = Events(1 << 7);
     pub const STREAM: Events = Events(1 << 8);
     /// Of a type that a module of Redis has.
     pub const MODULE: Events = Events(1 << 9);

@@ -93,19 +93,25 @@ fn clients(s: &mut Section<'_>) {
 }
 
 fn memory(s: &mut Section<'_>) {
-    let used = s.core.used_memory();
+    let buffers = s.core.buffers();
+    let used = s.core.total_memory();
     let peak = s.core.stats.peak_memory.max(used);
     s.line("used_memory", used);
     s.line("used_memory_human", Human(used));
     s.line("used_memory_peak", peak);
     s.line("used_memory_peak_human", Human(peak));
-    s.line("used_memory_dataset", used);
+    s.line("used_memory_overhead", buffers.sum());
+    s.line("used_memory_dataset", s.core.used_memory());
     s.line("maxmemory", s.core.config.max_memory);
     s.line("maxmemory_human", Human(s.core.config.max_memory as usize));
-    s.line("maxmemory_policy", "noeviction");
+    s.line("maxmemory_policy", s.core.eviction.policy().name());
     let libraries = s.core.system.programs.libraries();
     let (libraries, functions) = libraries
         .fold((0, 0), |(libraries, functions), (_, library)| (libraries + 1, functions + library.functions.len()));
+    s.line("mem_clients_normal", buffers.clients);
+    // It waits for the log, and does not count for the limit.
+    s.line("mem_aof_buffer", buffers.log);
+    s.line("mem_not_counted_for_evict", buffers.log);
     s.line("used_memory_lua", s.core.scripts.memory());
     s.line("used_memory_vm_total", s.core.scripts.memory());
     s.line("number_of_cached_scripts", s.core.scripts.len());
@@ -163,7 +169,7 @@ fn stats(s: &mut Section<'_>) {
     s.line("instantaneous_output_kbps", format_args!("{:.2}", s.core.rates.output() as f64 / 1024.0));
     s.line("rejected_connections", stats.connections_rejected);
     s.line("expired_keys", stats.expired_keys);
-    s.line("evicted_keys", 0);
+    s.line("evicted_keys", stats.evicted_keys);
     s.line("keyspace_hits", stats.keyspace_hits);
     s.line("keyspace_misses", stats.keyspace_misses);
     let [channels, patterns, shard_channels] = s.core.subscribed();

@@ -25,6 +25,7 @@ pub mod effect;
 pub mod entry;
 pub mod events;
 pub mod everywhere;
+pub mod eviction;
 pub mod exchange;
 pub mod extended;
 pub mod facade;

@@ -103,6 +103,14 @@ pub const MAX_TRANSACTION: usize = 512 << 20;
 /// Parts of the table, about a thousand keys each, that are searched at once for keys whose deadline has passed.
 pub const EXPIRY_PARTS: usize = 12;
 
+/// Keys that go at once to make room for a command, about: some ten microseconds' work, as Redis bounds it. A command that
+/// brings more than they leave has more go.
+pub const EVICTED_AT_ONCE: u64 = 64;
+/// Keys that may be looked at for each that goes, `maxmemory-samples`: more would gain nothing and hold up everybody.
+pub const MAX_SAMPLES: usize = 64;
+/// Keys that go at once as time passes, when a limit was lowered for example.
+pub const EVICTED_AT_TICK: u64 = 4096;
+
 /// Scripts that `SCRIPT LOAD` has brought and bytes of all of them: the oldest make room. They are in the memory of every
 /// node and in every snapshot; whoever calls one that is gone brings it again.
 pub const SCRIPTS: usize = 10_000;

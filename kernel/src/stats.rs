@@ -20,6 +20,8 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    /// Keys that made room for others.
+    pub evicted_keys: u64,
     /// Claims that this Core has made.
     pub claims: u64,
     /// How often another Core took over from this one.
@@ -42,7 +44,7 @@ pub struct Stats {
     pub batches_accepted: u64,
     /// Bytes of effects in accepted batches.
     pub effect_bytes: u64,
-    /// The most memory that was accounted for the data at a tick, bytes.
+    /// The most memory that was accounted at a tick, bytes.
     pub peak_memory: usize,
 }
 

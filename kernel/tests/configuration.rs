@@ -84,10 +84,13 @@ fn what_was_set_is_what_get_and_info_show() {
     let mut world = World::new();
     assert_eq!(
         world.ask("CONFIG GET slowlog-* maxm*"),
-        "maxmemory 0 slowlog-log-slower-than 10000 slowlog-max-len 128"
+        "maxmemory 0 maxmemory-policy noeviction maxmemory-samples 5 slowlog-log-slower-than 10000 slowlog-max-len 128"
     );
     assert_eq!(world.ask("CONFIG SET maxmemory 100mb MaxClients 7 latency-monitor-threshold 5"), "OK");
-    assert_eq!(world.ask("CONFIG GET max* latency*"), "latency-monitor-threshold 5 maxclients 7 maxmemory 104857600");
+    assert_eq!(
+        world.ask("CONFIG GET max* latency*"),
+        "latency-monitor-threshold 5 maxclients 7 maxmemory 104857600 maxmemory-policy noeviction maxmemory-samples 5"
+    );
     assert!(world.ask("INFO clients").contains("maxclients:7\r\n"));
     let memory = world.ask("INFO memory");
     assert!(memory.contains("maxmemory:104857600\r\n") && memory.contains("maxmemory_human:100.00M\r\n"), "{memory}");
@@ -186,7 +189,7 @@ fn the_operators_file_is_not_rewritten() {
 fn names_are_shown_as_they_were_asked_for() {
     let mut world = World::new();
     assert_eq!(world.ask("CONFIG GET MaxMemory"), "MaxMemory 0");
-    assert_eq!(world.ask("CONFIG GET MAXM*"), "maxmemory 0");
+    assert_eq!(world.ask("CONFIG GET MAXM*"), "maxmemory 0 maxmemory-policy noeviction maxmemory-samples 5");
 }
 
 #[test]

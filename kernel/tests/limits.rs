@@ -265,6 +265,7 @@ fn the_documents_tell_every_limit() {
         ("MAX_PASSWORDS", limits::MAX_PASSWORDS),
         ("MAX_RULES", limits::MAX_RULES),
         ("MAX_SLOWLOG", limits::MAX_SLOWLOG),
+        ("MAX_SAMPLES", limits::MAX_SAMPLES),
         ("MAX_ACL_LOG", limits::MAX_ACL_LOG),
         ("MAX_USERS", limits::MAX_USERS),
         ("MAX_NAME", limits::MAX_NAME),

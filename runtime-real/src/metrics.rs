@@ -162,6 +162,7 @@ fn data(page: &mut Page, core: &Core) {
     page.counter("mneme_keyspace_hits_total", "Reads that found their key.").is(stats.keyspace_hits);
     page.counter("mneme_keyspace_misses_total", "Reads that found no key.").is(stats.keyspace_misses);
     page.counter("mneme_expired_keys_total", "Keys deleted because their deadline had passed.").is(stats.expired_keys);
+    page.counter("mneme_evicted_keys_total", "Keys deleted to make room for others.").is(stats.evicted_keys);
 }
 
 fn role(page: &mut Page, core: &Core, now: Monotonic) {

@@ -387,6 +387,7 @@ impl This {
                 port: core.listen.port(),
                 max_clients: core.max_clients,
                 max_memory: core.max_memory,
+                memory_policy: core.memory_policy,
                 facade: core.facade.clone(),
                 script_times: core.script_times,
                 parameters: core.parameters.clone(),

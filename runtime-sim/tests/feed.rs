@@ -21,6 +21,7 @@ use mneme_driver::types::Proposal;
 use mneme_kernel::core::{Config, Content, Core, Input, Now};
 use mneme_kernel::effect::{self, Effect};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::eviction::Policy;
 use mneme_kernel::facade::Facade;
 use mneme_kernel::ids::{DbId, Epoch, Incarnation, Index, Seq};
 use mneme_kernel::level::Level;
@@ -334,6 +335,7 @@ fn core(env: &SimEnv) -> Core {
         port: 6379,
         max_clients: 10,
         max_memory: 0,
+        memory_policy: Policy::NoEviction,
         facade: Facade::default(),
         script_times: Default::default(),
         parameters: Vec::new(),

@@ -190,7 +190,8 @@ impl Seen {
             say(format!("it is {} entries behind", self.lag), Some("see docs/RUNBOOKS.md#mnemecorelags"));
         }
         let (used, most) = (self.number("used_memory"), self.number("maxmemory"));
-        if most > 0 && used > most / 10 * 9 {
+        // With a policy that evicts it is meant to be full.
+        if most > 0 && used > most / 10 * 9 && self.text("maxmemory_policy") == "noeviction" {
             say(format!("{used} of {most} bytes of --maxmemory are used"), Some("raise --maxmemory, or remove keys"));
         }
         let (clients, most) = (self.number("connected_clients"), self.number("maxclients"));

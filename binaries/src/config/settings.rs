@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mneme_kernel::agreed;
+use mneme_kernel::eviction::Policy;
 use mneme_kernel::level::Level;
 use tracing::level_filters::LevelFilter;
 
@@ -78,6 +79,8 @@ pub struct Settings {
 
     /// The most memory that data may take, in bytes.
     pub maxmemory: Option<NonZeroU64>,
+    /// Which keys make room for others then.
+    pub maxmemory_policy: Policy,
     /// Keepers compact at least this often, if anything changed.
     pub snapshot_interval: Duration,
     /// Keepers compact when the log has grown by so many bytes.
@@ -187,6 +190,7 @@ impl Settings {
                 parse::word(&[("lease", ReadSafety::Lease), ("quorum-check", ReadSafety::QuorumCheck)]),
             )?,
             maxmemory: NonZeroU64::new(from.one("maxmemory", parse::bytes)?),
+            maxmemory_policy: from.one("maxmemory-policy", parse::word(&Policy::ALL))?,
             snapshot_interval: from.one("snapshot-interval", parse::duration)?,
             snapshot_log_bytes: from.one("snapshot-log-bytes", parse::bytes)?,
             log_level: from.one("log-level", parse::log_level)?,

@@ -90,6 +90,7 @@ pub const GROUPS: &[Group] = &[
     ]},
     Group { heading: "Memory and disk", settings: &[
         row("maxmemory", "BYTES", Is("0"), Core, "The most memory that data may take, such as 512mb or 2gb; 0: no limit"),
+        row("maxmemory-policy", "POLICY", Is("noeviction"), Core, "Which keys make room then: allkeys- or volatile- with lru, lfu or random, or volatile-ttl; noeviction: none"),
         row("snapshot-interval", "TIME", Is("15m"), Every, "Keepers compact at least this often, if anything changed"),
         row("snapshot-log-bytes", "BYTES", Is("1gb"), Every, "Keepers compact when the log has grown by so much"),
     ]},

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use mneme_kernel::eviction::Policy;
 use mneme_kernel::level::Level;
 
 use super::*;
@@ -133,7 +134,8 @@ fn a_file_may_say_everything() {
 
 #[test]
 fn every_setting_has_an_effect() {
-    let texts = "x 1 2 127.0.0.1:1 1s 1mb 0660 replica none all quorum-check debug json sentinel".split(' ');
+    let texts =
+        "x 1 2 127.0.0.1:1 1s 1mb 0660 replica none all quorum-check debug json sentinel allkeys-lru".split(' ');
     let unlike_default = |env: &[(&str, &str)]| match run(Program::Core, &[], env) {
         Ok(loaded) => format!("{:?}", loaded.settings) != format!("{:?}", settings(&[], &[])),
         Err(_) => false,
@@ -207,6 +209,11 @@ fn a_bad_value_is_refused_with_its_place() {
         ("snapshot-interval", "99999999999999999d", "\"99999999999999999d\" is not a time such as 500ms, 5s or 15m"),
         ("maxmemory", "much", "\"much\" is not a size such as 1048576, 512mb or 2gb"),
         ("maxmemory", "20000000000gb", "\"20000000000gb\" is not a size such as 1048576, 512mb or 2gb"),
+        (
+            "maxmemory-policy",
+            "lru",
+            "\"lru\" is none of volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction",
+        ),
         ("unix-socket-mode", "0888", "\"0888\" is not an octal file mode such as 0600"),
         ("unix-socket-mode", "1777", "\"1777\" is not an octal file mode such as 0600"),
         ("node", "a b", "\"a b\" is not a name of up to 64 letters, digits, dots, dashes and underscores"),
@@ -238,6 +245,7 @@ fn values_are_understood() {
         &["--listen", "localhost:1", "--cluster-listen", "[::1]:2", "--join", "a:1, [::1]:7", "--role", "Replica"],
         &[
             ("MNEME_MAXMEMORY", "512MB"),
+            ("MNEME_MAXMEMORY_POLICY", "allkeys-LFU"),
             ("MNEME_SNAPSHOT_LOG_BYTES", "2g"),
             ("MNEME_LEVEL_TIMEOUT", "250ms"),
             ("MNEME_SNAPSHOT_INTERVAL", "2h"),
@@ -253,6 +261,7 @@ fn values_are_understood() {
     assert_eq!(got.join.iter().map(HostPort::to_string).collect::<Vec<_>>(), ["a:1", "[::1]:7"]);
     assert_eq!(got.role, Role::Replica);
     assert_eq!(got.maxmemory.map(u64::from), Some(512 << 20));
+    assert_eq!(got.maxmemory_policy, Policy::AllkeysLfu);
     assert_eq!(got.snapshot_log_bytes, 2_000_000_000);
     assert_eq!(got.level_timeout, Duration::from_millis(250));
     assert_eq!(got.snapshot_interval, Duration::from_secs(7200));

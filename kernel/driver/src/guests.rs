@@ -135,6 +135,7 @@ impl Guests {
 #[cfg(test)]
 mod tests {
     use mneme_kernel::core::Config;
+    use mneme_kernel::eviction::Policy;
     use mneme_kernel::level::Level;
     use mneme_kernel::limits;
     use mneme_kernel::time::Monotonic;
@@ -161,6 +162,7 @@ mod tests {
             port: 1,
             max_clients: 1,
             max_memory: 0,
+            memory_policy: Policy::NoEviction,
             secret: [1; 4],
             facade: Default::default(),
             script_times: Default::default(),

@@ -87,6 +87,7 @@ fn load(call: &mut Call<'_>) -> Result<(), CommandError> {
 
 /// All of it is looked at before any of it is done.
 fn data(call: &mut Call<'_>, bytes: &[u8]) -> Result<(), CommandError> {
+    call.core.make_room(call.monotonic, bytes.len(), limits::EVICTED_AT_ONCE);
     if call.core.is_out_of_memory() {
         return Err(CommandError::OutOfMemory);
     }

@@ -9,6 +9,7 @@ use super::{Access, Command, CommandError, Keys, is_word, lossy};
 use crate::call::Call;
 use crate::core::Core;
 use crate::events::Events;
+use crate::eviction::Policy;
 use crate::glob;
 use crate::limits;
 use crate::resp::parse_i64;
@@ -53,6 +54,8 @@ enum Kind {
     Memory,
     /// Characters of classes of events.
     Events,
+    /// A policy's name.
+    Policy,
 }
 
 /// By name.
@@ -83,6 +86,18 @@ const PARAMETERS: &[Parameter] = &[
         set: |core, value| core.config.script_times.timeout = Duration::from_millis(value as u64),
     },
     Parameter {
+        name: "lfu-decay-time",
+        kind: Kind::Number(0, |_| i32::MAX.into()),
+        get: |core| core.eviction.decay_minutes as i128,
+        set: |core, value| core.eviction.decay_minutes = value as usize,
+    },
+    Parameter {
+        name: "lfu-log-factor",
+        kind: Kind::Number(0, |_| i32::MAX.into()),
+        get: |core| core.eviction.log_factor as i128,
+        set: |core, value| core.eviction.log_factor = value as usize,
+    },
+    Parameter {
         name: "maxclients",
         // There are seats for no more than at the start.
         kind: Kind::Number(1, |core| core.most_clients as i64),
@@ -94,6 +109,18 @@ const PARAMETERS: &[Parameter] = &[
         kind: Kind::Memory,
         get: |core| core.config.max_memory.into(),
         set: |core, value| core.config.max_memory = value as u64,
+    },
+    Parameter {
+        name: "maxmemory-policy",
+        kind: Kind::Policy,
+        get: |core| core.eviction.policy() as i128,
+        set: |core, value| core.set_policy(Policy::ALL[value as usize].1),
+    },
+    Parameter {
+        name: "maxmemory-samples",
+        kind: Kind::Number(1, |_| limits::MAX_SAMPLES as i64),
+        get: |core| core.eviction.samples as i128,
+        set: |core, value| core.eviction.samples = value as usize,
     },
     Parameter {
         name: "notify-keyspace-events",
@@ -160,6 +187,11 @@ impl Kind {
                 let events = Events::parse(text).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
                 Ok(events.number())
             }
+            Kind::Policy => {
+                let names = Policy::ALL.map(|(name, _)| name).join(", ");
+                let wrong = || format!("argument(s) must be one of the following: {names}");
+                Policy::parse(text).map(|policy| policy as i128).ok_or_else(wrong)
+            }
             Kind::Number(least, most) => {
                 let most = most(core);
                 let value = parse_i64(text).ok_or("argument couldn't be parsed into an integer")?;
@@ -178,6 +210,7 @@ impl Parameter {
         match self.kind {
             Kind::Number(..) | Kind::Memory => value.to_string(),
             Kind::Events => Events::from_number(value).shown(),
+            Kind::Policy => Policy::ALL[value as usize].0.into(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::{
-    Access, CommandError, acl, client, cluster, database, functions, is_word, pubsub, scripts, sentinel, slots,
+    Access, CommandError, acl, client, cluster, database, functions, is_word, memory, pubsub, scripts, sentinel, slots,
     stream_groups, stream_info, user,
 };
 use crate::call::Call;
@@ -48,6 +48,7 @@ pub(super) fn all() -> [Container; 17] {
         table("database", "DATABASE", database::SUBCOMMANDS),
         table("function", "FUNCTION", functions::SUBCOMMANDS),
         table("script", "SCRIPT", scripts::SUBCOMMANDS),
+        table("memory", "MEMORY", memory::SUBCOMMANDS),
         table("pubsub", "PUBSUB", pubsub::SUBCOMMANDS),
         table("sentinel", "SENTINEL", sentinel::SUBCOMMANDS),
         table("user", "USER", user::SUBCOMMANDS),
@@ -64,7 +65,6 @@ pub(super) fn all() -> [Container; 17] {
             "LATENCY",
             &[("doctor", 2), ("histogram", -2), ("history", 3), ("latest", 2), ("reset", -2), ("help", 2)],
         ),
-        container("memory", "MEMORY", &[("usage", -3), ("help", 2)]),
         container("object", "OBJECT", &[("encoding", 3), ("freq", 3), ("idletime", 3), ("refcount", 3), ("help", 2)]),
         container("slowlog", "SLOWLOG", &[("get", -2), ("len", 2), ("reset", 2), ("help", 2)]),
     ]

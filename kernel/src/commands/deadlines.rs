@@ -201,7 +201,7 @@ impl<'a> Lifetime<'a> {
 /// Replies with the key's deadline or what is left until it; -1 if it has none, -2 if there is no such key.
 fn reply_deadline(call: &mut Call<'_>, unit: TimeUnit) -> Result<(), CommandError> {
     let base = if unit.absolute { 0 } else { call.now.0 };
-    let ms = match call.look_up(call.args.at(1)) {
+    let ms = match call.look_at(call.args.at(1)) {
         None => -2,
         Some(item) => item.deadline.map_or(-1, |deadline| (deadline - base) as i64),
     };

@@ -45,29 +45,27 @@ struct Options {
     replaces: bool,
     /// The time is one since 1970.
     absolute: bool,
+    /// How long the key was idle, in seconds, or how often it was used.
+    idle: Option<u64>,
+    uses: Option<u8>,
 }
 
 impl Options {
     fn of(call: &Call<'_>) -> Result<Self, CommandError> {
         let mut found = Options::default();
-        let (mut has_idle_time, mut has_frequency) = (false, false);
         let mut options = call.args.skip(4).iter();
         while let Some(option) = options.next() {
             if is_word(option, "replace") {
                 found.replaces = true;
             } else if is_word(option, "absttl") {
                 found.absolute = true;
-            } else if is_word(option, "idletime") && !has_frequency {
-                // Neither is kept: they are for policies that evict.
-                if integer(options.next().ok_or(CommandError::Syntax)?)? < 0 {
-                    return Err(CommandError::Other("Invalid IDLETIME value, must be >= 0"));
-                }
-                has_idle_time = true;
-            } else if is_word(option, "freq") && !has_idle_time {
-                if !(0..=255).contains(&integer(options.next().ok_or(CommandError::Syntax)?)?) {
-                    return Err(CommandError::Other("Invalid FREQ value, must be >= 0 and <= 255"));
-                }
-                has_frequency = true;
+            } else if is_word(option, "idletime") && found.uses.is_none() {
+                let idle = u64::try_from(integer(options.next().ok_or(CommandError::Syntax)?)?);
+                found.idle = Some(idle.map_err(|_| CommandError::Other("Invalid IDLETIME value, must be >= 0"))?);
+            } else if is_word(option, "freq") && found.idle.is_none() {
+                let uses = u8::try_from(integer(options.next().ok_or(CommandError::Syntax)?)?);
+                let wrong = CommandError::Other("Invalid FREQ value, must be >= 0 and <= 255");
+                found.uses = Some(uses.map_err(|_| wrong)?);
             } else {
                 return Err(CommandError::Syntax);
             }
@@ -102,6 +100,7 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
     let change = match &loaded {
         Loaded::Text(text) => {
             call.put(key, text, deadline);
+            call.set_past(key, options.idle, options.uses);
             call.notify(Events::GENERIC, "restore", key);
             return Ok(());
         }
@@ -111,6 +110,7 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
         Loaded::Hash(words) => Change::PutFields(Words::new(words)),
     };
     call.change(key, change);
+    call.set_past(key, options.idle, options.uses);
     if deadline.is_some() {
         call.set_deadline(key, deadline);
     }

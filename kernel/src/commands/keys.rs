@@ -35,7 +35,7 @@ pub(super) const COMMANDS: &[Command] = &[
         keys: Keys::ALL,
         flags: &["fast"],
         summary: "Determines whether one or more keys exist.",
-        run: count_existing,
+        run: |call| count_existing(call, |call, key| call.look_at(key).is_some()),
     },
     Command {
         name: "touch",
@@ -44,7 +44,13 @@ pub(super) const COMMANDS: &[Command] = &[
         keys: Keys::ALL,
         flags: &["fast"],
         summary: "Counts those of the keys that exist, and notes that they were used.",
-        run: count_existing,
+        run: |call| {
+            // It is what it is for, whatever CLIENT NO-TOUCH says.
+            let quiet = core::mem::take(&mut call.session.no_touch);
+            let done = count_existing(call, |call, key| call.look_up(key).is_some());
+            call.session.no_touch = quiet;
+            done
+        },
     },
     Command {
         name: "type",
@@ -54,7 +60,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &["fast"],
         summary: "Determines the type of value stored at a key.",
         run: |call| {
-            let found = call.get(call.args.at(1)).map_or("none", |item| item.value.type_name());
+            let found = call.peek(call.args.at(1)).map_or("none", |item| item.value.type_name());
             call.reply.simple(found);
             Ok(())
         },
@@ -190,10 +196,10 @@ fn delete(call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn count_existing(call: &mut Call<'_>) -> Result<(), CommandError> {
+fn count_existing(call: &mut Call<'_>, exists: impl Fn(&mut Call<'_>, &[u8]) -> bool) -> Result<(), CommandError> {
     let mut found = 0;
     for key in call.args.skip(1).iter() {
-        found += i64::from(call.look_up(key).is_some());
+        found += i64::from(exists(call, key));
     }
     call.reply.integer(found);
     Ok(())

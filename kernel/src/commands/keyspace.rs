@@ -109,15 +109,6 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "A container for object introspection commands.",
         run: object,
     },
-    Command {
-        name: "memory",
-        arity: -2,
-        access: Access::Read,
-        keys: Keys { first: 2, last: 2, step: 1 },
-        flags: &[],
-        summary: "A container for memory diagnostics commands.",
-        run: memory,
-    },
 ];
 
 /// The database that a number or a name means, if there is one.
@@ -251,56 +242,30 @@ fn object(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let known = ["encoding", "refcount", "idletime", "freq"].into_iter().find(|word| is_word(subcommand, word));
     let known = known.ok_or_else(|| CommandError::unknown_subcommand(call.args, "OBJECT"))?;
-    let Some(item) = call.get(call.args.at(2)) else {
+    let db = call.db();
+    let Some(place) = call.find(db, call.args.at(2)) else {
         call.reply.null();
         return Ok(());
     };
+    let item = call.core.store.database(db).at(place);
     match known {
         "encoding" => {
             let encoding = item.value.encoding();
             call.reply.bulk(encoding.as_bytes());
         }
         "refcount" => call.reply.integer(1),
-        "idletime" => return Err(CommandError::Other("Idle times are not tracked: no maxmemory policy needs them.")),
+        "idletime" => {
+            let idle = call.core.idle_time(db, place, call.now).ok_or(CommandError::Other(
+                "An LRU maxmemory policy is not selected, idle time not tracked. CONFIG SET maxmemory-policy selects one.",
+            ))?;
+            call.reply.integer((idle / 1000) as i64);
+        }
         _ => {
-            return Err(CommandError::Other(
+            let uses = call.core.frequency(db, place, call.now).ok_or(CommandError::Other(
                 "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
-            ));
+            ))?;
+            call.reply.integer(uses.into());
         }
-    }
-    Ok(())
-}
-
-const MEMORY_HELP: &[&str] = &[
-    "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "USAGE <key> [SAMPLES <count>]",
-    "    Return the bytes that are accounted for <key> and its value.",
-    "HELP",
-    "    Print this help.",
-];
-
-fn memory(call: &mut Call<'_>) -> Result<(), CommandError> {
-    let subcommand = call.args.at(1);
-    if is_word(subcommand, "help") {
-        call.reply.help(MEMORY_HELP);
-        return Ok(());
-    }
-    if !is_word(subcommand, "usage") {
-        return Err(CommandError::unknown_subcommand(call.args, "MEMORY"));
-    }
-    let mut options = call.args.skip(3).iter();
-    while let Some(option) = options.next() {
-        let samples = options.next().filter(|_| is_word(option, "samples")).ok_or(CommandError::Syntax)?;
-        // A string is one sample, however many are asked for.
-        if integer(samples)? < 0 {
-            return Err(CommandError::Syntax);
-        }
-    }
-    let (db, key) = (call.db(), call.args.at(2));
-    call.get(key);
-    match call.core.store.database(db).cost(key) {
-        Some(cost) => call.reply.integer(cost as i64),
-        None => call.reply.null(),
     }
     Ok(())
 }

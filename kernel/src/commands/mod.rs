@@ -29,6 +29,7 @@ mod keys;
 pub(crate) mod keyspace;
 mod lcs;
 mod lists;
+pub(crate) mod memory;
 mod movable;
 mod pubsub;
 mod ranges;
@@ -251,6 +252,7 @@ const TABLES: &[(&str, &[Command])] = &[
     ("generic", keyspace::COMMANDS),
     ("string", lcs::COMMANDS),
     ("list", lists::COMMANDS),
+    ("generic", memory::COMMANDS),
     ("pubsub", pubsub::COMMANDS),
     ("string", ranges::COMMANDS),
     ("scripting", scripts::COMMANDS),

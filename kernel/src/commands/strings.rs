@@ -171,6 +171,7 @@ fn pairs<'a>(call: &Call<'a>, name: &'static str) -> Result<Vec<Pair<'a>>, Comma
 
 fn put_all(call: &mut Call<'_>, pairs: &[Pair<'_>]) {
     for (key, value) in pairs {
+        call.use_key(key);
         call.put(key, value, None);
         call.notify(Events::STRING, "set", key);
     }
@@ -178,6 +179,7 @@ fn put_all(call: &mut Call<'_>, pairs: &[Pair<'_>]) {
 
 fn set_until(call: &mut Call<'_>, unit: TimeUnit, name: &'static str) -> Result<(), CommandError> {
     let deadline = unit.deadline(integer(call.args.at(2))?, call.now, name)?;
+    call.use_key(call.args.at(1));
     call.put(call.args.at(1), call.args.at(3), Some(deadline));
     call.notify(Events::STRING, "set", call.args.at(1));
     call.notify(Events::GENERIC, "expire", call.args.at(1));
@@ -256,13 +258,16 @@ fn set(call: &mut Call<'_>) -> Result<(), CommandError> {
         }
     };
     if holds {
+        if !get {
+            call.use_key(key);
+        }
         match until {
             // A deadline that has passed leaves nothing to store.
             Some(deadline) if deadline <= call.now.0 => call.delete(key),
             Some(_) => call.put(key, value, until),
             None => {
                 let keeps = matches!(lifetime, Some(Lifetime::Keep));
-                let old = if keeps { call.get(key).and_then(|item| item.deadline) } else { None };
+                let old = if keeps { call.peek(key).and_then(|item| item.deadline) } else { None };
                 call.put(key, value, old);
             }
         }

@@ -67,7 +67,7 @@ pub(super) const COMMANDS: &[Command] = &[
             for key in call.args.skip(1).iter() {
                 // What is expired is gone before it is watched; but not between two steps of a script.
                 if !call.core.is_busy() {
-                    call.get(key);
+                    call.peek(key);
                 }
                 call.core.watch(call.session, key);
             }

@@ -7,7 +7,7 @@ use super::Item;
 use super::dict;
 use super::hasher::KeyHasher;
 use super::kept::Kept;
-use super::segment::Stored;
+use super::segment::{Stamp, Stored, UNUSED};
 use super::table::{Place, Table};
 use crate::effect::Change;
 use crate::limits;
@@ -24,11 +24,13 @@ pub struct Database {
     bytes: usize,
     /// Where the search for items whose deadline has passed goes on.
     expiry: usize,
+    /// What items that are made now are stamped with.
+    pub(super) fresh: Stamp,
 }
 
 impl Database {
     pub(super) fn new(hasher: KeyHasher) -> Self {
-        Self { table: Table::new(hasher.clone()), hasher, volatile: 0, bytes: 0, expiry: 0 }
+        Self { table: Table::new(hasher.clone()), hasher, volatile: 0, bytes: 0, expiry: 0, fresh: UNUSED }
     }
 
     pub fn len(&self) -> usize {
@@ -90,6 +92,34 @@ impl Database {
         self.table.at(place).item()
     }
 
+    /// When the item at a place that was just found was used.
+    #[inline]
+    pub(crate) fn stamp(&self, place: Place) -> Stamp {
+        self.table.stamp(place)
+    }
+
+    /// Notes when the item at a place that was just found was used.
+    #[inline]
+    pub(crate) fn set_stamp(&mut self, place: Place, stamp: Stamp) {
+        self.table.set_stamp(place, stamp);
+    }
+
+    /// Forgets when items were used.
+    pub(super) fn forget_stamps(&mut self) {
+        self.table.forget_stamps();
+    }
+
+    /// Visits up to `count` keys that were chosen by 64 random bits, with their deadlines and stamps: see [`Table::sample`].
+    pub(crate) fn sample(
+        &mut self,
+        bits: u64,
+        count: usize,
+        volatile: bool,
+        mut visit: impl FnMut(&[u8], Option<u64>, Stamp),
+    ) {
+        self.table.sample(bits, count, volatile, |item, stamp| visit(item.key(), item.deadline(), stamp));
+    }
+
     /// Bytes accounted for a key's item.
     pub fn cost(&self, key: &[u8]) -> Option<usize> {
         self.find(key).map(|place| self.table.at(place).cost())
@@ -125,7 +155,7 @@ impl Database {
             let item = Kept::text(key, value, deadline);
             self.volatile += usize::from(deadline.is_some());
             self.bytes += item.cost();
-            self.table.insert(hash, item);
+            self.table.insert(hash, item, self.fresh);
         }
     }
 
@@ -158,7 +188,7 @@ impl Database {
         if self.table.find(hash, key).is_none() {
             let Some(item) = Kept::for_change(key, change) else { return };
             self.bytes += item.cost();
-            self.table.insert(hash, item);
+            self.table.insert(hash, item, self.fresh);
         }
         let hasher = self.hasher.clone();
         let mut is_gone = false;
@@ -193,5 +223,65 @@ impl Database {
         assert_eq!(self.volatile, self.iter().filter(|(_, item)| item.deadline.is_some()).count());
         assert_eq!(self.bytes, self.table.iter().map(Kept::cost).sum::<usize>());
         self.table.iter().for_each(Kept::check);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+        /// However the table grows, shrinks, splits and joins, every item keeps its stamp, and a sample shows it.
+        #[test]
+        fn stamps_stay_with_their_items(
+            rounds in proptest::collection::vec((any::<bool>(), 0..3000u32, 0..1500u32, 1..1000u32), 1..12),
+            seed in any::<u64>(),
+        ) {
+            let mut database = Database::new(KeyHasher::new(seed));
+            let mut model: BTreeMap<u32, Stamp> = BTreeMap::new();
+            for (adds, from, count, stamp) in rounds {
+                database.fresh = stamp % 3 * stamp;
+                for i in from..from + count {
+                    let key = i.to_be_bytes();
+                    if !adds {
+                        database.delete(&key);
+                        model.remove(&i);
+                        continue;
+                    }
+                    database.put(&key, b"value", i.is_multiple_of(5).then_some(1));
+                    model.entry(i).or_insert(database.fresh);
+                    if i % 7 == 0 {
+                        let place = database.find(&key).expect("it was just put");
+                        database.set_stamp(place, stamp + i);
+                        model.insert(i, stamp + i);
+                    }
+                }
+            }
+            database.check();
+            prop_assert_eq!(database.len(), model.len());
+            let number = |key: &[u8]| key.try_into().map(u32::from_be_bytes).expect("four bytes");
+            for (i, stamp) in &model {
+                let place = database.find(&i.to_be_bytes()).expect("it is in the model");
+                prop_assert_eq!(database.stamp(place), *stamp);
+            }
+            for volatile in [false, true] {
+                let there = if volatile { database.volatile() } else { database.len() };
+                let mut seen = 0;
+                database.sample(seed, 5, volatile, |key, deadline, stamp| {
+                    assert_eq!(model.get(&number(key)), Some(&stamp));
+                    assert!(deadline.is_some() || !volatile);
+                    seen += 1;
+                });
+                prop_assert!((1..=5).contains(&seen) || there == 0, "{} of {}", seen, there);
+            }
+            database.forget_stamps();
+            database.check();
+        }
     }
 }

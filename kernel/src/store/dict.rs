@@ -2,7 +2,7 @@
 
 use super::hasher::KeyHasher;
 use super::packed::Packed;
-use super::segment::Stored;
+use super::segment::{Stored, UNUSED};
 use super::table::Table;
 
 /// A table of elements, and what is counted about them.
@@ -64,7 +64,7 @@ impl Dict {
         if !found {
             let item = Packed::new(key, value, None);
             self.bytes += item.cost();
-            self.table.insert(hash, item);
+            self.table.insert(hash, item, UNUSED);
         }
         !found
     }

@@ -33,6 +33,7 @@ pub use hash::Hash;
 pub use list::List;
 pub use pieces::Pieces;
 pub(crate) use pieces::{ItemPieces, PIECE};
+pub(crate) use segment::{Stamp, UNUSED};
 pub use sequence::Sequence;
 pub use set::{Member, Set};
 pub use sorted::{Scored, SortedSet};
@@ -65,13 +66,16 @@ impl Item<'_> {
 #[derive(Debug)]
 pub struct Store {
     databases: Vec<Database>,
+    /// What items that are made now are stamped with.
+    pub(crate) fresh: Stamp,
 }
 
 impl Store {
     /// An empty store. The seed keeps strangers from choosing keys that collide; results do not depend on it.
     pub fn new(seed: u64) -> Self {
         let hasher = KeyHasher::new(seed);
-        Self { databases: (0..limits::STORED_DATABASES).map(|_| Database::new(hasher.clone())).collect() }
+        let databases = (0..limits::STORED_DATABASES).map(|_| Database::new(hasher.clone())).collect();
+        Self { databases, fresh: UNUSED }
     }
 
     /// # Panics
@@ -137,7 +141,14 @@ impl Store {
     }
 
     pub(crate) fn database_mut(&mut self, db: DbId) -> &mut Database {
-        &mut self.databases[usize::from(db.0)]
+        let database = &mut self.databases[usize::from(db.0)];
+        database.fresh = self.fresh;
+        database
+    }
+
+    /// Forgets when items were used.
+    pub(crate) fn forget_stamps(&mut self) {
+        self.databases.iter_mut().for_each(Database::forget_stamps);
     }
 
     /// Asserts what must hold between its parts. Reads everything: for tests and simulations.

@@ -15,6 +15,11 @@ pub(super) const TAG_BITS: u32 = 15;
 const TAKEN: Tag = 1 << TAG_BITS;
 const EMPTY: Tag = 0;
 
+/// When, or how often, an item was last used, as [`Eviction`](crate::eviction::Eviction) writes it; [`UNUSED`] if that
+/// was not noted.
+pub(crate) type Stamp = u32;
+pub(crate) const UNUSED: Stamp = 0;
+
 /// Items of a full segment: it is split before it takes another.
 pub(super) const FULL: usize = 1024;
 /// No segment has as many slots: a third more than items, and what neighbours push behind them.
@@ -41,6 +46,8 @@ pub(super) struct Segment<I> {
     /// By slot. As long as `slots`.
     tags: Vec<Tag>,
     slots: Vec<I>,
+    /// By slot: empty as long as nothing was noted, else as long as `slots`.
+    stamps: Vec<Stamp>,
     /// Slots that are some tag's home. Behind them stand only items that their neighbours pushed there.
     homes: usize,
     len: usize,
@@ -129,14 +136,37 @@ impl<I: Stored> Segment<I> {
         Some(&mut self.slots[at])
     }
 
+    /// When the item in a slot was used.
+    #[inline]
+    pub(super) fn stamp(&self, slot: usize) -> Stamp {
+        self.stamps.get(slot).copied().unwrap_or(UNUSED)
+    }
+
+    /// Notes when the item in a slot was used.
+    #[inline]
+    pub(super) fn set_stamp(&mut self, slot: usize, stamp: Stamp) {
+        if self.stamps.is_empty() && stamp != UNUSED {
+            self.stamps.reserve_exact(self.tags.capacity());
+            self.stamps.resize(self.tags.len(), UNUSED);
+        }
+        if let Some(place) = self.stamps.get_mut(slot) {
+            *place = stamp;
+        }
+    }
+
+    /// Forgets when items were used.
+    pub(super) fn forget_stamps(&mut self) {
+        self.stamps = Vec::new();
+    }
+
     /// Adds an item whose key is not there.
-    pub(super) fn insert(&mut self, hash: u64, item: I) {
+    pub(super) fn insert(&mut self, hash: u64, item: I, stamp: Stamp) {
         debug_assert!(self.find(hash, item.key()).is_none());
         if (self.len + 1) * 8 > self.homes * 7 {
             self.resize(self.len + 1);
         }
         self.note_deadline(item.deadline());
-        self.place(self.tag(hash) | TAKEN, item);
+        self.place(self.tag(hash) | TAKEN, item, stamp);
         self.len += 1;
     }
 
@@ -154,6 +184,10 @@ impl<I: Stored> Segment<I> {
         }
         self.tags[at..end].rotate_left(1);
         self.slots[at..end].rotate_left(1);
+        if !self.stamps.is_empty() {
+            self.stamps[at..end].rotate_left(1);
+            self.stamps[end - 1] = UNUSED;
+        }
         self.tags[end - 1] = EMPTY;
         let item = core::mem::take(&mut self.slots[end - 1]);
         self.len -= 1;
@@ -166,7 +200,7 @@ impl<I: Stored> Segment<I> {
     }
 
     /// Puts an item into its place in the order, pushing those behind it to the right.
-    fn place(&mut self, tag: Tag, item: I) {
+    fn place(&mut self, tag: Tag, item: I, stamp: Stamp) {
         let mut at = self.home(tag);
         while at < self.tags.len() && self.tags[at] != EMPTY && self.tags[at] <= tag {
             at += 1;
@@ -181,19 +215,27 @@ impl<I: Stored> Segment<I> {
             self.slots.reserve_exact(BEHIND);
             self.tags.push(EMPTY);
             self.slots.push(I::default());
+            if !self.stamps.is_empty() {
+                self.stamps.reserve_exact(BEHIND);
+                self.stamps.push(UNUSED);
+            }
         }
         self.tags[at..=end].rotate_right(1);
         self.slots[at..=end].rotate_right(1);
         self.tags[at] = tag;
         self.slots[at] = item;
+        if !self.stamps.is_empty() {
+            self.stamps[at..=end].rotate_right(1);
+        }
+        self.set_stamp(at, stamp);
     }
 
     /// Makes itself as large as so many items want it, a quarter of it free.
     fn resize(&mut self, items: usize) {
         let resized = Self { len: self.len, earliest: self.earliest, ..Self::with_room(self.depth, items) };
-        let old = core::mem::replace(self, resized);
-        for (tag, item) in old.tags.into_iter().zip(old.slots).filter(|(tag, _)| *tag != EMPTY) {
-            self.place(tag, item);
+        let mut old = core::mem::replace(self, resized);
+        for (tag, item, stamp) in old.drain() {
+            self.place(tag, item, stamp);
         }
     }
 
@@ -201,9 +243,9 @@ impl<I: Stored> Segment<I> {
     pub(super) fn split(&mut self, hasher: &KeyHasher) -> [Self; 2] {
         let half = || Self::with_room(self.depth + 1, self.len / 2);
         let mut halves = [half(), half()];
-        for item in self.drain() {
+        for (_, item, stamp) in self.drain() {
             let hash = hasher.hash(item.key());
-            halves[usize::from((hash << self.depth) >> 63 == 1)].insert(hash, item);
+            halves[usize::from((hash << self.depth) >> 63 == 1)].insert(hash, item, stamp);
         }
         halves
     }
@@ -211,15 +253,24 @@ impl<I: Stored> Segment<I> {
     /// Takes in the items of its neighbour, with which it shares all bits but the last.
     pub(super) fn join(mut self, mut other: Self, hasher: &KeyHasher) -> Self {
         let mut joined = Self::with_room(self.depth - 1, self.len + other.len);
-        for item in self.drain().chain(other.drain()) {
-            joined.insert(hasher.hash(item.key()), item);
+        for (_, item, stamp) in self.drain().chain(other.drain()) {
+            joined.insert(hasher.hash(item.key()), item, stamp);
         }
         joined
     }
 
-    fn drain(&mut self) -> impl Iterator<Item = I> + use<I> {
+    fn drain(&mut self) -> impl Iterator<Item = (Tag, I, Stamp)> + use<I> {
         let (tags, slots) = (core::mem::take(&mut self.tags), core::mem::take(&mut self.slots));
-        tags.into_iter().zip(slots).filter(|(tag, _)| *tag != EMPTY).map(|(_, item)| item)
+        let stamps = core::mem::take(&mut self.stamps).into_iter().chain(core::iter::repeat(UNUSED));
+        let all = tags.into_iter().zip(slots).zip(stamps);
+        all.map(|((tag, item), stamp)| (tag, item, stamp)).filter(|(tag, ..)| *tag != EMPTY)
+    }
+
+    /// All items with their stamps, from one chosen by 32 random bits on and round to it.
+    pub(super) fn items_around(&self, bits: u32) -> impl Iterator<Item = (&I, Stamp)> {
+        let start = ((u64::from(bits) * self.tags.len() as u64) >> u32::BITS) as usize;
+        let slots = (start..self.tags.len()).chain(0..start);
+        slots.filter_map(|slot| Some((self.item(slot)?, self.stamp(slot))))
     }
 
     /// All items in the order of their tags.
@@ -240,11 +291,12 @@ impl<I: Stored> Segment<I> {
     pub(super) fn check(&self, hasher: &KeyHasher) {
         assert_eq!(self.tags.len(), self.slots.len());
         assert!(self.slots.len() <= MOST_SLOTS);
+        assert!(self.stamps.is_empty() || self.stamps.len() == self.slots.len());
         assert_eq!(self.len, self.iter().count());
         let mut last = (EMPTY, 0);
         for (at, (tag, item)) in self.tags.iter().zip(&self.slots).enumerate() {
             if *tag == EMPTY {
-                assert!(item.key().is_empty(), "something is in a free slot");
+                assert!(item.key().is_empty() && self.stamp(at) == UNUSED, "something is in a free slot");
                 continue;
             }
             assert_eq!(*tag, self.tag(hasher.hash(item.key())) | TAKEN);

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::hasher::KeyHasher;
-use super::segment::{FULL, MOST_SLOTS, Segment, Stored, TAG_BITS};
+use super::segment::{FULL, MOST_SLOTS, Segment, Stamp, Stored, TAG_BITS};
 use crate::limits;
 use crate::random::Random;
 
@@ -119,14 +119,31 @@ impl<I: Stored> Table<I> {
         true
     }
 
+    /// When the item at a place that was just found was used.
+    #[inline]
+    pub(super) fn stamp(&self, place: Place) -> Stamp {
+        self.segments[place.segment].stamp(place.slot)
+    }
+
+    /// Notes when the item at a place that was just found was used.
+    #[inline]
+    pub(super) fn set_stamp(&mut self, place: Place, stamp: Stamp) {
+        self.segments[place.segment].set_stamp(place.slot, stamp);
+    }
+
+    /// Forgets when items were used.
+    pub(super) fn forget_stamps(&mut self) {
+        self.segments.iter_mut().for_each(Segment::forget_stamps);
+    }
+
     /// Adds an item whose key is not there.
-    pub(super) fn insert(&mut self, hash: u64, item: I) {
+    pub(super) fn insert(&mut self, hash: u64, item: I, stamp: Stamp) {
         let mut i = self.segment_of(hash);
         while self.segments[i].len() >= FULL && self.segments[i].depth < MAX_DEPTH {
             self.split(i, hash);
             i = self.segment_of(hash);
         }
-        self.segments[i].insert(hash, item);
+        self.segments[i].insert(hash, item, stamp);
         self.len += 1;
     }
 
@@ -287,6 +304,33 @@ impl<I: Stored> Table<I> {
             place -= segment.len();
         }
         None
+    }
+
+    /// Visits up to `count` items that stand together at a place chosen by 64 random bits, with their stamps; only such as
+    /// have a deadline, if those are wanted. Visits none only if there is none.
+    pub(super) fn sample(&mut self, bits: u64, count: usize, volatile: bool, mut visit: impl FnMut(&I, Stamp)) {
+        let mut at = first_bits(bits, self.depth);
+        let mut visited = 0;
+        let mut left = self.directory.len();
+        while left > 0 && visited == 0 {
+            let segment = &mut self.segments[self.directory[at] as usize];
+            // A segment is drawn as often as it has places in the directory, which is about as often as it has items.
+            let width = 1 << (self.depth - segment.depth);
+            at = (at / width + 1) * width % self.directory.len();
+            left = left.saturating_sub(width);
+            if volatile && segment.earliest == u64::MAX {
+                continue;
+            }
+            let items = segment.items_around(bits as u32).filter(|(item, _)| !volatile || item.deadline().is_some());
+            for (item, stamp) in items.take(count) {
+                visit(item, stamp);
+                visited += 1;
+            }
+            if volatile && visited == 0 {
+                // It had some once: it is not searched again for them.
+                segment.earliest = u64::MAX;
+            }
+        }
     }
 
     /// Visits the items whose deadline has passed in the next segment that may have any, from place `from` on; who

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mneme_kernel::core::Config;
+use mneme_kernel::eviction::Policy;
 use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
 use mneme_kernel::limits;
@@ -28,6 +29,7 @@ pub fn config() -> Config {
         port: 6379,
         max_clients: 10_000,
         max_memory: 0,
+        memory_policy: Policy::NoEviction,
         facade: Facade::default(),
         script_times: Default::default(),
         parameters: vec![("node".into(), "node-1".into())],

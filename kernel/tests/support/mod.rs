@@ -5,6 +5,7 @@ mod config;
 use mneme_kernel::core::{Config, Core};
 
 /// An empty Core whose word as primary nobody can question.
+#[allow(dead_code, reason = "not every test takes it as it is")]
 pub fn core() -> Core {
     of(config())
 }

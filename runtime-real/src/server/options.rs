@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mneme_driver::departure::Removed;
 use mneme_driver::keeper::{Schedule, StartError};
+use mneme_kernel::eviction::Policy;
 use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
 use mneme_kernel::script::Times;
@@ -51,6 +52,8 @@ pub struct CoreSettings {
     pub max_clients: u64,
     /// Bytes that the data may take by its accounted sizes; 0: no limit.
     pub max_memory: u64,
+    /// Which keys make room for others then.
+    pub memory_policy: Policy,
     pub level_timeout: Duration,
     pub script_times: Times,
     /// How long a command waits for a primary.

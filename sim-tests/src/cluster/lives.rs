@@ -14,6 +14,7 @@ use mneme_driver::keepers::FedContent;
 use mneme_driver::node::Node;
 use mneme_driver::server::{CoreOptions, KeeperOptions, Options, Server, Start};
 use mneme_kernel::core::Config;
+use mneme_kernel::eviction::Policy;
 use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
@@ -205,6 +206,7 @@ impl Machine {
             port: self.client_address().port(),
             max_clients: 10_000,
             max_memory: options.max_memory,
+            memory_policy: Policy::NoEviction,
             facade: Facade::default(),
             script_times: Default::default(),
             parameters: Vec::new(),

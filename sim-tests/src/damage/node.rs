@@ -12,6 +12,7 @@ use mneme_driver::env::{Env, Source};
 use mneme_driver::keeper::{RaftTimes, Schedule, StartError};
 use mneme_driver::server::{CoreOptions, KeeperOptions, Options, Server, Start};
 use mneme_kernel::core::Config;
+use mneme_kernel::eviction::Policy;
 use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
@@ -116,6 +117,7 @@ pub fn options(env: &SimEnv, member: Member, start: Start) -> Options {
         port: 6379,
         max_clients: 10_000,
         max_memory: 0,
+        memory_policy: Policy::NoEviction,
         facade: Facade::default(),
         script_times: Default::default(),
         parameters: Vec::new(),

@@ -8,6 +8,7 @@ use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Config, Content, Core, Input, Now, Output};
 use mneme_kernel::effect::{Effect, Effects};
 use mneme_kernel::entry::Entry;
+use mneme_kernel::eviction::Policy;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::level::Level;
@@ -71,6 +72,7 @@ fn core(node: &str, max_memory: u64, founds: bool) -> Core {
         port: 6379,
         max_clients: 100,
         max_memory,
+        memory_policy: Policy::NoEviction,
         script_times: Default::default(),
         facade: Default::default(),
         secret: [1; 4],
