@@ -97,6 +97,10 @@ redis-suite *ARGS:
 redis-py-suite *ARGS:
     ./scripts/redis-py-suite {{ARGS}}
 
+# rq, Celery and the locks of two libraries against three nodes whose primary is killed twice: just applications rq
+applications *ARGS:
+    ./scripts/run-applications {{ARGS}}
+
 # redis-cli, redis-py and redis-rs against a fresh node
 clients:
     ./scripts/clients
