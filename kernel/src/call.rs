@@ -194,7 +194,10 @@ impl<'a> Call<'a> {
         {
             if self.core.serves() {
                 self.core.stats.expired_keys += 1;
+                // Whoever looks has not changed it.
+                let running = self.core.set_running(None);
                 self.effect(&Effect::Delete { db, key });
+                self.core.set_running(running);
                 self.notify_in(db, Events::EXPIRED, "expired", key);
             }
             return None;
@@ -366,7 +369,12 @@ impl Call<'_> {
         match self.check_rights(number, command).and_then(|()| self.admit(number, command, false)) {
             Err(error) => self.refuse(self.reply.bytes.len(), error),
             Ok(()) if self.then == Then::Retry => {}
-            Ok(()) => self.run(number, command),
+            Ok(()) => {
+                // What it waited for was a change, which took back what it had read.
+                let reads = self.tracked_reads(number, command);
+                self.track(reads);
+                self.run(number, command);
+            }
         }
     }
 
@@ -444,6 +452,8 @@ impl Call<'_> {
             let reads = self.tracked_reads(number, command);
             match self.place(command, access, level) {
                 Err(error) => return Err(transactions::refused(self, Some(command), error)),
+                // What a script reads it tells itself.
+                Ok(Place::Here) if command.runs_script() => {}
                 // By this node's clients alone, and before anything else can change it.
                 Ok(Place::Here) => self.track(reads),
                 Ok(Place::Nowhere) => {
@@ -477,12 +487,11 @@ impl Call<'_> {
     }
 
     /// What the command reads that its client keeps copies of.
-    fn tracked_reads(&self, number: usize, command: &Command) -> Vec<(DbId, Box<[u8]>)> {
+    pub(crate) fn tracked_reads(&self, number: usize, command: &Command) -> Vec<(DbId, Box<[u8]>)> {
         if self.session.tracks.is_none() { Vec::new() } else { tracking::reads(self, number, command) }
     }
 
-    fn track(&mut self, reads: Vec<(DbId, Box<[u8]>)>) {
-        self.session.caching = None;
+    pub(crate) fn track(&mut self, reads: Vec<(DbId, Box<[u8]>)>) {
         reads.iter().for_each(|(db, key)| self.core.track(self.session, *db, key));
     }
 

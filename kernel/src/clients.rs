@@ -17,6 +17,9 @@ use crate::tracking;
 /// An open connection's place, taken by another one after it has closed.
 pub type Slot = usize;
 
+/// So many of the newest invalidations may take in another one: one for each prefix, mostly.
+const TELLS_APART: usize = 8;
+
 /// All open connections.
 #[derive(Debug, Default)]
 pub struct Clients {
@@ -191,13 +194,13 @@ impl Clients {
 
     /// Tells a connection that a copy is out of date.
     pub(crate) fn invalidate(&mut self, slot: Slot, push: tracking::Push, is_subscribed: bool) {
-        // What changes twice before anybody looks is told once.
-        let is_told = match (self.mail[slot].mail.last(), &push) {
-            (Some(Mail::Invalidation(tracking::Push::Key(last), _)), tracking::Push::Key(key)) => last == key,
-            (Some(Mail::Invalidation(tracking::Push::Everything, _)), tracking::Push::Everything) => true,
-            _ => false,
-        };
-        if !is_told {
+        let mailbox = &mut self.mail[slot];
+        let (size, mail) = (push.size(), mailbox.mail.iter_mut().rev().take(TELLS_APART));
+        let is_told = mail
+            .map_while(|mail| if let Mail::Invalidation(told, _) = mail { Some(told) } else { None })
+            .any(|told| told.takes_in(&push));
+        mailbox.bytes += if is_told { size } else { 0 };
+        if !is_told || mailbox.bytes > limits::MAX_MAIL {
             self.send(slot, Mail::Invalidation(push, is_subscribed));
         }
     }

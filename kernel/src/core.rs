@@ -466,6 +466,14 @@ impl Core {
         });
         let answer = call.answer(level);
         self.set_running(None);
+        let is_over = !matches!(answer.then, Then::Retry | Then::Elsewhere | Then::Block(_) | Then::Count(_));
+        if session.caching.is_some()
+            && is_over
+            && session.transaction.is_none()
+            && !args.at(0).eq_ignore_ascii_case(b"client")
+        {
+            session.caching = None;
+        }
         self.send_off(Some(session));
         if self.waiters.has_ready() && !self.is_busy() {
             self.serve_waiters(now);
@@ -484,7 +492,11 @@ impl Core {
     ) -> (Then, Answer) {
         let mut call = self.call(now, session, args.args(), reply);
         call.run_again();
-        (call.then.clone(), call.answer(level))
+        let then = call.then.clone();
+        if !matches!(then, Then::Retry | Then::Block(_)) {
+            call.session.caching = None;
+        }
+        (then, call.answer(level))
     }
 
     /// Fetches what the next requests of a pipeline will search for; returns of how many.
@@ -678,7 +690,8 @@ impl Core {
         if self.is_hot() && (ends_epoch || !was_hot) {
             self.settle_origin(now);
         }
-        if self.is_hot() && !was_hot {
+        // What the former primary had read out and was lost with it was perhaps kept.
+        if self.is_hot() && (ends_epoch || !was_hot) {
             self.invalidate_all();
         }
         if (changes_cores || ends_epoch) && self.is_hot() && !self.is_primary() && self.is_replaced() {

@@ -314,11 +314,14 @@ impl Core {
         let wall = self.newest_wall();
         for evicted in 0.. {
             let freed = before.saturating_sub(self.used_memory());
-            if !self.is_memory_full() || evicted >= most && freed >= bytes || self.holds_writes(now) {
+            let is_enough = evicted >= most && freed >= bytes || evicted >= limits::EVICTED_AT_TICK;
+            if !self.is_memory_full() || is_enough || self.holds_writes(now) {
                 return;
             }
             let Some((db, key)) = self.eviction.next(&mut self.store, wall, &mut self.random) else { return };
+            let running = self.set_running(None);
             self.execute_effect(&Effect::Delete { db, key: &key });
+            self.set_running(running);
             self.stats.evicted_keys += 1;
             self.tell_of(Events::EVICTED, "evicted", db, &key, now);
         }

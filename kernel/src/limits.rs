@@ -140,6 +140,10 @@ pub const SCRIPT_LINES: usize = 1_000;
 /// Bytes of such a line; what is longer is cut, as in Redis.
 pub const SCRIPT_LINE: usize = 1024;
 
+/// Prefixes that one connection may be told of, and the bytes of all.
+pub const MAX_PREFIXES: usize = 128;
+pub const MAX_PREFIX_BYTES: usize = 64 << 10;
+
 /// Keys that clients keep copies of, of which a node knows unless it is told otherwise: Redis's `tracking-table-max-keys`.
 pub const TRACKED_KEYS: usize = 1_000_000;
 /// Bytes that knowing them may take.

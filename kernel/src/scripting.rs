@@ -392,6 +392,8 @@ impl Calls<'_, '_> {
             return Err(error);
         }
         inner.show_to_monitors_as(command, "lua");
+        let reads = inner.tracked_reads(number, command);
+        inner.track(reads);
         inner.run(number, command);
         let is_answered = matches!(inner.then, Then::Reply);
         debug_assert!(is_answered, "{} is to be barred from scripts", command.name);

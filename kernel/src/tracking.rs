@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
@@ -17,7 +17,6 @@ use crate::ids::DbId;
 use crate::limits;
 use crate::resp::{Protocol, Reply};
 use crate::session::Session;
-use crate::store::Store;
 use crate::system::System;
 
 /// Where a connection in RESP2 hears of changes.
@@ -78,10 +77,14 @@ pub(crate) struct Tracking {
     running: Option<Slot>,
 }
 
-/// A key that has changed, or every key.
+/// Keys that have changed, or every key.
 #[derive(Clone, Debug)]
 pub(crate) enum Push {
-    Key(Arc<[u8]>),
+    /// One key, or of those that begin with one of the connection's prefixes, by its place, all that changed together.
+    Keys {
+        keys: Vec<Box<[u8]>>,
+        prefix: Option<usize>,
+    },
     Everything,
     /// Who was to be told has gone.
     Lost {
@@ -93,7 +96,21 @@ impl Push {
     /// Bytes that it takes in a reply, about.
     pub(crate) fn size(&self) -> usize {
         const HEADS: usize = 64;
-        HEADS + if let Push::Key(key) = self { key.len() } else { 0 }
+        HEADS + if let Push::Keys { keys, .. } = self { keys.iter().map(|key| HEADS + key.len()).sum() } else { 0 }
+    }
+
+    /// Whether this one has told, or tells from now on, what the other one would.
+    pub(crate) fn takes_in(&mut self, other: &Push) -> bool {
+        match (self, other) {
+            (Push::Everything, Push::Everything) => true,
+            (Push::Keys { keys, prefix: own }, Push::Keys { keys: more, prefix }) if own == prefix => {
+                if prefix.is_some() && keys.last() != more.last() {
+                    keys.extend(more.iter().cloned());
+                }
+                prefix.is_some() || keys == more
+            }
+            _ => false,
+        }
     }
 
     /// Tells it as a push; in RESP2 as a message, to who has subscribed to such.
@@ -118,9 +135,9 @@ impl Push {
             }
         }
         match self {
-            Push::Key(key) => {
-                reply.array(1);
-                reply.bulk(key);
+            Push::Keys { keys, .. } => {
+                reply.array(keys.len());
+                keys.iter().for_each(|key| reply.bulk(key));
             }
             _ => reply.null(),
         }
@@ -208,10 +225,14 @@ impl Tracking {
             self.bytes += key.len() + size_of::<(Box<[u8]>, Vec<Reader>)>();
             Vec::new()
         });
-        if !readers.contains(&by) {
-            readers.push(by);
-            self.readers += 1;
-            self.bytes += size_of::<Reader>();
+        // One for each place: who had it before has gone.
+        match readers.binary_search_by_key(&by.0, |(slot, _)| *slot) {
+            Ok(at) => readers[at] = by,
+            Err(at) => {
+                readers.insert(at, by);
+                self.readers += 1;
+                self.bytes += size_of::<Reader>();
+            }
         }
     }
 
@@ -244,46 +265,43 @@ impl Tracking {
     }
 
     /// An effect is about to change the store.
-    fn see(&mut self, effect: &Effect<'_>, store: &Store, system: &System, clients: &mut Clients, channels: &Channels) {
-        match *effect {
-            Effect::Flush { .. } | Effect::SwapDatabases { .. } => return self.invalidate_all(clients, channels),
-            // To read by a group is no change of a stream that is there.
-            Effect::Change { db, key, ref change }
-                if change.spares_entries() && store.database(db).get(key).is_some() =>
-            {
-                return;
-            }
-            _ => {}
+    fn see(&mut self, effect: &Effect<'_>, system: &System, clients: &mut Clients, channels: &Channels) {
+        if matches!(effect, Effect::Flush { .. } | Effect::SwapDatabases { .. }) {
+            return self.invalidate_all(clients, channels);
         }
         let Some((db, key)) = effect.key() else { return };
-        let mut readers = self.take_readers(db, key);
-        readers.retain(|(slot, id)| self.trackers.get(slot).is_some_and(|(there, _)| there == id));
-        let number = system.databases.number(db);
-        let may = |user: &str| number.is_none_or(|db| system.users.get(user).is_some_and(|user| user.may_use(db)));
-        let listens = |(slot, (id, tracker)): (&Slot, &(u64, Tracker))| {
-            let is_meant = tracker.mode == Mode::Broadcast
-                && tracker.prefixes.iter().any(|prefix| key.starts_with(prefix))
-                && clients.user(*slot).is_none_or(may);
-            is_meant.then_some((*slot, *id))
-        };
-        readers.extend(self.trackers.iter().filter_map(listens));
-        if readers.is_empty() {
-            return;
-        }
-        let key: Arc<[u8]> = key.into();
-        for (slot, _) in readers {
-            let spares = self.of(slot).is_some_and(|tracker| tracker.spares_itself);
-            if !spares || self.running != Some(slot) {
-                self.tell(slot, Push::Key(key.clone()), clients, channels);
+        for (slot, id) in self.take_readers(db, key) {
+            match self.trackers.get(&slot) {
+                // What it has made of the key it knows, and of what others make of it then it is told.
+                Some((there, tracker)) if *there == id && self.spares(slot, tracker) => self.read((slot, id), db, key),
+                Some((there, _)) if *there == id => {
+                    self.tell(slot, Push::Keys { keys: vec![key.into()], prefix: None }, clients, channels);
+                }
+                _ => {}
             }
         }
+        let number = system.databases.number(db);
+        let may = |user: &str| number.is_none_or(|db| system.users.get(user).is_some_and(|user| user.may_use(db)));
+        for (slot, (_, tracker)) in &self.trackers {
+            let is_told =
+                tracker.mode == Mode::Broadcast && !self.spares(*slot, tracker) && clients.user(*slot).is_none_or(may);
+            let prefix = tracker.prefixes.iter().position(|prefix| is_told && key.starts_with(prefix));
+            if prefix.is_some() {
+                self.tell(*slot, Push::Keys { keys: vec![key.into()], prefix }, clients, channels);
+            }
+        }
+    }
+
+    fn spares(&self, slot: Slot, tracker: &Tracker) -> bool {
+        tracker.spares_itself && self.running == Some(slot)
     }
 }
 
 impl Core {
-    /// The connection whose command runs from now on; none, if no client's does.
-    pub(crate) fn set_running(&mut self, slot: Option<Slot>) {
-        self.tracking.running = slot;
+    /// The connection whose command runs from now on; none, if no client's does, or what happens is not its doing. Returns who
+    /// it was.
+    pub(crate) fn set_running(&mut self, slot: Option<Slot>) -> Option<Slot> {
+        core::mem::replace(&mut self.tracking.running, slot)
     }
 
     /// A connection that tracks reads a key, now or where its command is executed.
@@ -300,8 +318,8 @@ impl Core {
     pub(crate) fn see_tracked(&mut self, effect: &Effect<'_>) {
         // While a memory is being filled nobody reads it, and everything is out of date in the end.
         if !self.tracking.is_empty() && self.is_hot() {
-            let Core { tracking, store, system, clients, channels, .. } = self;
-            tracking.see(effect, store, system, clients, channels);
+            let Core { tracking, system, clients, channels, .. } = self;
+            tracking.see(effect, system, clients, channels);
         }
     }
 

@@ -187,6 +187,13 @@ impl Cluster {
         }
     }
 
+    /// Counts the keys that made room for others.
+    pub fn count_evictions(&self) {
+        let cores = self.machines().iter().filter_map(|machine| machine.running_core());
+        let evicted = cores.map(|node| node.with_core(|core| core.stats.evicted_keys)).sum();
+        self.world().count("keys evicted", evicted);
+    }
+
     /// Counts what the disks and the network did.
     pub fn count_disks(&self) {
         let world = self.world();

@@ -75,7 +75,7 @@ pub const FAULTS: [&str; 60] = [
 pub const SOMETIMES: [&str; 2] = ["damage not needed", "removal refused"];
 
 /// What else must happen.
-const OTHERS: [&str; 36] = [
+const OTHERS: [&str; 37] = [
     "acknowledged",
     "acknowledged in the model",
     "answered at EVENTUAL",
@@ -89,6 +89,7 @@ const OTHERS: [&str; 36] = [
     "entries compared",
     "handed over",
     "lists read at the end",
+    "keys evicted",
     "lives",
     "lives from a snapshot",
     "LOADING",

@@ -108,6 +108,7 @@ async fn converge(cluster: &Cluster) -> Result<(), String> {
     }
     cluster.compare_data();
     cluster.count_feeds();
+    cluster.count_evictions();
     cluster.world().count("converged", 1);
     Ok(())
 }

@@ -9,6 +9,7 @@ use madsim::rand::Rng;
 use madsim::rand::seq::SliceRandom;
 use mneme_driver::keeper::{RaftTimes, Schedule};
 use mneme_kernel::agreed::{NEWEST, OLDEST};
+use mneme_kernel::eviction::Policy;
 use mneme_runtime_sim::{DiskOptions, Skew};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,9 @@ pub struct Options {
     pub raft: RaftTimes,
     /// Bytes that items may take; 0 is no limit.
     pub max_memory: u64,
+    /// By Redis's name, which keys make room for others then; empty: none.
+    #[serde(default)]
+    pub memory_policy: String,
     /// The newest format that each machine reads at first, where that is not the newest of all; a restart with a newer version
     /// raises it.
     pub reads: Vec<u32>,
@@ -226,12 +230,26 @@ pub struct FaultWeights {
 }
 
 impl Options {
+    /// Which keys make room for others.
+    pub fn policy(&self) -> Policy {
+        let named = Policy::ALL.into_iter().find(|(name, _)| *name == self.memory_policy);
+        named.map(|(_, policy)| policy).unwrap_or_default()
+    }
+
+    /// Whether keys may go though nobody has asked for that. What clients see of them is not judged then, but whether all nodes
+    /// have the same.
+    pub fn evicts(&self) -> bool {
+        self.max_memory > 0 && self.policy() != Policy::NoEviction
+    }
+
     pub fn from_seed(seed: u64) -> Options {
         let mut dice = Dice::new(seed, 0);
         let slowest_sync = dice.millis(0.1..=30.0);
         let slowest_packet = dice.millis(0.5..=20.0);
         let topology = Topology::draw(&mut dice);
         let duration = dice.millis(3_000.0..=15_000.0);
+        // The last one, under which nothing goes, in half of all.
+        let policy = Policy::ALL[Dice::new(seed, 9_000).gen_range(0..14).min(7)].0;
         Options {
             seed,
             chance: seed,
@@ -253,6 +271,7 @@ impl Options {
             pieces: if dice.chance(0.2) { dice.log_uniform(0.01..=0.5) } else { 0.0 },
             raft: draw_raft(&mut dice),
             max_memory: if dice.chance(0.1) { dice.log_uniform(500.0..=10_000.0) as u64 } else { 0 },
+            memory_policy: policy.to_owned(),
             reads: draw_reads(&mut dice, &topology),
             is_operated: dice.chance(0.4),
             reads_everywhere: true,

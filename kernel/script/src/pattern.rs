@@ -415,6 +415,9 @@ unsafe fn search(state: *mut lua_State, tells_where: bool) -> c_int {
             0 => 0,
             place => subject.len().saturating_sub(place.unsigned_abs() as usize),
         };
+        if let Err(stop) = context.take_steps(whole.len() / BYTES_A_STEP) {
+            return raw::stop(state, context, stop);
+        }
         let is_plain =
             || ffi::lua_toboolean(state, 4) != 0 || !until_zero(whole).iter().any(|byte| SPECIAL.contains(byte));
         if tells_where && is_plain() {
@@ -471,6 +474,9 @@ unsafe extern "C-unwind" fn next(state: *mut lua_State) -> c_int {
         let context = context(state);
         let subject = bytes_at(state, ffi::lua_upvalueindex(2));
         let pattern = until_zero(bytes_at(state, ffi::lua_upvalueindex(3)));
+        if let Err(stop) = context.take_steps(pattern.len() / BYTES_A_STEP) {
+            return raw::stop(state, context, stop);
+        }
         let from = ffi::lua_tonumber(state, FROM) as usize;
         let mut matcher = Matcher::new(context, subject, pattern);
         match matcher.search(from, false) {
@@ -493,6 +499,9 @@ unsafe extern "C-unwind" fn gsub(state: *mut lua_State) -> c_int {
     unsafe {
         let context = context(state);
         let (subject, pattern) = (text(state, 1), text(state, 2));
+        if let Err(stop) = context.take_steps(pattern.len() / BYTES_A_STEP) {
+            return raw::stop(state, context, stop);
+        }
         let most = ffi::luaL_optinteger(state, 4, subject.len() as ffi::lua_Integer + 1);
         let kind = ffi::lua_type(state, 3);
         if !matches!(kind, ffi::LUA_TNUMBER | ffi::LUA_TSTRING | ffi::LUA_TFUNCTION | ffi::LUA_TTABLE) {

@@ -182,6 +182,11 @@ impl Command {
         self.name == "consistency"
     }
 
+    /// It runs a script, which runs commands.
+    pub(crate) fn runs_script(&self) -> bool {
+        ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"].contains(&self.name)
+    }
+
     /// It runs what was queued.
     pub(crate) fn runs_transaction(&self) -> bool {
         self.name == "exec"

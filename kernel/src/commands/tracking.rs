@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 use super::{Access, Command, CommandError, integer, is_word, keyspace, lossy, movable};
 use crate::call::Call;
 use crate::ids::DbId;
+use crate::limits;
 use crate::tracking::{Mode, Redirect, Tracker};
 
 /// A key that a command reads, and in which database.
 type Read = (DbId, Box<[u8]>);
 
 pub(super) fn tracking(call: &mut Call<'_>) -> Result<(), CommandError> {
+    check_own(call)?;
     let wanted = Wanted::parse(call)?;
     match call.args.at(2) {
         word if is_word(word, "on") => {
@@ -24,6 +26,12 @@ pub(super) fn tracking(call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     call.reply.ok();
     Ok(())
+}
+
+/// It is about the connection that asks, not about the session that the primary has for it, and about the commands behind it.
+fn check_own(call: &Call<'_>) -> Result<(), CommandError> {
+    let is_queued = call.session.in_transaction || call.session.is_proxy;
+    if is_queued { Err(CommandError::Other("Command not allowed inside a transaction")) } else { Ok(()) }
 }
 
 /// The options, as they are said.
@@ -96,11 +104,14 @@ impl Wanted {
         if mode == Mode::Broadcast {
             check_hears_all(call)?;
             let known = old.map_or(&[][..], |old| &old.prefixes);
-            check_apart(&self.prefixes, known)?;
-            self.prefixes.extend(known.iter().cloned());
-            if self.prefixes.is_empty() {
+            if self.prefixes.is_empty() && !known.iter().any(|prefix| prefix.is_empty()) {
+                // Of all keys, whatever it has asked for before.
                 self.prefixes.push(Box::default());
+            } else {
+                check_few(&self.prefixes, known)?;
+                check_apart(&self.prefixes, known)?;
             }
+            self.prefixes.extend(known.iter().cloned());
         }
         Ok(Tracker { mode, spares_itself: self.spares_itself, redirect: self.redirect, prefixes: self.prefixes })
     }
@@ -131,6 +142,16 @@ fn check_hears_all(call: &Call<'_>) -> Result<(), CommandError> {
     }
 }
 
+/// Each change is held against all of them.
+fn check_few(new: &[Box<[u8]>], known: &[Box<[u8]>]) -> Result<(), CommandError> {
+    let all = || new.iter().chain(known);
+    let bytes: usize = all().map(|prefix| prefix.len()).sum();
+    if all().count() > limits::MAX_PREFIXES || bytes > limits::MAX_PREFIX_BYTES {
+        return Err(CommandError::Other("too many prefixes, or too long ones"));
+    }
+    Ok(())
+}
+
 /// A key is told once, so no prefix of a connection begins with another one.
 fn check_apart(new: &[Box<[u8]>], known: &[Box<[u8]>]) -> Result<(), CommandError> {
     let overlap = |a: &[u8], b: &[u8]| a.starts_with(b) || b.starts_with(a);
@@ -147,6 +168,7 @@ fn check_apart(new: &[Box<[u8]>], known: &[Box<[u8]>]) -> Result<(), CommandErro
 }
 
 pub(super) fn caching(call: &mut Call<'_>) -> Result<(), CommandError> {
+    check_own(call)?;
     let (mode, word) = (call.session.tracks, call.args.at(2));
     if !matches!(mode, Some(Mode::OptIn | Mode::OptOut)) {
         return Err(CommandError::Other(
@@ -216,7 +238,7 @@ pub(crate) fn reads(call: &Call<'_>, number: usize, command: &Command) -> Vec<Re
     }
     let (commands, databases) = (&call.core.commands, &call.core.system.databases);
     let mut read = |number, command, args: crate::resp::Args<'_>, db| {
-        if commands.access(number, args) == Access::Read
+        if matches!(commands.access(number, args), Access::Read | Access::Script)
             && let Some(db) = databases.find(db)
         {
             let places = movable::keys(command, args).unwrap_or_default();

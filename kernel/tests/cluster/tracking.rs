@@ -83,6 +83,7 @@ fn what_the_client_changes_itself_is_told_unless_it_wants_none_of_it() {
       b@1 gets +OK
       b@1 gets +PONG
     > c@1: CONSISTENCY EVENTUAL SET k v
+      b@1 gets >$"invalidate" Array([Bulk([107])])
       c@1 gets +OK
     "#
     );
@@ -170,6 +171,72 @@ fn another_connection_is_told_in_its_place_until_it_has_gone() {
     > c@1: CONSISTENCY EVENTUAL SET k v
       a@1 gets >$"tracking-redir-broken" :1
       c@1 gets +OK
+    "#
+    );
+}
+
+/// What expires or makes room is nobody's doing, and what a NOLOOP client has changed itself others may change after it.
+#[test]
+fn who_spares_itself_is_told_of_everything_else() {
+    script!(
+        r#"
+    > a@1: HELLO 3 | CLIENT TRACKING ON NOLOOP | CONSISTENCY EVENTUAL SET k v PX 50 | CONSISTENCY EVENTUAL GET k | CONSISTENCY EVENTUAL SET k w PX 50
+      a@1 gets a map
+      a@1 gets +OK
+      a@1 gets +OK
+      a@1 gets $"v"
+      a@1 gets +OK
+    > after 60 ms
+    > a@1: CONSISTENCY EVENTUAL STRLEN k
+      a@1 gets :0
+      a@1 gets >$"invalidate" Array([Bulk([107])])
+    > b@1: CONSISTENCY EVENTUAL SET k v
+      b@1 gets +OK
+    > a@1: CONSISTENCY EVENTUAL GET k | CONSISTENCY EVENTUAL SET k w
+      a@1 gets $"v"
+      a@1 gets +OK
+    > b@1: CONSISTENCY EVENTUAL SET k v
+      a@1 gets >$"invalidate" Array([Bulk([107])])
+      b@1 gets +OK
+    "#
+    );
+}
+
+/// A read that waits is a read of what it waited for, too.
+#[test]
+fn who_has_waited_for_a_key_is_told_of_the_next_change() {
+    script!(
+        r#"
+    > agree
+    > a@1: HELLO 3 | CLIENT TRACKING ON OPTIN | CLIENT CACHING YES | CONSISTENCY EVENTUAL XREAD BLOCK 1000 STREAMS s 0
+      a@1 gets a map
+      a@1 gets +OK
+      a@1 gets +OK
+    > b@1: CONSISTENCY EVENTUAL XADD s 1-0 f v
+      a@1 gets >$"invalidate" Array([Bulk([115])])
+      a@1 gets a map
+      b@1 gets $"1-0"
+    > b@1: CONSISTENCY EVENTUAL XADD s 2-0 f v
+      a@1 gets >$"invalidate" Array([Bulk([115])])
+      b@1 gets $"2-0"
+    > a@1: CONSISTENCY EVENTUAL GET k
+      a@1 gets "_\r\n"
+    > b@1: CONSISTENCY EVENTUAL SET k v
+      b@1 gets +OK
+    "#
+    );
+}
+
+#[test]
+fn within_a_transaction_nobody_begins_to_track() {
+    script!(
+        r#"
+    > a@1: HELLO 3 | MULTI | CLIENT TRACKING ON | EXEC | CLIENT TRACKINGINFO
+      a@1 gets a map
+      a@1 gets +OK
+      a@1 gets +QUEUED
+      a@1 gets Array([Error("ERR Command not allowed inside a transaction")])
+      a@1 gets a map
     "#
     );
 }

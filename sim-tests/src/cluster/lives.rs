@@ -206,7 +206,7 @@ impl Machine {
             port: self.client_address().port(),
             max_clients: 10_000,
             max_memory: options.max_memory,
-            memory_policy: Policy::NoEviction,
+            memory_policy: options.policy(),
             facade: Facade::default(),
             script_times: Default::default(),
             parameters: Vec::new(),
