@@ -195,13 +195,15 @@ impl Clients {
     /// Tells a connection that a copy is out of date.
     pub(crate) fn invalidate(&mut self, slot: Slot, push: tracking::Push, is_subscribed: bool) {
         let mailbox = &mut self.mail[slot];
-        let (size, mail) = (push.size(), mailbox.mail.iter_mut().rev().take(TELLS_APART));
-        let is_told = mail
-            .map_while(|mail| if let Mail::Invalidation(told, _) = mail { Some(told) } else { None })
-            .any(|told| told.takes_in(&push));
-        mailbox.bytes += if is_told { size } else { 0 };
-        if !is_told || mailbox.bytes > limits::MAX_MAIL {
-            self.send(slot, Mail::Invalidation(push, is_subscribed));
+        let newest = mailbox.mail.iter_mut().rev().take(TELLS_APART);
+        let mut told = newest.map_while(|mail| if let Mail::Invalidation(told, _) = mail { Some(told) } else { None });
+        let Some(added) = told.find_map(|told| told.takes_in(&push)) else {
+            return self.send(slot, Mail::Invalidation(push, is_subscribed));
+        };
+        mailbox.bytes += added;
+        self.mailed += added;
+        if mailbox.bytes > limits::MAX_MAIL {
+            self.overflow(slot);
         }
     }
 
@@ -220,15 +222,20 @@ impl Clients {
         }
         let size = mail.size();
         if mailbox.bytes + size > limits::MAX_MAIL {
-            self.mailed -= core::mem::take(&mut mailbox.bytes);
-            mailbox.mail = Vec::new();
-            mailbox.killed = true;
-            self.overflowed += 1;
-        } else {
-            self.mailed += size;
-            mailbox.bytes += size;
-            mailbox.mail.push(mail);
+            return self.overflow(slot);
         }
+        self.mailed += size;
+        mailbox.bytes += size;
+        mailbox.mail.push(mail);
+        self.wake(slot);
+    }
+
+    fn overflow(&mut self, slot: Slot) {
+        let mailbox = &mut self.mail[slot];
+        self.mailed -= core::mem::take(&mut mailbox.bytes);
+        mailbox.mail = Vec::new();
+        mailbox.killed = true;
+        self.overflowed += 1;
         self.wake(slot);
     }
 

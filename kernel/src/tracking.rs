@@ -92,24 +92,33 @@ pub(crate) enum Push {
     },
 }
 
+/// Bytes around what is told.
+const HEADS: usize = 64;
+
+fn size(keys: &[Box<[u8]>]) -> usize {
+    keys.iter().map(|key| HEADS + key.len()).sum()
+}
+
 impl Push {
     /// Bytes that it takes in a reply, about.
     pub(crate) fn size(&self) -> usize {
-        const HEADS: usize = 64;
-        HEADS + if let Push::Keys { keys, .. } = self { keys.iter().map(|key| HEADS + key.len()).sum() } else { 0 }
+        HEADS + if let Push::Keys { keys, .. } = self { size(keys) } else { 0 }
     }
 
-    /// Whether this one has told, or tells from now on, what the other one would.
-    pub(crate) fn takes_in(&mut self, other: &Push) -> bool {
+    /// Tells what the other one would, if it can: the bytes that it takes more then.
+    pub(crate) fn takes_in(&mut self, other: &Push) -> Option<usize> {
         match (self, other) {
-            (Push::Everything, Push::Everything) => true,
+            (Push::Everything, Push::Everything) => Some(0),
             (Push::Keys { keys, prefix: own }, Push::Keys { keys: more, prefix }) if own == prefix => {
-                if prefix.is_some() && keys.last() != more.last() {
-                    keys.extend(more.iter().cloned());
+                if keys.last() == more.last() {
+                    return Some(0);
                 }
-                prefix.is_some() || keys == more
+                prefix.is_some().then(|| {
+                    keys.extend(more.iter().cloned());
+                    size(more)
+                })
             }
-            _ => false,
+            _ => None,
         }
     }
 

@@ -14,7 +14,6 @@ use mneme_driver::keepers::FedContent;
 use mneme_driver::node::Node;
 use mneme_driver::server::{CoreOptions, KeeperOptions, Options, Server, Start};
 use mneme_kernel::core::Config;
-use mneme_kernel::eviction::Policy;
 use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
 use mneme_kernel::members::Member;
