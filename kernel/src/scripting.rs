@@ -394,6 +394,13 @@ impl Calls<'_, '_> {
         inner.show_to_monitors_as(command, "lua");
         let reads = inner.tracked_reads(number, command);
         inner.track(reads);
+        if inner.session.tracks.is_some() && inner.core.commands.access(number, args) == Access::Read {
+            // As in Redis, all that the script names: it reads.
+            let named = call.core.commands.find(call.args.at(0));
+            let named = named.map(|(number, command)| call.tracked_reads(number, command)).unwrap_or_default();
+            call.track(named);
+        }
+        let mut inner = call.inner(args, reply);
         inner.run(number, command);
         let is_answered = matches!(inner.then, Then::Reply);
         debug_assert!(is_answered, "{} is to be barred from scripts", command.name);
