@@ -160,7 +160,10 @@ impl Connection {
         if core.clients.is_killed(self.slot) {
             return Step::Kill;
         }
-        self.collect(core);
+        // What a command that waited was answered comes first: a copy of that may be out of date by now.
+        if core.clients.get(self.slot).is_none_or(|session| session.served.is_none()) {
+            self.collect(core);
+        }
         let arrived = *self.arrived.get_or_insert(now.monotonic);
         let mut session = core.clients.take(self.slot);
         session.may_take_long = self.may_take_long;
@@ -266,7 +269,7 @@ impl Connection {
                     None => self.gate.passed_since(level, since, now.monotonic),
                 }
             }
-            if core.clients.has_mail(self.slot) {
+            if core.clients.has_mail(self.slot) && session.served.is_none() {
                 // It may have published what it hears itself, or changed what it keeps a copy of.
                 self.collect(core);
             }

@@ -280,7 +280,7 @@ impl Tracking {
         }
         let Some((db, key)) = effect.key() else { return };
         for (slot, id) in self.take_readers(db, key) {
-            match self.trackers.get(&slot) {
+            match self.trackers.get(&slot).filter(|(_, tracker)| tracker.mode != Mode::Broadcast) {
                 // What it has made of the key it knows, and of what others make of it then it is told.
                 Some((there, tracker)) if *there == id && self.spares(slot, tracker) => self.read((slot, id), db, key),
                 Some((there, _)) if *there == id => {

@@ -155,13 +155,18 @@ fn check_few(new: &[Box<[u8]>], known: &[Box<[u8]>]) -> Result<(), CommandError>
 /// A key is told once, so no prefix of a connection begins with another one.
 fn check_apart(new: &[Box<[u8]>], known: &[Box<[u8]>]) -> Result<(), CommandError> {
     let overlap = |a: &[u8], b: &[u8]| a.starts_with(b) || b.starts_with(a);
+    let told = |prefix: &[u8], which: &str, other: &[u8]| {
+        let (prefix, other) = (lossy(prefix), lossy(other));
+        CommandError::Text(format!(
+            "Prefix '{prefix}' overlaps with {which} prefix '{other}'. Prefixes for a single client must not overlap."
+        ))
+    };
     for (at, prefix) in new.iter().enumerate() {
-        if let Some(other) = known.iter().chain(&new[..at]).find(|other| overlap(prefix, other)) {
-            return Err(CommandError::Text(format!(
-                "Prefix '{}' overlaps with an existing prefix '{}'. Prefixes for a single client must not overlap.",
-                lossy(prefix),
-                lossy(other)
-            )));
+        if let Some(other) = known.iter().find(|other| overlap(prefix, other)) {
+            return Err(told(prefix, "an existing", other));
+        }
+        if let Some(other) = new[at + 1..].iter().find(|other| overlap(prefix, other)) {
+            return Err(told(prefix, "another provided", other));
         }
     }
     Ok(())

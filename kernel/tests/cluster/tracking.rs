@@ -213,8 +213,8 @@ fn who_has_waited_for_a_key_is_told_of_the_next_change() {
       a@1 gets +OK
       a@1 gets +OK
     > b@1: CONSISTENCY EVENTUAL XADD s 1-0 f v
-      a@1 gets >$"invalidate" Array([Bulk([115])])
       a@1 gets a map
+      a@1 gets >$"invalidate" Array([Bulk([115])])
       b@1 gets $"1-0"
     > b@1: CONSISTENCY EVENTUAL XADD s 2-0 f v
       a@1 gets >$"invalidate" Array([Bulk([115])])
@@ -312,7 +312,7 @@ fn what_does_not_go_together_is_refused() {
       a@1 gets -ERR PREFIX option requires BCAST mode to be enabled
       a@1 gets -ERR OPTIN and OPTOUT are not compatible with BCAST
       a@1 gets -ERR You can't specify both OPTIN mode and OPTOUT mode
-      a@1 gets -ERR Prefix 'ab' overlaps with an existing prefix 'a'. Prefixes for a single client must not overlap.
+      a@1 gets -ERR Prefix 'a' overlaps with another provided prefix 'ab'. Prefixes for a single client must not overlap.
       a@1 gets -ERR syntax error
       a@1 gets -ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled
       a@1 gets -ERR The client ID you want redirect to does not exist
