@@ -64,6 +64,14 @@ impl SimDisk {
 #[must_use = "a trap whose future is dropped catches nothing"]
 pub struct Sprung(oneshot::Receiver<()>);
 
+impl Sprung {
+    /// Catches nothing any more; whether it has sprung, and its operation hangs.
+    pub fn give_up(mut self) -> bool {
+        self.0.close();
+        self.0.try_recv().is_ok()
+    }
+}
+
 impl Future for Sprung {
     type Output = bool;
 

@@ -191,16 +191,19 @@ impl Cluster {
     ) {
         let machine = hold.machine();
         let end = Instant::now() + TRAPPING;
-        while Instant::now() < end {
+        let mut has_caught = false;
+        while !has_caught && Instant::now() < end {
             match timeout(WATCH, &mut sprung).await {
-                Ok(true) => {
-                    self.world().count(what, 1);
-                    return machine.restart(ending, down).await;
-                }
+                Ok(true) => has_caught = true,
                 Ok(false) => return,
                 // As for a server that ends itself at any time.
                 Err(_) => machine.run_for(Duration::from_millis(1)).await,
             }
+        }
+        // What it has caught since it was last looked at would hang as long as the life lasts, and the server with it.
+        if has_caught || sprung.give_up() {
+            self.world().count(what, 1);
+            machine.restart(ending, down).await;
         }
     }
 }
