@@ -7,6 +7,8 @@ use madsim::runtime::Handle;
 use madsim::time::{Instant, sleep};
 use mneme_driver::departure::Removed;
 use mneme_kernel::agreed::NEWEST;
+use mneme_kernel::core::Core;
+use mneme_kernel::members::Member;
 use mneme_kernel::removal::Departure;
 
 use super::machine::Machine;
@@ -63,6 +65,12 @@ impl Cluster {
                 self.world().check("liveness", Err(late));
                 return true;
             }
+            if is_done && self.is_member(leaving) {
+                // Who never heard that it was admitted asks once more, and is: the operator removes it again (model: `admit-again`).
+                self.event(format_args!("{} was admitted again", leaving.name()));
+                self.world().count("admitted again", 1);
+                is_done = false;
+            }
             if !is_done {
                 match self.ask_to_remove(leaving, turn, is_down).await {
                     Some(Ok(())) => {
@@ -85,6 +93,15 @@ impl Cluster {
             pass(leaving, is_down, AGAIN).await;
         }
         unreachable!("there is always another turn")
+    }
+
+    /// Whether the Raft group has a Keeper of this machine's name, as far as all other Cores know.
+    fn is_member(&self, machine: &Arc<Machine>) -> bool {
+        let others = self.cores().filter(|core| core.number() != machine.number());
+        let running: Vec<_> = others.filter_map(|core| core.running_core()).collect();
+        let is_its_own = |(_, member): &(u64, Member)| member.name == machine.name();
+        let knows = |core: &mut Core| core.members().members.iter().any(is_its_own);
+        !running.is_empty() && running.iter().all(|node| node.with_core(knows))
     }
 
     /// What a Core answers that is asked to remove a machine's node; `None` if it gives no answer.
