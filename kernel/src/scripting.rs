@@ -385,6 +385,15 @@ impl Calls<'_, '_> {
                 error => error,
             });
         }
+        // If it is refused, a key too many is known.
+        let read = call.inner(args, reply).tracked_reads(number, command);
+        if !read.is_empty() {
+            call.track(read);
+            // As in Redis, all that the script names: it reads.
+            let script = call.core.commands.find(call.args.at(0));
+            let named = script.map_or_else(Vec::new, |(number, command)| call.tracked_reads(number, command));
+            call.track(named);
+        }
         let mut inner = call.inner(args, reply);
         let checked = inner.check_inner(number, command, *reads, *may_grow);
         if let Err(error) = checked {
@@ -392,15 +401,6 @@ impl Calls<'_, '_> {
             return Err(error);
         }
         inner.show_to_monitors_as(command, "lua");
-        let reads = inner.tracked_reads(number, command);
-        inner.track(reads);
-        if inner.session.tracks.is_some() && inner.core.commands.access(number, args) == Access::Read {
-            // As in Redis, all that the script names: it reads.
-            let named = call.core.commands.find(call.args.at(0));
-            let named = named.map(|(number, command)| call.tracked_reads(number, command)).unwrap_or_default();
-            call.track(named);
-        }
-        let mut inner = call.inner(args, reply);
         inner.run(number, command);
         let is_answered = matches!(inner.then, Then::Reply);
         debug_assert!(is_answered, "{} is to be barred from scripts", command.name);

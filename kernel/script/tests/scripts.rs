@@ -740,6 +740,24 @@ fn what_a_connection_keeps_no_script_changes() {
     }
 }
 
+/// Of a script that reads the client keeps copies under the names that it gave, and of what was read besides.
+#[test]
+fn who_keeps_copies_is_told_of_what_a_script_reads() {
+    let mut world = World::new();
+    let (mut keeper, mut other) = (world.client(), world.client());
+    world.ask(&mut keeper, &["HELLO", "3"]);
+    world.ask(&mut keeper, &["CLIENT", "TRACKING", "ON"]);
+    let changes = |world: &mut World, keeper: &mut _, other: &mut _| {
+        world.ask(other, &["MSET", "named", "1", "read", "1", "neither", "1"]);
+        world.ask(keeper, &["PING"])
+    };
+    world.ask(&mut keeper, &["EVAL", "redis.call('set', 'written', 1)", "1", "named"]);
+    assert_eq!(changes(&mut world, &mut keeper, &mut other), "+PONG", "it has read nothing");
+    world.ask(&mut keeper, &["EVAL", "return redis.call('get', 'read')", "1", "named"]);
+    let told = ["named", "read"].map(|key| format!(">2 $10 invalidate *1 ${} {key} ", key.len())).concat();
+    assert_eq!(changes(&mut world, &mut keeper, &mut other), format!("{told}+PONG"));
+}
+
 #[test]
 fn a_script_that_only_reads_has_not_written_what_its_transaction_has() {
     let mut world = World::new();
