@@ -98,6 +98,9 @@ pub enum Keep {
     From(StreamId),
 }
 
+/// Bytes for which a new block makes room at once, at most: as many as one has by default, and an entry.
+const LIKELY: usize = 5 << 10;
+
 /// All entries of a stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entries {
@@ -215,7 +218,9 @@ impl Entries {
     pub fn push(&mut self, id: StreamId, fields: Words<'_>, apart: bool) {
         if apart && self.len > 0 {
             let mut full = core::mem::take(&mut self.last);
-            full.bytes.shrink_to_fit();
+            words::fit(&mut full.bytes);
+            // The next one will probably grow as large, but for an entry that is larger than others.
+            self.last.bytes.reserve_exact(full.bytes.len().min(LIKELY));
             self.closed.insert(full.base, full);
         }
         self.change_last(|last| last.push(id, fields));
@@ -340,7 +345,7 @@ impl Block {
         let mut encoded = Vec::new();
         let len = fields.pairs().count();
         if self.count == 0 {
-            *self = Self { base: id, ..Self::default() };
+            self.base = id;
             push_number(&mut encoded, len as u64);
             fields.pairs().for_each(|(name, _)| words::push(&mut encoded, name));
         }
@@ -354,10 +359,7 @@ impl Block {
             push_number(&mut encoded, len as u64 + 1);
             fields.pairs().flat_map(|(name, value)| [name, value]).for_each(|word| words::push(&mut encoded, word));
         }
-        if self.bytes.capacity() - self.bytes.len() < encoded.len() {
-            // Not by doubling: it is to be full, not half full.
-            self.bytes.reserve_exact(encoded.len() + self.bytes.len() / 8);
-        }
+        words::make_room(&mut self.bytes, encoded.len());
         self.bytes.extend_from_slice(&encoded);
         self.count += 1;
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::dict::Dict;
 use super::hasher::KeyHasher;
+use super::packed::size_class;
 use super::words::{self, Words};
 use crate::limits;
 
@@ -151,7 +152,7 @@ impl Hash {
     /// Bytes accounted for its elements.
     pub(super) fn cost(&self) -> usize {
         match &self.0 {
-            Fields::Small(small) => words::cost(small.len()),
+            Fields::Small(small) => size_class(small.len()),
             Fields::Large(dict) => dict.bytes(),
         }
     }

@@ -22,8 +22,21 @@ const _: () = assert!(size_of::<Kept>() == 16);
 #[derive(Debug)]
 pub(super) struct Object {
     key: Box<[u8]>,
-    deadline: Option<u64>,
+    /// [`NEVER`], or when it is gone.
+    deadline: u64,
     collection: Collection,
+}
+
+/// No time that can be asked for.
+const NEVER: u64 = u64::MAX;
+
+// A size that allocators have: eight bytes more would cost sixteen.
+const _: () = assert!(size_of::<Object>() == 80);
+
+impl Object {
+    fn deadline(&self) -> Option<u64> {
+        (self.deadline != NEVER).then_some(self.deadline)
+    }
 }
 
 impl Default for Kept {
@@ -40,14 +53,14 @@ impl Kept {
     /// What such a change begins with where there is nothing; `None` if it changes nothing there.
     pub(super) fn for_change(key: &[u8], change: &Change<'_>) -> Option<Self> {
         let collection = Collection::for_change(change)?;
-        Some(Kept::Object(Box::new(Object { key: key.into(), deadline: None, collection })))
+        Some(Kept::Object(Box::new(Object { key: key.into(), deadline: NEVER, collection })))
     }
 
     #[inline]
     pub(super) fn item(&self) -> Item<'_> {
         match self {
             Kept::Text(packed) => Item { value: Value::Text(packed.value()), deadline: packed.deadline() },
-            Kept::Object(object) => Item { value: object.collection.value(), deadline: object.deadline },
+            Kept::Object(object) => Item { value: object.collection.value(), deadline: object.deadline() },
         }
     }
 
@@ -78,7 +91,7 @@ impl Kept {
     pub(super) fn set_deadline(&mut self, deadline: Option<u64>) {
         match self {
             Kept::Text(packed) => packed.set_deadline(deadline),
-            Kept::Object(object) => object.deadline = deadline,
+            Kept::Object(object) => object.deadline = deadline.unwrap_or(NEVER),
         }
     }
 
@@ -123,7 +136,7 @@ impl Stored for Kept {
     fn deadline(&self) -> Option<u64> {
         match self {
             Kept::Text(packed) => packed.deadline(),
-            Kept::Object(object) => object.deadline,
+            Kept::Object(object) => object.deadline(),
         }
     }
 
@@ -131,7 +144,7 @@ impl Stored for Kept {
     fn touch(&self) -> u8 {
         match self {
             Kept::Text(packed) => packed.touch(),
-            Kept::Object(object) => object.deadline.is_some().into(),
+            Kept::Object(object) => (object.deadline == NEVER).into(),
         }
     }
 }

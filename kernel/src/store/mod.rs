@@ -9,6 +9,7 @@ mod entries;
 mod group;
 mod hash;
 mod hasher;
+mod integers;
 mod kept;
 mod list;
 mod packed;

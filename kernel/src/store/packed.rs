@@ -22,6 +22,15 @@ const LONG_KEY: u8 = 0x7f;
 pub(super) const OVERHEAD: usize = 24;
 pub(super) const ROUNDING: usize = 16;
 
+/// What an allocator of size classes gives for so many bytes: four sizes between a power of two and the next. What
+/// grows takes all of it at once, and so grows by a fifth on average, not by doubling: most of it never grows again.
+pub(super) fn size_class(bytes: usize) -> usize {
+    /// Up to here the sizes are multiples of [`ROUNDING`].
+    const SMALL: usize = 128;
+    let step = if bytes <= SMALL { ROUNDING } else { bytes.next_power_of_two() / 8 };
+    bytes.next_multiple_of(step)
+}
+
 impl Packed {
     pub(super) fn new(key: &[u8], value: &[u8], deadline: Option<u64>) -> Self {
         let long = key.len() >= usize::from(LONG_KEY);

@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 
 use super::words::{self, Words};
 
-/// Bytes, but for one word that may be of any length, and words of a full leaf.
-const LEAF_BYTES: usize = 4096;
-const LEAF_WORDS: usize = 64;
+/// Bytes, but for one word that may be of any length, and words of a full leaf. The bytes are a size that allocators have;
+/// the words are few enough to be looked through.
+const LEAF_BYTES: usize = 2048;
+const LEAF_WORDS: usize = 128;
 /// Children of a full inner node.
 const CHILDREN: usize = 32;
 /// Two neighbours with less than this become one.
@@ -67,6 +68,10 @@ impl Sequence {
         /// What a leaf takes beside its words, by the word, if it is full.
         const SHARE: usize = 1;
         self.bytes + self.len() * SHARE
+    }
+
+    pub fn first(&self) -> Option<&[u8]> {
+        self.root.first()
     }
 
     pub fn get(&self, index: usize) -> Option<&[u8]> {
@@ -259,16 +264,19 @@ impl Leaf {
         self.count += 1;
     }
 
-    fn of(word: &[u8]) -> Self {
-        let mut leaf = Self::default();
-        leaf.insert(0, word);
-        leaf
+    /// A neighbour of this full one, that will probably grow as large.
+    fn next(&mut self, word: &[u8]) -> Self {
+        words::fit(&mut self.words);
+        let mut next = Self::default();
+        next.words.reserve_exact(self.words.len().min(LEAF_BYTES).max(words::size_of_word(word.len())));
+        next.insert(0, word);
+        next
     }
 
     /// Takes the words from this place on.
     fn split_off(&mut self, at: usize) -> Self {
         let words = self.words.split_off(self.offset(at));
-        self.words.shrink_to_fit();
+        words::fit(&mut self.words);
         let count = self.count - at;
         self.count = at;
         Self { words, count }
@@ -327,8 +335,11 @@ impl Node {
                 None
             }
             // Whoever appends leaves full leaves behind.
-            Node::Leaf(leaf) if index == leaf.count => Some(Node::Leaf(Leaf::of(word))),
-            Node::Leaf(leaf) if index == 0 => Some(Node::Leaf(core::mem::replace(leaf, Leaf::of(word)))),
+            Node::Leaf(leaf) if index == leaf.count => Some(Node::Leaf(leaf.next(word))),
+            Node::Leaf(leaf) if index == 0 => {
+                let first = leaf.next(word);
+                Some(Node::Leaf(core::mem::replace(leaf, first)))
+            }
             Node::Leaf(leaf) => {
                 let at = (leaf.count / 2).max(1);
                 let mut right = leaf.split_off(at);

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use super::dict::Dict;
 use super::hasher::KeyHasher;
+use super::integers::Integers;
+use super::packed::size_class;
 use super::words::{self, Words};
 use crate::digits::Digits;
 use crate::limits;
@@ -17,7 +19,7 @@ pub struct Set(Members);
 #[derive(Clone, Debug)]
 enum Members {
     /// Integers in ascending order, as Redis's intset.
-    Integers(Vec<i64>),
+    Integers(Integers),
     /// One behind the other, in the order in which they came.
     Small(Vec<u8>),
     Large(Box<Dict>),
@@ -32,7 +34,7 @@ impl Set {
 
 impl Default for Set {
     fn default() -> Self {
-        Self(Members::Integers(Vec::new()))
+        Self(Members::Integers(Integers::default()))
     }
 }
 
@@ -94,7 +96,7 @@ impl Set {
     pub fn contains(&self, member: &[u8]) -> bool {
         match &self.0 {
             Members::Integers(integers) => {
-                parse_i64(member).is_some_and(|number| integers.binary_search(&number).is_ok())
+                parse_i64(member).is_some_and(|number| integers.search(number).is_ok())
             }
             Members::Small(small) => Words::new(small).any(|known| known == member),
             Members::Large(dict) => dict.get(member).is_some(),
@@ -104,12 +106,12 @@ impl Set {
     /// In no order that means anything; integers in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Member<'_>> {
         let (integers, small, dict) = match &self.0 {
-            Members::Integers(integers) => (&integers[..], Words::default(), None),
-            Members::Small(small) => (&[][..], Words::new(small), None),
-            Members::Large(dict) => (&[][..], Words::default(), Some(dict)),
+            Members::Integers(integers) => (Some(integers), Words::default(), None),
+            Members::Small(small) => (None, Words::new(small), None),
+            Members::Large(dict) => (None, Words::default(), Some(dict)),
         };
         let large = dict.into_iter().flat_map(|dict| dict.iter()).map(|(member, _)| member);
-        integers.iter().map(|number| Member::of_number(*number)).chain(small.chain(large).map(Member::Bytes))
+        integers.into_iter().flat_map(Integers::iter).map(Member::of_number).chain(small.chain(large).map(Member::Bytes))
     }
 
     /// Visits about `count` members from a cursor on and gives the next cursor, as [`super::Database::scan`]; a small one at once.
@@ -128,7 +130,7 @@ impl Set {
         match &self.0 {
             Members::Integers(integers) => {
                 let at = (bits as usize).checked_rem(integers.len())?;
-                Some(Member::of_number(integers[at]))
+                integers.get(at).map(Member::of_number)
             }
             Members::Small(small) => {
                 let at = (bits as usize).checked_rem(self.len())?;
@@ -149,13 +151,10 @@ impl Set {
     pub(super) fn add(&mut self, member: &[u8], hasher: &KeyHasher) {
         if let Members::Integers(integers) = &mut self.0 {
             let number = parse_i64(member);
-            let place = number.map(|number| (number, integers.binary_search(&number)));
+            let place = number.map(|number| (number, integers.search(number)));
             match place {
                 Some((_, Ok(_))) => return,
                 Some((number, Err(at))) if integers.len() < limits::INTEGER_SET => {
-                    if integers.len() == integers.capacity() {
-                        integers.reserve_exact(1 + integers.len() / 8);
-                    }
                     return integers.insert(at, number);
                 }
                 _ => {
@@ -184,7 +183,7 @@ impl Set {
     pub(super) fn remove(&mut self, member: &[u8]) {
         match &mut self.0 {
             Members::Integers(integers) => {
-                if let Some(Ok(at)) = parse_i64(member).map(|number| integers.binary_search(&number)) {
+                if let Some(Ok(at)) = parse_i64(member).map(|number| integers.search(number)) {
                     integers.remove(at);
                 }
             }
@@ -222,15 +221,18 @@ impl Set {
     /// Bytes accounted for its members.
     pub(super) fn cost(&self) -> usize {
         match &self.0 {
-            Members::Integers(integers) => size_of_val(&**integers),
-            Members::Small(small) => words::cost(small.len()),
+            Members::Integers(integers) => integers.cost(),
+            Members::Small(small) => size_class(small.len()),
             Members::Large(dict) => dict.bytes(),
         }
     }
 
     pub(super) fn check(&self) {
         match &self.0 {
-            Members::Integers(integers) => assert!(integers.is_sorted() && integers.len() <= limits::INTEGER_SET),
+            Members::Integers(integers) => {
+                integers.check();
+                assert!(integers.len() <= limits::INTEGER_SET);
+            },
             Members::Small(_) => assert!(self.len() <= limits::SMALL_SET),
             Members::Large(dict) => dict.check(),
         }

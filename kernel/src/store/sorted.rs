@@ -186,8 +186,11 @@ impl SortedSet {
     }
 
     pub(super) fn remove(&mut self, member: &[u8]) {
-        if let Some(score) = self.score(member) {
-            self.order.remove(self.place(score, member));
+        // Where most are taken from nobody needs to be searched for.
+        let is_first = self.order.first().is_some_and(|word| scored(word).0 == member);
+        let place = if is_first { Some(0) } else { self.rank(member) };
+        if let Some(place) = place {
+            self.order.remove(place);
             if let Some(scores) = &mut self.scores {
                 scores.remove(member);
             }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bincode::{BorrowDecode, Encode};
 
-use super::packed::ROUNDING;
+use super::packed::size_class;
 
 /// Byte strings in one. What is damaged ends early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, BorrowDecode)]
@@ -117,16 +117,20 @@ pub(crate) fn push_joined(out: &mut Vec<u8>, start: &[u8], end: &[u8]) {
     out.extend_from_slice(end);
 }
 
-/// Makes room for so many more bytes. Not by doubling: most of them never grow again.
-fn make_room(out: &mut Vec<u8>, grows: usize) {
-    if out.capacity() - out.len() < grows {
-        out.reserve_exact(grows + out.len() / 8);
+/// Makes room for so many more bytes.
+pub(super) fn make_room(out: &mut Vec<u8>, grows: usize) {
+    let len = out.len() + grows;
+    if out.capacity() < len {
+        out.reserve_exact(size_class(len) - out.len());
     }
 }
 
-/// Bytes accounted for so many that are kept, with the room that is made behind them.
-pub(super) fn cost(len: usize) -> usize {
-    (len + len / 8).next_multiple_of(ROUNDING)
+/// Gives back what is not needed: nothing will be appended any more.
+pub(super) fn fit(bytes: &mut Vec<u8>) {
+    let least = size_class(bytes.len());
+    if least < bytes.capacity() {
+        bytes.shrink_to(least);
+    }
 }
 
 /// As [`push`], to what is kept for long.
