@@ -11,6 +11,10 @@ const TO_POP: u64 = 1_000_000;
 /// How many elements one request of the preparation adds.
 const STEP: u64 = 1000;
 
+/// What `evalsha` runs, and its SHA-1.
+const SCRIPT: &str = "return redis.call('set', KEYS[1], ARGV[1])";
+const SCRIPT_SHA: &str = "55b22c0d0cedf3866879ce7c854970626dcef0c3";
+
 pub struct Work {
     command: String,
     request: Vec<u8>,
@@ -39,6 +43,7 @@ impl Work {
         let (words, expected) = match command {
             "get" => (vec!["GET", &key], Expected::Exactly(bulk.into())),
             "set" => (vec!["SET", &key, &value], Expected::Exactly("+OK\r\n".into())),
+            "evalsha" => (vec!["EVALSHA", SCRIPT_SHA, "1", &key, &value], Expected::Exactly("+OK\r\n".into())),
             "mset" => (mset, Expected::Exactly("+OK\r\n".into())),
             "lpush" => (vec!["LPUSH", KEY, &value], integer),
             "lrange_100" => {
@@ -56,7 +61,7 @@ impl Work {
         let zeros = [b'0'; 12];
         let digits =
             (0..request.len()).filter(|&at| request[at..].starts_with(&zeros) && request[at - 1] == b':').collect();
-        let is_string = matches!(command, "get" | "set" | "mset");
+        let is_string = matches!(command, "get" | "set" | "mset" | "evalsha");
         let keys = if is_string { keys } else { MEMBERS };
         Ok(Self { command: command.into(), request, digits, keys, expected, pipeline })
     }
@@ -74,6 +79,7 @@ impl Work {
         let mut all = vec![encode(&["DEL", KEY])];
         let members = |from: u64| (from..from + STEP).map(|number| format!("element:{number:012}"));
         match self.command.as_str() {
+            "evalsha" => all.push(encode(&["SCRIPT", "LOAD", SCRIPT])),
             "lrange_100" => all.push(encode(&[&["RPUSH", KEY][..], &[self.element(); 100]].concat())),
             "spop" | "zpopmin" => {
                 // A few more than are counted: all clients have pipelines outstanding.
