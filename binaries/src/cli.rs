@@ -5,17 +5,20 @@
 
 mod backup;
 mod cluster;
-mod connection;
+pub(crate) mod connection;
+pub(crate) mod dial;
 mod doctor;
+pub(crate) mod flags;
 mod interactive;
 mod options;
 mod output;
 mod paper;
 mod piped;
 mod pulse;
-mod quote;
+pub(crate) mod quote;
+mod seen;
 mod spectrum;
-mod stop;
+pub(crate) mod stop;
 mod survey;
 mod trust;
 
@@ -34,7 +37,7 @@ use stop::Stop;
 use crate::suggest::did_you_mean;
 
 /// A command's words, as sent.
-type Words = Vec<Vec<u8>>;
+pub(crate) type Words = Vec<Vec<u8>>;
 
 /// Runs the client with this process's arguments, environment and standard streams.
 pub fn main() -> ExitCode {

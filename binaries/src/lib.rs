@@ -1,4 +1,4 @@
-//! What the programs share: the servers' settings, and the command line client.
+//! What the programs share: the servers' settings, the command line client.
 
 pub mod address;
 pub mod cli;
@@ -6,3 +6,4 @@ pub mod config;
 pub mod health;
 pub mod server;
 mod suggest;
+mod table;
