@@ -1,6 +1,7 @@
-//! What the programs share: the servers' settings, the command line client.
+//! What the programs share: the servers' settings, the command line client, and the load generator.
 
 pub mod address;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod health;
