@@ -20,6 +20,7 @@ mod seen;
 mod spectrum;
 pub(crate) mod stop;
 mod survey;
+mod top;
 mod trust;
 
 use std::io::{self, IsTerminal, Write};
@@ -62,6 +63,9 @@ fn run(options: &Options) -> Result<(), Stop> {
         let (answer, well) = doctor::run(options)?;
         io::stdout().lock().write_all(&answer)?;
         return if well { Ok(()) } else { Err(Stop::Shown) };
+    }
+    if let Some(command) = top::Command::of(&options.command)? {
+        return command.run(options);
     }
     if let Some(command) = paper::Command::of(&options.command)? {
         io::stdout().lock().write_all(&command.run()?)?;
@@ -141,7 +145,7 @@ fn explained(connection: &mut Connection, command: &Words, message: String) -> S
     // Of `HELP`, the first line is a head, and what describes a subcommand is indented.
     let known = known.iter().skip(at).map(String::as_str).filter(|name| !name.is_empty());
     let own: &[&str] = match ask[0] {
-        b"COMMAND" => &["doctor", "completions", "man"],
+        b"COMMAND" => &["doctor", "top", "completions", "man"],
         container if container.eq_ignore_ascii_case(b"cluster") => &["secret"],
         _ => &[],
     };

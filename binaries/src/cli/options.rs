@@ -74,6 +74,7 @@ pub fn command() -> Command {
              cluster status, transfer, remove NODE [--keeper], rotate-certs and secret [--data DIR] look after the cluster.\n\
              backup create|verify FILE, backup restore FILE [--dry-run] [--replace] [--keep-users]: all data in a file.\n\
              doctor looks at every host of -H, and tells what is wrong and what to do.\n\
+             top [--count N] shows what the nodes of -H do, again and again.\n\
              completions SHELL and man DIR write completions and manual pages of all programs.\n\
              Exit codes: 0 done, 1 the server answered an error or a file is damaged, 2 wrong usage, 3 no connection.",
         )
@@ -88,7 +89,7 @@ pub fn command() -> Command {
             value("repeat", "N", "Send the command so many times; lines of --stat")
                 .short('r')
                 .value_parser(clap::value_parser!(u64)),
-            value("interval", "SECONDS", "Wait so long between two")
+            value("interval", "SECONDS", "Wait so long between two; between two looks of top")
                 .short('i')
                 .value_parser(clap::value_parser!(f64)),
             flag("scan", "Print all keys of the database"),
