@@ -69,6 +69,10 @@ jepsen *ARGS:
 jepsen-proof:
     ./scripts/jepsen-proof
 
+# Load on a server: just bench -H 127.0.0.1:6379 --mix get=80,set=20 --duration 10
+bench *ARGS:
+    cargo run --locked --quiet --release --bin mneme-bench -- {{ARGS}}
+
 # Compare with redis-server on this machine
 bench-redis *ARGS:
     ./scripts/bench-redis {{ARGS}}

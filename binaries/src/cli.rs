@@ -5,18 +5,22 @@
 
 mod backup;
 mod cluster;
-mod connection;
+pub(crate) mod connection;
+pub(crate) mod dial;
 mod doctor;
+pub(crate) mod flags;
 mod interactive;
 mod options;
 mod output;
 mod paper;
 mod piped;
 mod pulse;
-mod quote;
+pub(crate) mod quote;
+mod seen;
 mod spectrum;
-mod stop;
+pub(crate) mod stop;
 mod survey;
+mod top;
 mod trust;
 
 use std::io::{self, IsTerminal, Write};
@@ -34,7 +38,7 @@ use stop::Stop;
 use crate::suggest::did_you_mean;
 
 /// A command's words, as sent.
-type Words = Vec<Vec<u8>>;
+pub(crate) type Words = Vec<Vec<u8>>;
 
 /// Runs the client with this process's arguments, environment and standard streams.
 pub fn main() -> ExitCode {
@@ -59,6 +63,9 @@ fn run(options: &Options) -> Result<(), Stop> {
         let (answer, well) = doctor::run(options)?;
         io::stdout().lock().write_all(&answer)?;
         return if well { Ok(()) } else { Err(Stop::Shown) };
+    }
+    if let Some(command) = top::Command::of(&options.command)? {
+        return command.run(options);
     }
     if let Some(command) = paper::Command::of(&options.command)? {
         io::stdout().lock().write_all(&command.run()?)?;
@@ -138,7 +145,7 @@ fn explained(connection: &mut Connection, command: &Words, message: String) -> S
     // Of `HELP`, the first line is a head, and what describes a subcommand is indented.
     let known = known.iter().skip(at).map(String::as_str).filter(|name| !name.is_empty());
     let own: &[&str] = match ask[0] {
-        b"COMMAND" => &["doctor", "completions", "man"],
+        b"COMMAND" => &["doctor", "top", "completions", "man"],
         container if container.eq_ignore_ascii_case(b"cluster") => &["secret"],
         _ => &[],
     };

@@ -15,7 +15,7 @@ mod listen;
 mod metrics;
 mod notify;
 mod passwords;
-mod process;
+pub mod process;
 mod renewal;
 mod sealed;
 mod secret;

@@ -1,10 +1,10 @@
 //! What the operating system knows of this process.
 
-use std::fs;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The process now. What the system does not tell is `None`.
@@ -33,6 +33,16 @@ impl Process {
             max_files: getrlimit(Resource::Nofile).current,
         }
     }
+}
+
+/// Lets the process have as many connections as the system allows it.
+///
+/// # Errors
+/// If the system refuses; the limit is what it was.
+pub fn raise_file_limit() -> io::Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 /// When this was first asked, at the process's start.

@@ -47,18 +47,10 @@ const LAST_REPLIES: Duration = Duration::from_secs(1);
 /// If it cannot start. After a start it ends in order, or the process ends at once.
 pub fn run(options: Options) -> Result<(), ServerError> {
     crate::process::started();
-    raise_file_limit();
-    listen::runtime().block_on(serve(options))
-}
-
-/// Lets the process have as many connections as the system allows it.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+    if let Err(error) = crate::process::raise_file_limit() {
         tracing::warn!("cannot raise the limit of open files: {error}");
     }
+    listen::runtime().block_on(serve(options))
 }
 
 async fn serve(options: Options) -> Result<(), ServerError> {

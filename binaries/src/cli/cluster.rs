@@ -9,7 +9,7 @@ use std::{env, fs, io, thread};
 use mneme_kernel::resp::{Value, encode_command};
 
 use super::Words;
-use super::connection::{Connection, Target};
+use super::connection::Connection;
 use super::options::Options;
 use super::output::Form;
 use super::stop::Stop;
@@ -152,7 +152,7 @@ fn remove(options: &Options, node: &str, keeper_only: bool) -> Result<Value, Sto
     let mut itself = None;
     let words = ["CLUSTER", "REMOVE", node, "KEEPER"];
     let command = if keeper_only { &words[..] } else { &words[..3] };
-    for target in each(&options.target) {
+    for (_, target) in options.target.each() {
         let mut connection = match Connection::open(&target, &options.opening) {
             Ok(connection) => connection,
             Err(Stop::Connection(problem)) => {
@@ -185,7 +185,7 @@ fn remove(options: &Options, node: &str, keeper_only: bool) -> Result<Value, Sto
 fn find_primary(options: &Options) -> Result<(Connection, String), Stop> {
     let mut known = None;
     let mut unreachable = Vec::new();
-    for target in each(&options.target) {
+    for (_, target) in options.target.each() {
         let mut connection = match Connection::open(&target, &options.opening) {
             Ok(connection) => connection,
             Err(Stop::Connection(problem)) => {
@@ -217,16 +217,6 @@ fn find_primary(options: &Options) -> Result<(Connection, String), Stop> {
         }
         None if problems.is_empty() => Err(Stop::Server("there is no primary now: try again".to_owned())),
         None => Err(Stop::Connection(problems)),
-    }
-}
-
-/// Each host by itself.
-fn each(target: &Target) -> Vec<Target> {
-    match target {
-        Target::Hosts { hosts, trust } => {
-            hosts.iter().map(|host| Target::Hosts { hosts: vec![host.clone()], trust: trust.clone() }).collect()
-        }
-        Target::Socket(path) => vec![Target::Socket(path.clone())],
     }
 }
 

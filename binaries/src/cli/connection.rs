@@ -2,50 +2,26 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use mneme_kernel::resp::{Value, ValueDecoder, encode_command};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::Words;
+use super::dial::{Dialled, Dialler, Link, Target};
 use super::stop::Stop;
-use super::trust::Trust;
-use crate::address::HostPort;
-
-/// How long dialling one address may take, and then TLS. Afterwards a command may take as long as it likes.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How much is read at once.
 const READ_SIZE: usize = 64 * 1024;
 
-/// Where the server is.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// The first of these that answers, and is trusted.
-    Hosts { hosts: Vec<HostPort>, trust: Trust },
-    /// A socket of this machine, in clear.
-    Socket(PathBuf),
-}
-
 /// A stream of commands one way and values the other.
 pub struct Connection {
-    stream: Box<dyn Stream>,
+    link: Link,
     /// The server's name for people: where it was found.
     peer: String,
     decoder: ValueDecoder,
     input: Vec<u8>,
     /// How much of `input` is decoded.
     used: usize,
-    certificate_ends: Option<i64>,
 }
-
-trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
 
 impl Connection {
     /// Connects, and sends the commands that begin the connection all at once.
@@ -53,9 +29,16 @@ impl Connection {
     /// # Errors
     /// If no server can be reached and trusted, or it refuses one of the commands.
     pub fn open(target: &Target, opening: &[Words]) -> Result<Connection, Stop> {
-        let Dialled { stream, peer, certificate_ends } = dial(target)?;
+        Connection::begin(Dialler::new(target.clone())?.dial(0)?, opening)
+    }
+
+    /// As [`Connection::open`], by a link that is there.
+    ///
+    /// # Errors
+    /// If the connection is lost, or the server refuses one of the commands.
+    pub fn begin(Dialled { link, peer, .. }: Dialled, opening: &[Words]) -> Result<Connection, Stop> {
         let decoder = ValueDecoder::default();
-        let mut connection = Connection { stream, peer, decoder, input: Vec::new(), used: 0, certificate_ends };
+        let mut connection = Connection { link, peer, decoder, input: Vec::new(), used: 0 };
         let mut bytes = Vec::new();
         opening.iter().for_each(|command| encode_command(command, &mut bytes));
         connection.send(&bytes)?;
@@ -69,7 +52,12 @@ impl Connection {
 
     /// When the server's certificate ends, Unix time in seconds; `None` without TLS.
     pub fn certificate_ends(&self) -> Option<i64> {
-        self.certificate_ends
+        self.link.certificate_ends()
+    }
+
+    /// What is below: for who sends and receives in a way of his own, once everything is answered.
+    pub fn into_link(self) -> Link {
+        self.link
     }
 
     pub fn peer(&self) -> &str {
@@ -81,7 +69,7 @@ impl Connection {
     /// # Errors
     /// If the connection is lost.
     pub fn send(&mut self, commands: &[u8]) -> Result<(), Stop> {
-        let sent = self.stream.write_all(commands).and_then(|()| self.stream.flush());
+        let sent = self.link.write_all(commands).and_then(|()| self.link.flush());
         sent.map_err(|e| self.lost(&e))
     }
 
@@ -144,7 +132,7 @@ impl Connection {
         self.used = 0;
         let have = self.input.len();
         self.input.resize(have + READ_SIZE, 0);
-        let got = self.stream.read(&mut self.input[have..]);
+        let got = self.link.read(&mut self.input[have..]);
         self.input.truncate(have + *got.as_ref().unwrap_or(&0));
         match got {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -175,78 +163,4 @@ fn is_named(push: &[Value], command: &Words) -> bool {
         (Some(kind), Some(name)) => kind.eq_ignore_ascii_case(name),
         _ => false,
     }
-}
-
-/// A stream to a server that is trusted.
-struct Dialled {
-    stream: Box<dyn Stream>,
-    peer: String,
-    certificate_ends: Option<i64>,
-}
-
-fn dial(target: &Target) -> Result<Dialled, Stop> {
-    let (hosts, trust) = match target {
-        Target::Hosts { hosts, trust } => (hosts, trust),
-        Target::Socket(path) => {
-            let peer = path.display().to_string();
-            return match UnixStream::connect(path) {
-                Ok(stream) => Ok(Dialled { stream: Box::new(stream), peer, certificate_ends: None }),
-                Err(e) => Err(Stop::Connection(format!("{peer}: {e}"))),
-            };
-        }
-    };
-    let config = trust.config()?;
-    let mut problems = Vec::new();
-    for host in hosts {
-        match dial_host(host, trust, &config) {
-            Ok(stream) => {
-                let certificate_ends = end_of(&stream.conn);
-                return Ok(Dialled { stream: Box::new(stream), peer: host.to_string(), certificate_ends });
-            }
-            Err(problem) => problems.push(format!("{host}: {problem}")),
-        }
-    }
-    Err(Stop::Connection(problems.join("\n")))
-}
-
-/// When the certificate ends that the server has shown.
-fn end_of(tls: &ClientConnection) -> Option<i64> {
-    let certificate = tls.peer_certificates()?.first()?;
-    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(certificate.validity().not_after.timestamp())
-}
-
-fn dial_host(
-    host: &HostPort,
-    trust: &Trust,
-    config: &Arc<ClientConfig>,
-) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
-    let name = ServerName::try_from(host.host.clone()).map_err(|_| "neither a host name nor an address".to_owned())?;
-    let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(|e| e.to_string())?;
-    let mut tcp = connect(host)?;
-    handshake(&mut tls, &mut tcp).map_err(|e| trust.explain(&host.host, &e))?;
-    Ok(StreamOwned::new(tls, tcp))
-}
-
-/// Dials a host's addresses in turn.
-fn connect(host: &HostPort) -> Result<TcpStream, String> {
-    let mut problem = String::new();
-    for address in host.resolve()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            Ok(stream) => return Ok(stream),
-            Err(e) => problem = e.to_string(),
-        }
-    }
-    Err(problem)
-}
-
-fn handshake(tls: &mut ClientConnection, tcp: &mut TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    tcp.set_read_timeout(Some(CONNECT_TIMEOUT))?;
-    tcp.set_write_timeout(Some(CONNECT_TIMEOUT))?;
-    while tls.is_handshaking() {
-        tls.complete_io(tcp)?;
-    }
-    tcp.set_read_timeout(None)?;
-    tcp.set_write_timeout(None)
 }

@@ -1,14 +1,14 @@
 //! `doctor`: looks at each node of `-H` and at what they say of the cluster, and tells what is wrong and what to do.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use mneme_kernel::resp::Value;
 
 use super::Words;
-use super::connection::{Connection, Target};
+use super::connection::Connection;
 use super::options::Options;
 use super::output::Form;
+use super::seen::Seen;
 use super::stop::Stop;
 
 /// Clocks may differ by so much: deadlines of keys count by that of the primary, whoever that is.
@@ -30,8 +30,8 @@ pub fn is_asked(words: &Words) -> bool {
 pub fn run(options: &Options) -> Result<(Vec<u8>, bool), Stop> {
     let mut seen = Vec::new();
     let mut findings = Vec::new();
-    for (name, target) in each(&options.target) {
-        let looked = Connection::open(&target, &options.opening).and_then(|connection| Seen::look(&name, connection));
+    for (name, target) in options.target.each() {
+        let looked = Connection::open(&target, &options.opening).and_then(|mut node| Seen::look(&name, &mut node));
         match looked {
             Ok(node) => seen.push(node),
             Err(Stop::Connection(why)) => {
@@ -44,30 +44,26 @@ pub fn run(options: &Options) -> Result<(Vec<u8>, bool), Stop> {
             Err(stop) => return Err(stop),
         }
     }
-    seen.iter().for_each(|node| node.judge(&mut findings));
-    judge_together(&seen, &mut findings);
+    findings.extend(judged(&seen));
     let well = findings.iter().all(|finding| finding.mend.is_none());
     Ok((shown(&findings, options.form), well))
 }
 
-/// Each server by itself.
-fn each(target: &Target) -> Vec<(String, Target)> {
-    match target {
-        Target::Hosts { hosts, trust } => {
-            let alone = |host| Target::Hosts { hosts: vec![host], trust: trust.clone() };
-            hosts.iter().map(|host| (host.to_string(), alone(host.clone()))).collect()
-        }
-        Target::Socket(path) => vec![(path.display().to_string(), Target::Socket(path.clone()))],
-    }
+/// What is found of these nodes, each alone and all together.
+pub fn judged(seen: &[Seen]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    seen.iter().for_each(|node| node.judge(&mut findings));
+    judge_together(seen, &mut findings);
+    findings
 }
 
 /// Something that was looked at.
-#[derive(Debug, PartialEq, Eq)]
-struct Finding {
-    place: String,
-    what: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub place: String,
+    pub what: String,
     /// What to do, if it is not well.
-    mend: Option<String>,
+    pub mend: Option<String>,
 }
 
 fn well(place: &str, what: impl Into<String>) -> Finding {
@@ -103,56 +99,8 @@ fn shown(findings: &[Finding], form: Option<Form>) -> Vec<u8> {
     out
 }
 
-/// What a node says.
-#[derive(Debug, Default)]
-struct Seen {
-    host: String,
-    info: BTreeMap<String, String>,
-    /// Of `CLUSTER STATUS`.
-    primary: String,
-    epoch: i64,
-    voters: i64,
-    lag: i64,
-    learners: Vec<String>,
-    /// How far its clock is ahead of the one here, milliseconds.
-    ahead: i64,
-    /// What is left of its certificate, seconds; `None` without TLS.
-    certificate: Option<i64>,
-}
-
 impl Seen {
-    fn look(host: &str, mut connection: Connection) -> Result<Seen, Stop> {
-        let mut seen = Seen { host: host.to_owned(), ..Seen::default() };
-        let before = unix_millis();
-        if let Value::Array(time) = connection.ask(&[b"TIME"])? {
-            let number = |at: usize| time.get(at).map_or(0, integer);
-            seen.ahead = number(0) * 1000 + number(1) / 1000 - before.midpoint(unix_millis());
-        }
-        let info = connection.ask(&[b"INFO"])?;
-        let info = String::from_utf8_lossy(info.as_bytes().unwrap_or_default()).into_owned();
-        let pairs = info.lines().filter_map(|line| line.split_once(':'));
-        seen.info = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let status = fields(connection.ask(&[b"CLUSTER", b"STATUS"])?);
-        let number = |name: &str| status.get(name).map_or(0, integer);
-        (seen.epoch, seen.voters, seen.lag) = (number("epoch"), number("voters"), number("lag"));
-        seen.primary = status.get("primary").map(text).unwrap_or_default();
-        if let Some(Value::Array(keepers)) = status.get("keepers") {
-            let keepers = keepers.iter().cloned().map(fields);
-            let learners = keepers.filter(|keeper| keeper.get("role").map(text).as_deref() == Some("learner"));
-            seen.learners = learners.map(|keeper| keeper.get("name").map(text).unwrap_or_default()).collect();
-        }
-        seen.certificate = connection.certificate_ends().map(|ends| ends - unix_millis() / 1000);
-        Ok(seen)
-    }
-
-    fn number(&self, name: &str) -> i64 {
-        self.info.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
-    }
-
-    fn text(&self, name: &str) -> &str {
-        self.info.get(name).map_or("", String::as_str)
-    }
-
+    /// Of this node alone.
     fn judge(&self, findings: &mut Vec<Finding>) {
         let host = &*self.host;
         let mut say = |what: String, mend: Option<&str>| {
@@ -229,33 +177,10 @@ fn judge_together(seen: &[Seen], findings: &mut Vec<Finding>) {
         2 => bad(place, &what, "both must answer for anything to be written: add a third"),
         _ => well(place, what),
     });
-    if !first.learners.is_empty() {
-        let what = format!("these Keepers do not vote: {}", first.learners.join(", "));
+    let learners = first.learners();
+    if !learners.is_empty() {
+        let what = format!("these Keepers do not vote: {}", learners.join(", "));
         findings.push(well(place, format!("{what}; they catch up, or their number is even")));
-    }
-}
-
-fn unix_millis() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
-}
-
-fn integer(value: &Value) -> i64 {
-    match value {
-        Value::Int(number) => *number,
-        other => text(other).parse().unwrap_or(0),
-    }
-}
-
-fn text(value: &Value) -> String {
-    String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned()
-}
-
-/// A map, whichever protocol it came by.
-fn fields(map: Value) -> BTreeMap<String, Value> {
-    match map {
-        Value::Map(pairs) => pairs.into_iter().map(|(key, value)| (text(&key), value)).collect(),
-        Value::Array(flat) => flat.chunks_exact(2).map(|pair| (text(&pair[0]), pair[1].clone())).collect(),
-        _ => BTreeMap::new(),
     }
 }
 
@@ -277,10 +202,7 @@ mod tests {
 
     /// What is wrong, in one line each.
     fn wrong(seen: &[Seen]) -> Vec<String> {
-        let mut findings = Vec::new();
-        seen.iter().for_each(|node| node.judge(&mut findings));
-        judge_together(seen, &mut findings);
-        findings.into_iter().filter(|finding| finding.mend.is_some()).map(|finding| finding.what).collect()
+        judged(seen).into_iter().filter(|finding| finding.mend.is_some()).map(|finding| finding.what).collect()
     }
 
     #[test]

@@ -1,19 +1,17 @@
 //! The client's flags.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, ValueParser};
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
+use clap::{ArgGroup, ArgMatches, Command};
 
 use super::Words;
-use super::connection::Target;
+use super::dial::Target;
+use super::flags::{self, flag, value, words_of};
 use super::output::Form;
 use super::stop::Stop;
 use super::survey::Walk;
-use super::trust::Trust;
-use crate::address::HostPort;
 
 /// What the client was asked to do.
 #[derive(Debug)]
@@ -52,13 +50,8 @@ impl Options {
             true => Stop::Usage(e.to_string()),
             false => Stop::Answer(e.to_string()),
         })?;
-        let password = match (flags.get_one::<String>("pass"), flags.get_flag("askpass")) {
-            (Some(given), _) => Some(given.clone()),
-            (None, true) => Some(rpassword::prompt_password("Password: ")?),
-            (None, false) => password,
-        };
         Ok(Options {
-            target: target(&flags)?,
+            target: flags::target(&flags)?,
             opening: opening(&flags, password)?,
             form: form(&flags),
             command: words(&flags),
@@ -71,10 +64,6 @@ impl Options {
 
 /// The flags.
 pub fn command() -> Command {
-    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
-    let value = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help)
-    };
     let levels = PossibleValuesParser::new(["EVENTUAL", "QUORUM", "ALL"]);
     Command::new("mneme-cli")
         .about("Every command of a Mneme server: one-shot, piped or interactive")
@@ -85,26 +74,13 @@ pub fn command() -> Command {
              cluster status, transfer, remove NODE [--keeper], rotate-certs and secret [--data DIR] look after the cluster.\n\
              backup create|verify FILE, backup restore FILE [--dry-run] [--replace] [--keep-users]: all data in a file.\n\
              doctor looks at every host of -H, and tells what is wrong and what to do.\n\
+             top [--count N] shows what the nodes of -H do, again and again.\n\
              completions SHELL and man DIR write completions and manual pages of all programs.\n\
              Exit codes: 0 done, 1 the server answered an error or a file is damaged, 2 wrong usage, 3 no connection.",
         )
         .term_width(100)
+        .args(flags::whereto())
         .args([
-            value("host", "HOST:PORT[,HOST:PORT]", "Servers, tried in turn; an IPv6 address in brackets")
-                .short('H')
-                .default_value("127.0.0.1:6379"),
-            value("unix-socket", "PATH", "A server's socket on this machine, no TLS")
-                .value_parser(ValueParser::path_buf())
-                .conflicts_with_all(["host", "insecure", "ca-cert"]),
-            flag("insecure", "Do not verify who the server is"),
-            value("ca-cert", "FILE", "Trust this CA, PEM; else ./mneme-data/ca.crt if there, else the system's roots")
-                .value_parser(ValueParser::path_buf())
-                .conflicts_with("insecure"),
-            value("user", "NAME", "Log in as this user").short('u'),
-            value("pass", "PASSWORD", "Seen by every user of this machine: prefer MNEME_PASSWORD or --askpass")
-                .short('p')
-                .conflicts_with("askpass"),
-            flag("askpass", "Ask for the password"),
             value("database", "DB", "Number or name of the database").short('n'),
             value("consistency", "LEVEL", "Level of every command").short('c').ignore_case(true).value_parser(levels),
             flag("json", "Print JSON, one value a reply"),
@@ -113,7 +89,7 @@ pub fn command() -> Command {
             value("repeat", "N", "Send the command so many times; lines of --stat")
                 .short('r')
                 .value_parser(clap::value_parser!(u64)),
-            value("interval", "SECONDS", "Wait so long between two")
+            value("interval", "SECONDS", "Wait so long between two; between two looks of top")
                 .short('i')
                 .value_parser(clap::value_parser!(f64)),
             flag("scan", "Print all keys of the database"),
@@ -133,39 +109,16 @@ pub fn command() -> Command {
         .external_subcommand_value_parser(ValueParser::os_string())
 }
 
-fn target(flags: &ArgMatches) -> Result<Target, Stop> {
-    if let Some(path) = flags.get_one::<PathBuf>("unix-socket") {
-        return Ok(Target::Socket(path.clone()));
-    }
-    let list = flags.get_one::<String>("host").map_or("", String::as_str);
-    let hosts: Result<_, String> = list.split(',').map(|h| HostPort::parse(h, Some(6379))).collect();
-    Ok(Target::Hosts {
-        hosts: hosts.map_err(|problem| Stop::Usage(format!("--host: {problem}")))?,
-        trust: Trust::choose(flags.get_flag("insecure"), flags.get_one::<PathBuf>("ca-cert")),
-    })
-}
-
 fn opening(flags: &ArgMatches, password: Option<String>) -> Result<Vec<Words>, Stop> {
-    let words = |words: &[&str]| words.iter().map(|w| w.as_bytes().to_vec()).collect();
-    let mut opening: Vec<Words> = Vec::new();
-    // AUTH stands alone, not inside HELLO: only so can the server choose the user that a password alone means.
-    match (flags.get_one::<String>("user"), password) {
-        (Some(user), Some(password)) => opening.push(words(&["AUTH", user, &password])),
-        (None, Some(password)) => opening.push(words(&["AUTH", &password])),
-        (Some(_), None) => {
-            let mend = "--user: no password; use MNEME_PASSWORD, --askpass or --pass";
-            return Err(Stop::Usage(mend.to_owned()));
-        }
-        (None, None) => {}
-    }
+    let mut opening = Vec::from_iter(flags::login(flags, password)?);
     if !flags.get_flag("resp2") {
-        opening.push(words(&["HELLO", "3"]));
+        opening.push(words_of(&["HELLO", "3"]));
     }
     if let Some(database) = flags.get_one::<String>("database") {
-        opening.push(words(&["SELECT", database]));
+        opening.push(words_of(&["SELECT", database]));
     }
     if let Some(level) = flags.get_one::<String>("consistency") {
-        opening.push(words(&["CLIENT", "CONSISTENCY", &level.to_uppercase()]));
+        opening.push(words_of(&["CLIENT", "CONSISTENCY", &level.to_uppercase()]));
     }
     Ok(opening)
 }

@@ -7,6 +7,7 @@ use clap::{Command as Flags, ValueEnum};
 use clap_complete::Shell;
 
 use super::{Words, options};
+use crate::bench;
 use crate::cli::stop::Stop;
 use crate::config::{self, Program};
 
@@ -63,8 +64,8 @@ impl Command {
     }
 }
 
-fn programs() -> [Flags; 3] {
-    [config::flags(Program::Core), config::flags(Program::Keeper), options::command()]
+fn programs() -> [Flags; 4] {
+    [config::flags(Program::Core), config::flags(Program::Keeper), options::command(), bench::command()]
 }
 
 fn write_page(folder: &Path, program: Flags) -> Result<(), Stop> {
@@ -87,7 +88,9 @@ mod tests {
         for shell in ["bash", "zsh", "fish"] {
             let command = of(&format!("completions {shell}")).expect("a shell").expect("its own command");
             let text = String::from_utf8(command.run().expect("completions")).expect("text");
-            for word in ["mneme-core", "mneme-keeper", "mneme-cli", "expect-keepers", "askpass"] {
+            for word in
+                ["mneme-core", "mneme-keeper", "mneme-cli", "expect-keepers", "askpass", "mneme-bench", "warm-up"]
+            {
                 assert!(text.contains(word), "{shell}: {word}");
             }
         }
@@ -100,7 +103,12 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("mneme-man-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         Command::Man(folder.clone()).run().expect("pages");
-        for (page, word) in [("mneme-core.1", "maxmemory"), ("mneme-keeper.1", "join"), ("mneme-cli.1", "Exit codes")] {
+        for (page, word) in [
+            ("mneme-core.1", "maxmemory"),
+            ("mneme-keeper.1", "join"),
+            ("mneme-cli.1", "Exit codes"),
+            ("mneme-bench.1", "pipeline"),
+        ] {
             let text = fs::read_to_string(folder.join(page)).expect("a page");
             assert!(text.contains(word) && text.contains(".TH mneme"), "{page}: {text}");
         }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::seen::keys;
 use super::stop::Stop;
 
 /// How often `--latency` asks.
@@ -96,7 +97,7 @@ pub fn stat(connection: &mut Connection, every: Duration, times: u64, mut out: i
             out,
             "{:<10} {:>12} {:>12} {:>8} {:>12.0} {:>14}",
             get("node_role"),
-            keys(&info),
+            keys(info.iter().map(|(name, value)| (*name, *value))),
             get("used_memory_human"),
             get("connected_clients"),
             rate,
@@ -105,12 +106,6 @@ pub fn stat(connection: &mut Connection, every: Duration, times: u64, mut out: i
         out.flush()?;
     }
     Ok(())
-}
-
-/// Keys of all databases.
-fn keys(info: &BTreeMap<&str, &str>) -> u64 {
-    let databases = info.iter().filter(|(name, _)| name.strip_prefix("db").is_some_and(|n| n.parse::<u16>().is_ok()));
-    databases.filter_map(|(_, value)| value.strip_prefix("keys=")?.split(',').next()?.parse::<u64>().ok()).sum()
 }
 
 #[cfg(test)]
@@ -125,11 +120,5 @@ mod tests {
         }
         assert_eq!(times.line(), "min 1.000, p50 3.000, p99 4.000, max 5.000, mean 3.000 ms (5 samples)");
         assert_eq!(Times::default().line(), "min 0.000, p50 0.000, p99 0.000, max 0.000, mean 0.000 ms (0 samples)");
-    }
-
-    #[test]
-    fn keys_of_all_databases_are_counted() {
-        let info = [("db0", "keys=3,expires=0"), ("db17", "keys=4,expires=1"), ("dbx", "keys=9"), ("role", "master")];
-        assert_eq!(keys(&info.into_iter().collect()), 7);
     }
 }

@@ -25,7 +25,7 @@ pub enum Stop {
 impl Stop {
     /// Says why, where it belongs; answers the exit code.
     pub fn report(&self) -> ExitCode {
-        let (code, message) = match self {
+        let code = match self {
             Stop::Answer(text) => {
                 let _ = io::stdout().write_all(text.as_bytes());
                 return ExitCode::SUCCESS;
@@ -33,14 +33,26 @@ impl Stop {
             // Whoever read our output has seen enough, such as `| head`.
             Stop::Stream(e) if e.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Stop::Shown => return ExitCode::from(1),
-            Stop::Server(message) | Stop::Damaged(message) => (1, message.clone()),
-            Stop::Stream(e) => (1, e.to_string()),
-            Stop::Usage(message) => (2, message.clone()),
-            Stop::Connection(message) => (3, message.clone()),
+            Stop::Server(_) | Stop::Damaged(_) | Stop::Stream(_) => 1,
+            Stop::Usage(_) => 2,
+            Stop::Connection(_) => 3,
         };
         // A closed standard error is no reason to end differently.
-        let _ = writeln!(io::stderr(), "{}", message.trim_end());
+        let _ = writeln!(io::stderr(), "{}", self.why().trim_end());
         ExitCode::from(code)
+    }
+
+    /// What is said of it.
+    pub fn why(&self) -> String {
+        match self {
+            Stop::Shown => String::new(),
+            Stop::Stream(e) => e.to_string(),
+            Stop::Answer(message)
+            | Stop::Server(message)
+            | Stop::Damaged(message)
+            | Stop::Usage(message)
+            | Stop::Connection(message) => message.clone(),
+        }
     }
 }
 

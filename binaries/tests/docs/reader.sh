@@ -86,6 +86,7 @@ printed() {
 mneme-core() { server mneme-core "$@"; }
 mneme-keeper() { server mneme-keeper "$@"; }
 mneme-cli() { ready && "$programs/mneme-cli" "$@"; }
+mneme-bench() { ready && "$programs/mneme-bench" "$@"; }
 redis-cli() { ready && command redis-cli "$@"; }
 
 # Says which line of the section failed, whatever it called.

@@ -55,14 +55,8 @@ fn table(kind: &str, fields: &[&str], items: &[Value], out: &mut String) {
     let head = [kind.to_owned()].into_iter().chain(fields.iter().map(|field| field.to_uppercase())).collect();
     let row = |item| ["name"].iter().chain(fields).map(|field| cell(item, field)).collect();
     let rows: Vec<Vec<String>> = [head].into_iter().chain(items.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..=fields.len()).map(width).collect();
     out.push('\n');
-    for row in &rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out.push_str(cells.join("  ").trim_end());
-        out.push('\n');
-    }
+    out.push_str(&crate::table::text(&rows, fields.len() + 1));
 }
 
 fn cell(item: &Value, field: &str) -> String {
