@@ -6,7 +6,9 @@
 mod backup;
 mod cluster;
 mod connection;
+mod demo;
 mod doctor;
+mod fields;
 mod interactive;
 mod options;
 mod output;
@@ -59,6 +61,9 @@ fn run(options: &Options) -> Result<(), Stop> {
         let (answer, well) = doctor::run(options)?;
         io::stdout().lock().write_all(&answer)?;
         return if well { Ok(()) } else { Err(Stop::Shown) };
+    }
+    if demo::is_asked(&options.command) {
+        return demo::run(&options.command);
     }
     if let Some(command) = paper::Command::of(&options.command)? {
         io::stdout().lock().write_all(&command.run()?)?;
@@ -138,7 +143,7 @@ fn explained(connection: &mut Connection, command: &Words, message: String) -> S
     // Of `HELP`, the first line is a head, and what describes a subcommand is indented.
     let known = known.iter().skip(at).map(String::as_str).filter(|name| !name.is_empty());
     let own: &[&str] = match ask[0] {
-        b"COMMAND" => &["doctor", "completions", "man"],
+        b"COMMAND" => &["demo", "doctor", "completions", "man"],
         container if container.eq_ignore_ascii_case(b"cluster") => &["secret"],
         _ => &[],
     };

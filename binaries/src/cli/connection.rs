@@ -44,8 +44,21 @@ pub struct Connection {
     certificate_ends: Option<i64>,
 }
 
-trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
+trait Stream: Read + Write {
+    fn set_read_timeout(&self, at_most: Duration) -> io::Result<()>;
+}
+
+impl Stream for StreamOwned<ClientConnection, TcpStream> {
+    fn set_read_timeout(&self, at_most: Duration) -> io::Result<()> {
+        self.sock.set_read_timeout(Some(at_most))
+    }
+}
+
+impl Stream for UnixStream {
+    fn set_read_timeout(&self, at_most: Duration) -> io::Result<()> {
+        UnixStream::set_read_timeout(self, Some(at_most))
+    }
+}
 
 impl Connection {
     /// Connects, and sends the commands that begin the connection all at once.
@@ -74,6 +87,14 @@ impl Connection {
 
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// From now on the connection is lost when nothing arrives for so long; without this an answer may take any time.
+    ///
+    /// # Errors
+    /// If the time is zero.
+    pub fn wait_at_most(&self, at_most: Duration) -> Result<(), Stop> {
+        self.stream.set_read_timeout(at_most).map_err(|e| self.lost(&e))
     }
 
     /// Sends encoded commands.

@@ -7,6 +7,7 @@ use mneme_kernel::resp::Value;
 
 use super::Words;
 use super::connection::{Connection, Target};
+use super::fields::{fields, integer, text};
 use super::options::Options;
 use super::output::Form;
 use super::stop::Stop;
@@ -237,26 +238,6 @@ fn judge_together(seen: &[Seen], findings: &mut Vec<Finding>) {
 
 fn unix_millis() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
-}
-
-fn integer(value: &Value) -> i64 {
-    match value {
-        Value::Int(number) => *number,
-        other => text(other).parse().unwrap_or(0),
-    }
-}
-
-fn text(value: &Value) -> String {
-    String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned()
-}
-
-/// A map, whichever protocol it came by.
-fn fields(map: Value) -> BTreeMap<String, Value> {
-    match map {
-        Value::Map(pairs) => pairs.into_iter().map(|(key, value)| (text(&key), value)).collect(),
-        Value::Array(flat) => flat.chunks_exact(2).map(|pair| (text(&pair[0]), pair[1].clone())).collect(),
-        _ => BTreeMap::new(),
-    }
 }
 
 #[cfg(test)]
