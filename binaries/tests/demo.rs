@@ -62,6 +62,7 @@ fn who_is_cut_off_is_primary_no_more_and_comes_back() {
     let cut = said.lines().find_map(|line| line.strip_suffix(" cut off")).unwrap_or_else(|| panic!("{said}"));
     let cut = &cut[cut.len() - 2..];
     assert!(said.lines().any(|line| line.contains(" is primary after ") && !line.contains(cut)), "{said}");
+    assert!(said.contains(&format!("{cut} deposed")), "{said}");
     let last = said.lines().rfind(|line| line.contains(" op/s ")).expect("a second");
     assert!(last.contains(&format!("{cut} standby")) && last.contains(" primary "), "{said}");
 }

@@ -18,7 +18,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// If a node cannot be started again, or nobody reads the lines.
 pub fn show(stage: &mut Stage, end: &End) -> Result<(), Stop> {
     let mut told = 0;
-    while !stage.is_over() && !end.is_asked() {
+    let mut is_over = false;
+    while !is_over {
+        // What is seen last is told, too.
+        is_over = stage.is_over() || end.is_asked();
         let is_second = stage.turn()?;
         for (at, what) in &stage.events[told..] {
             writeln!(stdout(), "{:>6.2} s  {what}", at.as_secs_f64())?;

@@ -20,7 +20,7 @@ const HELP: &str = "
  k      kill it, as kill -9 does
  p      pause it, as a machine that hangs; again: let it go on
  c      cut it off from the other nodes; its clients still reach it
- h      heal it: start it again with its data, let it go on, or join it to the others
+ h      heal it: start it with its data, let it go on, or join it to the others
  v      read every counter, and compare it with what was acknowledged
  q      read them once more, and end
 
@@ -176,9 +176,9 @@ impl<'a> View<'a> {
         };
         [
             row("operations a second", last.operations.to_string(), &|second| second.operations as f64),
-            row("99 of 100 within", format!("{:.1} ms", ms(last.p99)), &|second| ms(second.p99)),
+            row("p99", format!("{:.1} ms", ms(last.p99)), &|second| ms(second.p99)),
             row("errors", last.errors.to_string(), &|second| second.errors as f64),
-            row("nobody answered", format!("{:.0} ms", ms(longest)), &|second| ms(second.gap)),
+            row("longest gap", format!("{:.0} ms", ms(longest)), &|second| ms(second.gap)),
         ]
     }
 

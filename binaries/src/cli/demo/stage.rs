@@ -9,7 +9,7 @@ use super::nodes::{Nodes, State};
 use super::options::Options;
 use super::script::{Action, Step};
 use super::tally::Tally;
-use super::watch::Watch;
+use super::watch::{Said, Watch};
 use super::{COUNT, NAMES};
 use crate::cli::stop::Stop;
 
@@ -45,7 +45,7 @@ pub struct Node {
     pub clients: String,
     pub console: String,
     pub state: State,
-    /// What it says of itself; `None` if it says nothing.
+    /// What it says of itself, or what it does not know yet: `deposed`; `None` if it says nothing.
     pub role: Option<String>,
     pub applied: Option<i64>,
 }
@@ -170,7 +170,15 @@ impl Stage {
             console: self.access.console(node),
             state: self.nodes.state(node),
             applied: said.as_ref().map(|said| said.applied),
-            role: said.map(|said| said.role),
+            role: said.map(|said| self.role(said)),
+        }
+    }
+
+    /// One that is cut off hears nothing of its successor, and still says that it is primary, though it reaches no majority.
+    fn role(&self, said: Said) -> String {
+        match said.role == "primary" && said.epoch < self.epoch() {
+            true => "deposed".to_owned(),
+            false => said.role,
         }
     }
 
