@@ -9,8 +9,10 @@ use crate::cli::stop::Stop;
 /// Ports of the same kind stand together, and those of the next kind so much further up.
 const STEP: u16 = 10;
 const KINDS: u16 = 5;
+/// What one demonstration needs.
+const BLOCK: u16 = STEP * KINDS;
 /// The highest `--port` that leaves room for all of them.
-pub const HIGHEST_BASE: u16 = u16::MAX - STEP * KINDS;
+pub const HIGHEST_BASE: u16 = u16::MAX - BLOCK;
 /// Where free ports are looked for: below those that Linux gives to whoever dials (32768 and up), so that the port of a node
 /// that was killed is still free when it is healed.
 const LOWEST: u16 = 20_000;
@@ -39,10 +41,10 @@ impl Ports {
                 None => Ok(from(base)),
             };
         }
-        let room = HIGHEST - LOWEST;
         // Two demonstrations that start at once look in different places.
-        let first = (process::id() % u32::from(room)) as u16;
-        let mut bases = (0..room).step_by(usize::from(STEP * KINDS)).map(|at| LOWEST + (first + at) % room);
+        let blocks = (HIGHEST - LOWEST) / BLOCK;
+        let first = (process::id() % u32::from(blocks)) as u16;
+        let mut bases = (0..blocks).map(|next| LOWEST + (first + next) % blocks * BLOCK);
         let free = bases.find(|base| all_from(*base).all(is_free));
         free.map(from).ok_or_else(|| Stop::Server(format!("no free ports on {} from {LOWEST} up", Ipv4Addr::LOCALHOST)))
     }
