@@ -58,11 +58,11 @@ pub fn flags() -> Command {
         .about("Three nodes on this machine, with a load, and keys that break them while you watch")
         .override_usage("mneme-cli demo [FLAGS]")
         .after_help(
-            "On a terminal: 1 2 3 select a node, k kills it, p pauses it, c cuts it off from the other nodes, h heals it,\n\
-             v compares every counter with what was acknowledged, ? shows how to connect, q ends.\n\
-             A script is what these keys do, by itself: \"2s kill primary; 3s heal\". Its steps: [WAIT] ACTION [WHOM], where\n\
-             ACTION is kill, pause, cut, heal or verify, and WHOM is primary, standby, n1, n2, n3 or all.\n\
-             Exit codes: 0 nothing was lost, 1 something was, or could not be read again, 2 wrong usage.",
+            "Keys on a terminal: 1 2 3 select a node, k kills it, p pauses it, c cuts it off from the others,\n\
+             h heals it; v compares every counter with what was acknowledged; ? shows how to connect; q ends.\n\
+             A script does by itself what keys do: \"2s kill primary; 3s heal\". A step is [WAIT] ACTION [WHOM],\n\
+             ACTION one of kill, pause, cut, heal, verify; WHOM one of primary, standby, n1, n2, n3, all.\n\
+             Exit codes: 0 nothing was lost, 1 something was or could not be read again, 2 wrong usage.",
         )
         .term_width(100)
         .args([
@@ -70,8 +70,12 @@ pub fn flags() -> Command {
             value("script", "STEPS", "What happens by itself").value_parser(script::parse),
             value("port", "BASE", "n1, n2, n3 listen at BASE, BASE+1, BASE+2; their other ports are further up")
                 .value_parser(clap::value_parser!(u16).range(1..=i64::from(HIGHEST_BASE))),
-            value("data", "DIR", "Keep data and logs here, an empty folder or a new one; else they are removed at the end")
-                .value_parser(ValueParser::path_buf()),
+            value(
+                "data",
+                "DIR",
+                "Keep data and logs here, an empty folder or a new one; else they are removed at the end",
+            )
+            .value_parser(ValueParser::path_buf()),
             Arg::new("plain")
                 .long("plain")
                 .help("Print lines instead of a screen, as without a terminal")
