@@ -50,10 +50,10 @@ fn line(stage: &Stage) -> String {
     )
 }
 
-/// What a node is, or else what was done to it.
-pub fn role(node: &Node) -> String {
-    match (node.state, &node.role) {
-        (State::Up | State::CutOff, Some(role)) => role.clone(),
+/// What a node is, or else what was done to it. What one that is cut off says of itself matters only if it was primary.
+fn role(node: &Node) -> String {
+    match (node.state, node.role.as_deref()) {
+        (State::Up, Some(role)) | (State::CutOff, Some(role @ ("primary" | "deposed"))) => role.to_owned(),
         (State::Up, None) => "silent".to_owned(),
         (state, _) => state.text().to_owned(),
     }

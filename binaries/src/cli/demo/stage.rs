@@ -107,29 +107,18 @@ impl Stage {
     /// # Errors
     /// If it is to be healed and cannot be started.
     pub fn act(&mut self, action: Action, node: usize) -> Result<(), Stop> {
-        let (name, state) = (NAMES[node], self.nodes.state(node));
-        match (action, state) {
-            (Action::Verify, _) => {
-                self.verifying = Some(self.load.reads());
-                return Ok(());
-            }
-            (Action::Heal, State::Up) => return Ok(()),
-            (Action::Heal, _) => {
-                self.nodes.heal(node)?;
-                self.tell(match state {
-                    State::Killed | State::Ended => format!("{name} is started again with its data"),
-                    State::Paused => format!("{name} goes on"),
-                    State::CutOff | State::Up => format!("{name} is joined to the others again"),
-                });
-                return Ok(());
-            }
-            (_, State::Up) => {}
-            (_, state) => {
-                self.tell(format!("{name} is {} already: heal it first", state.text()));
-                return Ok(());
-            }
+        match (action, self.nodes.state(node)) {
+            (Action::Verify, _) => self.verifying = Some(self.load.reads()),
+            (Action::Heal, State::Up) => {}
+            (Action::Heal, state) => self.heal(node, state)?,
+            (_, State::Up) => self.strike(action, node),
+            (_, state) => self.tell(format!("{} is {} already: heal it first", NAMES[node], state.text())),
         }
-        if self.primary.is_some_and(|(primary, _)| primary == node) {
+        Ok(())
+    }
+
+    fn strike(&mut self, action: Action, node: usize) {
+        if self.is_primary(node) {
             self.struck = Some(Instant::now());
         }
         match action {
@@ -137,8 +126,25 @@ impl Stage {
             Action::Pause => self.nodes.pause(node),
             _ => self.nodes.cut_off(node),
         }
-        self.tell(format!("{name} {}", self.nodes.state(node).text()));
+        self.tell(format!("{} {}", NAMES[node], self.nodes.state(node).text()));
+    }
+
+    fn heal(&mut self, node: usize, from: State) -> Result<(), Stop> {
+        self.nodes.heal(node)?;
+        if self.is_primary(node) {
+            self.struck = None;
+        }
+        let what = match from {
+            State::Killed | State::Ended => "is started again with its data",
+            State::Paused => "goes on",
+            State::CutOff | State::Up => "is joined to the others again",
+        };
+        self.tell(format!("{} {what}", NAMES[node]));
         Ok(())
+    }
+
+    fn is_primary(&self, node: usize) -> bool {
+        self.primary.is_some_and(|(primary, _)| primary == node)
     }
 
     /// Heals whatever was done.
