@@ -6,8 +6,10 @@
 mod backup;
 mod cluster;
 pub(crate) mod connection;
+mod demo;
 pub(crate) mod dial;
 mod doctor;
+mod fields;
 pub(crate) mod flags;
 mod interactive;
 mod options;
@@ -66,6 +68,9 @@ fn run(options: &Options) -> Result<(), Stop> {
     }
     if let Some(command) = top::Command::of(&options.command)? {
         return command.run(options);
+    }
+    if demo::is_asked(&options.command) {
+        return demo::run(&options.command);
     }
     if let Some(command) = paper::Command::of(&options.command)? {
         io::stdout().lock().write_all(&command.run()?)?;
@@ -145,7 +150,7 @@ fn explained(connection: &mut Connection, command: &Words, message: String) -> S
     // Of `HELP`, the first line is a head, and what describes a subcommand is indented.
     let known = known.iter().skip(at).map(String::as_str).filter(|name| !name.is_empty());
     let own: &[&str] = match ask[0] {
-        b"COMMAND" => &["doctor", "top", "completions", "man"],
+        b"COMMAND" => &["demo", "doctor", "top", "completions", "man"],
         container if container.eq_ignore_ascii_case(b"cluster") => &["secret"],
         _ => &[],
     };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use mneme_kernel::resp::{Value, ValueDecoder, encode_command};
 
@@ -62,6 +63,14 @@ impl Connection {
 
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// From now on the connection is lost when nothing arrives for so long; without this an answer may take any time.
+    ///
+    /// # Errors
+    /// If the time is zero.
+    pub fn wait_at_most(&self, at_most: Duration) -> Result<(), Stop> {
+        self.link.limit(Some(at_most)).map_err(|e| self.lost(&e))
     }
 
     /// Sends encoded commands.

@@ -73,6 +73,7 @@ pub fn command() -> Command {
             "Without a command, commands are read from standard input, one a line, quoted as in redis-cli.\n\
              cluster status, transfer, remove NODE [--keeper], rotate-certs and secret [--data DIR] look after the cluster.\n\
              backup create|verify FILE, backup restore FILE [--dry-run] [--replace] [--keep-users]: all data in a file.\n\
+             demo starts three nodes on this machine, to watch and to break; demo --help tells more.\n\
              doctor looks at every host of -H, and tells what is wrong and what to do.\n\
              top [--count N] shows what the nodes of -H do, again and again.\n\
              completions SHELL and man DIR write completions and manual pages of all programs.\n\

@@ -1,12 +1,11 @@
 //! `completions SHELL` and `man DIR`: what packages of Mneme install beside the programs, derived from the same flags.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Command as Flags, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Words, options};
+use super::{Words, demo, options};
 use crate::bench;
 use crate::cli::stop::Stop;
 use crate::config::{self, Program};
@@ -56,7 +55,9 @@ impl Command {
             }
             Command::Man(folder) => {
                 for program in programs() {
-                    write_page(folder, program)?;
+                    // Subcommands have pages of their own.
+                    let written = clap_mangen::generate_to(program, folder);
+                    written.map_err(|error| Stop::Usage(format!("{}: {error}", folder.display())))?;
                 }
             }
         }
@@ -65,18 +66,14 @@ impl Command {
 }
 
 fn programs() -> [Flags; 4] {
-    [config::flags(Program::Core), config::flags(Program::Keeper), options::command(), bench::command()]
-}
-
-fn write_page(folder: &Path, program: Flags) -> Result<(), Stop> {
-    let path = folder.join(format!("{}.1", program.get_name()));
-    let mut page = Vec::new();
-    clap_mangen::Man::new(program).render(&mut page)?;
-    fs::write(&path, page).map_err(|error| Stop::Usage(format!("{}: {error}", path.display())))
+    let cli = options::command().subcommand(demo::flags());
+    [config::flags(Program::Core), config::flags(Program::Keeper), cli, bench::command()]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn of(line: &str) -> Result<Option<Command>, Stop> {
@@ -88,9 +85,16 @@ mod tests {
         for shell in ["bash", "zsh", "fish"] {
             let command = of(&format!("completions {shell}")).expect("a shell").expect("its own command");
             let text = String::from_utf8(command.run().expect("completions")).expect("text");
-            for word in
-                ["mneme-core", "mneme-keeper", "mneme-cli", "expect-keepers", "askpass", "mneme-bench", "warm-up"]
-            {
+            for word in [
+                "mneme-core",
+                "mneme-keeper",
+                "mneme-cli",
+                "mneme-bench",
+                "expect-keepers",
+                "askpass",
+                "warm-up",
+                "script",
+            ] {
                 assert!(text.contains(word), "{shell}: {word}");
             }
         }
@@ -108,6 +112,7 @@ mod tests {
             ("mneme-keeper.1", "join"),
             ("mneme-cli.1", "Exit codes"),
             ("mneme-bench.1", "pipeline"),
+            ("mneme-cli-demo.1", "seconds"),
         ] {
             let text = fs::read_to_string(folder.join(page)).expect("a page");
             assert!(text.contains(word) && text.contains(".TH mneme"), "{page}: {text}");

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mneme_kernel::resp::Value;
 
 use super::connection::Connection;
+use super::fields::{fields, integer, text};
 use super::stop::Stop;
 
 /// What a node says.
@@ -103,28 +104,6 @@ pub fn keys<'a>(info: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
 /// Now, Unix time in milliseconds.
 pub fn unix_millis() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
-}
-
-/// A number, whichever protocol it came by.
-pub fn integer(value: &Value) -> i64 {
-    match value {
-        Value::Int(number) => *number,
-        other => text(other).parse().unwrap_or(0),
-    }
-}
-
-/// A string's text.
-pub fn text(value: &Value) -> String {
-    String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned()
-}
-
-/// A map, whichever protocol it came by.
-pub fn fields(map: Value) -> BTreeMap<String, Value> {
-    match map {
-        Value::Map(pairs) => pairs.into_iter().map(|(key, value)| (text(&key), value)).collect(),
-        Value::Array(flat) => flat.chunks_exact(2).map(|pair| (text(&pair[0]), pair[1].clone())).collect(),
-        _ => BTreeMap::new(),
-    }
 }
 
 #[cfg(test)]

@@ -95,9 +95,7 @@ impl Set {
 
     pub fn contains(&self, member: &[u8]) -> bool {
         match &self.0 {
-            Members::Integers(integers) => {
-                parse_i64(member).is_some_and(|number| integers.search(number).is_ok())
-            }
+            Members::Integers(integers) => parse_i64(member).is_some_and(|number| integers.search(number).is_ok()),
             Members::Small(small) => Words::new(small).any(|known| known == member),
             Members::Large(dict) => dict.get(member).is_some(),
         }
@@ -111,7 +109,11 @@ impl Set {
             Members::Large(dict) => (None, Words::default(), Some(dict)),
         };
         let large = dict.into_iter().flat_map(|dict| dict.iter()).map(|(member, _)| member);
-        integers.into_iter().flat_map(Integers::iter).map(Member::of_number).chain(small.chain(large).map(Member::Bytes))
+        integers
+            .into_iter()
+            .flat_map(Integers::iter)
+            .map(Member::of_number)
+            .chain(small.chain(large).map(Member::Bytes))
     }
 
     /// Visits about `count` members from a cursor on and gives the next cursor, as [`super::Database::scan`]; a small one at once.
@@ -232,7 +234,7 @@ impl Set {
             Members::Integers(integers) => {
                 integers.check();
                 assert!(integers.len() <= limits::INTEGER_SET);
-            },
+            }
             Members::Small(_) => assert!(self.len() <= limits::SMALL_SET),
             Members::Large(dict) => dict.check(),
         }

@@ -10,7 +10,8 @@ use mneme_kernel::resp::Value;
 use crate::cli::Words;
 use crate::cli::connection::Connection;
 use crate::cli::dial::Target;
-use crate::cli::seen::{Seen, integer};
+use crate::cli::fields::integer;
+use crate::cli::seen::Seen;
 use crate::cli::stop::Stop;
 
 /// Entries of the slow log that are looked at: as many as are kept by default.
