@@ -24,6 +24,7 @@ fn a_page_tells_what_a_node_does() {
     let mut client = node.client().expect("it serves");
     client.ask(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]).expect("an answer");
     client.ask(&["SET", "some-key", "\u{1b}[2J"]).expect("an answer");
+    client.ask(&["CONFIG", "SET", "slowlog-log-slower-than", "-1"]).expect("an answer");
     let here = ["--unix-socket", socket.to_str().expect("text"), "-i", "0.2"];
     let pages = text(&top(&[&here[..], &["top", "--count", "2"]].concat()));
     assert_eq!(pages.matches("ok   1 node answers, test is primary in epoch").count(), 2, "{pages}");

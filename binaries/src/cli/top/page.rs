@@ -194,7 +194,7 @@ fn node_rows(nodes: &[&Node]) -> Vec<Vec<String>> {
             seen.lag.to_string(),
             count(rate("total_commands_processed", seen.number("instantaneous_ops_per_sec") as f64)),
             hits(node, now),
-            count(keys(seen.info.iter().map(|(name, value)| (name.as_str(), value.as_str()))) as f64),
+            HumanCount(keys(seen.info.iter().map(|(name, value)| (name.as_str(), value.as_str())))).to_string(),
             HumanBytes(seen.number("used_memory").unsigned_abs()).to_string(),
             seen.number("connected_clients").to_string(),
             bytes(rate("total_net_input_bytes", kilobytes("instantaneous_input_kbps"))),
@@ -259,7 +259,7 @@ fn slow_rows(slow: &[(&str, &Slow)]) -> Vec<Vec<String>> {
     let row = |(host, slow): &(&str, &Slow)| {
         let command: String = slow.command.chars().take(60).collect();
         let ago = HumanCount((now - slow.at).max(0).unsigned_abs()).to_string();
-        vec![command, (*host).to_owned(), ago, format!("{:.1}", slow.micros as f64 / 1000.0)]
+        vec![command, (*host).to_owned(), ago, format!("{:.2}", slow.micros as f64 / 1000.0)]
     };
     [head].into_iter().chain(slow.iter().map(row)).collect()
 }
