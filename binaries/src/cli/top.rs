@@ -138,7 +138,8 @@ fn print(watched: &mut Watched, news: &Receiver<News>, count: u64, every: Durati
 /// Shows it on the terminal until a key or a signal ends it.
 fn show(watched: &mut Watched, news: &Receiver<News>) -> Result<(), Stop> {
     let is_over = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    // Not SIGHUP, which ends it at once: of a terminal that is gone crossterm would read for ever.
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&is_over))?;
     }
     let mut view = View { order: Order::Calls, is_paused: false, is_help: false };
