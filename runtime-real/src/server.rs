@@ -82,7 +82,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         strangers: Arc::default(),
     };
     tokio::spawn(Arc::new(cluster).accept(ports.cluster));
-    let admin = Admin::default();
+    let admin = Admin { node: this.options.node.clone(), ..Admin::default() };
     tokio::spawn(admin::serve(ports.admin, admin.clone()));
 
     let belonging = tokio::select! {
@@ -99,10 +99,9 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     this.admit_others(&admin);
     let mut upkeep =
         Upkeep { clients: None, renewal: this.renewal(), own, metrics: admin.tls.clone(), due: None, rotations: asked };
-    let client_tls = match &this.options.core {
-        Some(_) => Some(client_tls(&this, &mut upkeep, operators, &admin)?),
-        None => None,
-    };
+    // A Keeper alone has no clients, but an admin port.
+    let client_tls = client_tls(&this, &mut upkeep, operators, &admin)?;
+    let _ = admin.server_tls.set(client_tls.clone());
     listen::run_on_thread("certificates", upkeep.run());
 
     let founds = matches!(start, Start::Found { .. });
@@ -121,6 +120,8 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         admin.ready.store(true, Ordering::Relaxed);
         this.open(&server, client_tls, &admin, ports.clients);
         println!("{}", this.ready_line(&server));
+        let scheme = if this.options.admin_listen.ip().is_loopback() { "http" } else { "https" };
+        tracing::info!("console: {scheme}://{}/", this.options.admin_listen);
         notify::tell(notify::READY);
         until_told_to_stop(&server).await;
         Ok::<(), ServerError>(())
@@ -391,6 +392,7 @@ impl This {
                 facade: core.facade.clone(),
                 script_times: core.script_times,
                 parameters: core.parameters.clone(),
+                settings: core.settings.clone(),
             },
             admin_password: match &core.admin_password {
                 Some(password) => FirstPassword::Given(password.clone()),
@@ -418,11 +420,11 @@ impl This {
     fn open(
         &self,
         server: &server::Server<RealEnv>,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Arc<rustls::ServerConfig>,
         admin: &Admin,
         ports: ClientPorts,
     ) {
-        if let (Some(tls), Some(core), Some(node)) = (tls, &self.options.core, server.node()) {
+        if let (Some(core), Some(node)) = (&self.options.core, server.node()) {
             let threads = Threads::start(core.threads, node, &tls, &admin.tls, core.max_clients as usize);
             ports.serve(&threads, node);
         }
