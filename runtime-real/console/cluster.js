@@ -5,28 +5,27 @@ const SILENT = 1000;
 const BEHIND = 2000;
 
 // Nodes by name. `state`: "well", "behind", "silent", or "unseen" where only another node could tell.
-export function nodesOf(status, leaderSince, at) {
+export function nodesOf(status, leaderSince, leaderSilent, at) {
   const nodes = new Map();
   const node = (name, address) => {
     if (!nodes.has(name)) nodes.set(name, { name, address, core: null, keeper: null, isThis: name === status.node });
     return nodes.get(name);
   };
   status.cores.forEach((core) => (node(core.name, core.address).core = core));
-  const leader = status.keepers.find((keeper) => keeper.leader === 1);
-  const isLeaderHere = leader?.name === status.node;
   const last = Math.max(...status.keepers.map((keeper) => keeper.matched ?? 0), 0);
   status.keepers.forEach((keeper) => {
     const mine = node(keeper.name, keeper.address);
     const lag = keeper.matched === null ? null : last - keeper.matched;
-    mine.keeper = { ...keeper, lag, leads: keeper.leader === 1, state: keeperState(keeper, lag, isLeaderHere, at - leaderSince) };
+    mine.keeper = { ...keeper, lag, leads: keeper.leader === 1, state: keeperState(keeper, lag, status, leaderSilent > 1, at - leaderSince) };
   });
   const all = [...nodes.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
   all.forEach((one) => (one.state = nodeState(one, status)));
   return all;
 }
 
-function keeperState(keeper, lag, isLeaderHere, led) {
-  if (!isLeaderHere) return "unseen";
+function keeperState(keeper, lag, status, isLeaderSilent, led) {
+  if (isLeaderSilent && keeper.leader === 1 && keeper.name !== status.node) return "silent";
+  if (!status.sees) return "unseen";
   // A leader that has just begun has not heard everybody yet.
   if (keeper.heard === null || keeper.heard === undefined) return led > 2 * SILENT ? "silent" : "unseen";
   if (keeper.heard > SILENT) return "silent";

@@ -13,7 +13,7 @@ export const events = [];
 export const seen = { leader: null, leaderSince: 0, primary: null, lastPrimary: null, without: 0, change: null, states: new Map() };
 
 export function nodes(now = live.now) {
-  return now?.status ? nodesOf(now.status, seen.leaderSince, now.at) : [];
+  return now?.status ? nodesOf(now.status, seen.leaderSince, live.leaderSilent, now.at) : [];
 }
 
 function note(at, kind, text) {
@@ -91,8 +91,7 @@ function ofNodes(now, status) {
   }
   if (behind.length) return { kind: "warn", text: `${isPrimary}; ${list(behind)} ${behind.length > 1 ? "are" : "is"} behind.`, more: "Reads at EVENTUAL there are old by as much." };
   if (isFresh) return { kind: "warn", text: `${takeover}.`, more: "What was acknowledged is there. Commands that waited are answered by now." };
-  const isLeaderHere = seen.leader === status.node;
   if (all.length === 1) return { kind: "good", text: `All is well: ${status.node} serves alone.`, more: "One node has no other to take over." };
-  const keepers = isLeaderHere ? `all ${voters.length} Keepers answer` : `${status.node} is up to date`;
-  return { kind: "good", text: `All is well: ${isPrimary}, ${keepers}.`, more: isLeaderHere ? "" : `Which nodes answer is seen by ${seen.leader || "the leader of the Keepers"}.` };
+  const keepers = status.sees ? (voters.length === 1 ? "the Keeper answers" : `all ${voters.length} Keepers answer`) : `${status.node} is up to date`;
+  return { kind: "good", text: `All is well: ${isPrimary}, ${keepers}.`, more: status.sees ? "" : "Who else answers is not known here." };
 }

@@ -95,7 +95,7 @@ function build(node) {
   const health = h("div", { class: "health" }, h("span", { class: "dot" }), h("div", { role: "status", "aria-live": "polite" }, h("strong"), h("span", { class: "why" })));
   const page = h("main", { id: "page", tabindex: "-1" });
   const leaveSession = () => signOut().catch(() => {}).then(() => begin(""));
-  const who = h("div", { class: "who" }, h("span", { class: "user" }, node.user), theme, h("button", { type: "button", class: "quiet-button", onclick: showHelp, title: "Keyboard (?)" }, "Keys ?"), h("button", { type: "button", class: "quiet-button", onclick: leaveSession }, "Sign out"));
+  const who = h("div", { class: "who" }, h("span", { class: "user" }, node.user), theme, h("button", { type: "button", class: "quiet-button", onclick: showHelp, title: "Keyboard (?)" }, "Help"), h("button", { type: "button", class: "quiet-button", onclick: leaveSession }, "Sign out"));
   const skip = h("a", { class: "skip", href: "#page", onclick: (event) => (event.preventDefault(), page.focus()) }, "To the page");
   replace(app, skip, h("aside", { class: "side" }, brand(), h("nav", { "aria-label": "Pages" }, links), h("p", { class: "quiet at" }, node.node, h("br"), `Mneme ${node.version}`)), h("div", { class: "body" }, h("header", { class: "top" }, health, who), page));
   shell = { health, page, theme, links };

@@ -17,7 +17,7 @@ const COLUMNS = [
   { name: "Core", of: (node) => (node.core ? (node.core.role === "primary" ? badge("primary", "accent") : node.core.role) : "–") },
   { name: "Keeper", of: (node) => (node.keeper ? `${node.keeper.role}${node.keeper.leads ? ", leads" : ""}` : "–") },
   { name: "State", of: (node) => badge(words(node, live.now.status), KINDS[node.state]) },
-  { name: "Last entry", of: (node) => (node.isThis ? live.now.status.applied : node.keeper?.matched ?? null)?.toLocaleString("en") ?? "–", kind: "number" },
+  { name: "Last entry", of: (node) => (node.keeper?.matched ?? (node.isThis ? live.now.status.applied : null))?.toLocaleString("en") ?? "–", kind: "number" },
   { name: "Address", of: (node) => node.address, kind: "mono" },
   { name: "Keeper's id", of: (node) => node.keeper?.id ?? "–", kind: "mono" },
   { name: "Life", of: (node) => node.core?.incarnation ?? "–", kind: "number" },
@@ -28,7 +28,7 @@ export function show(holder) {
   const [listed, disk] = [h("div"), h("dl", { class: "facts" })];
   replace(
     holder,
-    head("Nodes", "As this node knows them. Which Keepers answer, and how far they are, is known where their leader is."),
+    head("Nodes", "As this node knows them. Which Keepers answer, and how far they are, it is told by the one that leads."),
     h("section", { class: "card", "aria-label": "The cluster" }, cluster.element),
     listed,
     h("h2", null, "This node's log"),

@@ -8,7 +8,7 @@ import { nodes, seen } from "./health.js";
 
 const CARD = { width: 196, height: 158, gap: 56, top: 128 };
 const MARGIN = 40;
-const BELOW = 130;
+const BELOW = 104;
 
 export function picture() {
   const holder = h("div", { class: "picture" });

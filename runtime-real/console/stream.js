@@ -10,7 +10,8 @@ const AGAIN = 1000;
 export const stream = new EventTarget();
 // Points of time with what was told, oldest first; one of silence has no facts.
 export const history = [];
-export const live = { now: null, isAnswering: false, since: Date.now() };
+// `leaderSilent`: how often in a row the Keepers' leader did not answer this node.
+export const live = { now: null, leaderSilent: 0, isAnswering: false, since: Date.now() };
 
 let source = null;
 let heard = 0;
@@ -55,12 +56,21 @@ async function look() {
 function tell(told) {
   heard = Date.now();
   const now = { at: heard, ready: told.ready, status: isError(told.status) ? null : plain(told.status), info: facts(told.info), latency: told.latency };
+  see(now.status, told.outlook);
   const before = history.findLast((point) => point.info);
   now.rates = rates(before, now);
   keep(now);
   Object.assign(live, { now });
   answering(true);
   stream.dispatchEvent(new CustomEvent("told", { detail: now }));
+}
+
+// What only the leader of the Keepers knows, where that is another node's.
+function see(status, outlook) {
+  live.leaderSilent = outlook && outlook[0] === null ? live.leaderSilent + 1 : 0;
+  if (!status) return;
+  status.sees = outlook?.[0] != null || status.keepers.some((keeper) => keeper.matched !== null);
+  for (const keeper of status.keepers) Object.assign(keeper, outlook?.[0]?.[keeper.id]);
 }
 
 function keep(point) {

@@ -34,6 +34,7 @@ export function show(holder) {
 
   async function inspect(name) {
     who.value = name;
+    verdict.textContent = "";
     await load(detail, "the user's rights", async () => {
       const user = plain(await ask("ACL", "GETUSER", name));
       const rules = [user, ...user.selectors].map(({ commands, keys, channels }) => [commands, keys || "no keys", channels || "no channels"]);

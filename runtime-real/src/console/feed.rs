@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mneme_driver::node::Node;
+use mneme_driver::outlook::{Outlook, Seen};
 use mneme_kernel::histogram::Histogram;
 use mneme_kernel::level::Level;
 use mneme_kernel::resp::Value;
@@ -24,6 +25,7 @@ const FEW: u64 = 8;
 #[derive(Debug)]
 pub(super) struct Feed {
     conversation: Conversation,
+    outlook: Outlook<RealEnv>,
     last: Option<(Instant, Arc<str>)>,
     /// How long replies had taken when it was told last.
     replies: Option<Histogram>,
@@ -31,7 +33,7 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(conversation: Conversation) -> Self {
-        Self { conversation, last: None, replies: None }
+        Self { conversation, outlook: Outlook::default(), last: None, replies: None }
     }
 
     /// What there is to tell now, as JSON.
@@ -41,12 +43,17 @@ impl Feed {
         {
             return Ok(told.clone());
         }
-        let replies = self.conversation.ask(&questions()).await?;
+        let questions = questions();
+        let (replies, seen) = futures::join!(self.conversation.ask(&questions), self.outlook.look(node));
+        let replies = replies?;
         if replies.iter().any(has_no_user) {
             return Err(Silence::Ended);
         }
         let [status, info] = [0, 1].map(|i| replies.get(i).map(encoding::reply));
-        let told = json!({ "ready": ready, "status": status, "info": info, "latency": self.latency(node) });
+        let (latency, outlook) = (self.latency(node), seen.map(|seen| seen.as_ref().map(by_keeper)));
+        // `outlook`: absent where CLUSTER STATUS says it, `[null]` if the leader does not answer.
+        let outlook = outlook.map(|seen| [seen]);
+        let told = json!({ "ready": ready, "status": status, "info": info, "latency": latency, "outlook": outlook });
         let told: Arc<str> = told.to_string().into();
         self.last = Some((Instant::now(), told.clone()));
         Ok(told)
@@ -62,6 +69,14 @@ impl Feed {
         let micros = |share| since.quantile(share).as_micros() as u64;
         (since.count() >= FEW).then(|| json!({ "p50": micros(0.5), "p99": micros(0.99), "count": since.count() }))
     }
+}
+
+/// Keepers by id, as CLUSTER STATUS writes it: what they have, and when they were heard.
+fn by_keeper(seen: &Seen) -> serde_json::Value {
+    let heard = |id: u64| seen.heard.iter().find(|(heard, _)| *heard == id).map(|(_, ago)| *ago);
+    let keeper =
+        |(id, matched): &(u64, u64)| (format!("{id:016x}"), json!({ "matched": matched, "heard": heard(*id) }));
+    serde_json::Value::Object(seen.matched.iter().map(keeper).collect())
 }
 
 fn questions() -> [Words; 2] {
