@@ -26,8 +26,8 @@ export function nodesOf(status, leaderSince, leaderSilent, at) {
 function keeperState(keeper, lag, status, isLeaderSilent, led) {
   if (isLeaderSilent && keeper.leader === 1 && keeper.name !== status.node) return "silent";
   if (!status.sees) return "unseen";
-  // A leader that has just begun has not heard everybody yet.
-  if (keeper.heard === null || keeper.heard === undefined) return led > 2 * SILENT ? "silent" : "unseen";
+  // A leader that was not there a second ago has not heard everybody yet.
+  if (keeper.heard === null || keeper.heard === undefined) return led > 0.8 * SILENT ? "silent" : "unseen";
   if (keeper.heard > SILENT) return "silent";
   return lag !== null && lag > BEHIND ? "behind" : "well";
 }
@@ -41,12 +41,10 @@ function nodeState(node, status) {
 
 // How a node is, in a few words.
 export function words(node, status) {
-  const { keeper } = node;
-  if (node.state === "silent") {
-    return keeper?.heard ? `no answer for ${Math.round(keeper.heard / 1000)} s` : "no answer";
-  }
+  const { keeper, silentFor } = node;
+  if (node.state === "silent") return silentFor > 1000 ? `no answer for ${Math.round(silentFor / 1000)} s` : "no answer";
   const lag = node.isThis ? status.lag : keeper?.lag;
-  if (node.state === "unseen") return "not seen from here";
+  if (node.state === "unseen") return status.sees ? "not heard yet" : "not seen from here";
   return lag > 50 ? `${lag.toLocaleString("en")} behind` : "up to date";
 }
 

@@ -10,10 +10,29 @@ const FRESH = 20_000;
 
 // What has happened, newest first: `{ at, kind, text }`.
 export const events = [];
-export const seen = { leader: null, leaderSince: 0, primary: null, lastPrimary: null, without: 0, change: null, states: new Map() };
+export const seen = { leader: null, leaderSince: 0, primary: null, lastPrimary: null, without: 0, change: null, states: new Map(), silentSince: new Map() };
 
+// All nodes as they are now; those that are silent with how long, in milliseconds.
 export function nodes(now = live.now) {
-  return now?.status ? nodesOf(now.status, seen.leaderSince, live.leaderSilent, now.at) : [];
+  if (!now?.status) return [];
+  const all = nodesOf(now.status, seen.leaderSince, live.leaderSilent, now.at);
+  for (const node of all.filter((one) => one.state === "silent")) {
+    node.silentFor = node.keeper?.heard ?? now.at - (seen.silentSince.get(node.name) ?? now.at);
+  }
+  return all;
+}
+
+const majorityOf = (voters) => Math.floor(voters / 2) + 1;
+
+// Whether as many Keepers are silent as leave no majority.
+export function lacksMajority(all) {
+  const voters = all.filter((node) => node.keeper?.role === "voter");
+  return voters.filter((node) => node.keeper.state !== "silent").length < majorityOf(voters.length);
+}
+
+// Who was primary until a moment ago.
+export function deposed(now = live.now) {
+  return seen.change && now && now.at - seen.change.at < FRESH ? seen.change.from : null;
 }
 
 function note(at, kind, text) {
@@ -32,6 +51,8 @@ stream.addEventListener("told", ({ detail: now }) => {
   notePrimary(at, status);
   for (const node of nodes(now)) {
     const before = seen.states.get(node.name);
+    if (node.state !== "silent") seen.silentSince.delete(node.name);
+    else if (!seen.silentSince.has(node.name)) seen.silentSince.set(node.name, at);
     seen.states.set(node.name, node.state === "unseen" ? before : node.state);
     if (!before || node.state === before || node.state === "unseen") continue;
     if (node.state === "silent") note(at, "bad", `${node.name} does not answer any more.`);
@@ -82,12 +103,16 @@ function ofNodes(now, status) {
   const { change } = seen;
   const isFresh = change && change.to === status.primary && now.at - change.at < FRESH;
   const isPrimary = `${status.primary} is primary`;
+  if (silent.includes(status.primary)) {
+    return { kind: "bad", text: `${status.primary}, the primary, does not answer this node.`, more: "Writes that come here wait. If nobody takes over, no majority of Keepers answers." };
+  }
   const takeover = isFresh ? `${change.to} took over${change.from ? ` from ${change.from}` : ""} at ${time(change.at)}` : isPrimary;
   if (silent.length) {
-    const spare = alive - (Math.floor(voters.length / 2) + 1);
+    const spare = alive - majorityOf(voters.length);
+    if (status.sees && spare < 0) return { kind: "bad", text: `Writes wait: ${list(silent)} do not answer.`, more: `${alive} of ${voters.length} Keepers ${alive === 1 ? "answers" : "answer"}; a majority is needed.` };
     const more = spare > 0 ? `${alive} of ${voters.length} Keepers answer: ${many(spare, "more")} may fail.`.replace("1 more", "one more") : `${alive} of ${voters.length} Keepers answer: no more may fail, or writes wait.`;
     const verb = silent.length > 1 ? "do" : "does";
-    return { kind: spare < 0 ? "bad" : "warn", text: `${takeover}; ${list(silent)} ${verb} not answer.`, more };
+    return { kind: "warn", text: `${takeover}; ${list(silent)} ${verb} not answer.`, more };
   }
   if (behind.length) return { kind: "warn", text: `${isPrimary}; ${list(behind)} ${behind.length > 1 ? "are" : "is"} behind.`, more: "Reads at EVENTUAL there are old by as much." };
   if (isFresh) return { kind: "warn", text: `${takeover}.`, more: "What was acknowledged is there. Commands that waited are answered by now." };

@@ -20,7 +20,7 @@ export function show(holder) {
     chart("Hit rate", [{ of: (point) => point.rates?.hits ?? NaN, kind: "one" }], percent, { most: 1, note: ([now]) => (Number.isFinite(now) ? "of reads find their key" : "nothing is read") }),
     chart("Memory", [{ of: (point) => Number(point.info.used_memory), kind: "one" }], size, { note: (_, now) => now?.info && memory(now.info) }),
     chart("Clients", [{ of: (point) => Number(point.info.connected_clients), kind: "one" }], count, { note: (_, now) => now?.info && `of ${count(Number(now.info.maxclients))}, the console's among them` }),
-    chart("Traffic", [{ of: (point) => (point.rates?.input ?? NaN) + (point.rates?.output ?? NaN), kind: "one" }], (bytes) => `${size(bytes)}/s`, { note: () => "in and out, without TLS" }),
+    chart("Traffic", [{ of: (point) => (point.rates?.input ?? NaN) + (point.rates?.output ?? NaN), kind: "one" }], (bytes) => (Number.isFinite(bytes) ? `${size(bytes)}/s` : "–"), { note: () => "in and out, without TLS" }),
   ];
   replace(
     holder,

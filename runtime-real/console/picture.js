@@ -4,7 +4,7 @@
 import { h, svg, replace } from "./dom.js";
 import { words } from "./cluster.js";
 import { live } from "./stream.js";
-import { nodes, seen } from "./health.js";
+import { deposed, lacksMajority, nodes, seen } from "./health.js";
 
 const CARD = { width: 196, height: 158, gap: 56, top: 128 };
 const MARGIN = 40;
@@ -19,7 +19,7 @@ export function picture() {
       const { now } = live;
       const all = nodes(now);
       if (!all.length) return replace(holder, h("p", { class: "empty" }, "Nothing is known of the cluster yet."));
-      const state = { all, status: now.status, isAnswering: live.isAnswering, leader: seen.leader, parked: now.status.forwarded };
+      const state = { all, status: now.status, isAnswering: live.isAnswering, leader: seen.leader, parked: now.status.forwarded, was: deposed() };
       // Drawn anew only when it shows something else: what is animated goes on.
       const key = JSON.stringify(state);
       if (key !== drawn) replace(holder, draw(state));
@@ -28,21 +28,22 @@ export function picture() {
   };
 }
 
-function draw({ all, status, isAnswering, leader, parked }) {
+function draw({ all, status, isAnswering, leader, parked, was }) {
   const width = 2 * MARGIN + all.length * CARD.width + (all.length - 1) * CARD.gap;
   const height = CARD.top + CARD.height + BELOW;
   const x = (i) => MARGIN + i * (CARD.width + CARD.gap);
   const middle = (i) => x(i) + CARD.width / 2;
   const find = (name) => all.findIndex((node) => node.name === name);
   const [here, primary, leading] = [find(status.node), find(status.primary), find(leader)];
-  const place = { x, middle, bottom: CARD.top + CARD.height, here, primary, leading };
+  const isReached = primary >= 0 && all[primary].state !== "silent";
+  const place = { x, middle, bottom: CARD.top + CARD.height, here, primary, leading, isReached, isStuck: lacksMajority(all) };
   return svg(
     "svg",
     { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": described(all, status, isAnswering), class: isAnswering ? null : "stale" },
     svg("defs", null, arrow("write"), arrow("log"), arrow("wait")),
     writes(place, parked, width),
     log(all, place),
-    all.map((node, i) => card(node, x(i), { status, isPrimary: i === primary, isAnswering })),
+    all.map((node, i) => card(node, x(i), { status, isPrimary: i === primary, isAnswering, was })),
   );
 }
 
@@ -56,7 +57,7 @@ function line(kind, d, head = true) {
 }
 
 // Where a write goes that comes to this node.
-function writes({ middle, here, primary }, parked, width) {
+function writes({ middle, here, primary, isReached, isStuck }, parked, width) {
   if (here < 0) return null;
   const [x, top] = [middle(here), CARD.top];
   const pill = svg("g", { class: "clients" }, svg("rect", { x: x - 84, y: 8, width: 168, height: 30, rx: 15 }), label(x, 28, "clients of this node"));
@@ -64,12 +65,14 @@ function writes({ middle, here, primary }, parked, width) {
     const text = parked > 0 ? `${parked} ${parked === 1 ? "command waits" : "commands wait"} for a primary` : "writes wait for a primary";
     return [pill, line("wait", `M${x} 40V${top - 8}`), beside(x, 82, text, "wait", width)];
   }
+  if (here === primary && isStuck) return [pill, line("wait", `M${x} 40V${top - 6}`), beside(x, 82, "writes wait for Keepers", "wait", width)];
   if (here === primary) return [pill, line("write", `M${x} 40V${top - 6}`), beside(x, 82, "writes are executed here", "write", width)];
   const to = middle(primary);
   const side = to > x ? 1 : -1;
   const from = x + side * 30;
   const arc = `M${from} ${top}C${from + side * 40} ${top - 66} ${to - side * 70} ${top - 66} ${to - side * 14} ${top - 7}`;
-  return [pill, line("write", `M${x} 40V${top - 6}`), line("write", arc), label((x + to) / 2 + side * 20, top - 62, "writes are passed on", "way-label write")];
+  const [kind, text] = isReached ? ["write", "writes are passed on"] : ["wait", "writes wait for the primary"];
+  return [pill, line(kind, `M${x} 40V${top - 6}`), line(kind, arc), label((x + to) / 2 + side * 20, top - 62, text, `way-label ${kind}`)];
 }
 
 // The log, from the Keeper that leads to each of the others.
@@ -86,28 +89,31 @@ function log(all, { middle, bottom, leading, primary }) {
 }
 
 function link(node, from, to, bottom) {
-  const { state, lag, heard } = node.keeper;
+  const { state, lag } = node.keeper;
   const side = to > from ? 1 : -1;
   const steps = Math.round(Math.abs(to - from) / (CARD.width + CARD.gap));
   const depth = bottom + 34 + Math.min(steps, 3) * 22;
   const [x1, x2] = [from + side * (18 + 8 * steps), to - side * (10 + 8 * steps)];
   const d = `M${x1} ${bottom + 2}C${x1} ${depth} ${x2} ${depth} ${x2} ${bottom + 8}`;
-  const [x, y] = [(x1 + x2) / 2, bottom + 2 + (depth - bottom - 2) * 0.76];
+  // A point of the curve, by its share of the way.
+  const at = (share) => [x1 + (x2 - x1) * share * share * (3 - 2 * share), bottom + 2 + (depth - bottom - 2) * 3 * share * (1 - share)];
   if (state === "silent") {
+    const [x, y] = at(0.5);
     const cross = svg("g", { class: "cross", transform: `translate(${x} ${y})` }, svg("circle", { r: 11 }), svg("path", { d: "M-4-4 4 4M4-4-4 4" }));
-    return [svg("path", { d, class: "way down" }), cross, label(x, y + 28, heard ? `silent for ${Math.round(heard / 1000)} s` : "silent", "way-label down")];
+    return [svg("path", { d, class: "way down" }), cross, label(x, y + 28, "no link", "way-label down")];
   }
   if (state === "unseen") return [svg("path", { d, class: "way unseen" })];
   const text = lag > 50 ? `log, ${lag.toLocaleString("en")} behind` : "log";
   const kind = state === "behind" ? "wait" : "log";
-  return [line(kind, d), label(x, y + 17, text, `way-label ${kind}`)];
+  const [x, y] = at(0.5);
+  return [line(kind, d), label(x, y - 8, text, `way-label ${kind}`)];
 }
 
-function card(node, x, { status, isPrimary, isAnswering }) {
+function card(node, x, { status, isPrimary, isAnswering, was }) {
   const { top: y, width, height } = CARD;
   const state = node.isThis && !isAnswering ? "silent" : node.state;
   const kind = `node ${state}${isPrimary ? " primary" : ""}`;
-  const role = isPrimary ? "PRIMARY" : state === "silent" ? "NO ANSWER" : node.core ? node.core.role.toUpperCase() : "KEEPER";
+  const role = isPrimary ? "PRIMARY" : state === "silent" ? "NO ANSWER" : state === "unseen" && node.name === was ? "WAS PRIMARY" : node.core ? node.core.role.toUpperCase() : "KEEPER";
   const pill = 20 + role.length * 7.4;
   const keeper = node.keeper && `${node.keeper.role === "voter" ? "Keeper, votes" : "Keeper, learns"}${node.keeper.leads ? ", leads" : ""}`;
   return svg(

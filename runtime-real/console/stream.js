@@ -33,6 +33,7 @@ export function stop() {
 
 function connect() {
   source?.close();
+  if (document.hidden) return;
   source = new EventSource("/api/events");
   source.onmessage = (event) => tell(JSON.parse(event.data));
   // It has a connection, and no answer in time.
@@ -98,8 +99,16 @@ function rates(before, now) {
   };
 }
 
+// A page that nobody sees is told nothing: browsers have few connections for all pages of a host.
+document.addEventListener("visibilitychange", () => {
+  if (!wanted) return;
+  if (document.hidden) return source?.close();
+  heard = Date.now();
+  connect();
+});
+
 setInterval(() => {
-  if (!wanted || Date.now() - heard < SILENCE) return;
+  if (!wanted || document.hidden || Date.now() - heard < SILENCE) return;
   keep({ at: Date.now() });
   answering(false);
   stream.dispatchEvent(new CustomEvent("silent"));
