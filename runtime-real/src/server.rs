@@ -120,8 +120,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         admin.ready.store(true, Ordering::Relaxed);
         this.open(&server, client_tls, &admin, ports.clients);
         println!("{}", this.ready_line(&server));
-        let scheme = if this.options.admin_listen.ip().is_loopback() { "http" } else { "https" };
-        tracing::info!("console: {scheme}://{}/", this.options.admin_listen);
+        tracing::info!("console: {}", this.console());
         notify::tell(notify::READY);
         until_told_to_stop(&server).await;
         Ok::<(), ServerError>(())
@@ -427,6 +426,16 @@ impl This {
         if let (Some(core), Some(node)) = (&self.options.core, server.node()) {
             let threads = Threads::start(core.threads, node, &tls, &admin.tls, core.max_clients as usize);
             ports.serve(&threads, node);
+        }
+    }
+
+    /// Where a browser finds the console.
+    fn console(&self) -> String {
+        let (at, (host, _)) = (self.options.admin_listen, &self.options.advertise);
+        match at.ip() {
+            ip if ip.to_canonical().is_loopback() => format!("http://{at}/"),
+            ip if ip.is_unspecified() => format!("https://{host}:{}/", at.port()),
+            _ => format!("https://{at}/"),
         }
     }
 

@@ -21,6 +21,8 @@ use crate::seats::Seats;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long what was sent may stay unacknowledged until the connection is given up.
 const UNTAKEN: Duration = Duration::from_secs(30);
+/// The most bytes of a request's head, and of what is read at once.
+const BUFFER: usize = 64 << 10;
 /// The first byte of a TLS handshake. No HTTP request begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -100,7 +102,7 @@ impl Door {
     {
         let routes = TowerToHyperService::new(self.routes.clone().layer(Extension(caller)));
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE);
+        http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(BUFFER);
         http.serve_connection(TokioIo::new(stream), routes).await.map_err(io::Error::other)
     }
 }

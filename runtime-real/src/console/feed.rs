@@ -43,7 +43,7 @@ impl Feed {
         {
             return Ok(told.clone());
         }
-        let questions = questions();
+        let (begun, questions) = (Instant::now(), questions());
         let (replies, seen) = futures::join!(self.conversation.ask(&questions), self.outlook.look(node));
         let replies = replies?;
         if replies.iter().any(has_no_user) {
@@ -55,7 +55,7 @@ impl Feed {
         let outlook = outlook.map(|seen| [seen]);
         let told = json!({ "ready": ready, "status": status, "info": info, "latency": latency, "outlook": outlook });
         let told: Arc<str> = told.to_string().into();
-        self.last = Some((Instant::now(), told.clone()));
+        self.last = Some((begun, told.clone()));
         Ok(told)
     }
 
