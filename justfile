@@ -117,6 +117,10 @@ images:
 compose-test *PROFILES:
     ./scripts/compose-test {{PROFILES}}
 
+# Every page of the console in a real browser, and a failover watched there: just console-test --pictures /tmp/pictures
+console-test *ARGS:
+    ./scripts/console-test {{ARGS}}
+
 # Alerts and their tests, by promtool
 check-alerts:
     ./scripts/check-alerts

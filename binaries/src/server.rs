@@ -142,6 +142,7 @@ fn schedule(settings: &Settings) -> Schedule {
 fn core_settings(settings: &Settings) -> CoreSettings {
     CoreSettings {
         parameters: parameters(settings),
+        settings: settings.written.clone(),
         listen: settings.listen,
         read_listen: settings.read_listen,
         unix_socket: settings.unix_socket.clone().map(|path| (path, settings.unix_socket_mode)),

@@ -97,6 +97,18 @@ pub struct Config {
     pub script_times: Times,
     /// What `CONFIG GET` shows, by name.
     pub parameters: Vec<(String, String)>,
+    /// What `CONFIG ORIGIN` shows; grows by what `CONFIG SET` changes.
+    pub settings: Vec<Setting>,
+}
+
+/// A setting, and who has given it its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The flag's, without its dashes.
+    pub name: String,
+    pub value: String,
+    /// In words: `default`, `flag`, a variable, a line of a file.
+    pub origin: String,
 }
 
 /// Both clocks at once.

@@ -34,6 +34,17 @@ impl Histogram {
         self.sum += other.sum;
     }
 
+    /// What was counted since it was as this earlier one; after it began anew, all.
+    pub fn since(&self, earlier: &Histogram) -> Histogram {
+        if earlier.count() > self.count() {
+            return *self;
+        }
+        let mut since = *self;
+        since.buckets.iter_mut().zip(earlier.buckets).for_each(|(n, before)| *n = n.saturating_sub(before));
+        since.sum = since.sum.saturating_sub(earlier.sum);
+        since
+    }
+
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
@@ -76,6 +87,18 @@ fn bucket(nanos: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_since_is_told_apart() {
+        let mut earlier = Histogram::default();
+        earlier.observe(Duration::from_secs(1));
+        let mut now = earlier;
+        now.observe_many(Duration::from_micros(15), 3);
+        let since = now.since(&earlier);
+        assert_eq!((since.count(), since.sum()), (3, Duration::from_micros(45)));
+        assert_eq!(since.quantile(0.99), Duration::from_micros(20));
+        assert_eq!(earlier.since(&now), earlier);
+    }
 
     #[test]
     fn a_duration_falls_into_the_first_bucket_that_is_not_below_it() {

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bincode::{Decode, Encode};
 
@@ -31,4 +32,6 @@ pub struct Group {
     pub leader: Option<String>,
     /// The last entry that each Keeper is known to have, by id: only if the Keeper beside leads.
     pub matched: Vec<(u64, u64)>,
+    /// How long ago each Keeper has answered, by id: only if the Keeper beside leads, and only of those that have.
+    pub heard: Vec<(u64, Duration)>,
 }

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use mneme_kernel::connection::{Connection, Step};
-use mneme_kernel::core::{Content, Core, Input, Now, Output};
+use mneme_kernel::core::{Content, Core, Input, Now, Output, Setting};
 use mneme_kernel::gate::Marks;
 use mneme_kernel::ids::{Index, Seq};
 use mneme_kernel::password::PasswordCheck;
@@ -95,6 +95,28 @@ fn what_was_set_is_what_get_and_info_show() {
     let memory = world.ask("INFO memory");
     assert!(memory.contains("maxmemory:104857600\r\n") && memory.contains("maxmemory_human:100.00M\r\n"), "{memory}");
     assert_eq!(world.ask("CONFIG GET n?de"), "node node-1");
+}
+
+#[test]
+fn each_setting_says_who_has_given_it() {
+    let setting = |name: &str, value: &str, origin: &str| Setting {
+        name: name.into(),
+        value: value.into(),
+        origin: origin.into(),
+    };
+    let mut config = support::config();
+    config.max_clients = 7;
+    config.settings = vec![setting("max-clients", "7", "flag"), setting("node", "node-1", "$MNEME_NODE")];
+    let mut world = World::of(Core::new(config));
+    assert_eq!(
+        world.ask("CONFIG ORIGIN max* NODE"),
+        "maxclients 7 flag maxmemory 0 default maxmemory-policy noeviction default maxmemory-samples 5 default node node-1 $MNEME_NODE"
+    );
+    assert_eq!(world.ask("CONFIG SET maxclients 5 lua-time-limit 1000"), "OK");
+    assert_eq!(world.ask("CONFIG ORIGIN maxclients"), "maxclients 5 CONFIG SET");
+    // Two names of one setting.
+    assert_eq!(world.ask("CONFIG ORIGIN busy-*"), "busy-reply-threshold 1000 CONFIG SET");
+    assert!(world.ask("CONFIG ORIGIN").contains("slowlog-max-len 128 default"));
 }
 
 #[test]

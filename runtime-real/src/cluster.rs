@@ -3,11 +3,10 @@
 //! Which of both a connection is, its ALPN says. Handshakes and admission run on the main thread; a link moves to the
 //! node's thread once its peer is known, so that strangers take no time from Raft.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,14 +24,12 @@ use crate::env::RealEnv;
 use crate::join::{Admission, JOIN_PROTOCOL};
 use crate::links::{NODE_PROTOCOL, NodeTls};
 use crate::listen::pause;
+use crate::seats::{Seat, Seats};
 
 /// How long a peer may take to show who it is.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a joiner's whole conversation may take.
 const CONVERSATION: Duration = Duration::from_secs(60);
-/// Connections whose peer is not known yet: of all, and of one address.
-const STRANGERS: usize = 256;
-const STRANGERS_OF_ONE: usize = 64;
 
 /// A link that another node has opened, on its way to the node's thread.
 #[derive(Debug)]
@@ -49,7 +46,8 @@ pub(crate) struct ClusterPort {
     /// Set once this node belongs to a cluster; until then there are no links.
     pub node: Arc<OnceLock<Arc<NodeTls>>>,
     pub links: mpsc::UnboundedSender<Arrived>,
-    pub strangers: Arc<Strangers>,
+    /// For connections whose peer is not known yet.
+    pub strangers: Arc<Seats>,
 }
 
 impl ClusterPort {
@@ -193,65 +191,5 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.here()?.poll_shutdown(context)
-    }
-}
-
-/// Counts connections whose peer is not known yet.
-#[derive(Debug, Default)]
-pub(crate) struct Strangers(Mutex<HashMap<IpAddr, usize>>);
-
-/// One of them, until it is dropped.
-struct Seat {
-    strangers: Arc<Strangers>,
-    from: IpAddr,
-}
-
-impl Strangers {
-    fn seat(self: Arc<Self>, from: IpAddr) -> Option<Seat> {
-        {
-            let mut seated = self.lock();
-            let of_one = seated.get(&from).copied().unwrap_or(0);
-            if of_one >= STRANGERS_OF_ONE || seated.values().sum::<usize>() >= STRANGERS {
-                return None;
-            }
-            seated.insert(from, of_one + 1);
-        }
-        Some(Seat { strangers: self, from })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut seated = self.strangers.lock();
-        if let Some(n) = seated.get_mut(&self.from) {
-            *n -= 1;
-            if *n == 0 {
-                seated.remove(&self.from);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_address_does_not_take_all_seats() {
-        let strangers = Arc::new(Strangers::default());
-        let address = |n: u8| IpAddr::from([10, 0, 0, n]);
-        let seats: Vec<_> =
-            (0..STRANGERS_OF_ONE).map(|_| strangers.clone().seat(address(1)).expect("a seat")).collect();
-        assert!(strangers.clone().seat(address(1)).is_none());
-        assert!(strangers.clone().seat(address(2)).is_some());
-        drop(seats);
-        assert!(strangers.lock().is_empty());
-        let many: Vec<_> = (0..=255).filter_map(|n| strangers.clone().seat(address(n))).collect();
-        assert_eq!(many.len(), STRANGERS);
-        assert!(strangers.clone().seat(IpAddr::from([11, 0, 0, 1])).is_none());
     }
 }

@@ -74,7 +74,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         strangers: Arc::default(),
     };
     tokio::spawn(Arc::new(cluster).accept(ports.cluster));
-    let admin = Admin::default();
+    let admin = Admin { node: this.options.node.clone(), ..Admin::default() };
     tokio::spawn(admin::serve(ports.admin, admin.clone()));
 
     let belonging = tokio::select! {
@@ -91,10 +91,9 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     this.admit_others(&admin);
     let mut upkeep =
         Upkeep { clients: None, renewal: this.renewal(), own, metrics: admin.tls.clone(), due: None, rotations: asked };
-    let client_tls = match &this.options.core {
-        Some(_) => Some(client_tls(&this, &mut upkeep, operators, &admin)?),
-        None => None,
-    };
+    // A Keeper alone has no clients, but an admin port.
+    let client_tls = client_tls(&this, &mut upkeep, operators, &admin)?;
+    let _ = admin.server_tls.set(client_tls.clone());
     listen::run_on_thread("certificates", upkeep.run());
 
     let founds = matches!(start, Start::Found { .. });
@@ -113,6 +112,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         admin.ready.store(true, Ordering::Relaxed);
         this.open(&server, client_tls, &admin, ports.clients);
         println!("{}", this.ready_line(&server));
+        tracing::info!("console: {}", this.console());
         notify::tell(notify::READY);
         until_told_to_stop(&server).await;
         Ok::<(), ServerError>(())
@@ -383,6 +383,7 @@ impl This {
                 facade: core.facade.clone(),
                 script_times: core.script_times,
                 parameters: core.parameters.clone(),
+                settings: core.settings.clone(),
             },
             admin_password: match &core.admin_password {
                 Some(password) => FirstPassword::Given(password.clone()),
@@ -410,13 +411,23 @@ impl This {
     fn open(
         &self,
         server: &server::Server<RealEnv>,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Arc<rustls::ServerConfig>,
         admin: &Admin,
         ports: ClientPorts,
     ) {
-        if let (Some(tls), Some(core), Some(node)) = (tls, &self.options.core, server.node()) {
+        if let (Some(core), Some(node)) = (&self.options.core, server.node()) {
             let threads = Threads::start(core.threads, node, &tls, &admin.tls, core.max_clients as usize);
             ports.serve(&threads, node);
+        }
+    }
+
+    /// Where a browser finds the console.
+    fn console(&self) -> String {
+        let (at, (host, _)) = (self.options.admin_listen, &self.options.advertise);
+        match at.ip() {
+            ip if ip.to_canonical().is_loopback() => format!("http://{at}/"),
+            ip if ip.is_unspecified() => format!("https://{host}:{}/", at.port()),
+            _ => format!("https://{at}/"),
         }
     }
 

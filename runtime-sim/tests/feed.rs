@@ -339,6 +339,7 @@ fn core(env: &SimEnv) -> Core {
         facade: Facade::default(),
         script_times: Default::default(),
         parameters: Vec::new(),
+        settings: Vec::new(),
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mneme_kernel::agreed;
+use mneme_kernel::core::Setting;
 use mneme_kernel::eviction::Policy;
 use mneme_kernel::level::Level;
 use tracing::level_filters::LevelFilter;
@@ -96,6 +97,8 @@ pub struct Settings {
 
     /// The file that was read.
     pub file: Option<String>,
+    /// All but the secrets, as they were written.
+    pub written: Vec<Setting>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +201,7 @@ impl Settings {
             admin_password: None,
             cluster_secret: None,
             file: None,
+            written: from.written(),
         })
     }
 }

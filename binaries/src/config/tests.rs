@@ -66,6 +66,23 @@ fn the_defaults_are_those_of_a_node_on_loopback() {
 }
 
 #[test]
+fn each_setting_is_kept_as_it_was_written_with_who_wrote_it_and_no_secret_is() {
+    let folder = Folder::new("written");
+    let file = folder.write("c.toml", "\nthreads = 2\n");
+    let env = [("MNEME_NODE", "n7"), ("MNEME_CLUSTER_SECRET", "hidden")];
+    let settings = settings(&["--config", &file, "--maxmemory", "2gb"], &env);
+    let written = |name: &str| {
+        let setting = settings.written.iter().find(|setting| setting.name == name).expect("it is a setting");
+        format!("{} {}", setting.value, setting.origin)
+    };
+    assert_eq!(written("threads"), format!("2 {file}:2"));
+    assert_eq!(written("node"), "n7 $MNEME_NODE");
+    assert_eq!(written("maxmemory"), "2gb flag");
+    assert_eq!(written("advertise"), "the cluster address default");
+    assert!(!format!("{:?}", settings.written).contains("hidden"));
+}
+
+#[test]
 fn help_lists_every_setting() {
     insta::assert_snapshot!("help_of_core", help(Program::Core, &["--help"], &[]));
     insta::assert_snapshot!("help_of_keeper", help(Program::Keeper, &["-h"], &[]));

@@ -71,6 +71,16 @@ impl Values {
         found.unwrap_or_else(|| panic!("{name} is not in the table of settings"))
     }
 
+    /// Each as it was written; one that nobody gave as its default is described.
+    pub fn written(&self) -> Vec<mneme_kernel::core::Setting> {
+        let written = |given: &Given| mneme_kernel::core::Setting {
+            name: given.setting.name.into(),
+            value: given.text.clone().unwrap_or_else(|| given.setting.default.described().into()),
+            origin: given.source(),
+        };
+        self.0.iter().map(written).collect()
+    }
+
     /// A value that must be there, understood.
     pub fn one<T>(&self, name: &str, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<T> {
         let value = self.maybe(name, parse)?;

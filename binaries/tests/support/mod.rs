@@ -68,10 +68,13 @@ impl Node {
     /// As [`Node::start`], by a command that has its environment, and without a name.
     pub fn start_with(mut core: Command, data: &Path, socket: &Path, options: &[&str]) -> Node {
         let (port, admin_port) = (free_port(), free_port());
+        if !options.contains(&"--admin-listen") {
+            core.args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]);
+        }
         let mut process = core
             .env("MNEME_ADMIN_PASSWORD", PASSWORD)
             .args(["--listen", &format!("127.0.0.1:{port}"), "--read-listen", "127.0.0.1:0"])
-            .args(["--cluster-listen", "127.0.0.1:0", "--admin-listen", &format!("127.0.0.1:{admin_port}")])
+            .args(["--cluster-listen", "127.0.0.1:0"])
             .args(["--data".as_ref(), data.as_os_str(), "--unix-socket".as_ref(), socket.as_os_str()])
             .args(options)
             .stdout(Stdio::piped())
@@ -156,7 +159,8 @@ pub fn program(path: &str) -> Command {
     program
 }
 
-fn free_port() -> u16 {
+#[allow(dead_code, reason = "not every test does")]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }

@@ -214,7 +214,9 @@ pub(crate) async fn join<E: Env>(keeper: Arc<Keeper<E>>, nodes: Vec<String>) {
                 }
                 Ok(Answer::NotLeader(_)) => why = format!("{address} knows of no leader"),
                 Ok(Answer::Refused(refusal)) => why = format!("{address}: {refusal}"),
-                Ok(Answer::Reads(_) | Answer::Reach(_)) => why = format!("{address} gave no answer to this"),
+                Ok(Answer::Reads(_) | Answer::Reach(_) | Answer::Group { .. }) => {
+                    why = format!("{address} gave no answer to this")
+                }
                 Err(error) => why = format!("{address}: {error}"),
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bincode::{Decode, Encode};
 use futures::future::BoxFuture;
 use mneme_kernel::facade::Reach;
-use mneme_kernel::members::Member;
+use mneme_kernel::members::{Group, Member};
 use tokio::io::{ReadHalf, WriteHalf};
 
 use crate::departure;
@@ -44,6 +44,8 @@ pub enum Ask {
     RotateCertificate,
     /// Where clients reach your Core.
     Reach,
+    /// How the Keepers are, if you lead them.
+    Group,
 }
 
 /// An answer.
@@ -64,6 +66,11 @@ pub enum Answer {
     Reads(u32),
     /// There.
     Reach(Reach),
+    /// By id, the last entry that each is known to have, and how many milliseconds ago it has answered.
+    Group {
+        matched: Vec<(u64, u64)>,
+        heard: Vec<(u64, u64)>,
+    },
 }
 
 /// A founder Core without a Keeper: it decides, once and durably, which Keeper founds the Raft group.
@@ -178,6 +185,11 @@ impl<E: Env> Asked<'_, E> {
                 Some(node) => Answer::Reach(node.reach.clone()),
                 None => Answer::NotLeader(None),
             },
+            (Ask::Group, Some(keeper), _) if keeper.leads() => {
+                let Group { matched, heard, .. } = keeper.group();
+                let heard = heard.into_iter().map(|(id, ago)| (id, ago.as_millis() as u64)).collect();
+                Answer::Group { matched, heard }
+            }
             _ => Answer::NotLeader(None),
         })
     }

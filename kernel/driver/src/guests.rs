@@ -167,6 +167,7 @@ mod tests {
             facade: Default::default(),
             script_times: Default::default(),
             parameters: Vec::new(),
+            settings: Vec::new(),
         }))
     }
 

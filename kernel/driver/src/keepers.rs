@@ -145,7 +145,7 @@ impl<E: Env> Keepers<E> {
         match &self.feed {
             Feed::Beside(keeper) => keeper.group(),
             Feed::Elsewhere(subscriber) => {
-                Group { committed: subscriber.committed(), leader: self.courier.leader(), matched: Vec::new() }
+                Group { committed: subscriber.committed(), leader: self.courier.leader(), ..Group::default() }
             }
         }
     }

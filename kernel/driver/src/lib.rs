@@ -34,6 +34,7 @@ pub mod measures;
 pub mod node;
 pub mod observer;
 mod outage;
+pub mod outlook;
 mod peers;
 mod raft_service;
 mod raft_wire;

@@ -3,6 +3,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::containers::Subcommand;
 use super::{Access, Command, CommandError, Keys, is_word, lossy, slots};
@@ -150,7 +151,7 @@ fn status(call: &mut Call<'_>) {
     reply.bulk(b"keepers");
     reply.array(keepers.len());
     for keeper in &keepers {
-        reply.map(6);
+        reply.map(7);
         for (field, text) in [("name", &*keeper.name), ("address", &*keeper.address), ("role", keeper.role)] {
             reply.bulk(field.as_bytes());
             reply.bulk(text.as_bytes());
@@ -159,10 +160,13 @@ fn status(call: &mut Call<'_>) {
         reply.bulk(alloc::format!("{:016x}", keeper.id).as_bytes());
         reply.bulk(b"leader");
         reply.integer(i64::from(keeper.leads));
-        reply.bulk(b"matched");
-        match keeper.matched {
-            Some(matched) => reply.integer(matched as i64),
-            None => reply.null(),
+        let heard = keeper.heard.map(|ago| ago.as_millis() as u64);
+        for (field, number) in [("matched", keeper.matched), ("heard", heard)] {
+            reply.bulk(field.as_bytes());
+            match number {
+                Some(number) => reply.integer(number as i64),
+                None => reply.null(),
+            }
         }
     }
 }
@@ -176,9 +180,14 @@ struct Keeper {
     leads: bool,
     /// The last entry that it is known to have: `None` unless the leader is in this process.
     matched: Option<u64>,
+    /// How long ago it has answered the leader, likewise.
+    heard: Option<Duration>,
 }
 
 fn keepers(core: &Core) -> Vec<Keeper> {
+    fn of<T: Copy>(id: &u64, known: &[(u64, T)]) -> Option<T> {
+        known.iter().find(|(known, _)| known == id).map(|(_, what)| *what)
+    }
     let (members, group) = (core.members(), core.group());
     let keeper = |(id, member): &(u64, Member)| {
         let votes = members.voters.iter().any(|set| set.contains(id));
@@ -188,7 +197,8 @@ fn keepers(core: &Core) -> Vec<Keeper> {
             address: member.address.clone(),
             role: if votes { "voter" } else { "learner" },
             leads: votes && group.leader.as_ref() == Some(&member.address),
-            matched: group.matched.iter().find(|(matched, _)| matched == id).map(|(_, matched)| *matched),
+            matched: of(id, &group.matched),
+            heard: of(id, &group.heard),
         }
     };
     members.members.iter().map(keeper).collect()

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::{Access, Command, CommandError, Keys, is_word, lossy};
 use crate::call::Call;
-use crate::core::Core;
+use crate::core::{Core, Setting};
 use crate::events::Events;
 use crate::eviction::Policy;
 use crate::glob;
@@ -28,6 +28,8 @@ const HELP: &[&str] = &[
     "CONFIG subcommand [argument ...]. Subcommands:",
     "GET pattern [pattern ...]",
     "    The parameters whose names match, and their values.",
+    "ORIGIN [pattern ...]",
+    "    The settings whose names match, or all: the value of each, and who has given it.",
     "SET parameter value [parameter value ...]",
     "    Changes parameters until the next start: all of them or, if one cannot be, none.",
     "RESETSTAT",
@@ -178,6 +180,13 @@ const CONSTANTS: &[(&str, i64)] = &[
     ("zset-max-listpack-value", limits::SMALL_ELEMENT as i64),
 ];
 
+/// Settings that have another name as parameters.
+const RENAMED: &[(&str, &str)] =
+    &[("busy-reply-threshold", "script-timeout"), ("lua-time-limit", "script-timeout"), ("maxclients", "max-clients")];
+
+/// What `CONFIG ORIGIN` says of what was changed.
+const CHANGED: &str = "CONFIG SET";
+
 impl Kind {
     /// The value, or what is wrong with it in Redis's words.
     fn parse(&self, core: &Core, text: &[u8]) -> Result<i128, String> {
@@ -205,6 +214,11 @@ impl Kind {
 }
 
 impl Parameter {
+    /// The setting that it has its first value from, if there is one of this name.
+    fn setting(&self) -> &'static str {
+        RENAMED.iter().find(|(parameter, _)| *parameter == self.name).map_or(self.name, |(_, setting)| setting)
+    }
+
     fn shown(&self, core: &Core) -> String {
         let value = (self.get)(core);
         match self.kind {
@@ -221,6 +235,8 @@ fn config(call: &mut Call<'_>) -> Result<(), CommandError> {
         show(call);
     } else if is_word(subcommand, "set") {
         change(call)?;
+    } else if is_word(subcommand, "origin") {
+        show_origins(call);
     } else if is_word(subcommand, "resetstat") {
         call.core.reset_stats();
         call.reply.ok();
@@ -260,6 +276,31 @@ fn show(call: &mut Call<'_>) {
     }
 }
 
+/// The settings that match any of the patterns, or all, by name: what holds now, and who has said so.
+fn show_origins(call: &mut Call<'_>) {
+    let patterns: Vec<Vec<u8>> = call.args.skip(2).iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let core = &*call.core;
+    let settings = &core.config.settings;
+    let origin = |name: &str| settings.iter().find(|setting| setting.name == name).map(|setting| &*setting.origin);
+    let changeable = PARAMETERS
+        .iter()
+        .map(|parameter| (parameter.name, parameter.shown(core), origin(parameter.setting()).unwrap_or("default")));
+    let is_changeable = |name: &str| PARAMETERS.iter().any(|parameter| parameter.setting() == name);
+    let fixed = settings.iter().filter(|setting| !is_changeable(&setting.name));
+    let fixed = fixed.map(|setting| (&*setting.name, setting.value.clone(), &*setting.origin));
+    let is_wanted =
+        |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()));
+    let mut found: Vec<_> = fixed.chain(changeable).filter(|(name, ..)| is_wanted(name)).collect();
+    found.sort_unstable();
+    call.reply.map(found.len());
+    for (name, value, origin) in found {
+        call.reply.bulk(name.as_bytes());
+        call.reply.array(2);
+        call.reply.bulk(value.as_bytes());
+        call.reply.bulk(origin.as_bytes());
+    }
+}
+
 /// Looks at all pairs before it changes anything.
 fn change(call: &mut Call<'_>) -> Result<(), CommandError> {
     let pairs = call.args.skip(2);
@@ -290,9 +331,20 @@ fn change(call: &mut Call<'_>) -> Result<(), CommandError> {
         let value = parameter.kind.parse(call.core, text).map_err(|why| failed(parameter.name, &why))?;
         changes.push((parameter, value));
     }
-    changes.into_iter().for_each(|(parameter, value)| (parameter.set)(call.core, value));
+    for (parameter, value) in changes {
+        (parameter.set)(call.core, value);
+        note_change(&mut call.core.config.settings, parameter.setting());
+    }
     call.reply.ok();
     Ok(())
+}
+
+/// Has a setting be one that was changed while the server ran.
+fn note_change(settings: &mut Vec<Setting>, name: &str) {
+    match settings.iter_mut().find(|setting| setting.name == name) {
+        Some(setting) => setting.origin = CHANGED.into(),
+        None => settings.push(Setting { name: name.into(), value: String::new(), origin: CHANGED.into() }),
+    }
 }
 
 /// A number of bytes such as `1048576`, `100mb` or `1g`: with a `b` units are powers of 1024, without it of 1000.

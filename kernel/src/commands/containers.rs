@@ -59,7 +59,11 @@ pub(super) fn all() -> [Container; 17] {
             "COMMAND",
             &[("count", 2), ("docs", -2), ("getkeys", -3), ("info", -2), ("list", -2), ("help", 2)],
         ),
-        container("config", "CONFIG", &[("get", -3), ("set", -4), ("resetstat", 2), ("rewrite", 2), ("help", 2)]),
+        container(
+            "config",
+            "CONFIG",
+            &[("get", -3), ("set", -4), ("origin", -2), ("resetstat", 2), ("rewrite", 2), ("help", 2)],
+        ),
         container(
             "latency",
             "LATENCY",

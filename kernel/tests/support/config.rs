@@ -33,5 +33,6 @@ pub fn config() -> Config {
         facade: Facade::default(),
         script_times: Default::default(),
         parameters: vec![("node".into(), "node-1".into())],
+        settings: Vec::new(),
     }
 }

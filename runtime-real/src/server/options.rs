@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mneme_driver::departure::Removed;
 use mneme_driver::keeper::{Schedule, StartError};
+use mneme_kernel::core::Setting;
 use mneme_kernel::eviction::Policy;
 use mneme_kernel::facade::Facade;
 use mneme_kernel::level::Level;
@@ -72,6 +73,8 @@ pub struct CoreSettings {
     pub admin_password: Option<Vec<u8>>,
     /// What `CONFIG GET` shows.
     pub parameters: Vec<(String, String)>,
+    /// What `CONFIG ORIGIN` shows.
+    pub settings: Vec<Setting>,
 }
 
 /// Why a server does not start, or did not stop in order.

@@ -209,6 +209,7 @@ impl Machine {
             facade: Facade::default(),
             script_times: Default::default(),
             parameters: Vec::new(),
+            settings: Vec::new(),
         };
         let core = CoreOptions { config, admin_password: PASSWORD.into(), sealed_ca: None };
         let keeper = KeeperOptions { segment_bytes, snapshots, raft: options.raft };

@@ -121,6 +121,7 @@ pub fn options(env: &SimEnv, member: Member, start: Start) -> Options {
         facade: Facade::default(),
         script_times: Default::default(),
         parameters: Vec::new(),
+        settings: Vec::new(),
     };
     // Snapshots are made when they are asked for.
     let snapshots = Schedule { log_bytes: u64::MAX, interval: Duration::MAX };

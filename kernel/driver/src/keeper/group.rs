@@ -134,13 +134,16 @@ impl<E: Env> Keeper<E> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let leader = leader_of::<E>(&metrics).map(|(_, member)| member.address);
-        let mut matched = Vec::new();
+        let (mut matched, mut heard) = (Vec::new(), Vec::new());
         if metrics.state == ServerState::Leader {
             let others = metrics.replication.iter().flatten().filter(|(id, _)| **id != self.id);
             let reached = others.filter_map(|(id, log_id)| Some((*id, log_id.as_ref()?.index)));
             matched = reached.chain(metrics.last_log_index.map(|last| (self.id, last))).collect();
+            let others = metrics.heartbeat.iter().flatten().filter(|(id, _)| **id != self.id);
+            let answered = others.filter_map(|(id, at)| Some((*id, at.as_ref()?.elapsed())));
+            heard = answered.chain([(self.id, Duration::ZERO)]).collect();
         }
-        Group { committed, leader, matched }
+        Group { committed, leader, matched, heard }
     }
 
     /// Asks the leader to hand over to this Keeper, if that is another one. Call it now and then, while the Core beside

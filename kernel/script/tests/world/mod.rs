@@ -77,6 +77,7 @@ fn core(node: &str, max_memory: u64, founds: bool) -> Core {
         facade: Default::default(),
         secret: [1; 4],
         parameters: Vec::new(),
+        settings: Vec::new(),
     });
     core.set_engine(Box::new(Scripts::default()));
     core
