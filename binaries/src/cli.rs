@@ -7,7 +7,11 @@ mod backup;
 mod cluster;
 mod connection;
 mod doctor;
+mod export;
+mod import;
 mod interactive;
+mod keys;
+mod line;
 mod options;
 mod output;
 mod paper;
@@ -68,6 +72,14 @@ fn run(options: &Options) -> Result<(), Stop> {
         let answer = command.run(options)?;
         io::stdout().lock().write_all(&answer)?;
         return Ok(());
+    }
+    if let Some(command) = import::Command::of(&options.command)? {
+        let answer = command.run(options)?;
+        io::stdout().lock().write_all(&answer)?;
+        return Ok(());
+    }
+    if let Some(command) = export::Command::of(&options.command)? {
+        return command.run(options);
     }
     let mut connection = Connection::open(&options.target, &options.opening)?;
     let by_default = match io::stdout().is_terminal() {
@@ -138,7 +150,7 @@ fn explained(connection: &mut Connection, command: &Words, message: String) -> S
     // Of `HELP`, the first line is a head, and what describes a subcommand is indented.
     let known = known.iter().skip(at).map(String::as_str).filter(|name| !name.is_empty());
     let own: &[&str] = match ask[0] {
-        b"COMMAND" => &["doctor", "completions", "man"],
+        b"COMMAND" => &["doctor", "import", "export", "completions", "man"],
         container if container.eq_ignore_ascii_case(b"cluster") => &["secret"],
         _ => &[],
     };

@@ -226,7 +226,7 @@ fn each(target: &Target) -> Vec<Target> {
         Target::Hosts { hosts, trust } => {
             hosts.iter().map(|host| Target::Hosts { hosts: vec![host.clone()], trust: trust.clone() }).collect()
         }
-        Target::Socket(path) => vec![Target::Socket(path.clone())],
+        Target::Socket(_) | Target::Clear(_) => vec![target.clone()],
     }
 }
 

@@ -1,5 +1,6 @@
 //! A connection to a server: dialled, verified, logged in.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -30,6 +31,8 @@ pub enum Target {
     Hosts { hosts: Vec<HostPort>, trust: Trust },
     /// A socket of this machine, in clear.
     Socket(PathBuf),
+    /// A server of another kind, which speaks no TLS: a Redis that keys are imported from.
+    Clear(HostPort),
 }
 
 /// A stream of commands one way and values the other.
@@ -44,8 +47,8 @@ pub struct Connection {
     certificate_ends: Option<i64>,
 }
 
-trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
 
 impl Connection {
     /// Connects, and sends the commands that begin the connection all at once.
@@ -169,6 +172,16 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// A map, whichever protocol it came by.
+pub fn fields(row: Value) -> BTreeMap<String, Value> {
+    let name = |key: &Value| String::from_utf8_lossy(key.as_bytes().unwrap_or_default()).into_owned();
+    match row {
+        Value::Map(pairs) => pairs.into_iter().map(|(key, value)| (name(&key), value)).collect(),
+        Value::Array(flat) => flat.chunks_exact(2).map(|pair| (name(&pair[0]), pair[1].clone())).collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
 /// Whether a push is what a command answers.
 fn is_named(push: &[Value], command: &Words) -> bool {
     match (push.first().and_then(Value::as_bytes), command.first()) {
@@ -187,6 +200,14 @@ struct Dialled {
 fn dial(target: &Target) -> Result<Dialled, Stop> {
     let (hosts, trust) = match target {
         Target::Hosts { hosts, trust } => (hosts, trust),
+        Target::Clear(host) => {
+            let peer = host.to_string();
+            let stream = connect(host).and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp).map_err(|e| e.to_string()));
+            return match stream {
+                Ok(stream) => Ok(Dialled { stream: Box::new(stream), peer, certificate_ends: None }),
+                Err(problem) => Err(Stop::Connection(format!("{peer}: {problem}"))),
+            };
+        }
         Target::Socket(path) => {
             let peer = path.display().to_string();
             return match UnixStream::connect(path) {

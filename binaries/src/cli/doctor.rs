@@ -57,7 +57,8 @@ fn each(target: &Target) -> Vec<(String, Target)> {
             let alone = |host| Target::Hosts { hosts: vec![host], trust: trust.clone() };
             hosts.iter().map(|host| (host.to_string(), alone(host.clone()))).collect()
         }
-        Target::Socket(path) => vec![(path.display().to_string(), Target::Socket(path.clone()))],
+        Target::Socket(path) => vec![(path.display().to_string(), target.clone())],
+        Target::Clear(host) => vec![(host.to_string(), target.clone())],
     }
 }
 
