@@ -452,6 +452,60 @@ fn an_import_of_a_running_redis_that_was_killed_goes_on() {
     node.stop();
 }
 
+/// As far as an import can tell: it does not know PEXPIRETIME.
+#[test]
+fn of_an_old_redis_deadlines_are_taken_as_it_tells_them() {
+    let folder = Folder::new("old");
+    let Some(redis) = Redis::start(&folder.0, &["--rename-command", "PEXPIRETIME", ""]) else { return };
+    let mut source = redis.client();
+    let Value::Array(time) = tell(&mut source, "TIME") else { panic!("no time") };
+    let seconds: u64 = std::str::from_utf8(time[0].as_bytes().expect("text")).expect("text").parse().expect("a number");
+    let deadline = seconds * 1000 + 100_000_000;
+    tell(&mut source, &format!("SET a 1 PXAT {deadline}"));
+    tell(&mut source, "SET b 2");
+    let node = start(&folder);
+    let report = done(&run(&folder.0, &node, &["import", &redis.url(), "--once"]));
+    assert!(report.contains("verified: 2 keys") && !report.contains("mended"), "{report}");
+    let mut target = node.client().expect("it serves");
+    let Value::Int(taken) = tell(&mut target, "PEXPIRETIME a") else { panic!("no deadline") };
+    // A tenth of what is left: more than any machine takes.
+    assert!(deadline.abs_diff(taken.unsigned_abs()) < 10_000_000, "{taken} for {deadline}");
+    assert_eq!(tell(&mut target, "PEXPIRETIME b"), Value::Int(-1));
+    node.stop();
+}
+
+#[test]
+fn another_cluster_is_imported_by_tls() {
+    let (from, to) = (Folder::new("from"), Folder::new("to"));
+    let (source, target) = (start(&from), start(&to));
+    let mut old = source.client().expect("it serves");
+    fill(&mut old);
+    tell(&mut old, "JSON.SET document $ {\"b\":[1,\"x\"],\"a\":null}");
+    tell(&mut old, "PEXPIRE document 100000000");
+    let url = format!("rediss://admin@127.0.0.1:{}", source.port);
+    let import = |args: &[&str]| {
+        let mut cli = cli(&to.0, &target);
+        cli.env("MNEME_SOURCE_PASSWORD", PASSWORD).args(["import", &url, "--once"]).args(args);
+        cli.output().expect("the CLI runs")
+    };
+    let why = refused(&import(&[]), 3);
+    assert!(why.contains("certificate"), "{why}");
+    let ca = from.0.join("data/ca.crt");
+    let report = done(&import(&["--source-ca-cert", ca.to_str().expect("text")]));
+    assert!(report.contains("document: 1 keys") && report.contains("1 libraries"), "{report}");
+    let mut new = target.client().expect("it serves");
+    assert_same(&mut old, &mut new);
+    // Two databases do not become one.
+    let twice = refused(&import(&["--source-insecure", "--replace", "--database", "5=15"]), 2);
+    assert!(twice.contains("would both become 15"), "{twice}");
+    assert_same(&mut old, &mut new);
+    done(&import(&["--source-insecure", "--replace", "--database", "5=6"]));
+    tell(&mut new, "SELECT 6");
+    assert_eq!(tell(&mut new, "GET five"), Value::Bulk(b"5".to_vec()));
+    source.stop();
+    target.stop();
+}
+
 fn wait_for(mut what: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !what() {

@@ -9,6 +9,7 @@ mod cluster;
 mod file;
 mod lines;
 mod live;
+mod notifications;
 mod rdb;
 mod reader;
 mod report;
