@@ -335,6 +335,27 @@ fn a_damaged_file_changes_nothing() {
     node.stop();
 }
 
+#[test]
+fn what_is_not_known_is_named_or_left_out() {
+    let folder = Folder::new("unknown");
+    // A value of a module and a string; without a checksum.
+    let module = b"\x07\x01m\x81\x82\x1a\x57\x7d\xa5\xab\x5a\x00\x05\x02hi\x00";
+    let bytes = [b"REDIS0009\xfe\x00", &module[..], b"\x00\x01a\x01b\xff\0\0\0\0\0\0\0\0"].concat();
+    fs::write(folder.0.join("dump.rdb"), bytes).expect("written");
+    let node = start(&folder);
+    let looked = done(&run(&folder.0, &node, &["import", "dump.rdb", "--dry-run"]));
+    assert!(looked.contains("left out: 1 keys: a value of the module type"), "{looked}");
+    let why = refused(&run(&folder.0, &node, &["import", "dump.rdb"]), 1);
+    assert!(why.contains("key \"m\" in database 0") && why.contains("--skip-unknown"), "{why}");
+    let mut client = node.client().expect("it serves");
+    assert_eq!(tell(&mut client, "DBSIZE"), Value::Int(0));
+    let report = done(&run(&folder.0, &node, &["import", "dump.rdb", "--skip-unknown"]));
+    assert!(report.contains("left out: 1 keys") && report.contains("verified: 1 keys"), "{report}");
+    assert_eq!(tell(&mut client, "GET a"), Value::Bulk(b"b".to_vec()));
+    assert_eq!(tell(&mut client, "DBSIZE"), Value::Int(1));
+    node.stop();
+}
+
 /// One user may write no key `bad`: there the first import ends.
 #[test]
 fn an_import_that_was_interrupted_goes_on_where_it_stopped() {

@@ -47,21 +47,16 @@ pub(super) fn import(from: &From, how: &How, options: &Options) -> Result<Report
     }
     let place = how.state.clone().unwrap_or_else(|| state::beside(url.host.to_string().replace(':', "-").as_ref()));
     let mut state = State::open(place, url.to_string(), target_name(&options.target, how))?;
-    let mut cluster = Cluster::open(options, how)?;
-    let databases: BTreeSet<String> = source.databases()?.into_iter().collect();
-    if !state.goes_on {
-        cluster.prepare(databases.iter(), how)?;
-    }
+    let cluster = Cluster::open(options, how)?;
+    let databases = source.databases()?.into_iter().collect();
     let mut notifications = Notifications::default();
     if *until != Until::Copied {
         notifications = Notifications::see(&mut source, *sets_notifications).map_err(|stop| of_source(url, stop))?;
     }
-    let goes_on = state.goes_on;
-    state.note(&Place { position: 0, database: "0".to_owned() })?;
     let bar = bar("import", None);
     let mut live =
         Live { url, trust, how, source, cluster, changes: None, databases, report: Report::new("imported"), bar };
-    let done = live.run(*until, goes_on).map_err(incomplete);
+    let done = live.prepare(&mut state).and_then(|()| live.run(*until, state.goes_on).map_err(incomplete));
     notifications.put_back(&mut live.source);
     live.bar.finish_and_clear();
     done?;
@@ -99,6 +94,14 @@ struct Live<'a> {
 }
 
 impl Live<'_> {
+    /// Sees that there is room, unless this has begun already.
+    fn prepare(&mut self, state: &mut State) -> Result<(), Stop> {
+        if !state.goes_on {
+            self.cluster.prepare(self.databases.iter(), self.how)?;
+        }
+        state.note(&Place { position: 0, database: "0".to_owned() })
+    }
+
     fn run(&mut self, until: Until, goes_on: bool) -> Result<(), Stop> {
         let told = Arc::new(AtomicBool::new(false));
         if until != Until::Copied {
@@ -143,15 +146,15 @@ impl Live<'_> {
         for database in self.databases.clone() {
             let mut cursor = Some(b"0".to_vec());
             while let Some(from) = cursor {
+                // Who interrupts a copy that is not whole does not mean that it is to be cut over.
+                if told.load(Ordering::Relaxed) {
+                    return Err(Stop::Server("interrupted before everything was copied".to_owned()));
+                }
                 let (next, keys) = self.source.scan(&database, &Walk::default(), &from)?;
                 self.copy_keys(&database, &keys, true)?;
                 self.copy_changed()?;
                 cursor = next;
             }
-        }
-        // Who interrupts a copy that is not whole does not mean that it is to be cut over.
-        if told.swap(false, Ordering::Relaxed) {
-            return Err(Stop::Server("interrupted before everything was copied".to_owned()));
         }
         self.cluster.settle(&mut self.report)
     }
