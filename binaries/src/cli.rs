@@ -9,9 +9,13 @@ pub(crate) mod connection;
 mod demo;
 pub(crate) mod dial;
 mod doctor;
+mod export;
 mod fields;
 pub(crate) mod flags;
+mod import;
 mod interactive;
+mod keys;
+mod line;
 mod options;
 mod output;
 mod paper;
@@ -80,6 +84,14 @@ fn run(options: &Options) -> Result<(), Stop> {
         let answer = command.run(options)?;
         io::stdout().lock().write_all(&answer)?;
         return Ok(());
+    }
+    if let Some(command) = import::Command::of(&options.command)? {
+        let answer = command.run(options)?;
+        io::stdout().lock().write_all(&answer)?;
+        return Ok(());
+    }
+    if let Some(command) = export::Command::of(&options.command)? {
+        return command.run(options);
     }
     let mut connection = Connection::open(&options.target, &options.opening)?;
     let by_default = match io::stdout().is_terminal() {
@@ -150,7 +162,7 @@ fn explained(connection: &mut Connection, command: &Words, message: String) -> S
     // Of `HELP`, the first line is a head, and what describes a subcommand is indented.
     let known = known.iter().skip(at).map(String::as_str).filter(|name| !name.is_empty());
     let own: &[&str] = match ask[0] {
-        b"COMMAND" => &["demo", "doctor", "top", "completions", "man"],
+        b"COMMAND" => &["demo", "doctor", "export", "import", "top", "completions", "man"],
         container if container.eq_ignore_ascii_case(b"cluster") => &["secret"],
         _ => &[],
     };

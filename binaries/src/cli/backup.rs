@@ -156,7 +156,7 @@ impl Facts {
 }
 
 /// Progress for people: nothing is shown where standard error is no terminal.
-fn bar(what: &'static str, bytes: Option<u64>) -> ProgressBar {
+pub(super) fn bar(what: &'static str, bytes: Option<u64>) -> ProgressBar {
     let (bar, template) = match bytes {
         Some(bytes) => (ProgressBar::new(bytes), "{msg} {wide_bar} {bytes}/{total_bytes} {eta}"),
         None => (ProgressBar::new_spinner(), "{msg} {spinner} {bytes} {bytes_per_sec} {elapsed}"),

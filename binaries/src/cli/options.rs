@@ -46,10 +46,7 @@ impl Options {
     /// # Errors
     /// If they are wrong, or `--help` was asked for.
     pub fn parse(args: impl IntoIterator<Item = OsString>, password: Option<String>) -> Result<Options, Stop> {
-        let flags = command().try_get_matches_from(args).map_err(|e| match e.use_stderr() {
-            true => Stop::Usage(e.to_string()),
-            false => Stop::Answer(e.to_string()),
-        })?;
+        let flags = command().try_get_matches_from(args).map_err(Stop::of_flags)?;
         Ok(Options {
             target: flags::target(&flags)?,
             opening: opening(&flags, password)?,
@@ -59,6 +56,14 @@ impl Options {
             repeat: flags.get_one("repeat").copied().unwrap_or(if flags.get_flag("stat") { u64::MAX } else { 1 }),
             interval: flags.get_one::<f64>("interval").map(|seconds| interval(*seconds)).transpose()?,
         })
+    }
+}
+
+impl Options {
+    /// The database that was asked for.
+    pub fn database(&self) -> Option<String> {
+        let selects = self.opening.iter().find(|words| words.first().is_some_and(|word| word == b"SELECT"))?;
+        selects.get(1).map(|database| String::from_utf8_lossy(database).into_owned())
     }
 }
 
@@ -74,6 +79,7 @@ pub fn command() -> Command {
              cluster status, transfer, remove NODE [--keeper], rotate-certs and secret [--data DIR] look after the cluster.\n\
              backup create|verify FILE, backup restore FILE [--dry-run] [--replace] [--keep-users]: all data in a file.\n\
              demo starts three nodes on this machine, to watch and to break; demo --help tells more.\n\
+             import FILE|redis[s]://HOST:PORT brings keys from Redis, export [FILE|-] writes them as JSON: see their --help.\n\
              doctor looks at every host of -H, and tells what is wrong and what to do.\n\
              top [--count N] shows what the nodes of -H do, again and again.\n\
              completions SHELL and man DIR write completions and manual pages of all programs.\n\

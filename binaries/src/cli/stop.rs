@@ -23,6 +23,14 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// Of flags that are wrong, or of `--help`.
+    pub fn of_flags(error: clap::Error) -> Stop {
+        match error.use_stderr() {
+            true => Stop::Usage(error.to_string()),
+            false => Stop::Answer(error.to_string()),
+        }
+    }
+
     /// Says why, where it belongs; answers the exit code.
     pub fn report(&self) -> ExitCode {
         let code = match self {

@@ -27,23 +27,29 @@ impl Walk {
         connection: &mut Connection,
         mut take: impl FnMut(&mut Connection, Vec<Value>) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
-        let mut cursor = b"0".to_vec();
-        loop {
-            let mut words: Vec<&[u8]> = vec![&b"SCAN"[..], &cursor, b"COUNT", COUNT.as_bytes()];
-            for (option, value) in [(&b"MATCH"[..], &self.pattern), (&b"TYPE"[..], &self.kind)] {
-                words.extend(value.iter().flat_map(|value| [option, value.as_bytes()]));
-            }
-            let Value::Array(answer) = connection.ask(&words)? else { return Ok(()) };
-            let mut answer = answer.into_iter();
-            let next = answer.next().as_ref().and_then(Value::as_bytes).unwrap_or(b"0").to_vec();
-            if let Some(Value::Array(keys)) = answer.next() {
-                take(connection, keys)?;
-            }
-            if next == b"0" {
-                return Ok(());
-            }
+        let mut cursor = Some(b"0".to_vec());
+        while let Some(from) = cursor {
+            let (next, keys) = self.step(connection, &from)?;
+            take(connection, keys)?;
             cursor = next;
         }
+        Ok(())
+    }
+
+    /// Some keys from this cursor on, and the next cursor; none behind the last.
+    ///
+    /// # Errors
+    /// If the server cannot be asked.
+    pub fn step(&self, connection: &mut Connection, cursor: &[u8]) -> Result<(Option<Vec<u8>>, Vec<Value>), Stop> {
+        let mut words: Vec<&[u8]> = vec![&b"SCAN"[..], cursor, b"COUNT", COUNT.as_bytes()];
+        for (option, value) in [(&b"MATCH"[..], &self.pattern), (&b"TYPE"[..], &self.kind)] {
+            words.extend(value.iter().flat_map(|value| [option, value.as_bytes()]));
+        }
+        let Value::Array(answer) = connection.ask(&words)? else { return Ok((None, Vec::new())) };
+        let mut answer = answer.into_iter();
+        let next = answer.next().as_ref().and_then(Value::as_bytes).unwrap_or(b"0").to_vec();
+        let keys = if let Some(Value::Array(keys)) = answer.next() { keys } else { Vec::new() };
+        Ok(((next != b"0").then_some(next), keys))
     }
 }
 

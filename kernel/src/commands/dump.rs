@@ -5,7 +5,7 @@ use crate::call::Call;
 use crate::effect::{Change, Side};
 use crate::events::Events;
 use crate::rdb::{self, Loaded};
-use crate::store::{Value, Words};
+use crate::store::Words;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command {
@@ -16,14 +16,9 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[],
         summary: "Returns a serialized representation of the value stored at a key.",
         run: |call| {
-            const STREAM: CommandError = CommandError::Other("streams cannot be dumped: read them by XRANGE");
             const DOCUMENT: CommandError = CommandError::Other("documents cannot be dumped: read them by JSON.GET");
             let item = call.look_up(call.args.at(1));
-            let dump = |value| {
-                let refused = if matches!(value, Value::Document(_)) { DOCUMENT } else { STREAM };
-                rdb::dump(value).ok_or(refused)
-            };
-            let dumped = item.map(|item| dump(item.value)).transpose()?;
+            let dumped = item.map(|item| rdb::dump(item.value).ok_or(DOCUMENT)).transpose()?;
             call.reply.optional_bulk(dumped.as_deref());
             Ok(())
         },
@@ -97,21 +92,16 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
         }
         return Ok(());
     }
-    let change = match &loaded {
-        Loaded::Text(text) => {
-            call.put(key, text, deadline);
-            call.set_past(key, options.idle, options.uses);
-            call.notify(Events::GENERIC, "restore", key);
-            return Ok(());
-        }
-        Loaded::List(words) => Change::Push { side: Side::Right, elements: Words::new(words) },
-        Loaded::Set(words) => Change::AddMembers(Words::new(words)),
-        Loaded::Sorted(words) => Change::Rank(Words::new(words)),
-        Loaded::Hash(words) => Change::PutFields(Words::new(words)),
-    };
-    call.change(key, change);
+    match &loaded {
+        Loaded::Text(text) => call.put(key, text, deadline),
+        Loaded::List(words) => call.change(key, Change::Push { side: Side::Right, elements: Words::new(words) }),
+        Loaded::Set(words) => call.change(key, Change::AddMembers(Words::new(words))),
+        Loaded::Sorted(words) => call.change(key, Change::Rank(Words::new(words))),
+        Loaded::Hash(words) => call.change(key, Change::PutFields(Words::new(words))),
+        Loaded::Stream(stream) => stream.pieces().for_each(|piece| call.change(key, piece.change())),
+    }
     call.set_past(key, options.idle, options.uses);
-    if deadline.is_some() {
+    if deadline.is_some() && !matches!(loaded, Loaded::Text(_)) {
         call.set_deadline(key, deadline);
     }
     call.notify(Events::GENERIC, "restore", key);

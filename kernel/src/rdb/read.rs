@@ -1,25 +1,63 @@
 //! Reading values.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::packed::{Element, integer, integers, listpack};
-use super::{compressed, types};
+use super::packed::{Element, Elements, integer, integers, listpack, ziplist, zipmap};
+use super::{compressed, stream, types};
 use crate::limits;
-use crate::store::{SortedSet, words};
+use crate::store::{SortedSet, Stream, Words, words};
 
 /// These bytes are no value, or one that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bad;
 
-/// A value that was read. Of collections there are the words that the effects take which make them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A value that was read. Of most collections there are the words that the effects take which make them: elements, members,
+/// scores with members, fields with values.
+#[derive(Clone, Debug)]
 pub enum Loaded {
     Text(Vec<u8>),
     List(Vec<u8>),
     Set(Vec<u8>),
     Sorted(Vec<u8>),
     Hash(Vec<u8>),
+    Stream(Box<Stream>),
+}
+
+/// The same value, whatever form it was in: order counts where it means something. When a consumer was active last does not
+/// count, which not every form tells.
+impl PartialEq for Loaded {
+    fn eq(&self, other: &Self) -> bool {
+        fn members(words: &[u8]) -> BTreeSet<&[u8]> {
+            Words::new(words).collect()
+        }
+        fn fields(words: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+            Words::new(words).pairs().collect()
+        }
+        match (self, other) {
+            (Loaded::Text(a), Loaded::Text(b)) | (Loaded::List(a), Loaded::List(b)) => a == b,
+            (Loaded::Set(a), Loaded::Set(b)) | (Loaded::Sorted(a), Loaded::Sorted(b)) => members(a) == members(b),
+            (Loaded::Hash(a), Loaded::Hash(b)) => fields(a) == fields(b),
+            (Loaded::Stream(a), Loaded::Stream(b)) => stream::is_same(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl Loaded {
+    /// As `TYPE` says it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Loaded::Text(_) => "string",
+            Loaded::List(_) => "list",
+            Loaded::Set(_) => "set",
+            Loaded::Sorted(_) => "zset",
+            Loaded::Hash(_) => "hash",
+            Loaded::Stream(_) => "stream",
+        }
+    }
 }
 
 /// What is still to be read.
@@ -60,12 +98,16 @@ impl<'a> Bytes<'a> {
         })
     }
 
-    fn plain_length(&mut self) -> Result<usize, Bad> {
-        let Length::Plain(len) = self.length()? else { return Err(Bad) };
-        usize::try_from(len).map_err(|_| Bad)
+    /// A number in the form of a length.
+    pub(super) fn number(&mut self) -> Result<u64, Bad> {
+        if let Length::Plain(number) = self.length()? { Ok(number) } else { Err(Bad) }
     }
 
-    fn string(&mut self) -> Result<Element<'a>, Bad> {
+    pub(super) fn plain_length(&mut self) -> Result<usize, Bad> {
+        usize::try_from(self.number()?).map_err(|_| Bad)
+    }
+
+    pub(super) fn string(&mut self) -> Result<Element<'a>, Bad> {
         const COMPRESSED: u8 = 3;
         Ok(match self.length()? {
             Length::Plain(len) => Cow::Borrowed(self.take(usize::try_from(len).map_err(|_| Bad)?)?),
@@ -99,10 +141,10 @@ fn score(text: &[u8]) -> Result<f64, Bad> {
 
 /// Words that are collected.
 #[derive(Default)]
-struct Collected(Vec<u8>);
+pub(super) struct Collected(pub(super) Vec<u8>);
 
 impl Collected {
-    fn push(&mut self, word: &[u8]) -> Result<(), Bad> {
+    pub(super) fn push(&mut self, word: &[u8]) -> Result<(), Bad> {
         words::push(&mut self.0, word);
         // What is compressed may be far more than what it comes from; the log takes no command of any size.
         if self.0.len() <= limits::MAX_BULK { Ok(()) } else { Err(Bad) }
@@ -112,8 +154,8 @@ impl Collected {
         if score.is_nan() { Err(Bad) } else { self.push(&SortedSet::word(score, member)) }
     }
 
-    fn extend<'a>(&mut self, elements: impl IntoIterator<Item = Element<'a>>) -> Result<(), Bad> {
-        elements.into_iter().try_for_each(|element| self.push(&element))
+    fn extend<'a>(&mut self, mut elements: impl Iterator<Item = Result<Element<'a>, Bad>>) -> Result<(), Bad> {
+        elements.try_for_each(|element| self.push(&element?))
     }
 
     /// There are no empty collections.
@@ -124,10 +166,16 @@ impl Collected {
 
 pub(super) fn value(value: &[u8]) -> Result<Loaded, Bad> {
     let mut bytes = Bytes(value);
+    let loaded = typed(bytes.byte()?, &mut bytes)?;
+    if bytes.0.is_empty() { Ok(loaded) } else { Err(Bad) }
+}
+
+/// What stands behind a type.
+fn typed(kind: u8, bytes: &mut Bytes<'_>) -> Result<Loaded, Bad> {
     let mut collected = Collected::default();
-    match bytes.byte()? {
+    match kind {
         types::TEXT => bytes.string().map(|text| Loaded::Text(text.into_owned())),
-        kind @ (types::LIST | types::SET) => {
+        types::LIST | types::SET => {
             for _ in 0..bytes.plain_length()? {
                 collected.push(&bytes.string()?)?;
             }
@@ -140,7 +188,7 @@ pub(super) fn value(value: &[u8]) -> Result<Loaded, Bad> {
             }
             collected.done(Loaded::Hash)
         }
-        kind @ (types::SORTED | types::SORTED_2) => {
+        types::SORTED | types::SORTED_2 => {
             for _ in 0..bytes.plain_length()? {
                 let member = bytes.string()?;
                 let score = if kind == types::SORTED { bytes.old_score()? } else { f64::from_le_bytes(bytes.chunk()?) };
@@ -152,41 +200,66 @@ pub(super) fn value(value: &[u8]) -> Result<Loaded, Bad> {
             collected.extend(integers(&bytes.string()?)?)?;
             collected.done(Loaded::Set)
         }
-        types::SET_LISTPACK => {
-            collected.extend(listpack(&bytes.string()?)?)?;
-            collected.done(Loaded::Set)
+        types::QUICKLIST | types::QUICKLIST_2 => quicklist(kind, bytes, collected),
+        types::STREAM | types::STREAM_2 | types::STREAM_3 => {
+            stream::read(kind, bytes).map(|stream| Loaded::Stream(Box::new(stream)))
         }
-        types::HASH_LISTPACK => {
-            let packed = bytes.string()?;
-            let elements = listpack(&packed)?;
-            let is_even = elements.len().is_multiple_of(2);
+        _ => packed(kind, &bytes.string()?, collected),
+    }
+}
+
+/// What is kept in one piece.
+fn packed(kind: u8, piece: &[u8], mut collected: Collected) -> Result<Loaded, Bad> {
+    let mut elements = match kind {
+        types::LIST_ZIPLIST | types::SORTED_ZIPLIST | types::HASH_ZIPLIST => ziplist(piece)?,
+        types::SET_LISTPACK | types::SORTED_LISTPACK | types::HASH_LISTPACK => listpack(piece)?,
+        types::HASH_ZIPMAP => zipmap(piece)?,
+        _ => return Err(Bad),
+    };
+    match kind {
+        types::LIST_ZIPLIST | types::SET_LISTPACK => {
             collected.extend(elements)?;
-            if is_even { collected.done(Loaded::Hash) } else { Err(Bad) }
+            collected.done(if kind == types::LIST_ZIPLIST { Loaded::List } else { Loaded::Set })
         }
-        types::SORTED_LISTPACK => {
-            let packed = bytes.string()?;
-            for pair in listpack(&packed)?.chunks(2) {
-                let [member, text] = pair else { return Err(Bad) };
-                collected.push_scored(member, score(text)?)?;
+        types::SORTED_ZIPLIST | types::SORTED_LISTPACK => {
+            while let Some(member) = elements.next() {
+                collected.push_scored(&member?, score(&elements.expect()?)?)?;
             }
             collected.done(Loaded::Sorted)
         }
-        types::QUICKLIST_2 => {
-            const PLAIN: usize = 1;
-            const PACKED: usize = 2;
-            for _ in 0..bytes.plain_length()? {
-                let form = bytes.plain_length()?;
-                let node = bytes.string()?;
-                match form {
-                    PLAIN => collected.push(&node)?,
-                    PACKED => collected.extend(listpack(&node)?)?,
-                    _ => return Err(Bad),
-                }
-            }
-            collected.done(Loaded::List)
+        _ => {
+            fields(elements, &mut collected)?;
+            collected.done(Loaded::Hash)
         }
-        _ => Err(Bad),
     }
+}
+
+fn fields(mut elements: Elements<'_>, collected: &mut Collected) -> Result<(), Bad> {
+    while let Some(field) = elements.next() {
+        collected.push(&field?)?;
+        collected.push(&elements.expect()?)?;
+    }
+    Ok(())
+}
+
+/// Elements, and pieces of them.
+fn quicklist(kind: u8, bytes: &mut Bytes<'_>, mut collected: Collected) -> Result<Loaded, Bad> {
+    const PLAIN: usize = 1;
+    const PACKED: usize = 2;
+    for _ in 0..bytes.plain_length()? {
+        if kind == types::QUICKLIST {
+            collected.extend(ziplist(&bytes.string()?)?)?;
+            continue;
+        }
+        let form = bytes.plain_length()?;
+        let node = bytes.string()?;
+        match form {
+            PLAIN => collected.push(&node)?,
+            PACKED => collected.extend(listpack(&node)?)?,
+            _ => return Err(Bad),
+        }
+    }
+    collected.done(Loaded::List)
 }
 
 /// The code of each library, one behind the other.

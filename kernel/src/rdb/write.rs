@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::types;
-use crate::store::Value;
+use super::{stream, types};
+use crate::store::{Stream, Value};
 
-/// `None` of a stream or a document: their forms are not written.
+/// `None` of a document: there is no form for it.
 pub(super) fn value(value: Value<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match value {
@@ -35,23 +35,31 @@ pub(super) fn value(value: Value<'_>) -> Option<Vec<u8>> {
                 out.extend_from_slice(&score.to_le_bytes());
             }
         }
-        Value::Stream(_) | Value::Document(_) => return None,
+        Value::Stream(value) => return Some(stream(value)),
+        Value::Document(_) => return None,
     }
     Some(out)
 }
 
+pub(super) fn stream(stream: &Stream) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.push(types::STREAM_2);
+    stream::write(stream, &mut out);
+    out
+}
+
 fn begin(kind: u8, len: usize, out: &mut Vec<u8>) {
     out.push(kind);
-    length(len, out);
+    length(len as u64, out);
 }
 
 pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
-    length(bytes.len(), out);
+    length(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
 /// Six bits, fourteen, 32 or 64.
-fn length(len: usize, out: &mut Vec<u8>) {
+pub(super) fn length(len: u64, out: &mut Vec<u8>) {
     match len {
         0..0x40 => out.push(len as u8),
         0x40..0x4000 => out.extend_from_slice(&[0x40 | (len >> 8) as u8, len as u8]),
@@ -62,7 +70,7 @@ fn length(len: usize, out: &mut Vec<u8>) {
             }
             Err(_) => {
                 out.push(0x81);
-                out.extend_from_slice(&(len as u64).to_be_bytes());
+                out.extend_from_slice(&len.to_be_bytes());
             }
         },
     }

@@ -51,7 +51,8 @@ impl StreamId {
         (u128::from(self.ms) << u64::BITS | u128::from(self.seq)).to_be_bytes()
     }
 
-    pub(super) fn of_bytes(bytes: [u8; ID_BYTES]) -> Self {
+    /// See [`StreamId::bytes`].
+    pub fn of_bytes(bytes: [u8; ID_BYTES]) -> Self {
         let number = u128::from_be_bytes(bytes);
         Self { ms: (number >> u64::BITS) as u64, seq: number as u64 }
     }

@@ -38,6 +38,7 @@ pub(crate) use segment::{Stamp, UNUSED};
 pub use sequence::Sequence;
 pub use set::{Member, Set};
 pub use sorted::{Scored, SortedSet};
+pub(crate) use stream::Piece;
 pub use stream::Stream;
 pub use table::Place;
 pub use words::Words;

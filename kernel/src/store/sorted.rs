@@ -36,13 +36,15 @@ fn score_of_rank(bytes: [u8; 8]) -> f64 {
 pub type Scored<'a> = (&'a [u8], f64);
 
 fn scored(word: &[u8]) -> Scored<'_> {
-    match word.split_first_chunk() {
-        Some((score, member)) => (member, score_of_rank(*score)),
-        None => (word, 0.0),
-    }
+    SortedSet::of_word(word).unwrap_or((word, 0.0))
 }
 
 impl SortedSet {
+    /// The member and its score in such a [`word`](SortedSet::word), if it is one.
+    pub fn of_word(word: &[u8]) -> Option<Scored<'_>> {
+        word.split_first_chunk().map(|(score, member)| (member, score_of_rank(*score)))
+    }
+
     /// What stands in the order, and what [`Rank`](crate::effect::Change::Rank) takes: words are compared as bytes.
     pub fn word(score: f64, member: &[u8]) -> Vec<u8> {
         [&rank_of_score(score), member].concat()

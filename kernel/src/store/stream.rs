@@ -138,7 +138,7 @@ impl Stream {
     }
 
     /// Makes the change, if it is one of streams.
-    pub(super) fn change(&mut self, change: &Change<'_>) {
+    pub(crate) fn change(&mut self, change: &Change<'_>) {
         match *change {
             Change::AddEntries { mut apart, entries } => {
                 for word in entries {
@@ -208,7 +208,7 @@ impl Stream {
     }
 
     /// The changes that make it.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let counters = Change::SetStream { last: self.last_id, max_deleted: self.max_deleted, added: self.added };
         let groups = self.groups().flat_map(|(name, group)| {
             let made = Change::PutGroup { group: name, last: group.last, read: group.read };
@@ -235,7 +235,7 @@ impl Stream {
         size_of::<Self>() + self.entries.cost() + self.groups_cost
     }
 
-    pub(super) fn check(&self) {
+    pub(crate) fn check(&self) {
         self.entries.check();
         assert!(self.last().is_none_or(|entry| entry.id <= self.last_id));
         assert_eq!(self.groups_cost, self.groups().map(|(name, group)| group.cost(name)).sum::<usize>());
@@ -244,7 +244,7 @@ impl Stream {
 }
 
 /// A change that makes a part of a stream.
-pub(super) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// Those of a block.
     Entries(Vec<u8>),
     Whole(Change<'a>),
@@ -256,7 +256,7 @@ pub(super) enum Piece<'a> {
 }
 
 impl Piece<'_> {
-    pub(super) fn change(&self) -> Change<'_> {
+    pub(crate) fn change(&self) -> Change<'_> {
         match self {
             Piece::Entries(entries) => Change::AddEntries { apart: true, entries: Words::new(entries) },
             Piece::Whole(change) => *change,

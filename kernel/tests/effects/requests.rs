@@ -1,11 +1,12 @@
 //! Requests, sensible and not, as bytes.
 
 use mneme_kernel::commands::{Command, Commands};
+use mneme_kernel::rdb;
 use mneme_kernel::resp::encode_command;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// What clients usually ask. `k` stands for a key, `v` for a value, `n` for a number, `t` for a time, `L` for a level.
+/// What clients usually ask. `d` stands for what `DUMP` gives, `k` for a key, `v` for a value, `n` for a number, `t` for a time, `L` for a level.
 const USUAL: &[&str] = &[
     "SET k v",
     "SET k n",
@@ -166,6 +167,9 @@ const USUAL: &[&str] = &[
     "SORT k BY k* GET # GET k*->v STORE k",
     "SORT_RO k LIMIT 0 n",
     "DUMP k",
+    "RESTORE k 0 d REPLACE",
+    "RESTORE k t d",
+    "RESTORE k 1700000004000 d REPLACE ABSTTL",
     "HINCRBY k v n",
     "HINCRBYFLOAT k v 0.5",
     "HSETNX k v n",
@@ -327,6 +331,17 @@ const WORDS: &[&str] = &[
     "ä\0",
 ];
 
+/// Values of other servers: a list, a hash, a sorted set, a stream with a group that has read an entry, and one without entries.
+const DUMPED: &[&[u8]] = &[
+    b"\x01\x02\x01a\xc0\x07",
+    b"\x04\x01\x01a\x01b",
+    b"\x05\x01\x01a\0\0\0\0\0\0\xf0?",
+    b"\x13\x01\x10\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\0\x1d\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81a\x02\0\x01\
+        \x02\x01\0\x01\0\x01\x81b\x02\x04\x01\xff\x01\x05\0\x05\0\0\0\x03\x01\x01g\x05\0\x03\x01\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\0\
+        \xe8\x03\0\0\0\0\0\0\x01\x01\x01c\xe8\x03\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\0",
+    b"\x0f\0\0\x05\x07\0",
+];
+
 const LEVELS: &[&str] = &["EVENTUAL", "quorum", "ALL"];
 
 #[derive(Clone, Debug)]
@@ -374,9 +389,10 @@ pub fn any_request() -> impl Strategy<Value = Request> {
 }
 
 fn usual() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let meant = (prop::collection::vec(key(), 3), value(), number(), 1u32..4_000, select(LEVELS));
-    (select(USUAL), meant).prop_map(|(template, (mut keys, value, number, time, level))| {
+    let meant = (prop::collection::vec(key(), 3), value(), number(), 1u32..4_000, select(LEVELS), select(DUMPED));
+    (select(USUAL), meant).prop_map(|(template, (mut keys, value, number, time, level, dumped))| {
         let word = |word| match word {
+            "d" => rdb::closed(dumped[0], &dumped[1..]),
             "k" => keys.pop().unwrap_or_default(),
             "v" => value.clone(),
             "n" => number.clone(),
@@ -424,4 +440,11 @@ fn number() -> impl Strategy<Value = Vec<u8>> {
 
 fn word() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => select(WORDS).prop_map(|word| word.as_bytes().to_vec()), 1 => value(), 1 => number()]
+}
+
+#[test]
+fn what_was_dumped_is_sound() {
+    for dumped in DUMPED {
+        assert!(rdb::load(dumped).is_ok(), "{}", dumped.escape_ascii());
+    }
 }

@@ -14,6 +14,7 @@ use super::file::Reader;
 use super::{Facts, Restoring, bar};
 use crate::cli::Words;
 use crate::cli::connection::Connection;
+use crate::cli::fields::fields;
 use crate::cli::options::Options;
 use crate::cli::stop::Stop;
 
@@ -73,16 +74,6 @@ fn databases(connection: &mut Connection) -> Result<Vec<Held>, Stop> {
         Held { name: fields.get("name").and_then(Value::as_bytes).map(<[u8]>::to_vec), keys }
     };
     Ok(rows.into_iter().map(held).collect())
-}
-
-/// A map, whichever protocol it came by.
-fn fields(row: Value) -> BTreeMap<String, Value> {
-    let name = |key: &Value| String::from_utf8_lossy(key.as_bytes().unwrap_or_default()).into_owned();
-    match row {
-        Value::Map(pairs) => pairs.into_iter().map(|(key, value)| (name(&key), value)).collect(),
-        Value::Array(flat) => flat.chunks_exact(2).map(|pair| (name(&pair[0]), pair[1].clone())).collect(),
-        _ => BTreeMap::new(),
-    }
 }
 
 fn replace(connection: &mut Connection, named: &[&Held], how: Restoring) -> Result<(), Stop> {
