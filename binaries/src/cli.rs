@@ -26,6 +26,7 @@ mod seen;
 mod spectrum;
 pub(crate) mod stop;
 mod survey;
+mod terminal;
 mod top;
 mod trust;
 

@@ -15,7 +15,6 @@ mod screen;
 mod script;
 mod stage;
 mod tally;
-mod terminal;
 mod watch;
 
 use std::io::{IsTerminal, Write, stdin, stdout};

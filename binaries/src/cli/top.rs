@@ -2,7 +2,6 @@
 
 mod page;
 mod sample;
-mod screen;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -14,9 +13,9 @@ use std::time::{Duration, Instant};
 use super::Words;
 use super::options::Options;
 use super::stop::Stop;
+use super::terminal::{Key, Terminal};
 use page::{Order, View};
 use sample::{News, Node};
-use screen::{Key, Screen};
 
 const USAGE: &str = "usage: mneme-cli [FLAGS] [-i SECONDS] top [--count N]";
 /// Between two looks, if nothing else is said.
@@ -62,7 +61,7 @@ impl Command {
         let every = options.interval.unwrap_or(INTERVAL).max(SHORTEST);
         let (mut watched, news) = Watched::start(options, every)?;
         match self.count {
-            None if io::stdout().is_terminal() => show(&mut watched, &news),
+            None if io::stdin().is_terminal() && io::stdout().is_terminal() => show(&mut watched, &news),
             count => print(&mut watched, &news, count.unwrap_or(1), every),
         }
     }
@@ -138,34 +137,33 @@ fn print(watched: &mut Watched, news: &Receiver<News>, count: u64, every: Durati
 /// Shows it on the terminal until a key or a signal ends it.
 fn show(watched: &mut Watched, news: &Receiver<News>) -> Result<(), Stop> {
     let is_over = Arc::new(AtomicBool::new(false));
-    // Not SIGHUP, which ends it at once: of a terminal that is gone crossterm would read for ever.
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&is_over))?;
     }
     let mut view = View { order: Order::Calls, is_paused: false, is_help: false };
-    let mut screen = Screen::open()?;
+    let terminal = Terminal::take()?;
     let mut is_new = true;
     while !is_over.load(Ordering::Relaxed) {
         if is_new {
-            let (width, height) = screen.size()?;
-            screen.paint(&page::lines(&watched.nodes(), view, width, height))?;
+            let (width, height) = terminal.size()?;
+            terminal.draw(&page::lines(&watched.nodes(), view, width, height))?;
         }
-        is_new = match screen.key(BLINK)? {
-            Some(Key::Quit) => return Ok(()),
-            Some(Key::Pause) => {
+        is_new = match terminal.key(BLINK)? {
+            Some(Key::Char('q')) => return Ok(()),
+            Some(Key::Char('p' | ' ')) => {
                 view.is_paused = !view.is_paused;
                 true
             }
-            Some(Key::Sort) => {
+            Some(Key::Char('s')) => {
                 view.order = view.order.next();
                 true
             }
-            Some(Key::Help) => {
+            Some(Key::Char('?' | 'h')) => {
                 view.is_help = !view.is_help;
                 true
             }
             Some(Key::Resized) => true,
-            None => false,
+            _ => false,
         };
         loop {
             match news.recv_timeout(Duration::ZERO) {

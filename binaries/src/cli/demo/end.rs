@@ -11,7 +11,6 @@ use signal_hook::flag;
 
 use super::folder::Folder;
 use super::nodes::Processes;
-use super::terminal;
 
 /// What a shell says of a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -50,13 +49,12 @@ impl End {
         self.pressing.load(Ordering::SeqCst)
     }
 
-    /// Has a panic, in whichever thread, end the nodes, restore the terminal and remove the folder: in a build that aborts
-    /// at a panic, nothing is dropped.
+    /// Has a panic, in whichever thread, end the nodes and remove the folder: in a build that aborts at a panic, nothing is
+    /// dropped.
     pub fn at_a_panic(&self, nodes: Processes, folder: &Folder) {
         let folder = (!folder.is_kept()).then(|| folder.path().to_owned());
         let say = panic::take_hook();
         panic::set_hook(Box::new(move |what| {
-            terminal::restore();
             say(what);
             clean_up(&nodes, folder.as_deref());
             process::exit(PANICKED);

@@ -8,9 +8,9 @@ use super::nodes::State;
 use super::script::Action;
 use super::stage::{Node, Stage};
 use super::tally::Tally;
-use super::terminal::{Line, Look, Terminal};
 use super::{COUNT, NAMES};
 use crate::cli::stop::Stop;
+use crate::cli::terminal::{Key, Line, Look, Terminal};
 
 /// How often it is painted, and keys are looked for.
 const FRAME: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ pub fn show(stage: &mut Stage, end: &End) -> Result<(), Stop> {
             false => View::of(stage, selected).lines(width, height),
         };
         terminal.draw(&fitted(lines, width, height))?;
-        let Some(key) = terminal.key(FRAME)? else { continue };
+        let Some(Key::Char(key)) = terminal.key(FRAME)? else { continue };
         let action = match key {
             '1'..='3' => {
                 selected = key as usize - '1' as usize;
@@ -118,12 +118,12 @@ impl<'a> View<'a> {
     fn lines(&self, width: usize, height: usize) -> Vec<Line> {
         let mut lines = vec![
             line(
-                Look::Head,
+                Look::Strong,
                 format!(" Mneme: three nodes on this machine{:>24} s   epoch {}", self.age.as_secs(), self.epoch),
             ),
             line(Look::Plain, ""),
             line(
-                Look::Head,
+                Look::Strong,
                 format!(
                     "   {:<5}{:<18}{:<26}{:<9}{:<10}{:>8}",
                     "NODE", "CLIENTS", "CONSOLE", "STATE", "ROLE", "APPLIED"
@@ -139,7 +139,7 @@ impl<'a> View<'a> {
         lines.push(line(Look::Plain, ""));
         let mut below = vec![line(Look::Plain, "")];
         below.extend(self.commands.iter().map(|command| line(Look::Plain, command)));
-        below.push(line(Look::Head, KEYS));
+        below.push(line(Look::Strong, KEYS));
         let below = fitted(below, width, height);
         let room = height.saturating_sub(lines.len() + below.len());
         lines.extend(self.last_events(room, width));
@@ -247,7 +247,7 @@ mod tests {
         let has = |look, part: &str| lines.iter().any(|line| line.look == look && line.text.contains(part));
         assert!(has(Look::Bad, "n1") && has(Look::Good, "n2") && has(Look::Odd, " > n3"), "{lines:#?}");
         assert!(has(Look::Good, "12,345 acknowledged, 0 lost") && has(Look::Plain, " 49.00 s"), "{lines:#?}");
-        assert_eq!(lines[23], line(Look::Head, KEYS));
+        assert_eq!(lines[23], line(Look::Strong, KEYS));
         // With less room it shows what there is room for.
         assert_eq!(fitted(view.lines(20, 5), 20, 5).len(), 5);
     }

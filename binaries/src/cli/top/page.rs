@@ -6,6 +6,7 @@ use super::sample::{Doing, Node, Sample, Slow};
 use crate::cli::doctor;
 use crate::cli::seen::{keys, unix_millis};
 use crate::cli::stop::Stop;
+use crate::cli::terminal::{Line, Look};
 use crate::table;
 
 /// Commands and slow ones that are shown at most.
@@ -62,22 +63,6 @@ impl Order {
     }
 }
 
-/// A line of a page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub text: String,
-    pub style: Style,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    Plain,
-    Head,
-    Good,
-    Bad,
-    Dim,
-}
-
 const HELP: [&str; 15] = [
     "q, Esc, Ctrl-C   quit",
     "p, space         pause, go on",
@@ -99,28 +84,28 @@ const HELP: [&str; 15] = [
 /// All of it, in so many columns and rows.
 pub fn lines(nodes: &[&Node], view: View, width: usize, height: usize) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut push = |text: String, style| lines.push(Line { text, style });
+    let mut push = |text: String, look| lines.push(Line { text, look });
     let paused = if view.is_paused { "  PAUSED" } else { "" };
     let order = view.order.name();
-    push(format!("mneme-cli top{paused}   q quit  p pause  s sort ({order})  ? help"), Style::Dim);
+    push(format!("mneme-cli top{paused}   q quit  p pause  s sort ({order})  ? help"), Look::Dim);
     if view.is_help {
-        HELP.iter().for_each(|line| push((*line).to_owned(), Style::Plain));
+        HELP.iter().for_each(|line| push((*line).to_owned(), Look::Plain));
         return cut(lines, width, height);
     }
     health(nodes, &mut push);
-    push(String::new(), Style::Plain);
+    push(String::new(), Look::Plain);
     whole_table(&node_rows(nodes), 3, &mut push);
     let Some((watched, sample)) = watched(nodes) else { return cut(lines, width, height) };
     keepers(sample, &mut push);
-    push(String::new(), Style::Plain);
+    push(String::new(), Look::Plain);
     let slow = slowest(nodes);
     let slow_lines = if slow.is_empty() { 0 } else { slow.len() + 2 };
     let used = lines.len() + slow_lines + 1;
     let room = height.saturating_sub(used).min(COMMANDS);
-    let mut push = |text: String, style| lines.push(Line { text, style });
+    let mut push = |text: String, look| lines.push(Line { text, look });
     whole_table(&command_rows(watched, view.order, room), 1, &mut push);
     if !slow.is_empty() {
-        push(String::new(), Style::Plain);
+        push(String::new(), Look::Plain);
         whole_table(&slow_rows(&slow), 2, &mut push);
     }
     cut(lines, width, height)
@@ -135,9 +120,9 @@ fn watched<'a>(nodes: &[&'a Node]) -> Option<(&'a Node, &'a Sample)> {
 
 fn cut(lines: Vec<Line>, width: usize, height: usize) -> Vec<Line> {
     let short = |line: Line| Line {
-        text: match line.style {
+        text: match line.look {
             // To the edge, as a bar.
-            Style::Head if width < 1000 => format!("{:width$.width$}", line.text),
+            Look::Head if width < 1000 => format!("{:width$.width$}", line.text),
             _ => line.text.chars().take(width).collect(),
         },
         ..line
@@ -145,31 +130,31 @@ fn cut(lines: Vec<Line>, width: usize, height: usize) -> Vec<Line> {
     lines.into_iter().take(height).map(short).collect()
 }
 
-fn whole_table(rows: &[Vec<String>], left: usize, push: &mut impl FnMut(String, Style)) {
+fn whole_table(rows: &[Vec<String>], left: usize, push: &mut impl FnMut(String, Look)) {
     for (row, line) in table::lines(rows, left).into_iter().enumerate() {
-        push(line, if row == 0 { Style::Head } else { Style::Plain });
+        push(line, if row == 0 { Look::Head } else { Look::Plain });
     }
 }
 
 /// One line if all is well; else what is not.
-fn health(nodes: &[&Node], push: &mut impl FnMut(String, Style)) {
+fn health(nodes: &[&Node], push: &mut impl FnMut(String, Look)) {
     let seen: Vec<_> = nodes.iter().filter_map(|node| node.now.as_ref()).map(|sample| sample.seen.clone()).collect();
     let mut ill = 0;
     for node in nodes.iter().filter(|node| node.now.is_none()) {
         let why = node.problem.as_ref().map_or_else(|| "no answer yet".to_owned(), Stop::why);
         let why = why.strip_prefix(&format!("{}: ", node.name)).unwrap_or(&why).replace('\n', " ");
-        push(format!("BAD  {} does not answer: {why}; it is asked again", node.name), Style::Bad);
+        push(format!("BAD  {} does not answer: {why}; it is asked again", node.name), Look::Bad);
         ill += 1;
     }
     for finding in doctor::judged(&seen).into_iter().filter(|finding| finding.mend.is_some()) {
-        push(format!("BAD  {}: {}", finding.place, finding.what), Style::Bad);
+        push(format!("BAD  {}: {}", finding.place, finding.what), Look::Bad);
         ill += 1;
     }
     if let Some(first) = seen.first().filter(|_| ill == 0) {
         let (count, primary, epoch, voters) = (seen.len(), &first.primary, first.epoch, first.voters);
         let nodes = if count == 1 { "1 node answers".to_owned() } else { format!("{count} nodes answer") };
         let vote = if voters == 1 { "1 Keeper votes".to_owned() } else { format!("{voters} Keepers vote") };
-        push(format!("ok   {nodes}, {primary} is primary in epoch {epoch}, {vote}"), Style::Good);
+        push(format!("ok   {nodes}, {primary} is primary in epoch {epoch}, {vote}"), Look::Good);
     }
 }
 
@@ -217,13 +202,13 @@ fn hits(node: &Node, now: &Sample) -> String {
     }
 }
 
-fn keepers(sample: &Sample, push: &mut impl FnMut(String, Style)) {
+fn keepers(sample: &Sample, push: &mut impl FnMut(String, Look)) {
     let keepers = sample.seen.keepers.iter().map(|keeper| {
         let leads = if keeper.leads { ", leads" } else { "" };
         let matched = keeper.matched.map(|matched| format!(" at {matched}")).unwrap_or_default();
         format!("{} ({}{leads}){matched}", keeper.name, keeper.role)
     });
-    push(format!("Keepers: {}", keepers.collect::<Vec<_>>().join(", ")), Style::Plain);
+    push(format!("Keepers: {}", keepers.collect::<Vec<_>>().join(", ")), Look::Plain);
 }
 
 fn command_rows(node: &Node, order: Order, most: usize) -> Vec<Vec<String>> {
