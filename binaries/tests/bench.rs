@@ -103,7 +103,7 @@ fn a_server_that_dies_is_found_again_and_an_interrupted_run_is_told() {
     let folder = Folder::new("bench");
     let (socket, data) = (folder.0.join("socket"), folder.0.join("data"));
     let mut node = Node::start(&data, &socket, &[]);
-    let args = ["--unix-socket", path(&socket), "--duration", "600", "--mix", "set", "--clients", "3", "--json", "-"];
+    let args = ["--unix-socket", path(&socket), "--duration", "150", "--mix", "set", "--clients", "3", "--json", "-"];
     let run = command(&args).stdout(Stdio::piped()).spawn().expect("it runs");
     until(|| calls(&node, "set") > 100);
     node.kill();
