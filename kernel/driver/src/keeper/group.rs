@@ -1,6 +1,7 @@
 //! The Raft group as one of its Keepers sees it, and what it does about members and leadership.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,9 +110,12 @@ impl<E: Env> Keeper<E> {
     pub async fn caught_up(&self) {
         let mut metrics = self.raft.metrics();
         loop {
-            let is_ready = self.is_ready(&metrics.borrow_watched());
-            if is_ready || metrics.changed().await.is_err() {
+            if self.is_ready(&metrics.borrow_watched()) {
                 return;
+            }
+            if metrics.changed().await.is_err() {
+                // The Raft has ended: it never will be.
+                return pending().await;
             }
         }
     }
