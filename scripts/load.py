@@ -22,9 +22,9 @@ def by_socket(path):
     return ["--unix-socket", path]
 
 
-def argv(binary, target, command, **flags):
+def argv(binary, target, mix, **flags):
     """Its arguments. What is True has no value; a list is given flag by flag."""
-    words = [binary, *target, "--mix", command, "--strict", "--json", "-"]
+    words = [binary, *target, "--mix", mix, "--strict", "--json", "-"]
     for name, value in flags.items():
         for each in value if isinstance(value, list) else [value]:
             words += [f"--{name.replace('_', '-')}", *([] if each is True else [each])]
