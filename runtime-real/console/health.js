@@ -96,6 +96,7 @@ export function verdict() {
 
 function ofNodes(now, status) {
   const all = nodes(now);
+  if (live.leaderSilent === 1) return { kind: "warn", text: `The Keeper that leads did not answer just now; ${status.primary} was primary last.`, more: "If it is down, another one leads within a second." };
   const silent = all.filter((node) => node.state === "silent").map((node) => node.name);
   const behind = all.filter((node) => node.state === "behind").map((node) => node.name);
   const voters = all.filter((node) => node.keeper?.role === "voter");
@@ -110,13 +111,14 @@ function ofNodes(now, status) {
   if (silent.length) {
     const spare = alive - majorityOf(voters.length);
     if (status.sees && spare < 0) return { kind: "bad", text: `Writes wait: ${list(silent)} do not answer.`, more: `${alive} of ${voters.length} Keepers ${alive === 1 ? "answers" : "answer"}; a majority is needed.` };
-    const more = spare > 0 ? `${alive} of ${voters.length} Keepers answer: ${many(spare, "more")} may fail.`.replace("1 more", "one more") : `${alive} of ${voters.length} Keepers answer: no more may fail, or writes wait.`;
+    const more = !status.sees ? "Which of the other Keepers answer is not known here; without a majority writes wait." : spare > 0 ? `${alive} of ${voters.length} Keepers answer: ${many(spare, "more")} may fail.`.replace("1 more", "one more") : `${alive} of ${voters.length} Keepers answer: no more may fail, or writes wait.`;
     const verb = silent.length > 1 ? "do" : "does";
     return { kind: "warn", text: `${takeover}; ${list(silent)} ${verb} not answer.`, more };
   }
   if (behind.length) return { kind: "warn", text: `${isPrimary}; ${list(behind)} ${behind.length > 1 ? "are" : "is"} behind.`, more: "Reads at EVENTUAL there are old by as much." };
   if (isFresh) return { kind: "warn", text: `${takeover}.`, more: "What was acknowledged is there. Commands that waited are answered by now." };
   if (all.length === 1) return { kind: "good", text: `All is well: ${status.node} serves alone.`, more: "One node has no other to take over." };
-  const keepers = status.sees ? (voters.length === 1 ? "the Keeper answers" : `all ${voters.length} Keepers answer`) : `${status.node} is up to date`;
-  return { kind: "good", text: `All is well: ${isPrimary}, ${keepers}.`, more: status.sees ? "" : "Who else answers is not known here." };
+  if (!status.sees) return { kind: "warn", text: `${status.primary} was primary last, as far as this node knows.`, more: "Who answers is not known here." };
+  const keepers = voters.length === 1 ? "the Keeper answers" : `all ${voters.length} Keepers answer`;
+  return { kind: "good", text: `All is well: ${isPrimary}, ${keepers}.`, more: "" };
 }

@@ -22,6 +22,8 @@ const AGAIN = 1000;
 const app = document.getElementById("app");
 let leave = null;
 let shell = null;
+// Somebody wants to sign out.
+let isLeaving = false;
 
 apply();
 whenSignedOut(() => shell && begin("The session has ended. Sign in again."));
@@ -42,6 +44,9 @@ async function begin(said) {
   [leave, shell] = [null, null];
   let node;
   try {
+    // Until the node has heard it, nobody has signed out.
+    if (isLeaving) await signOut();
+    isLeaving = false;
     node = await who();
   } catch {
     plain("This node does not answer", "It is tried again each second.");
@@ -94,7 +99,7 @@ function build(node) {
   const theme = h("button", { type: "button", class: "quiet-button", onclick: changeTheme, "aria-pressed": String(isDark()), title: "Light or dark (t)" }, "Dark");
   const health = h("div", { class: "health" }, h("span", { class: "dot" }), h("div", { role: "status", "aria-live": "polite" }, h("strong"), h("span", { class: "why" })));
   const page = h("main", { id: "page", tabindex: "-1" });
-  const leaveSession = () => signOut().catch(() => {}).then(() => begin(""));
+  const leaveSession = () => ((isLeaving = true), begin(""));
   const who = h("div", { class: "who" }, h("span", { class: "user" }, node.user), theme, h("button", { type: "button", class: "quiet-button", onclick: showHelp, title: "Keyboard (?)" }, "Help"), h("button", { type: "button", class: "quiet-button", onclick: leaveSession }, "Sign out"));
   const skip = h("a", { class: "skip", href: "#page", onclick: (event) => (event.preventDefault(), page.focus()) }, "To the page");
   replace(app, skip, h("aside", { class: "side" }, brand(), h("nav", { "aria-label": "Pages" }, links), h("p", { class: "quiet at" }, node.node, h("br"), `Mneme ${node.version}`)), h("div", { class: "body" }, h("header", { class: "top" }, health, who), page));

@@ -35,7 +35,7 @@ function draw({ all, status, isAnswering, leader, parked, was }) {
   const middle = (i) => x(i) + CARD.width / 2;
   const find = (name) => all.findIndex((node) => node.name === name);
   const [here, primary, leading] = [find(status.node), find(status.primary), find(leader)];
-  const isReached = primary >= 0 && all[primary].state !== "silent";
+  const isReached = primary >= 0 && all[primary].state !== "silent" && (status.sees || primary === here);
   const place = { x, middle, bottom: CARD.top + CARD.height, here, primary, leading, isReached, isStuck: lacksMajority(all) };
   return svg(
     "svg",

@@ -29,6 +29,9 @@ export function stop() {
   wanted = false;
   source?.close();
   source = null;
+  // Whoever signs in next sees nothing that was true before.
+  history.length = 0;
+  Object.assign(live, { now: null, leaderSilent: 0, isAnswering: false, since: Date.now() });
 }
 
 function connect() {

@@ -83,7 +83,12 @@ async fn who(State(console): State<Console>, Extension(caller): Extension<Caller
     answer(&json!({ "node": node, "version": version, "state": state, "user": user }))
 }
 
-async fn sign_in(State(console): State<Console>, Extension(caller): Extension<Caller>, body: Body) -> Response {
+async fn sign_in(
+    State(console): State<Console>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let body = read(body).await;
     let field = |name: &str| body.as_ref()?.get(name)?.as_str();
     let (Some(user), Some(password)) = (field("user"), field("password")) else {
@@ -96,7 +101,7 @@ async fn sign_in(State(console): State<Console>, Extension(caller): Extension<Ca
     let opened = Session::open(node, &caller, user, password).await;
     match opened.and_then(|session| console.sessions.add(session)) {
         Ok(number) => {
-            let cookie = Console::cookie(&caller, &number);
+            let cookie = Console::cookie(&caller, &headers, &number);
             ([(header::SET_COOKIE, cookie)], answer(&json!({ "user": user }))).into_response()
         }
         Err(why @ Refusal::Refused(_)) => failed(StatusCode::UNAUTHORIZED, &why.to_string()),
@@ -112,7 +117,7 @@ async fn sign_out(
     if let Some((number, _)) = console.session(&caller, &headers) {
         console.sessions.remove(&number);
     }
-    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, Console::cookie(&caller, ""))]).into_response()
+    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, Console::cookie(&caller, &headers, ""))]).into_response()
 }
 
 /// Runs the command that the user has typed.
@@ -170,7 +175,7 @@ async fn events(State(console): State<Console>, Extension(caller): Extension<Cal
             let session = console.sessions.get(&number)?;
             let event = match console.told(&session).await {
                 Ok(told) => Event::default().data(told),
-                Err(Silence::Late) => Event::default().event("late").data(""),
+                Err(Silence::Late) => Event::default().event("late").data("late"),
                 Err(Silence::Ended) => {
                     console.sessions.remove(&number);
                     return None;
@@ -195,24 +200,28 @@ impl Console {
 
     /// The session that the browser names.
     fn session(&self, caller: &Caller, headers: &HeaderMap) -> Option<(String, Arc<Session>)> {
-        let name = Self::cookie_name(caller);
+        let name = Self::cookie_name(caller, headers);
         let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|cookies| cookies.to_str().ok());
         let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let (_, number) = pairs.find(|(cookie, _)| *cookie == name)?;
         Some((number.to_owned(), self.sessions.get(number)?))
     }
 
-    /// With the port, for browsers do not tell ports of a host apart; by its prefix, nobody else can set one that is for TLS.
-    fn cookie_name(caller: &Caller) -> String {
-        let prefix = if caller.tls { "__Host-" } else { "" };
-        format!("{prefix}mneme-{}", caller.local.port())
+    /// With the port that the browser uses, for browsers do not tell ports of a host apart; by its prefix, nobody else can set
+    /// one that is for TLS.
+    fn cookie_name(caller: &Caller, headers: &HeaderMap) -> String {
+        let (prefix, usual) = if caller.tls { ("__Host-", 443) } else { ("", 80) };
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let port = host.and_then(|host| host.rsplit_once(':')?.1.parse::<u16>().ok());
+        format!("{prefix}mneme-{}", port.unwrap_or(usual))
     }
 
     /// Has the browser keep a session's number, or forget it if that is empty.
-    fn cookie(caller: &Caller, number: &str) -> HeaderValue {
+    fn cookie(caller: &Caller, headers: &HeaderMap, number: &str) -> HeaderValue {
         let secure = if caller.tls { "; Secure" } else { "" };
         let gone = if number.is_empty() { "; Max-Age=0" } else { "" };
-        let cookie = format!("{}={number}; Path=/; HttpOnly; SameSite=Strict{secure}{gone}", Self::cookie_name(caller));
+        let name = Self::cookie_name(caller, headers);
+        let cookie = format!("{name}={number}; Path=/; HttpOnly; SameSite=Strict{secure}{gone}");
         HeaderValue::try_from(cookie).unwrap_or_else(|_| panic!("a cookie of letters, digits and signs"))
     }
 

@@ -170,9 +170,14 @@ impl StreamLine {
 
     /// Makes the stream by the changes that make it.
     fn make(&self, mut change: impl FnMut(Change<'_>)) -> Result<(), String> {
-        for (number, (entry, fields)) in self.entries.iter().enumerate() {
-            let fields = pairs(fields)?;
-            let entry = Stream::word(id(entry)?, Words::new(&fields));
+        let mut before = StreamId::MIN;
+        for (number, (name, fields)) in self.entries.iter().enumerate() {
+            let (id, fields) = (id(name)?, pairs(fields)?);
+            if id <= before {
+                return Err(format!("entry {name} does not come behind the one before it"));
+            }
+            before = id;
+            let entry = Stream::word(id, Words::new(&fields));
             // As Redis has them by default.
             let apart = number % 100 == 0;
             change(Change::AddEntries { apart, entries: Words::new(&words::collect([&entry[..]])) });

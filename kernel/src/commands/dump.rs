@@ -1,6 +1,6 @@
 //! Values in Redis's own format: how keys move from Redis, and back.
 
-use super::{Access, Command, CommandError, Keys, integer, is_word};
+use super::{Access, Command, CommandError, Keys, Logged, integer, is_word};
 use crate::call::Call;
 use crate::effect::{Change, Side};
 use crate::events::Events;
@@ -69,6 +69,22 @@ impl Options {
     }
 }
 
+/// Sees that the changes which make it are not more than the log takes of a command: each names the key, and those of groups
+/// their names.
+fn check_logged(key: &[u8], loaded: &Loaded) -> Result<(), CommandError> {
+    let mut logged = Logged::default();
+    // What was there goes, and a deadline comes.
+    logged.add(2, key, 0)?;
+    match loaded {
+        Loaded::Text(words)
+        | Loaded::List(words)
+        | Loaded::Set(words)
+        | Loaded::Sorted(words)
+        | Loaded::Hash(words) => logged.add(1, key, words.len()),
+        Loaded::Stream(stream) => stream.pieces().try_for_each(|piece| logged.add(1, key, piece.len())),
+    }
+}
+
 fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
     let key = call.args.at(1);
     let options = Options::of(call)?;
@@ -82,6 +98,7 @@ fn restore(call: &mut Call<'_>) -> Result<(), CommandError> {
     let value = value.ok_or(CommandError::Other("DUMP payload version or checksum are wrong"))?;
     let loaded = rdb::load(value).map_err(|_| CommandError::Other("Bad data format"))?;
     let deadline = (time > 0).then(|| if options.absolute { time } else { call.now.0.saturating_add(time) });
+    check_logged(key, &loaded)?;
     if exists {
         call.delete(key);
     }

@@ -24,10 +24,16 @@ const UNKNOWN: u64 = u64::MAX;
 /// Reads a stream of this type.
 pub(super) fn read(kind: u8, bytes: &mut Bytes<'_>) -> Result<Stream, Bad> {
     let mut stream = Stream::default();
-    let mut size = 0;
+    let (mut size, mut packed_size) = (0, 0);
     for _ in 0..bytes.plain_length()? {
         let base = StreamId::of_bytes(whole(&bytes.string()?)?);
-        let entries = node(base, &bytes.string()?)?;
+        let packed = bytes.string()?;
+        // What was deleted is in none of the entries, and takes its time.
+        packed_size += packed.len();
+        if packed_size > 2 * limits::MAX_BULK {
+            return Err(Bad);
+        }
+        let entries = node(base, &packed)?;
         // Entries that are few bytes here may be many with all their names: the log takes no command of any size.
         size += entries.len();
         if size > limits::MAX_BULK {
@@ -92,26 +98,33 @@ fn entry(base: StreamId, names: Words<'_>, elements: &mut Elements<'_>, entries:
     let flags = elements.expect_integer()?;
     let (ms, seq) = (elements.expect_integer()?, elements.expect_integer()?);
     let id = StreamId { ms: base.ms.wrapping_add(ms as u64), seq: base.seq.wrapping_add(seq as u64) };
+    let is_kept = flags & DELETED == 0;
     let mut fields = Collected::default();
     let mut count = 3;
     if flags & SAME_NAMES != 0 {
         for name in names {
-            fields.push(name)?;
-            fields.push(&elements.expect()?)?;
+            let value = elements.expect()?;
+            if is_kept {
+                fields.push(name)?;
+                fields.push(&value)?;
+            }
             count += 1;
         }
     } else {
-        let len = elements.expect_integer()?;
-        for _ in 0..len {
-            fields.push(&elements.expect()?)?;
-            fields.push(&elements.expect()?)?;
+        // More than there are bytes end too early all the same.
+        let len = elements.expect_integer()?.clamp(0, i64::MAX / 4);
+        for _ in 0..2 * len {
+            let element = elements.expect()?;
+            if is_kept {
+                fields.push(&element)?;
+            }
         }
-        count += 1 + 2 * len.max(0);
+        count += 1 + 2 * len;
     }
-    if elements.expect_integer()? != count || fields.0.is_empty() {
+    if elements.expect_integer()? != count || is_kept && fields.0.is_empty() {
         return Err(Bad);
     }
-    if flags & DELETED == 0 { entries.push(&Stream::word(id, Words::new(&fields.0))) } else { Ok(()) }
+    if is_kept { entries.push(&Stream::word(id, Words::new(&fields.0))) } else { Ok(()) }
 }
 
 fn group(kind: u8, bytes: &mut Bytes<'_>, stream: &mut Stream) -> Result<(), Bad> {

@@ -335,6 +335,11 @@ impl Block {
         (Words::new(names), len, self.bytes.len() - behind.left())
     }
 
+    /// Whether its names are these; no further than to the first that is another.
+    fn has_names<'a>(&self, names: impl Iterator<Item = &'a [u8]>) -> bool {
+        take_number(&self.bytes).is_some_and(|(len, rest)| Words::new(rest).take(len as usize).eq(names))
+    }
+
     fn entries(&self) -> BlockEntries<'_> {
         let (names, names_len, end) = self.names();
         BlockEntries { base: self.base, names, names_len, rest: &self.bytes[end..] }
@@ -353,7 +358,7 @@ impl Block {
         let ms = id.ms - self.base.ms;
         push_number(&mut encoded, ms);
         push_number(&mut encoded, if ms == 0 { id.seq - self.base.seq } else { id.seq });
-        if self.count == 0 || self.names().0.eq(fields.pairs().map(|(name, _)| name)) {
+        if self.count == 0 || self.has_names(fields.pairs().map(|(name, _)| name)) {
             push_number(&mut encoded, 0);
             fields.pairs().for_each(|(_, value)| words::push(&mut encoded, value));
         } else {

@@ -90,9 +90,11 @@ impl Integers {
         self.bytes.drain(at * width..(at + 1) * width);
     }
 
-    /// Bytes accounted for them.
+    /// Bytes accounted for them, as if none had ever been wider: a copy of them is not.
     pub fn cost(&self) -> usize {
-        size_class(self.bytes.len())
+        let ends = [self.get(0), self.len().checked_sub(1).and_then(|last| self.get(last))];
+        let widest = ends.into_iter().flatten().map(Width::of).max().unwrap_or_default();
+        size_class(self.len() * widest.bytes())
     }
 
     /// Asserts that they are in order.
@@ -128,6 +130,9 @@ mod tests {
         }
         assert_eq!(integers.get(given.len()), None);
         for number in given {
+            let mut anew = Integers::default();
+            integers.iter().for_each(|number| anew.insert(anew.len(), number));
+            assert_eq!(anew.cost(), integers.cost(), "the same, whatever was there before");
             let Ok(at) = integers.search(number) else { panic!("{number} is missing") };
             assert_eq!(integers.get(at), Some(number));
             integers.remove(at);

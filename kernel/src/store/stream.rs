@@ -256,6 +256,17 @@ pub(crate) enum Piece<'a> {
 }
 
 impl Piece<'_> {
+    /// Bytes that the change takes beside its key.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Piece::Entries(entries) => entries.len(),
+            Piece::Whole(Change::PutGroup { group, .. }) => group.len(),
+            Piece::Whole(Change::PutConsumer { group, consumer, .. }) => group.len() + consumer.len(),
+            Piece::Whole(_) => 0,
+            Piece::Pending { group, consumer, entries } => group.len() + consumer.len() + entries.len(),
+        }
+    }
+
     pub(crate) fn change(&self) -> Change<'_> {
         match self {
             Piece::Entries(entries) => Change::AddEntries { apart: true, entries: Words::new(entries) },

@@ -16,6 +16,8 @@ use crate::passwords::fill_random;
 
 /// Sessions at once: each holds three client connections.
 const MAX_SESSIONS: usize = 64;
+/// Of one user.
+const OF_ONE_USER: usize = 8;
 /// A session that nobody uses or watches for so long ends.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// Every session ends then: a working day, not a week.
@@ -96,6 +98,12 @@ impl Sessions {
         });
         let mut all = lock(&self.0);
         all.retain(|_, session| !session.is_over(Instant::now()));
+        let own = || all.iter().filter(|(_, other)| other.user == session.user);
+        if own().count() >= OF_ONE_USER {
+            // A user takes the room of others with none of them: the one that was used longest ago gives way.
+            let oldest = own().min_by_key(|(_, other)| *lock(&other.used)).map(|(number, _)| number.clone());
+            oldest.map(|number| all.remove(&number));
+        }
         if all.len() >= MAX_SESSIONS {
             return Err(Refusal::Full);
         }

@@ -79,12 +79,7 @@ impl Cluster {
     pub(super) fn prepare<'a>(&mut self, databases: impl Iterator<Item = &'a String>, how: &How) -> Result<(), Stop> {
         let mut held = Vec::new();
         for of in databases {
-            let database = self.database(of);
-            if let Some(other) = self.taken.insert(database.clone(), of.clone()).filter(|other| other != of) {
-                return Err(Stop::Usage(format!(
-                    "databases {other} and {of} would both become {database}: --database A=B maps one of them elsewhere"
-                )));
-            }
+            let database = self.claim(of)?;
             let keys = self.reads.size(&database).map_err(|stop| match stop {
                 Stop::Server(why) => Stop::Server(format!(
                     "nothing was imported: there is no database {database} ({why}): map it by --database {of}=B, where \
@@ -113,6 +108,20 @@ impl Cluster {
             self.reads.connection.ask(&[b"FLUSHDB"])?;
         }
         Ok(())
+    }
+
+    /// Notes that a database of the source is to become the one that is given.
+    ///
+    /// # Errors
+    /// If another one is, too.
+    pub(super) fn claim(&mut self, of: &str) -> Result<String, Stop> {
+        let database = self.database(of);
+        if let Some(other) = self.taken.insert(database.clone(), of.to_owned()).filter(|other| other != of) {
+            return Err(Stop::Usage(format!(
+                "databases {other} and {of} would both become {database}: --database A=B maps one of them elsewhere"
+            )));
+        }
+        Ok(database)
     }
 
     /// Writes a key, or deletes it where it is gone; the source was read up to that place then.

@@ -34,6 +34,8 @@ use crate::cli::trust::Trust;
 const PASSES: usize = 4;
 /// How long is waited for a change at a time.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Between the names of databases that are noted.
+const BETWEEN: &str = "\n";
 /// What deadlines may be off where the source does not tell them exactly, in milliseconds.
 const SLACK_MS: u64 = 1000;
 
@@ -46,21 +48,22 @@ pub(super) fn import(from: &From, how: &How, options: &Options) -> Result<Report
         return look(&mut source, how).map_err(|stop| of_source(url, stop));
     }
     let place = how.state.clone().unwrap_or_else(|| state::beside(url.host.to_string().replace(':', "-").as_ref()));
-    let mut state = State::open(place, url.to_string(), target_name(&options.target, how))?;
+    let state = State::open(place, url.to_string(), target_name(&options.target, how))?;
     let cluster = Cluster::open(options, how)?;
-    let databases = source.databases()?.into_iter().collect();
+    let found = source.databases()?;
     let mut notifications = Notifications::default();
     if *until != Until::Copied {
         notifications = Notifications::see(&mut source, *sets_notifications).map_err(|stop| of_source(url, stop))?;
     }
     let bar = bar("import", None);
-    let mut live =
-        Live { url, trust, how, source, cluster, changes: None, databases, report: Report::new("imported"), bar };
-    let done = live.prepare(&mut state).and_then(|()| live.run(*until, state.goes_on).map_err(incomplete));
+    let (databases, report) = (BTreeSet::new(), Report::new("imported"));
+    let mut live = Live { url, trust, how, source, cluster, changes: None, databases, state, report, bar };
+    let done = live.go_on_with().and_then(|()| live.take_in(found));
+    let done = done.and_then(|()| live.run(*until).map_err(incomplete));
     notifications.put_back(&mut live.source);
     live.bar.finish_and_clear();
     done?;
-    state.remove();
+    live.state.remove();
     Ok(live.report)
 }
 
@@ -87,22 +90,43 @@ struct Live<'a> {
     source: Source,
     cluster: Cluster,
     changes: Option<Changes>,
-    /// The source's databases that held keys at any time.
+    /// The source's databases that held keys at any time, also before this was interrupted: the cluster's have been seen to
+    /// be free for them.
     databases: BTreeSet<String>,
+    state: State,
     report: Report,
     bar: ProgressBar,
 }
 
 impl Live<'_> {
-    /// Sees that there is room, unless this has begun already.
-    fn prepare(&mut self, state: &mut State) -> Result<(), Stop> {
-        if !state.goes_on {
-            self.cluster.prepare(self.databases.iter(), self.how)?;
+    /// Takes up the databases of an import that was interrupted. They are compared, also if the source holds nothing there
+    /// any more.
+    fn go_on_with(&mut self) -> Result<(), Stop> {
+        if self.state.goes_on {
+            let noted = self.state.place().database;
+            for database in noted.split(BETWEEN).filter(|name| !name.is_empty()) {
+                self.cluster.claim(database)?;
+                self.databases.insert(database.to_owned());
+            }
         }
-        state.note(&Place { position: 0, database: "0".to_owned() })
+        Ok(())
     }
 
-    fn run(&mut self, until: Until, goes_on: bool) -> Result<(), Stop> {
+    /// Sees for those of these databases that are new that there is room for them, and notes them: whatever else is found in
+    /// theirs from now on came by this import.
+    fn take_in(&mut self, found: impl IntoIterator<Item = String>) -> Result<(), Stop> {
+        let new: Vec<String> = found.into_iter().filter(|name| !self.databases.contains(name)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.cluster.prepare(new.iter(), self.how)?;
+        self.databases.extend(new);
+        let all: Vec<&str> = self.databases.iter().map(String::as_str).collect();
+        self.state.note(&Place { position: 0, database: all.join(BETWEEN) })?;
+        self.state.write()
+    }
+
+    fn run(&mut self, until: Until) -> Result<(), Stop> {
         let told = Arc::new(AtomicBool::new(false));
         if until != Until::Copied {
             // Interrupted once, it cuts over; twice, it ends.
@@ -110,7 +134,7 @@ impl Live<'_> {
             flag::register(SIGINT, Arc::clone(&told))?;
             self.listen()?;
         }
-        if goes_on {
+        if self.state.goes_on {
             self.compare()?;
         } else {
             self.copy(&told)?;
@@ -186,10 +210,8 @@ impl Live<'_> {
             by_database.entry(database).or_default().push(key);
         }
         let mut copied = 0;
+        self.take_in(by_database.keys().cloned().collect::<Vec<_>>())?;
         for (database, keys) in by_database {
-            if self.databases.insert(database.clone()) {
-                self.cluster.prepare([&database].into_iter(), self.how)?;
-            }
             self.copy_keys(&database, &keys, false)?;
             copied += keys.len();
         }
@@ -201,13 +223,11 @@ impl Live<'_> {
     fn follow(&mut self, until: Until, told: &AtomicBool) -> Result<(), Stop> {
         loop {
             self.copy_changed()?;
-            if let Some(why) = self.changes.as_ref().and_then(Changes::missed) {
-                self.say(&format!("changes were missed ({why}): comparing everything"));
-                self.listen()?;
-                self.compare()?;
-                self.say("compared; following what changes again");
+            self.make_up_for_missed()?;
+            if told.load(Ordering::Relaxed) {
+                return Ok(());
             }
-            if told.load(Ordering::Relaxed) || until == Until::CaughtUp && self.catch_up()? == 0 {
+            if until == Until::CaughtUp && self.catch_up()? == 0 && !self.make_up_for_missed()? {
                 return Ok(());
             }
             if let Some(changes) = &self.changes {
@@ -224,8 +244,22 @@ impl Live<'_> {
         self.copy_changed()
     }
 
+    /// Listens anew and compares everything, if changes were missed; whether they were.
+    fn make_up_for_missed(&mut self) -> Result<bool, Stop> {
+        let Some(why) = self.changes.as_ref().and_then(Changes::missed) else { return Ok(false) };
+        self.say(&format!("changes were missed ({why}): comparing everything"));
+        self.listen()?;
+        self.compare()?;
+        self.say("compared; following what changes again");
+        Ok(true)
+    }
+
     fn cut_over(&mut self) -> Result<(), Stop> {
-        self.catch_up().map(drop)
+        self.catch_up()?;
+        if self.make_up_for_missed()? {
+            self.catch_up()?;
+        }
+        Ok(())
     }
 
     /// Compares all keys of both sides until they are the same.
@@ -246,11 +280,12 @@ impl Live<'_> {
 
     /// Compares all keys of both sides, and mends what differs; names it.
     fn compare(&mut self) -> Result<Wrong, Stop> {
+        let found = self.source.databases()?;
+        self.take_in(found)?;
         let Live { source, cluster, report, how, databases, .. } = self;
         let slack = if source.is_exact { 0 } else { SLACK_MS };
         let mut wrong = Wrong::default();
         report.forget();
-        databases.extend(source.databases()?);
         for database in &*databases {
             source.all(database, &Walk::default(), |entries| {
                 for entry in &entries {
