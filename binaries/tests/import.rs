@@ -473,6 +473,39 @@ fn an_import_of_a_running_redis_that_was_killed_goes_on() {
     node.stop();
 }
 
+#[test]
+fn an_import_that_goes_on_takes_no_database_that_was_not_free() {
+    let folder = Folder::new("foreign");
+    let Some(redis) = Redis::start(&folder.0, &["--notify-keyspace-events", "KA"]) else { return };
+    let mut source = redis.client();
+    for line in ["SET first 1", "SELECT 3", "SET passing 1"] {
+        tell(&mut source, line);
+    }
+    let node = start(&folder);
+    let mut target = node.client().expect("it serves");
+    for line in ["SELECT 7", "SET foreign 1"] {
+        tell(&mut target, line);
+    }
+    let mut import = cli(&folder.0, &node);
+    let mut import = import.args(["import", &redis.url()]).stderr(Stdio::piped()).spawn().expect("the CLI runs");
+    let mut said = BufReader::new(import.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.starts_with("copied")), "it does not follow");
+    import.kill().expect("it runs");
+    import.wait().expect("it has ended");
+    for line in ["FLUSHDB", "SELECT 7", "SET late 1"] {
+        tell(&mut source, line);
+    }
+    for _ in 0..2 {
+        let why = refused(&run(&folder.0, &node, &["import", &redis.url(), "--until-caught-up"]), 1);
+        assert!(why.contains("database 7 holds 1 keys"), "{why}");
+    }
+    assert_eq!(tell(&mut target, "GET foreign"), Value::Bulk(b"1".to_vec()), "it was there before");
+    tell(&mut target, "DEL foreign");
+    done(&run(&folder.0, &node, &["import", &redis.url(), "--until-caught-up"]));
+    assert_same(&mut source, &mut target);
+    node.stop();
+}
+
 /// As far as an import can tell: it does not know PEXPIRETIME.
 #[test]
 fn of_an_old_redis_deadlines_are_taken_as_it_tells_them() {
