@@ -2,6 +2,8 @@
 
 use std::iter::Sum;
 
+use indicatif::HumanCount;
+
 /// Of one counter, or the sum of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -56,12 +58,12 @@ impl Tally {
         let Tally { acknowledged, unknown, lost, surplus, .. } = self;
         let mut text = format!(
             "{} acknowledged, {} lost, {} of unknown fate",
-            grouped(*acknowledged),
-            grouped(*lost),
-            grouped(*unknown)
+            HumanCount(*acknowledged),
+            HumanCount(*lost),
+            HumanCount(*unknown)
         );
         if *surplus > 0 {
-            text += &format!(", {} executed that should not be", grouped(*surplus));
+            text += &format!(", {} executed that should not be", HumanCount(*surplus));
         }
         text
     }
@@ -78,19 +80,6 @@ impl Sum for Tally {
             value: sum.value + tally.value,
         })
     }
-}
-
-/// A number with a comma at each thousand.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -157,11 +146,5 @@ mod tests {
         open.leave_open();
         let sum: Tally = [counted(2), open].into_iter().sum();
         assert_eq!((sum.acknowledged, sum.unknown, sum.lost), (3, 1, 0));
-    }
-
-    #[test]
-    fn thousands_are_marked() {
-        let texts = [0, 999, 1000, 1_234_567].map(grouped);
-        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
     }
 }
