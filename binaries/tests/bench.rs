@@ -9,7 +9,7 @@ use mneme_kernel::resp::Value;
 
 mod support;
 
-use support::{Folder, Node, PASSWORD, PATIENCE, program};
+use support::{Folder, Node, PASSWORD, PATIENCE, free_port, program};
 
 fn command(args: &[&str]) -> Command {
     let mut bench = program(env!("CARGO_BIN_EXE_mneme-bench"));
@@ -194,8 +194,7 @@ impl Drop for Redis {
 fn redis_is_measured_by_the_same_commands() {
     let folder = Folder::new("bench");
     let socket = folder.0.join("socket");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
-    let port = port.to_string();
+    let port = free_port().to_string();
     let mut redis = Command::new("redis-server");
     redis.args(["--port", &port, "--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", ""]);
     redis.args(["--unixsocket", path(&socket), "--dir", path(&folder.0)]).stdout(Stdio::null());

@@ -5,7 +5,6 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -14,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mneme_kernel::resp::{Value, encode_command};
-use support::{Client, Folder, Node, PASSWORD, PATIENCE};
+use support::{Client, Folder, Node, PASSWORD, PATIENCE, free_port};
 
 const DATABASES: usize = 16;
 
@@ -29,9 +28,7 @@ impl Redis {
     /// `None` where there is none, unless there must be.
     fn start(folder: &Path, options: &[&str]) -> Option<Redis> {
         let socket = folder.join("redis");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
+        let port = free_port();
         let mut redis = Command::new("redis-server");
         redis.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--unixsocket"]).arg(&socket);
         redis.arg("--dir").arg(folder).args(options).stdout(Stdio::null());

@@ -159,10 +159,23 @@ pub fn program(path: &str) -> Command {
     program
 }
 
+/// A port to listen on, given once: below those that Linux gives to whoever dials or listens on port 0 (32768 and up), so
+/// that nothing else takes it before the server does; and below those of `mneme-cli demo`.
 #[allow(dead_code, reason = "not every test does")]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    const LOWEST: u32 = 10_000;
+    const COUNT: u32 = 10_000;
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    // Another test that runs meanwhile looks elsewhere.
+    let first = std::process::id().wrapping_mul(97);
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        assert!(number < COUNT, "no port is free");
+        let port = (LOWEST + first.wrapping_add(number) % COUNT) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A connection, over the Unix socket unless told otherwise.
