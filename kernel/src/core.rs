@@ -989,8 +989,8 @@ impl Core {
     /// What is done as time passes: a standby claims, a primary hands over.
     fn tend(&mut self, now: Monotonic, out: &mut Vec<Output>) {
         self.claim_if_due(now, out);
-        if self.releasing
-            && self.has_other_cores()
+        // One that is replaced nobody finds any more: once its epoch has ended it begins anew.
+        if (self.releasing && self.has_other_cores() || self.is_replaced())
             && let Role::Primary(reign) = &mut self.role
             && let Some(release) = reign.release()
         {

@@ -112,6 +112,28 @@ fn who_forgets_is_empty_and_reads_the_log_anew() {
     core.check();
 }
 
+/// A `Hello` that a former process of this node had sent came after all that the new one has done: others do not find it.
+#[test]
+fn a_primary_that_is_replaced_though_it_lives_ends_its_epoch_and_begins_anew() {
+    let tick = || Input::Tick { input_bytes: 0, output_bytes: 0 };
+    let hello = |node, nonce| Arc::new(Entry::Hello { node, nonce, address: "node:1", origin: None }.encode());
+    for has_others in [false, true] {
+        let mut core = primary(support::config());
+        found(&mut core);
+        assert_eq!(commit(&mut core, 4, &hello(if has_others { "node-2" } else { "node-1" }, 1)), []);
+        assert_eq!(tell(&mut core, tick()), [], "all is well");
+        assert_eq!(commit(&mut core, 5, &hello("node-1", 7)), []);
+        assert!(core.is_primary() && core.primary().is_none());
+        let release = proposal(&tell(&mut core, tick()));
+        assert!(matches!(Entry::decode(&release), Ok(Entry::Release { epoch: Epoch(2), .. })));
+        let outputs = commit(&mut core, 6, &release);
+        assert!(matches!(outputs[..], [.., Output::Follows(Epoch(2)), Output::Deposed(Epoch(2))]), "{outputs:?}");
+        assert!(core.is_empty() && !core.is_hot());
+        let again = proposal(&tell(&mut core, Input::Begin { nonce: 2 }));
+        assert!(matches!(Entry::decode(&again), Ok(Entry::Hello { nonce: 2, origin: None, .. })));
+    }
+}
+
 #[test]
 fn a_renewal_in_a_snapshot_is_waited_for_from_when_the_snapshot_is_read() {
     let mut system = System::default();
