@@ -9,17 +9,18 @@ import contextlib
 import json
 import os
 import pathlib
-import re
 import ssl
 
 import pytest
 import redis.asyncio.connection
 import redis.connection
 
+import suites
+
 SUITE = json.loads(pathlib.Path(os.environ["MNEME_SUITE"]).read_text())
 TLS = ssl.create_default_context(cafile=SUITE["ca"])
-# Where some tests look for their server whatever pytest is told, and where some have a relay to it.
-USUAL_PORT, RELAY_PORT = 6379, 5380
+# Where some tests look for their server whatever pytest is told, those of JSON for one of their own, and where some have a relay.
+USUAL_PORTS, RELAY_PORT = (6379, 6479), 5380
 
 
 def reason(item):
@@ -29,11 +30,7 @@ def reason(item):
     for mark, why in SUITE["marks"].items():
         if item.get_closest_marker(mark) and usual not in SUITE["built_in"]:
             return why
-    for where in (file, usual, f"{SUITE['protocol']} {usual}"):
-        for pattern, why in SUITE["left_out"].get(where, {}).items():
-            if re.search(pattern, name):
-                return why
-    return None
+    return suites.reason(SUITE["left_out"], (file, usual, f"{SUITE['protocol']} {usual}"), name)
 
 
 def pytest_collection_modifyitems(items):
@@ -52,14 +49,14 @@ def pytest_sessionstart():
 
 
 def is_to_node(connection):
-    return int(getattr(connection, "port", 0)) in (SUITE["port"], USUAL_PORT, RELAY_PORT)
+    return int(getattr(connection, "port", 0)) in (SUITE["port"], *USUAL_PORTS, RELAY_PORT)
 
 
 @contextlib.contextmanager
 def at_node(connection):
     """While it connects; afterwards it says again what the test said."""
     port = connection.port
-    if int(port) == USUAL_PORT:
+    if int(port) in USUAL_PORTS:
         connection.port = SUITE["port"]
     try:
         yield

@@ -1,6 +1,7 @@
 """What became of the tests of others, for the scripts that run them against a node."""
 
 import collections
+import re
 import sys
 
 # Of what ran; below it, not even a list of exceptions helps.
@@ -22,6 +23,15 @@ class Outcome:
         if self.broken:
             lines.append("    BROKEN " + "\n        ".join(self.broken.splitlines()[:6])[:900])
         return "\n".join(lines)
+
+
+def reason(reasons, places, name):
+    """Why a test with this name is left out, by place and by regular expressions; None if it is not."""
+    for place in places:
+        for pattern, why in reasons.get(place, {}).items():
+            if re.search(pattern, name):
+                return why
+    return None
 
 
 def finish(outcomes):

@@ -681,7 +681,8 @@ impl Call<'_> {
     fn admit(&mut self, number: usize, command: &Command, queued: bool) -> Result<(), CommandError> {
         let transaction = self.session.transaction.as_deref().filter(|_| command.runs_transaction());
         let writes = command.is_write() || transaction.is_some_and(|transaction| transaction.writes);
-        let grows = command.is_denied_without_memory() || transaction.is_some_and(|transaction| transaction.grows);
+        let grows =
+            command.is_denied_without_memory(self.args) || transaction.is_some_and(|transaction| transaction.grows);
         if (writes || grows) && self.core.config.max_memory > 0 {
             // What a word costs beside its bytes, if it becomes an element.
             let bytes = self.args.bytes() + 64 * self.args.len();

@@ -109,9 +109,8 @@ fn memory(s: &mut Section<'_>) {
     let (libraries, functions) = libraries
         .fold((0, 0), |(libraries, functions), (_, library)| (libraries + 1, functions + library.functions.len()));
     s.line("mem_clients_normal", buffers.clients);
-    // It waits for the log, and does not count for the limit.
     s.line("mem_aof_buffer", buffers.log);
-    s.line("mem_not_counted_for_evict", buffers.log);
+    s.line("mem_not_counted_for_evict", buffers.unbounded());
     s.line("used_memory_lua", s.core.scripts.memory());
     s.line("used_memory_vm_total", s.core.scripts.memory());
     s.line("number_of_cached_scripts", s.core.scripts.len());
@@ -170,6 +169,8 @@ fn stats(s: &mut Section<'_>) {
     s.line("rejected_connections", stats.connections_rejected);
     s.line("expired_keys", stats.expired_keys);
     s.line("evicted_keys", stats.evicted_keys);
+    // No client is ended for the memory of others.
+    s.line("evicted_clients", 0);
     s.line("keyspace_hits", stats.keyspace_hits);
     s.line("keyspace_misses", stats.keyspace_misses);
     let [channels, patterns, shard_channels] = s.core.subscribed();

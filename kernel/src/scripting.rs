@@ -535,7 +535,7 @@ impl Call<'_> {
         if command.is_write() && reads {
             return Err(READS_ONLY);
         }
-        if command.is_denied_without_memory() && !may_grow {
+        if command.is_denied_without_memory(self.args) && !may_grow {
             return Err(CommandError::OutOfMemory);
         }
         if command.is_write() && !self.core.writes(self.core.commands.format(number)) {

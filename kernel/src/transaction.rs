@@ -36,11 +36,11 @@ pub(crate) struct Queued {
 
 impl Transaction {
     pub(crate) fn push(&mut self, number: usize, command: &'static Command, args: Args<'_>) {
+        self.grows |= command.is_denied_without_memory(args);
         let args = OwnedArgs::from(args);
         self.bytes += args.size();
         self.writes |= command.is_write();
         self.touches_data |= command.touches_data(command.access);
-        self.grows |= command.is_denied_without_memory();
         self.queue.push(Queued { number, command, args });
     }
 }

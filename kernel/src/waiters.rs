@@ -292,12 +292,16 @@ impl Core {
         let Some((slot, ticket)) = found.and_then(|(slot, session)| Some((slot, session.waiting?))) else {
             return false;
         };
-        self.waiters.remove(ticket);
+        let waiter = self.waiters.remove(ticket);
         if let Some(error) = error
             && let Some(mut session) = self.clients.take_idle(slot)
         {
             let mut reply = Reply { protocol: session.protocol, ..Reply::default() };
             reply.error(error);
+            self.stats.count_error(&reply.bytes);
+            if let Some((number, _)) = waiter.and_then(|waiter| self.commands.find(waiter.args.args().at(0))) {
+                self.stats.count_outcome(number, false);
+            }
             let answer = Answer { then: Then::Reply, level: Level::Eventual, wait: None, leans: false, wrote: false };
             session.waiting = None;
             session.served = Some(Box::new(Served { reply: reply.bytes, answer }));

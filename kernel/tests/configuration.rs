@@ -236,6 +236,10 @@ fn wrong_arguments_are_told_in_the_words_of_redis() {
         ("CLIENT LIST ID x", "ERR Invalid client ID"),
         ("CLIENT KILL ID 0", "ERR client-id should be greater than 0"),
         ("COMMAND GETKEYS PING x y", "ERR The command has no key arguments"),
+        ("COMMAND GETKEYS ZUNION 0 a", "ERR Invalid arguments specified for command"),
+        // Commands that need not have any.
+        ("COMMAND GETKEYS EVAL x 0 a", ""),
+        ("COMMAND GETKEYS FCALL f x a", ""),
         ("DEBUG NOSUCH", "ERR unknown subcommand or wrong number of arguments for 'NOSUCH'. Try DEBUG HELP."),
         ("OBJECT HELP k", "ERR wrong number of arguments for 'object|help' command"),
         ("MEMORY USAGE k SAMPLES 1 SAMPLES x", not_a_number),

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use mneme_kernel::agreed::NEWEST;
 use mneme_kernel::connection::{Connection, Step};
 use mneme_kernel::core::{Content, Core, Input, Now, Output, Proposal};
+use mneme_kernel::entry::Entry;
 use mneme_kernel::gate::Marks;
 use mneme_kernel::gate::{Delay, Ending};
 use mneme_kernel::ids::{Index, Seq};
@@ -519,6 +521,23 @@ fn info_tells_rates_traffic_and_what_commands_did() {
     let default = text(&bench.ask(&["INFO"]));
     assert!(!default.contains("# Commandstats") && default.contains("# Errorstats") && default.contains("# Cluster"));
     assert!(text(&bench.ask(&["INFO", "all"])).contains("# Commandstats"));
+}
+
+#[test]
+fn a_wait_that_another_ends_by_an_error_is_counted_as_failed() {
+    let mut bench = Bench::new(1);
+    let format = Entry::Format { format: NEWEST }.encode();
+    bench.tell(Input::Committed { index: Index(bench.index), content: Content::Core(&format), age: Duration::ZERO });
+    bench.index += 1;
+    let id = text(&bench.ask(&["CLIENT", "ID"]));
+    encode_command(&["BLPOP", "list", "0"], bench.connection.input());
+    bench.run();
+    let other = bench.core.connect(Port::Main, Peer::default(), bench.now().monotonic).expect("there is room");
+    let _waiting = std::mem::replace(&mut bench.connection, other);
+    bench.ask(&["AUTH", "right"]);
+    assert_eq!(bench.ask(&["CLIENT", "UNBLOCK", &id, "ERROR"]), Value::Int(1));
+    assert_eq!(bench.info("errorstats"), ["# Errorstats", "errorstat_UNBLOCKED:count=1"]);
+    assert_eq!(bench.outcomes("blpop"), (0, 1, 0));
 }
 
 #[test]

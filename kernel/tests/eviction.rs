@@ -213,6 +213,27 @@ fn without_a_policy_nothing_goes_and_writes_are_refused() {
 }
 
 #[test]
+fn a_subcommand_that_needs_memory_is_refused_and_its_kin_are_not() {
+    let mut world = World::new(Policy::NoEviction, 50);
+    assert_eq!(world.ask("XADD s 1-1 f v"), "1-1");
+    assert_eq!(world.ask("XGROUP CREATE s there 0"), "OK");
+    assert_eq!(world.ask("CONFIG SET maxmemory 1"), "OK");
+    for refused in [
+        "FUNCTION LOAD code",
+        "function restore dump",
+        "XGROUP CREATE s group 0",
+        "XGROUP CREATE new group 0 MKSTREAM",
+        "XGROUP CREATECONSUMER s there c",
+    ] {
+        assert_eq!(world.ask(refused), OOM, "{refused}");
+    }
+    assert_eq!(world.ask_all(&["MULTI", "XGROUP CREATE s group 0", "EXEC"])[1], OOM);
+    assert_eq!(world.ask("XGROUP SETID s there 1-1"), "OK");
+    assert_eq!(world.ask("XGROUP DESTROY s there"), "1");
+    assert_eq!(world.ask("FUNCTION FLUSH"), "OK");
+}
+
+#[test]
 fn only_keys_with_a_deadline_go_if_the_policy_says_so() {
     for policy in [Policy::VolatileLru, Policy::VolatileLfu, Policy::VolatileRandom, Policy::VolatileTtl] {
         let mut world = World::new(policy, 50);

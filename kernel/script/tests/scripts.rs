@@ -694,6 +694,24 @@ fn libraries_make_room_for_others() {
 }
 
 #[test]
+fn what_maxmemory_does_not_bound_is_told_apart() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, &["SET", "k", "v"]);
+    world.ask(&mut client, &["EVAL", "return 1", "0"]);
+    world
+        .ask(&mut client, &["FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function() return 1 end)"]);
+    let info = world.ask(&mut client, &["INFO", "memory"]);
+    let told = |name: &str| -> usize {
+        let (_, value) = info.split_once(&format!("{name}:")).expect(name);
+        value.split(char::is_whitespace).next().expect(name).parse().expect(name)
+    };
+    assert!(told("used_memory_lua") > 0);
+    let bounded = told("used_memory_dataset") + told("mem_clients_normal");
+    assert_eq!(told("used_memory") - told("mem_not_counted_for_evict"), bounded);
+}
+
+#[test]
 fn a_text_is_no_argument_more_often_than_a_request_has_room() {
     let mut world = World::new();
     let often = "local s = ('x'):rep(2 ^ 26) local t = {} for i = 1, 17 do t[i] = s end ";

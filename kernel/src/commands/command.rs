@@ -130,8 +130,9 @@ fn get_keys(call: &mut Call<'_>) -> Result<(), CommandError> {
     if !command.accepts(inner.len()) {
         return Err(CommandError::Other("Invalid number of arguments specified for command"));
     }
+    let none = command.has_flag("no_mandatory_keys").then(Vec::new);
     let wrong = CommandError::Other("Invalid arguments specified for command");
-    let keys = movable::keys(command, inner).ok_or(wrong)?;
+    let keys = movable::keys(command, inner).or(none).ok_or(wrong)?;
     call.reply.array(keys.len());
     keys.into_iter().for_each(|i| call.reply.bulk(inner.at(i)));
     Ok(())

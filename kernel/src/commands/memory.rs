@@ -80,7 +80,12 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     pub(crate) fn sum(&self) -> usize {
-        self.clients + self.log + self.scripts + self.functions
+        self.clients + self.unbounded()
+    }
+
+    /// What does not count for `maxmemory`.
+    pub(crate) fn unbounded(&self) -> usize {
+        self.log + self.scripts + self.functions
     }
 }
 

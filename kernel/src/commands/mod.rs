@@ -149,9 +149,14 @@ impl Command {
         self.flags.contains(&flag)
     }
 
-    /// It may need more memory, so it is refused when there is none.
-    pub(crate) fn is_denied_without_memory(&self) -> bool {
-        self.has_flag("denyoom")
+    /// It may need more memory, so it is refused when there is none. Of some commands that holds for these subcommands only.
+    pub(crate) fn is_denied_without_memory(&self, args: Args<'_>) -> bool {
+        let growing: &[&str] = match self.name {
+            "function" => &["load", "restore"],
+            "xgroup" => &["create", "createconsumer"],
+            _ => return self.has_flag("denyoom"),
+        };
+        args.get(1).is_some_and(|word| growing.iter().any(|name| is_word(word, name)))
     }
 
     /// It is about the transaction itself, so it is not queued.
