@@ -693,6 +693,16 @@ fn libraries_make_room_for_others() {
     }
 }
 
+/// Of a set no script sees the order in which it is kept, as in Redis.
+#[test]
+fn sort_by_a_constant_is_by_name_in_a_script() {
+    let mut world = World::new();
+    let mut client = world.client();
+    world.ask(&mut client, &["SADD", "s", "c", "a", "aa", "b"]);
+    assert_eq!(world.eval("return redis.call('sort', 's', 'by', '_')"), "*4 $1 a $2 aa $1 b $1 c");
+    assert_eq!(world.eval("return redis.call('sort_ro', 's', 'by', '_', 'desc', 'limit', 0, 1)"), "*1 $1 c");
+}
+
 #[test]
 fn what_maxmemory_does_not_bound_is_told_apart() {
     let mut world = World::new();

@@ -107,8 +107,8 @@ fn sort(call: &mut Call<'_>, may_store: bool) -> Result<(), CommandError> {
     // A pattern that names the same key for all elements says that they are in order.
     let mut is_sorted = wanted.by.is_some_and(|by| !by.contains(&b'*'));
     let (mut elements, is_set) = elements(call)?;
-    if is_sorted && is_set && wanted.store.is_some() {
-        // What is stored must not rest on the order in which a set is kept.
+    if is_sorted && is_set && (wanted.store.is_some() || call.session.in_script) {
+        // What is stored, or what a script does, must not rest on the order in which a set is kept.
         (is_sorted, wanted.alphabetical, wanted.by) = (false, true, None);
     }
     if !is_sorted {
