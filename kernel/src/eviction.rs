@@ -298,8 +298,9 @@ impl Core {
         self.config.max_memory > 0 && self.bounded_memory() as u64 >= self.config.max_memory
     }
 
-    /// Makes room for so many bytes, if there is a limit and a policy: keys go until memory is below the limit. At most
-    /// about `most` of them go at once, unless more are needed for what is about to come.
+    /// Makes room for so many bytes, if there is a limit and a policy: keys go until what was too much has gone from the data.
+    /// That clients are told of each that goes must not make more go. At most about `most` of them go at once, unless more
+    /// are needed for what is about to come.
     pub(crate) fn make_room(&mut self, now: Monotonic, bytes: usize, most: u64) {
         if !self.is_memory_full()
             || !self.eviction.has_candidates(&self.store)
@@ -311,11 +312,12 @@ impl Core {
             return;
         }
         let before = self.used_memory();
+        let surplus = (self.bounded_memory() as u64).saturating_sub(self.config.max_memory);
         let wall = self.newest_wall();
         for evicted in 0.. {
             let freed = before.saturating_sub(self.used_memory());
             let is_enough = evicted >= most && freed >= bytes || evicted >= limits::EVICTED_AT_TICK;
-            if !self.is_memory_full() || is_enough || self.holds_writes(now) {
+            if freed as u64 > surplus || is_enough || self.holds_writes(now) {
                 return;
             }
             let Some((db, key)) = self.eviction.next(&mut self.store, wall, &mut self.random) else { return };

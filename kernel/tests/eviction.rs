@@ -203,6 +203,42 @@ fn whatever_the_policy_the_limit_holds_and_every_copy_follows() {
     }
 }
 
+/// Each that goes makes messages that take more memory than it did.
+#[test]
+fn that_clients_are_told_of_what_goes_makes_no_more_go() {
+    let mut world = World::new(Policy::AllkeysLru, 200);
+    world.fill("k", 0..100, "");
+    let connect =
+        |world: &mut World| world.core.connect(Port::Main, Peer::default(), world.now.monotonic).expect("there is room");
+    let other = connect(&mut world);
+    let reader = std::mem::replace(&mut world.client, other);
+    world.ask("AUTH p");
+    let id = world.ask("CLIENT ID");
+    world.ask("SUBSCRIBE __redis__:invalidate");
+    let listener = std::mem::replace(&mut world.client, reader);
+    let mut trackers = Vec::new();
+    for _ in 0..10 {
+        let tracker = connect(&mut world);
+        let reader = std::mem::replace(&mut world.client, tracker);
+        world.ask("AUTH p");
+        assert_eq!(world.ask(&format!("CLIENT TRACKING ON REDIRECT {id}")), "OK");
+        for i in 0..100 {
+            world.ask(&format!("GET k{i:04}"));
+        }
+        trackers.push(std::mem::replace(&mut world.client, reader));
+    }
+    let used = world.ask("INFO memory");
+    let counted = |name: &str| -> usize {
+        let value = used.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        value.trim().parse().expect("a number")
+    };
+    let bounded = counted("used_memory:") - counted("mem_not_counted_for_evict:");
+    assert_eq!(world.ask(&format!("CONFIG SET maxmemory {}", bounded - 9 * COST)), "OK");
+    world.tell(Input::Expire);
+    assert_eq!(world.evicted(), 10);
+    drop((listener, trackers));
+}
+
 #[test]
 fn without_a_policy_nothing_goes_and_writes_are_refused() {
     let mut world = World::new(Policy::NoEviction, 50);
