@@ -44,6 +44,8 @@ pub struct Call<'a> {
     pub(crate) level: Option<Level>,
     /// Whether there were effects: then the reply waits for the batch that is open.
     pub(crate) wrote: bool,
+    /// Whether it ended by an error.
+    pub(crate) failed: bool,
     /// Whether its reply rests on the data.
     pub(crate) touches_data: bool,
     /// Whether it may wait for a key. If not, it answers that it has waited in vain.
@@ -135,6 +137,7 @@ impl<'a> Call<'a> {
             depends: self.depends,
             level: None,
             wrote: self.wrote,
+            failed: false,
             touches_data: false,
             may_wait: MayWait::Never,
             wish: None,
@@ -154,6 +157,7 @@ impl<'a> Call<'a> {
             depends: self.depends,
             level: None,
             wrote: self.wrote,
+            failed: false,
             touches_data: self.touches_data,
             may_wait: MayWait::Never,
             wish: None,
@@ -564,6 +568,7 @@ impl Call<'_> {
     /// Makes an error the reply, in place of what has been written from `start` on.
     #[cold]
     pub(crate) fn refuse(&mut self, start: usize, error: CommandError) {
+        self.failed = true;
         self.reply.bytes.truncate(start);
         let is_counted = matches!(error, CommandError::Counted(_));
         self.reply.error(error);
@@ -767,6 +772,8 @@ impl Call<'_> {
             // It waits where it is executed, or has no reply yet.
             return Answer { then: self.then, level, wait: None, leans: false, wrote: false };
         }
+        // An error that changed nothing promises nothing of other nodes: it must not become one that says it was executed.
+        let level = if level == Level::All && self.failed && !self.wrote { Level::Quorum } else { level };
         let wait = match level {
             Level::Eventual => {
                 if self.wrote {

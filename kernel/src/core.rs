@@ -555,6 +555,7 @@ impl Core {
             depends: Seq::ZERO,
             level: None,
             wrote: false,
+            failed: false,
             touches_data: false,
             may_wait: MayWait::Yes,
             wish: None,

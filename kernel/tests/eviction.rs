@@ -208,8 +208,9 @@ fn whatever_the_policy_the_limit_holds_and_every_copy_follows() {
 fn that_clients_are_told_of_what_goes_makes_no_more_go() {
     let mut world = World::new(Policy::AllkeysLru, 200);
     world.fill("k", 0..100, "");
-    let connect =
-        |world: &mut World| world.core.connect(Port::Main, Peer::default(), world.now.monotonic).expect("there is room");
+    let connect = |world: &mut World| {
+        world.core.connect(Port::Main, Peer::default(), world.now.monotonic).expect("there is room")
+    };
     let other = connect(&mut world);
     let reader = std::mem::replace(&mut world.client, other);
     world.ask("AUTH p");

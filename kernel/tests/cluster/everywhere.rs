@@ -28,6 +28,24 @@ fn a_standbys_command_at_all_is_answered_when_the_primary_has_heard_of_everybody
 }
 
 #[test]
+fn an_error_that_changed_nothing_waits_for_nobody() {
+    script!(
+        r#"
+    > a@2: CONSISTENCY ALL SET k v | CONSISTENCY ALL INCR k
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: SET k v
+      2 asks 1 in epoch 5, 2: INCR k
+    > 1 closes
+      1 proposes batch 1: put k "v", answered 1:1 "+OK\r\n"
+    > commit
+      1 is accepted up to 1
+    > 2 forwards
+      1 answers 2 2: "-ERR value is not an integer or out of range\r\n"
+    "#
+    );
+}
+
+#[test]
 fn what_is_not_everywhere_in_time_is_said_to_be_durable_only() {
     script!(
         r#"
