@@ -66,6 +66,10 @@ fn a_node_alone_shows_itself() {
     }
     assert!(printed(&cli(&folder.0, &["-H", &host, "--raw", "cluster", "status"])).starts_with("node\ntest\nrole\n"));
 
+    let info = node.client().and_then(|mut client| client.ask(&["CLIENT", "INFO"])).expect("it serves");
+    let shown = format!("addr={}:0 ", folder.0.join("socket").display());
+    assert!(format!("{info:?}").contains(&shown), "{info:?}");
+
     failed(&cli(&folder.0, &["-H", &host, "cluster", "transfer"]), 1, "no other Core");
     failed(&cli(&folder.0, &["-H", "127.0.0.1:1", "cluster", "status"]), 3, "127.0.0.1:1: ");
 

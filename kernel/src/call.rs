@@ -46,6 +46,8 @@ pub struct Call<'a> {
     pub(crate) wrote: bool,
     /// Whether it ended by an error.
     pub(crate) failed: bool,
+    /// Whether what it writes takes the place of what was there: then no key is new.
+    pub(crate) replaces: bool,
     /// Whether its reply rests on the data.
     pub(crate) touches_data: bool,
     /// Whether it may wait for a key. If not, it answers that it has waited in vain.
@@ -138,6 +140,7 @@ impl<'a> Call<'a> {
             level: None,
             wrote: self.wrote,
             failed: false,
+            replaces: false,
             touches_data: false,
             may_wait: MayWait::Never,
             wish: None,
@@ -158,6 +161,7 @@ impl<'a> Call<'a> {
             level: None,
             wrote: self.wrote,
             failed: false,
+            replaces: false,
             touches_data: self.touches_data,
             may_wait: MayWait::Never,
             wish: None,
@@ -306,6 +310,15 @@ impl<'a> Call<'a> {
         self.effect(&Effect::Delete { db, key });
     }
 
+    /// Makes room for what is stored in a key, whatever it holds. Says whether it was there.
+    pub(crate) fn clear(&mut self, key: &[u8]) -> bool {
+        self.replaces = self.exists(key);
+        if self.replaces {
+            self.delete(key);
+        }
+        self.replaces
+    }
+
     pub(crate) fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         let db = self.db();
         self.effect(&Effect::Deadline { db, key, deadline });
@@ -339,7 +352,8 @@ impl<'a> Call<'a> {
 
     pub(crate) fn effect(&mut self, effect: &Effect<'_>) {
         let is_absent = |core: &Core, (db, key)| core.store.database(db).find(key).is_none();
-        let new = effect.key().filter(|at| self.core.tells(Events::NEW) && is_absent(self.core, *at));
+        let may_be_new = !self.replaces && self.core.tells(Events::NEW);
+        let new = effect.key().filter(|at| may_be_new && is_absent(self.core, *at));
         self.core.execute_effect(effect);
         self.wrote = true;
         if let Some((db, key)) = new.filter(|at| !is_absent(self.core, *at)) {

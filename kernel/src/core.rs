@@ -556,6 +556,7 @@ impl Core {
             level: None,
             wrote: false,
             failed: false,
+            replaces: false,
             touches_data: false,
             may_wait: MayWait::Yes,
             wish: None,

@@ -132,7 +132,7 @@ impl fmt::Display for Given {
 /// Says which of our variables are not settings. Not an error: another program of ours may know them.
 pub fn strangers(env: &Environment) -> Vec<String> {
     let mut known: Vec<String> = table::all().map(Setting::variable).collect();
-    known.extend(["MNEME_CONFIG", "MNEME_PASSWORD", "MNEME_HISTORY"].map(str::to_owned));
+    known.extend(["MNEME_CONFIG", "MNEME_PASSWORD", "MNEME_SOURCE_PASSWORD", "MNEME_HISTORY"].map(str::to_owned));
     known.extend(secret::variables());
     let unknown = env.keys().filter(|name| !known.contains(name));
     unknown

@@ -175,6 +175,14 @@ local function handled(handler, ok, ...)
     if not told then result = "error in error handling" end
     return false, result
 end
+-- Of an error that is a table of its own the script gets the text, as in Redis.
+local function caught(ok, err, ...)
+    if ok or type(err) ~= "table" then return ok, err, ... end
+    local text = err.err
+    if type(text) == "string" or type(text) == "number" then return false, text end
+    return false, err
+end
+rawset(globals, "pcall", function(...) return caught(pcall(...)) end)
 rawset(globals, "xpcall", function(f, handler) return handled(handler, pcall(f)) end)
 coroutine.resume = function(...)
     costly()

@@ -144,8 +144,10 @@ fn parse(call: &Call<'_>) -> Result<Vec<Step>, CommandError> {
 
 fn run(call: &mut Call<'_>, steps: &[Step]) -> Result<(), CommandError> {
     let key = call.args.at(1);
-    let len = call.read::<[u8]>(key)?.0.map(<[u8]>::len);
     let writes = steps.iter().filter(|step| !matches!(step.action, Action::Get));
+    // Only who just reads has missed a key that is not there.
+    let value = if writes.clone().next().is_some() { call.value::<[u8]>(key)? } else { call.read::<[u8]>(key)?.0 };
+    let len = value.map(<[u8]>::len);
     let mut changed = false;
     // Whatever becomes of the writes, the value gets as long as the furthest of them needs, as in Redis.
     if let Some(end) = writes.clone().map(|step| step.offset + step.kind.bits as usize).max() {

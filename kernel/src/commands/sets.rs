@@ -431,10 +431,7 @@ fn store(call: &mut Call<'_>, operation: Operation) -> Result<(), CommandError> 
     }
     let to = call.args.at(1);
     check_parts(to, &members)?;
-    let was_there = call.exists(to);
-    if was_there {
-        call.delete(to);
-    }
+    let was_there = call.clear(to);
     Words::new(&members).parts(PIECE).for_each(|part| call.change(to, Change::AddMembers(part)));
     call.notify_stored(Events::SET, operation.stored(), to, was_there);
     call.reply.integer(len);

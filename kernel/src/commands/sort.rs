@@ -221,10 +221,7 @@ fn store(call: &mut Call<'_>, wanted: &Wanted<'_>, elements: &[Box<[u8]>], to: &
         }
     }
     check_stored(stored.len())?;
-    let was_there = call.exists(to);
-    if was_there {
-        call.delete(to);
-    }
+    let was_there = call.clear(to);
     if !stored.is_empty() {
         call.change(to, Change::Push { side: Side::Right, elements: Words::new(&stored) });
     }

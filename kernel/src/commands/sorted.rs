@@ -312,10 +312,7 @@ pub(super) fn add(call: &mut Call<'_>, key: &[u8], rules: Rules, scored: &[Score
 /// The key now holds the sorted set of these [`SortedSet::word`]s, whatever it held, or nothing if there are none.
 pub(super) fn store(call: &mut Call<'_>, event: &str, key: &[u8], ranked: &[u8]) -> Result<(), CommandError> {
     check_stored(ranked.len())?;
-    let was_there = call.exists(key);
-    if was_there {
-        call.delete(key);
-    }
+    let was_there = call.clear(key);
     if !ranked.is_empty() {
         call.change(key, Change::Rank(Words::new(ranked)));
     }
