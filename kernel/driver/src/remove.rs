@@ -23,6 +23,8 @@ use crate::types::Proposal;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long somebody who is asked may take: two changes of the members are committed meanwhile.
 const ASK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long another Core may take to become primary.
+const CLAIM: Duration = Duration::from_secs(3);
 /// How long the node itself may take to find out.
 const FIND_OUT: Duration = Duration::from_secs(1);
 /// How long to wait before somebody is asked again, or a proposal is sent again.
@@ -72,16 +74,27 @@ async fn hand_over<E: Env>(node: &Node<E>, name: &str, until: Monotonic) -> Resu
     loop {
         let primary = {
             let core = lock_core(node).await;
-            let is_only = core.cores().iter().count() == 1;
-            core.primary().filter(|(primary, _)| *primary == name && !is_only).map(|(_, address)| address.to_owned())
+            if core.cores().iter().count() == 1 {
+                return Ok(());
+            }
+            core.primary().map(|(primary, address)| (primary == name, address.to_owned()))
         };
-        let Some(address) = primary else { return Ok(()) };
-        if node.env.monotonic() >= until {
-            return Err(format!("{name} is primary and did not hand over: send CLUSTER TRANSFER there first"));
-        }
-        // If it is dead, another one takes over by itself.
-        if let Err(error) = ask(&node.env, &address, &Ask::HandOver, ASK_PATIENCE).await {
-            tracing::debug!("{name} did not hand over: {error}");
+        let left = until - node.env.monotonic();
+        match primary {
+            Some((false, _)) => return Ok(()),
+            Some(_) if left.is_zero() => {
+                return Err(format!("{name} is primary and did not hand over: send CLUSTER TRANSFER there first"));
+            }
+            // If it is dead, another one takes over by itself.
+            Some((true, address)) => {
+                if let Err(error) = ask(&node.env, &address, &Ask::HandOver, ASK_PATIENCE).await {
+                    tracing::debug!("{name} did not hand over: {error}");
+                }
+            }
+            // Nobody claims without a majority of the Keepers: whoever is asked next says so.
+            None if left < PATIENCE - CLAIM => return Ok(()),
+            // While Keepers change who leads, claims are lost, and the former primary may be first again.
+            None => {}
         }
         node.env.sleep(AGAIN).await;
     }
@@ -119,6 +132,8 @@ async fn remove_keeper<E: Env>(node: &Node<E>, leaving: &Leaving<'_>, until: Mon
             node.env.sleep(AGAIN).await;
             continue;
         }
+        // Beside a primary, a Keeper asks for the lead again and again, and none that leads may remove itself.
+        hand_over(node, name, until).await?;
         let answer = match node.keeper.as_ref().filter(|keeper| keeper.leads()) {
             Some(keeper) => keeper.remove(keepers, name).await,
             None => {
