@@ -16,6 +16,7 @@ mod import;
 mod interactive;
 mod keys;
 mod line;
+mod mode;
 mod options;
 mod output;
 mod paper;
@@ -137,13 +138,12 @@ fn one_shot(connection: &mut Connection, command: &Words, form: Form, mut out: i
     let mut bytes = Vec::new();
     encode_command(command, &mut bytes);
     connection.send(&bytes)?;
-    match connection.reply(command)? {
-        Value::Error(message) => Err(Stop::Server(explained(connection, command, message))),
-        value => {
-            print(form, &value, &mut out)?;
-            listen(connection, command, form, out)
-        }
+    match connection.answer(command)? {
+        Some(Value::Error(message)) => return Err(Stop::Server(explained(connection, command, message))),
+        Some(value) => print(form, &value, &mut out)?,
+        None => {}
     }
+    listen(connection, command, form, out)
 }
 
 /// A server's error; with the command or subcommand that was probably meant, if it knows none of that name.
@@ -184,14 +184,18 @@ fn first_word(line: &Value) -> Option<String> {
 
 /// Goes on printing what the server sends if the command asked for messages; until it is interrupted.
 fn listen(connection: &mut Connection, command: &Words, form: Form, mut out: impl Write) -> Result<(), Stop> {
-    const ENDLESS: [&str; 4] = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"];
-    let is = |name: &str| command.first().is_some_and(|w| w.eq_ignore_ascii_case(name.as_bytes()));
-    if ENDLESS.into_iter().any(is) {
+    if asks_for_messages(connection, command) {
         loop {
             print(form, &connection.message()?, &mut out)?;
         }
     }
     Ok(())
+}
+
+/// Whether messages follow a command that was done. Within `MULTI` it is only queued.
+fn asks_for_messages(connection: &Connection, command: &Words) -> bool {
+    const ENDLESS: [&str; 4] = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"];
+    !connection.mode().is_transaction() && ENDLESS.into_iter().any(|name| mode::is(command, 0, name))
 }
 
 fn print(form: Form, value: &Value, out: &mut impl Write) -> Result<(), Stop> {

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mneme_kernel::resp::Value;
 use support::{Folder, Node, PASSWORD, PATIENCE, program};
 
 fn cli(folder: &Path, args: &[&str]) -> Output {
@@ -48,6 +49,22 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 #[test]
+fn what_is_not_answered_is_not_waited_for() {
+    let folder = Folder::new("unanswered");
+    let node = Node::start(&folder.0.join("data"), &folder.0.join("socket"), &[]);
+    let host = host(&node);
+    assert_eq!(printed(&cli(&folder.0, &["-H", &host, "CLIENT", "REPLY", "OFF"])), "");
+    let lines = "CLIENT REPLY SKIP\nSET n 1\nGET n\nCLIENT REPLY OFF\nINCR n\n";
+    fs::write(folder.0.join("lines"), lines).expect("written");
+    let mut piped = Command::new(env!("CARGO_BIN_EXE_mneme-cli"));
+    piped.env("MNEME_PASSWORD", PASSWORD).current_dir(&folder.0).args(["-H", &host, "-u", "admin", "--insecure"]);
+    piped.stdin(fs::File::open(folder.0.join("lines")).expect("it is there"));
+    assert_eq!(printed(&piped.output().expect("the CLI runs")), "1\n");
+    assert_eq!(printed(&cli(&folder.0, &["-H", &host, "GET", "n"])), "2\n");
+    node.stop();
+}
+
+#[test]
 fn a_node_alone_shows_itself() {
     let folder = Folder::new("seen-alone");
     let node = Node::start(&folder.0.join("data"), &folder.0.join("socket"), &[]);
@@ -68,7 +85,9 @@ fn a_node_alone_shows_itself() {
 
     let info = node.client().and_then(|mut client| client.ask(&["CLIENT", "INFO"])).expect("it serves");
     let shown = format!("addr={}:0 ", folder.0.join("socket").display());
-    assert!(format!("{info:?}").contains(&shown), "{info:?}");
+    let Value::Bulk(info) = info else { panic!("{info:?}") };
+    let info = String::from_utf8_lossy(&info);
+    assert!(info.contains(&shown), "{info}");
 
     failed(&cli(&folder.0, &["-H", &host, "cluster", "transfer"]), 1, "no other Core");
     failed(&cli(&folder.0, &["-H", "127.0.0.1:1", "cluster", "status"]), 3, "127.0.0.1:1: ");

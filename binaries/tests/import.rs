@@ -534,13 +534,16 @@ fn another_cluster_is_imported_by_tls() {
     tell(&mut old, "JSON.SET document $ {\"b\":[1,\"x\"],\"a\":null}");
     tell(&mut old, "PEXPIRE document 100000000");
     let url = format!("rediss://admin@127.0.0.1:{}", source.port);
-    let import = |args: &[&str]| {
+    let import_from = |url: &str, args: &[&str]| {
         let mut cli = cli(&to.0, &target);
-        cli.env("MNEME_SOURCE_PASSWORD", PASSWORD).args(["import", &url, "--once"]).args(args);
+        cli.env("MNEME_SOURCE_PASSWORD", PASSWORD).args(["import", url, "--once"]).args(args);
         cli.output().expect("the CLI runs")
     };
+    let import = |args: &[&str]| import_from(&url, args);
     let why = refused(&import(&[]), 3);
-    assert!(why.contains("certificate"), "{why}");
+    assert!(why.contains("certificate") && why.contains("--source-ca-cert"), "{why}");
+    let why = refused(&import_from(&url.replace("rediss", "redis"), &[]), 3);
+    assert!(why.contains("begins with rediss://"), "{why}");
     let ca = from.0.join("data/ca.crt");
     let report = done(&import(&["--source-ca-cert", ca.to_str().expect("text")]));
     assert!(report.contains("document: 1 keys") && report.contains("1 libraries"), "{report}");
@@ -615,6 +618,13 @@ fn lines_that_were_exported_are_taken_back() {
     let document = lines.lines().find(|line| line.contains("\"key\":\"document\"")).expect("it is there");
     assert!(document.ends_with(r#""value":{"b":[1,2.5,null,"x"],"a":{"c":true}}}"#), "{document}");
     refused(&run(&folder.0, &node, &["export", "all.jsonl"]), 2);
+    // As on a full disk.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_mneme-cli")]);
+    limited.env("MNEME_PASSWORD", PASSWORD).current_dir(&folder.0).args(["-H", &format!("127.0.0.1:{}", node.port)]);
+    let limited = limited.args(["-u", "admin", "--insecure", "export", "full.jsonl"]).output().expect("a shell");
+    let why = refused(&limited, 1);
+    assert!(why.contains("full.jsonl: not written: "), "{why}");
     let some = done(&run(&folder.0, &node, &["export", "-", "--match", "hash:*", "--type", "hash", "--database", "0"]));
     assert_eq!(some.lines().count(), 4, "{some}");
     assert_eq!(

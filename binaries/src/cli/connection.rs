@@ -2,16 +2,21 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mneme_kernel::resp::{Value, ValueDecoder, encode_command};
 
 use super::Words;
 use super::dial::{Dialled, Dialler, Link, Target};
+use super::mode::Mode;
 use super::stop::Stop;
 
 /// How much is read at once.
 const READ_SIZE: usize = 64 * 1024;
+
+/// How often it is looked whether somebody has interrupted the waiting for messages.
+const BLINK: Duration = Duration::from_millis(100);
 
 /// A stream of commands one way and values the other.
 pub struct Connection {
@@ -22,6 +27,8 @@ pub struct Connection {
     input: Vec<u8>,
     /// How much of `input` is decoded.
     used: usize,
+    /// Of the commands that began the connection, and of those that [`Connection::answer`] was asked about.
+    mode: Mode,
 }
 
 impl Connection {
@@ -39,12 +46,12 @@ impl Connection {
     /// If the connection is lost, or the server refuses one of the commands.
     pub fn begin(Dialled { link, peer, .. }: Dialled, opening: &[Words]) -> Result<Connection, Stop> {
         let decoder = ValueDecoder::default();
-        let mut connection = Connection { link, peer, decoder, input: Vec::new(), used: 0 };
+        let mut connection = Connection { link, peer, decoder, input: Vec::new(), used: 0, mode: Mode::default() };
         let mut bytes = Vec::new();
         opening.iter().for_each(|command| encode_command(command, &mut bytes));
         connection.send(&bytes)?;
         for command in opening {
-            if let Value::Error(message) = connection.reply(command)? {
+            if let Some(Value::Error(message)) = connection.answer(command)? {
                 return Err(Stop::Server(message));
             }
         }
@@ -96,6 +103,42 @@ impl Connection {
         }
     }
 
+    /// As [`Connection::reply`], for a command that somebody typed; `None` if `CLIENT REPLY` says that none comes.
+    ///
+    /// # Errors
+    /// As [`Connection::reply`].
+    pub fn answer(&mut self, command: &Words) -> Result<Option<Value>, Stop> {
+        let answer = match self.mode.is_answered(command) {
+            true => Some(self.reply(command)?),
+            false => None,
+        };
+        match answer {
+            Some(Value::Error(_) | Value::Null) => self.mode.refused(command),
+            _ => self.mode.done(command),
+        }
+        Ok(answer)
+    }
+
+    /// Waits until all that was sent is done, also what is not answered. The connection is as `RESET` leaves it.
+    ///
+    /// # Errors
+    /// As [`Connection::reply`].
+    pub fn settle(&mut self) -> Result<(), Stop> {
+        if self.mode.is_answering() {
+            return Ok(());
+        }
+        // Unlike CLIENT REPLY ON, it is done at once also within MULTI.
+        let reset = vec![b"RESET".to_vec()];
+        let mut bytes = Vec::new();
+        encode_command(&reset, &mut bytes);
+        self.send(&bytes)?;
+        self.answer(&reset).map(drop)
+    }
+
+    pub fn mode(&self) -> &Mode {
+        &self.mode
+    }
+
     /// Sends one command; the answer to it.
     ///
     /// # Errors
@@ -125,15 +168,38 @@ impl Connection {
     /// As [`Connection::reply`].
     pub fn message(&mut self) -> Result<Value, Stop> {
         loop {
-            let decoded = self.decoder.decode(&self.input[self.used..]);
-            let (used, value) =
-                decoded.map_err(|e| Stop::Connection(format!("{}: not the Redis protocol: {e}", self.peer)))?;
-            self.used += used;
-            match value {
+            match self.decoded()? {
                 Some(value) => return Ok(value),
                 None => self.read().map_err(|e| self.lost(&e))?,
             }
         }
+    }
+
+    /// As [`Connection::message`]; `None` once the flag is set. It is looked at often, and at each value.
+    ///
+    /// # Errors
+    /// As [`Connection::reply`].
+    pub fn message_unless(&mut self, is_over: &AtomicBool) -> Result<Option<Value>, Stop> {
+        self.wait_at_most(BLINK)?;
+        while !is_over.load(Ordering::Relaxed) {
+            if let Some(value) = self.decoded()? {
+                return Ok(Some(value));
+            }
+            match self.read() {
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                read => read.map_err(|e| self.lost(&e))?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// A value that has arrived as a whole.
+    fn decoded(&mut self) -> Result<Option<Value>, Stop> {
+        let decoded = self.decoder.decode(&self.input[self.used..]);
+        let (used, value) =
+            decoded.map_err(|e| Stop::Connection(format!("{}: not the Redis protocol: {e}", self.peer)))?;
+        self.used += used;
+        Ok(value)
     }
 
     fn read(&mut self) -> io::Result<()> {

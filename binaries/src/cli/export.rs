@@ -71,9 +71,8 @@ impl Command {
         // It has the data, and no one else is to read it.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = file.map_err(|error| Stop::Usage(format!("{}: {error}: give another name", path.display())))?;
-        self.write(&mut source, &databases, BufWriter::new(&file))?;
-        file.sync_all()?;
-        Ok(())
+        let written = self.write(&mut source, &databases, BufWriter::new(&file));
+        written.and_then(|()| Ok(file.sync_all()?)).map_err(|stop| stop.of_file(path))
     }
 
     fn write(&self, source: &mut Source, databases: &[String], mut out: impl Write) -> Result<(), Stop> {

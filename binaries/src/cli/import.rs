@@ -108,11 +108,7 @@ impl Command {
             None => From::File(source),
             Some(url) => From::Redis {
                 url,
-                trust: match (given.get_flag("source-insecure"), given.get_one::<PathBuf>("source-ca-cert")) {
-                    (true, _) => Trust::Anyone,
-                    (false, Some(file)) => Trust::File(file.clone()),
-                    (false, None) => Trust::System,
-                },
+                trust: Trust::choose_of_source(given.get_flag("source-insecure"), given.get_one("source-ca-cert")),
                 until: match () {
                     () if given.get_flag("once") => Until::Copied,
                     () if given.get_flag("until-caught-up") => Until::CaughtUp,
@@ -186,6 +182,7 @@ fn flags() -> clap::Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::trust::Roots;
 
     fn of(line: &str) -> Result<Option<Command>, Stop> {
         Command::of(&line.split(' ').map(|word| word.as_bytes().to_vec()).collect())
@@ -200,7 +197,7 @@ mod tests {
         assert_eq!(command, Command { from: From::File("f.rdb".into()), how });
         let live = of("import rediss://u:p@h:1 --until-caught-up --source-ca-cert ca").expect("good").expect("its own");
         assert!(
-            matches!(live.from, From::Redis { trust: Trust::File(_), until: Until::CaughtUp, .. }),
+            matches!(live.from, From::Redis { trust: Trust { roots: Roots::File(_), .. }, until: Until::CaughtUp, .. }),
             "{:?}",
             live.from
         );

@@ -25,11 +25,14 @@ pub fn run(connection: &mut Connection, form: Form, input: impl Read, mut out: i
         let (batch, end) = lines.batch();
         failed |= exchange(connection, &batch, form, &mut out)?;
         match end {
-            End::MoreToCome => {}
-            End::OfInput if failed => return Err(Stop::Shown),
-            End::OfInput => return Ok(()),
-            End::Bad(stop) => return Err(stop),
+            End::MoreToCome => continue,
+            End::OfInput | End::Bad(_) => connection.settle()?,
         }
+        return match end {
+            End::Bad(stop) => Err(stop),
+            _ if failed => Err(Stop::Shown),
+            _ => Ok(()),
+        };
     }
 }
 
@@ -94,12 +97,13 @@ fn exchange(connection: &mut Connection, batch: &[Line], form: Form, out: &mut i
     connection.send(&bytes)?;
     let (mut text, mut failed) = (Vec::new(), false);
     for line in batch {
-        let reply = connection.reply(&line.words);
+        let reply = connection.answer(&line.words);
         match &reply {
-            Ok(Value::Error(_)) | Err(_) => flush(&mut text, out)?,
-            Ok(value) => form.write(value, &mut text),
+            Ok(Some(Value::Error(_))) | Err(_) => flush(&mut text, out)?,
+            Ok(Some(value)) => form.write(value, &mut text),
+            Ok(None) => {}
         }
-        if let Value::Error(message) = reply? {
+        if let Some(Value::Error(message)) = reply? {
             failed = true;
             // Standard error may be closed; the exit code still tells.
             let _ = writeln!(io::stderr(), "line {}: {message}", line.number);

@@ -1,6 +1,7 @@
 //! How the client ends when it does not simply succeed.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Why the client ends.
@@ -28,6 +29,14 @@ impl Stop {
         match error.use_stderr() {
             true => Stop::Usage(error.to_string()),
             false => Stop::Answer(error.to_string()),
+        }
+    }
+
+    /// Where it is an error of writing a file: with the file's name.
+    pub fn of_file(self, path: &Path) -> Stop {
+        match self {
+            Stop::Stream(e) => Stop::Stream(io::Error::new(e.kind(), format!("{}: not written: {e}", path.display()))),
+            stop => stop,
         }
     }
 

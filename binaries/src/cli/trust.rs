@@ -17,24 +17,40 @@ const LOCAL_CA: &str = "./mneme-data/ca.crt";
 
 /// Which certificates are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// Any: whoever answers can read and change everything.
+pub struct Trust {
+    pub roots: Roots,
+    /// The flag that names a file of CAs.
+    pub flag: &'static str,
+}
+
+/// Who must have signed a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// Anybody: whoever answers can read and change everything.
     Anyone,
-    /// Those of the CAs in this file.
+    /// One of the CAs in this file.
     File(PathBuf),
-    /// Those of the CAs that this system trusts.
+    /// One of the CAs that this system trusts.
     System,
 }
 
 impl Trust {
     /// What the flags say, else the CA of a server in this folder, else the system.
     pub fn choose(insecure: bool, ca_cert: Option<&PathBuf>) -> Trust {
-        match ca_cert {
-            _ if insecure => Trust::Anyone,
-            Some(file) => Trust::File(file.clone()),
-            None if Path::new(LOCAL_CA).exists() => Trust::File(LOCAL_CA.into()),
-            None => Trust::System,
+        match (Roots::choose(insecure, ca_cert), Path::new(LOCAL_CA)) {
+            (Roots::System, local) if local.exists() => Trust::file(local),
+            (roots, _) => Trust { roots, flag: "--ca-cert" },
         }
+    }
+
+    /// The CAs of this file, and no flag has named another.
+    pub fn file(path: &Path) -> Trust {
+        Trust { roots: Roots::File(path.into()), flag: "--ca-cert" }
+    }
+
+    /// What the flags say of the server that keys are imported from, else the system.
+    pub fn choose_of_source(insecure: bool, ca_cert: Option<&PathBuf>) -> Trust {
+        Trust { roots: Roots::choose(insecure, ca_cert), flag: "--source-ca-cert" }
     }
 
     /// How to speak TLS with this trust.
@@ -46,13 +62,13 @@ impl Trust {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| Stop::Connection(e.to_string()))?;
-        let config = match self {
-            Trust::Anyone => builder
+        let config = match &self.roots {
+            Roots::Anyone => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
                 .with_no_client_auth(),
-            Trust::File(path) => builder.with_root_certificates(roots_of(path)?).with_no_client_auth(),
-            Trust::System => builder.with_root_certificates(system_roots()).with_no_client_auth(),
+            Roots::File(path) => builder.with_root_certificates(roots_of(path)?).with_no_client_auth(),
+            Roots::System => builder.with_root_certificates(system_roots()).with_no_client_auth(),
         };
         Ok(Arc::new(config))
     }
@@ -74,14 +90,15 @@ impl Trust {
 
     fn explain_certificate(&self, host: &str, problem: &CertificateError) -> String {
         use CertificateError as E;
-        let known = match self {
-            Trust::File(path) => format!("in {}", path.display()),
+        let flag = self.flag;
+        let known = match &self.roots {
+            Roots::File(path) => format!("in {}", path.display()),
             _ => "among this system's roots".to_owned(),
         };
         match problem {
             E::UnknownIssuer => format!(
                 "its certificate is signed by a CA that is not {known}; \
-                 pass --ca-cert DATA/ca.crt, from the server's data folder"
+                 pass {flag} DATA/ca.crt, from the server's data folder"
             ),
             E::NotValidForName | E::NotValidForNameContext { .. } => format!(
                 "its certificate is not for \"{host}\" ({problem}); \
@@ -96,8 +113,18 @@ impl Trust {
             }
             other => format!(
                 "its certificate cannot be verified ({other}); \
-                 pass --ca-cert with the CA that signed it"
+                 pass {flag} with the CA that signed it"
             ),
+        }
+    }
+}
+
+impl Roots {
+    fn choose(insecure: bool, ca_cert: Option<&PathBuf>) -> Roots {
+        match ca_cert {
+            _ if insecure => Roots::Anyone,
+            Some(file) => Roots::File(file.clone()),
+            None => Roots::System,
         }
     }
 }
@@ -171,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_failure_names_its_cause_and_its_mend() {
-        let trust = Trust::File("ca.crt".into());
+        let trust = Trust::file(Path::new("ca.crt"));
         let certificate = |e| io::Error::other(Error::InvalidCertificate(e));
         for (error, parts) in [
             (certificate(CertificateError::UnknownIssuer), ["not in ca.crt", "--ca-cert DATA/ca.crt"]),
@@ -185,8 +212,9 @@ mod tests {
             let message = trust.explain("n1", &error);
             assert!(parts.iter().all(|part| message.contains(part)), "{error}: {message}");
         }
-        let message = Trust::System.explain("n1", &certificate(CertificateError::UnknownIssuer));
-        assert!(message.contains("this system's roots"), "{message}");
+        let source = Trust::choose_of_source(false, None);
+        let message = source.explain("n1", &certificate(CertificateError::UnknownIssuer));
+        assert!(message.contains("this system's roots") && message.contains("--source-ca-cert"), "{message}");
     }
 
     #[test]

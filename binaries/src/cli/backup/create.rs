@@ -27,7 +27,7 @@ pub(super) fn create(path: &Path, options: &Options) -> Result<Facts, Stop> {
     loop {
         match attempt_once(path, &mut connection) {
             Err(Stop::Server(why)) if why.contains("begin again") && attempt < ATTEMPTS => attempt += 1,
-            done => return done,
+            done => return done.map_err(|stop| stop.of_file(path)),
         }
     }
 }

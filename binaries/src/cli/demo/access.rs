@@ -67,7 +67,7 @@ impl Access {
     pub fn open(&self, node: usize, patience: Duration) -> Result<Connection, Stop> {
         let at = self.clients(node);
         let hosts = vec![HostPort { host: at.ip().to_string(), port: at.port() }];
-        let mut connection = Connection::open(&Target::Hosts { hosts, trust: Trust::File(self.ca.clone()) }, &[])?;
+        let mut connection = Connection::open(&Target::Hosts { hosts, trust: Trust::file(&self.ca) }, &[])?;
         connection.wait_at_most(patience)?;
         connection.ask(&[b"AUTH", USER.as_bytes(), self.secrets.password.as_bytes()])?;
         connection.ask(&[b"HELLO", b"3"])?;

@@ -147,15 +147,12 @@ impl Cluster {
 
     /// Loads a library of functions.
     pub(super) fn library(&mut self, code: &[u8]) -> Result<(), Stop> {
-        self.reads.connection.ask(&[b"FUNCTION", b"LOAD", b"REPLACE", code]).map(drop).map_err(|stop| match stop {
-            Stop::Server(why) => Stop::Server(format!("a library of functions is refused: {why}")),
-            stop => stop,
-        })
+        self.reads.connection.ask(&[b"FUNCTION", b"LOAD", b"REPLACE", code]).map(drop).map_err(library_refused)
     }
 
     /// Loads what `FUNCTION DUMP` gave.
     pub(super) fn libraries(&mut self, dumped: &[u8]) -> Result<(), Stop> {
-        self.reads.connection.ask(&[b"FUNCTION", b"RESTORE", dumped, b"REPLACE"]).map(drop)
+        self.reads.connection.ask(&[b"FUNCTION", b"RESTORE", dumped, b"REPLACE"]).map(drop).map_err(library_refused)
     }
 
     /// Waits until all that was written is acknowledged.
@@ -189,6 +186,19 @@ impl Cluster {
         }
         self.acknowledged = Some(sent.behind);
         Ok(())
+    }
+}
+
+/// Says what to do. What lies in the library itself is refused again when the import goes on.
+fn library_refused(stop: Stop) -> Stop {
+    match stop {
+        Stop::Server(why) if why.starts_with("ERR ") => Stop::Damaged(format!(
+            "a library of functions is refused: {why}\nthe import is incomplete: remove the library from the source by \
+             FUNCTION DELETE, or mend it there by FUNCTION LOAD REPLACE, and import again; a file must be saved anew \
+             before that"
+        )),
+        Stop::Server(why) => Stop::Server(format!("a library of functions is refused: {why}")),
+        stop => stop,
     }
 }
 

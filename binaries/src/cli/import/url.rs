@@ -5,7 +5,7 @@ use std::fmt;
 use crate::address::HostPort;
 use crate::cli::Words;
 use crate::cli::connection::Connection;
-use crate::cli::dial::Target;
+use crate::cli::dial::{Dialled, Dialler, Target};
 use crate::cli::stop::Stop;
 use crate::cli::trust::Trust;
 
@@ -65,7 +65,24 @@ impl Url {
             (None, Some(password)) => vec![vec![b"AUTH".to_vec(), password.into()]],
             (Some(user), Some(password)) => vec![vec![b"AUTH".to_vec(), user.clone().into(), password.into()]],
         };
-        Connection::open(&target, &opening).map_err(|stop| of_source(self, stop))
+        let dialled = Dialler::new(target)?.dial(0)?;
+        begun(dialled, &opening).map_err(|stop| match stop {
+            // So it looks from here where the other side expects TLS.
+            Stop::Connection(why) if !self.is_tls => Stop::Connection(format!(
+                "{why}\nif TLS is spoken there, the address begins with rediss:// (and not redis://)"
+            )),
+            stop => of_source(self, stop),
+        })
+    }
+}
+
+/// Logs in, and hears whether it is a Redis at all.
+fn begun(dialled: Dialled, opening: &[Words]) -> Result<Connection, Stop> {
+    let mut connection = Connection::begin(dialled, opening)?;
+    match connection.ask(&[b"PING"]) {
+        // Also what is refused is the protocol.
+        Ok(_) | Err(Stop::Server(_)) => Ok(connection),
+        Err(stop) => Err(stop),
     }
 }
 

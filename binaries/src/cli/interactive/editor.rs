@@ -18,10 +18,22 @@ use reedline::{
 
 use crate::cli::connection::Connection;
 use crate::cli::stop::Stop;
+use crate::suggest::did_you_mean;
 
 /// Lines that are remembered.
 const REMEMBERED: usize = 1000;
 const MENU: &str = "commands";
+
+const HELP: &str = "\
+Type a command of the server and its arguments, quoted as in redis-cli.
+help COMMAND   what a command does
+quit, exit     leave; Ctrl-D, too
+TAB            complete a command, or list those that begin so
+Up, Down       earlier lines; Ctrl-R searches them
+Right          take the hint behind the line
+Ctrl-C         give up the line, or end the messages of SUBSCRIBE and MONITOR
+mneme-cli --help, outside of here, tells flags and what else this program does.
+";
 
 /// What the server's commands are called, and what each does.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +49,23 @@ impl Known {
             fields.iter().find(|(name, _)| text(name) == "summary").map(|(_, value)| text(value)).unwrap_or_default()
         };
         Known(Arc::new(pairs(docs).into_iter().map(|(name, doc)| (text(&name), summary(doc))).collect()))
+    }
+
+    /// How to get on here; or, of a command, what it does.
+    pub fn help(&self, command: Option<&[u8]>) -> String {
+        let Some(command) = command else { return HELP.to_owned() };
+        let name = String::from_utf8_lossy(command).to_lowercase();
+        match self.0.get(&name) {
+            // Only of these the server has more to say.
+            Some(summary) if summary.starts_with("A container ") => {
+                format!("{name}: {summary}\n\"{name} help\" lists its subcommands.\n")
+            }
+            Some(summary) => format!("{name}: {summary}\n"),
+            None => {
+                let near = did_you_mean(&name, self.0.keys().map(String::as_str), "");
+                format!("no command \"{name}\" is known here{near}\n")
+            }
+        }
     }
 
     /// The commands that begin so.
@@ -64,7 +93,6 @@ fn pairs(map: Value) -> Vec<(Value, Value)> {
 /// Reads lines from a terminal.
 pub struct Editor {
     reedline: Reedline,
-    prompt: Peer,
 }
 
 impl std::fmt::Debug for Editor {
@@ -74,7 +102,7 @@ impl std::fmt::Debug for Editor {
 }
 
 impl Editor {
-    pub fn new(peer: &str, known: Known) -> Editor {
+    pub fn new(known: Known) -> Editor {
         let mut keys = default_emacs_keybindings();
         let complete = vec![ReedlineEvent::Menu(MENU.to_owned()), ReedlineEvent::MenuNext];
         keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(complete));
@@ -90,15 +118,15 @@ impl Editor {
         if let Some(history) = Discreet::open() {
             reedline = reedline.with_history(Box::new(history));
         }
-        Editor { reedline, prompt: Peer(format!("{peer}> ")) }
+        Editor { reedline }
     }
 
-    /// The next line; `None` at the end of the input. A line that was given up is empty.
+    /// The next line, behind this prompt; `None` at the end of the input. A line that was given up is empty.
     ///
     /// # Errors
     /// If the terminal is of no use.
-    pub fn line(&mut self) -> Result<Option<String>, Stop> {
-        match self.reedline.read_line(&self.prompt) {
+    pub fn line(&mut self, prompt: String) -> Result<Option<String>, Stop> {
+        match self.reedline.read_line(&Before(prompt)) {
             Ok(Signal::Success(line)) => Ok(Some(line)),
             Ok(Signal::CtrlD) => Ok(None),
             Ok(_) => Ok(Some(String::new())),
@@ -107,10 +135,10 @@ impl Editor {
     }
 }
 
-/// The server's name before the line.
-struct Peer(String);
+/// What stands before the line.
+struct Before(String);
 
-impl Prompt for Peer {
+impl Prompt for Before {
     fn render_prompt_left(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.0)
     }
@@ -267,6 +295,14 @@ mod tests {
         for line in ["get", "get a", "nosuch ", ""] {
             assert_eq!(known().summary(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn help_tells_of_itself_and_of_each_command() {
+        assert!(known().help(None).contains("help COMMAND"));
+        assert_eq!(known().help(Some(b"GET")), "get: Returns a value.\n");
+        let near = known().help(Some(b"gett"));
+        assert!(near.contains("no command \"gett\"") && near.contains("did you mean \"get\""), "{near}");
     }
 
     #[test]
