@@ -624,7 +624,7 @@ fn lines_that_were_exported_are_taken_back() {
     limited.env("MNEME_PASSWORD", PASSWORD).current_dir(&folder.0).args(["-H", &format!("127.0.0.1:{}", node.port)]);
     let limited = limited.args(["-u", "admin", "--insecure", "export", "full.jsonl"]).output().expect("a shell");
     let why = refused(&limited, 1);
-    assert!(why.contains("full.jsonl: not written: "), "{why}");
+    assert!(why.contains("full.jsonl: not written: ") && !folder.0.join("full.jsonl").exists(), "{why}");
     let some = done(&run(&folder.0, &node, &["export", "-", "--match", "hash:*", "--type", "hash", "--database", "0"]));
     assert_eq!(some.lines().count(), 4, "{some}");
     assert_eq!(

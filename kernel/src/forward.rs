@@ -542,6 +542,8 @@ pub struct Proxies {
     /// Sessions whose next message has to wait, with what came behind it: the others go on.
     pub(crate) blocked: BTreeMap<u64, VecDeque<Blocked>>,
     pub(crate) blocked_bytes: usize,
+    /// Those of them that wait for a key: somebody may have served them since.
+    pub(crate) waits: BTreeSet<u64>,
     /// Up to where the origin has the replies of sessions, as far as no batch says so yet.
     pub(crate) acknowledged: BTreeMap<u64, u64>,
     /// By the batch that they wait for, then by number.
@@ -597,6 +599,7 @@ impl Proxies {
             sessions: BTreeMap::new(),
             blocked: BTreeMap::new(),
             blocked_bytes: 0,
+            waits: BTreeSet::new(),
             acknowledged: BTreeMap::new(),
             waiting: BTreeMap::new(),
             fresh: Vec::new(),

@@ -251,7 +251,10 @@ impl Core {
         }
         let is_sound = !request.args.args().is_empty() && self.system.cores.is_origin(origin);
         if epoch != self.epoch() || !self.serves() || !is_sound {
-            proxies.ready.push(FromPrimary::Refused { number, epoch });
+            // What has waited for a key may have been served: the log tells that (rule 11).
+            if !proxies.waits.remove(&number) {
+                proxies.ready.push(FromPrimary::Refused { number, epoch });
+            }
             return true;
         }
         let in_reign = number <= self.served.highest(origin, request.session);
@@ -259,6 +262,7 @@ impl Core {
         self.probes.hit_if(in_reign, Probe::DeduplicatedInReign);
         self.probes.hit_if(was_executed && !in_reign, Probe::DeduplicatedByLog);
         if was_executed && !Mutant::ExecuteAgain.is_chosen() {
+            proxies.waits.remove(&number);
             self.answer_again(now.monotonic, proxies, request);
             return true;
         }
@@ -305,8 +309,10 @@ impl Core {
         }
         if matches!(answer.then, Then::Block(_)) {
             self.waiters_forwarded(slot, origin, request);
+            proxies.waits.insert(number);
             return false;
         }
+        proxies.waits.remove(&number);
         let delay = if let Then::Delay(time) = answer.then { time } else { Duration::ZERO };
         let until = now.monotonic + self.config.level_timeout + delay;
         let Answer { wait, level, leans, wrote, .. } = answer;

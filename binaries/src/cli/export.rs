@@ -2,7 +2,7 @@
 //! it is read, and not all at the same: whoever needs that makes a backup.
 
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -72,7 +72,11 @@ impl Command {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = file.map_err(|error| Stop::Usage(format!("{}: {error}: give another name", path.display())))?;
         let written = self.write(&mut source, &databases, BufWriter::new(&file));
-        written.and_then(|()| Ok(file.sync_all()?)).map_err(|stop| stop.of_file(path))
+        written.and_then(|()| Ok(file.sync_all()?)).map_err(|stop| {
+            // A part of it could be taken for all.
+            let _ = fs::remove_file(path);
+            stop.of_file(path)
+        })
     }
 
     fn write(&self, source: &mut Source, databases: &[String], mut out: impl Write) -> Result<(), Stop> {

@@ -72,6 +72,35 @@ fn what_was_served_is_answered_by_the_next_primary_too() {
 }
 
 #[test]
+fn what_was_served_is_not_refused_by_a_primary_that_hands_over() {
+    script!(
+        r#"
+    > agree
+    > a@2: BLPOP q 0
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: BLPOP q 0
+    > b@1: RPUSH q 1 2
+      b@1 waits for batch 1
+    > 1 closes
+      1 proposes batch 1: change q Push { side: Right, elements: Words([1, 49, 1, 50]) }, change q Pop { side: Left, count: 1 }, answered 1:1 "*2\r\n$1\r\nq\r\n$1\r\n1\r\n"
+    > 1 releases
+      1 proposes release behind batch 1
+    > 2 forwards
+    > commit
+      1 is accepted up to 1
+      b@1 gets :2
+    > 2 forwards
+    > commit
+      1 has void batches 2 to 2
+      1 is accepted up to 2
+      1 follows epoch 5
+      2 proposes claim of life 6 after epoch 5, renewed at 8
+      a@2 gets Array([Bulk([113]), Bulk([49])])
+    "#
+    );
+}
+
+#[test]
 fn who_was_not_served_waits_at_the_next_primary() {
     script!(
         r#"
