@@ -262,7 +262,14 @@ impl Core {
         self.probes.hit_if(in_reign, Probe::DeduplicatedInReign);
         self.probes.hit_if(was_executed && !in_reign, Probe::DeduplicatedByLog);
         if was_executed && !Mutant::ExecuteAgain.is_chosen() {
-            proxies.waits.remove(&number);
+            if proxies.waits.remove(&number)
+                && let Some(slot) = proxies.sessions.get(&request.session)
+            {
+                // It may have been served in the line of another link.
+                let mut session = self.clients.take(*slot);
+                session.waiting.take().into_iter().for_each(|ticket| drop(self.waiters.remove(ticket)));
+                self.clients.put_back(*slot, session);
+            }
             self.answer_again(now.monotonic, proxies, request);
             return true;
         }

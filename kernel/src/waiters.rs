@@ -235,6 +235,12 @@ impl Core {
     fn serve(&mut self, now: Now, ticket: Ticket) -> bool {
         let Some(waiter) = self.waiters.get_mut(ticket) else { return true };
         let (slot, level, args) = (waiter.slot, waiter.level, waiter.args.clone());
+        // It has come again by another link, while the end of its own was not noticed yet.
+        if let Some((origin, request)) = waiter.forwarded.as_deref()
+            && request.number <= self.served.highest(*origin, request.session)
+        {
+            return true;
+        }
         // What it would take is for the next one: it will hear of nothing any more.
         if self.clients.is_killed(slot) {
             self.waiters.remove(ticket);

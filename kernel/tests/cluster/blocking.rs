@@ -101,6 +101,39 @@ fn what_was_served_is_not_refused_by_a_primary_that_hands_over() {
 }
 
 #[test]
+fn what_came_again_by_another_link_is_served_once() {
+    script!(
+        r#"
+    > agree
+    > a@2: BLPOP q 0
+    > 2 forwards
+      2 asks 1 in epoch 5, 1: BLPOP q 0
+    > 2 loses its link unnoticed
+    > 2 forwards
+      2 asks 1 to resume sessions 1 from 1
+      2 asks 1 in epoch 5, 1: BLPOP q 0
+    > b@1: RPUSH q 1 2
+      b@1 waits for batch 1
+    > 1 closes
+      1 proposes batch 1: change q Push { side: Right, elements: Words([1, 49, 1, 50]) }, change q Pop { side: Left, count: 1 }, answered 1:1 "*2\r\n$1\r\nq\r\n$1\r\n1\r\n"
+    > commit
+      1 is accepted up to 1
+      b@1 gets :2
+    > 2 forwards
+      1 answers 2 1: "*2\r\n$1\r\nq\r\n$1\r\n1\r\n"
+      a@2 gets Array([Bulk([113]), Bulk([49])])
+    > a@2: LLEN q | BLPOP other 0
+    > 2 forwards
+      2 asks 1 in epoch 5, 2: LLEN q
+      2 asks 1 in epoch 5, 3: BLPOP other 0
+      1 answers 2 2: ":1\r\n"
+      a@2 gets :1
+    > 2 forwards
+    "#
+    );
+}
+
+#[test]
 fn who_was_not_served_waits_at_the_next_primary() {
     script!(
         r#"

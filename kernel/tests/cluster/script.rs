@@ -106,6 +106,7 @@ impl Stage {
                 self.world.hear(i);
             }
             (Ok(i), [_, "loses", "its", "link"]) => self.world.lose_link(i),
+            (Ok(i), [_, "loses", "its", "link", "unnoticed"]) => self.world.lose_link_unnoticed(i),
             (Ok(i), [_, "is", "what?"]) => {
                 let text = format!(
                     "  {}{} of epoch {}",

@@ -367,6 +367,14 @@ impl World {
         }
     }
 
+    /// The other end has not noticed yet.
+    pub fn lose_link_unnoticed(&mut self, i: usize) {
+        let now = self.now(i).monotonic;
+        if self.nodes[i].link.take().is_some() {
+            self.nodes[i].core.forward_link_lost(now);
+        }
+    }
+
     /// What is published at a node is put on its way to the primary that it knows.
     pub fn post(&mut self, i: usize) {
         if self.nodes[i].exchange.is_none()
